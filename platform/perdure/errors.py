@@ -1,0 +1,124 @@
+"""Every error that perdure raises, named after what happened.
+
+All derive from :class:`PerdureError`, so that one ``except`` catches what the platform (and not the job) reports.
+A message says what happened, to what, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PerdureError(Exception):
+    """Base of all errors of the platform."""
+
+
+class SettingsError(PerdureError):
+    """A setting is unknown or has a value that is not allowed; the message names it, its source and what is."""
+
+
+class LedgerUnavailable(PerdureError):
+    """The ledger's database cannot be reached or refuses to work; nothing was written."""
+
+
+class LedgerOutdated(LedgerUnavailable):
+    """The ledger's schema is not the one of this release; run ``perdure db upgrade``."""
+
+
+class BrokerUnavailable(PerdureError):
+    """The broker cannot be reached. Jobs stay in the ledger and get their tickets when it is back."""
+
+
+class UnknownTask(PerdureError, LookupError):
+    """No task of that name is registered in this application."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        super().__init__(
+            f"{name!r} is not registered.{did_you_mean(name, known)} Known tasks: perdure jobs tasks"
+        )
+        self.name = name
+
+
+class UnknownBulkhead(PerdureError, LookupError):
+    """No bulkhead of that name is configured."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        known = list(known)
+        super().__init__(
+            f"bulkhead {name!r} is not configured.{did_you_mean(name, known)} Configured: {', '.join(sorted(known))}"
+        )
+        self.name = name
+
+
+class DuplicateTask(PerdureError, ValueError):
+    """Two different functions were registered under one task name."""
+
+
+class InvalidJobDefinition(PerdureError, TypeError):
+    """A function cannot be a job as it is declared (signature, option or annotation)."""
+
+
+class InvalidArguments(PerdureError, TypeError):
+    """Arguments do not fit the task's signature; nothing was written."""
+
+
+class Unserialisable(PerdureError, TypeError):
+    """A value has no faithful JSON form; nothing was written."""
+
+
+class IdempotencyConflict(PerdureError):
+    """The idempotency key was used before with other arguments."""
+
+    def __init__(self, task: str, key: str, job_id: str) -> None:
+        super().__init__(
+            f"{task}: idempotency key {key!r} belongs to job {job_id}, which was submitted with other arguments. "
+            "Use another key, or the same arguments."
+        )
+        self.task, self.key, self.job_id = task, key, job_id
+
+
+class BulkheadFull(PerdureError):
+    """A bulkhead refuses more work: its depth or its concurrency limit is reached."""
+
+
+class JobNotFound(PerdureError, LookupError):
+    """The ledger has no job of that id."""
+
+
+class DeadLetterNotFound(PerdureError, LookupError):
+    """The ledger has no dead letter of that id."""
+
+
+class JobDead(PerdureError):
+    """The awaited job ended as a dead letter."""
+
+    def __init__(self, message: str, *, job_id: str, dead_letter_id: str | None) -> None:
+        super().__init__(message)
+        self.job_id, self.dead_letter_id = job_id, dead_letter_id
+
+
+class JobCancelled(PerdureError):
+    """The awaited job was cancelled, or the running job is asked to stop because it was cancelled."""
+
+
+class JobNotFinished(PerdureError):
+    """The job has no result yet; ``wait()`` for it first."""
+
+
+class LeaseLost(PerdureError):
+    """This worker no longer holds the job: its fence is stale and nothing that it writes has an effect."""
+
+
+class HandedBack(PerdureError):
+    """The worker drains: the job stops at this checkpoint and goes on elsewhere. Do not catch it."""
+
+
+class NotAWorker(PerdureError):
+    """A ticket was run in a process that is not a perdure worker."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the closest of the known names, or an empty string."""
+    close = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
