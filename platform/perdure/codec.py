@@ -190,8 +190,9 @@ def _plain_object(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, BaseModel):
         return value.model_dump()
-    for base in (str, int, float, dict, list, tuple):
-        if isinstance(value, base):  # a subclass, such as a str that knows its origin: its value is what counts
+    bases: tuple[Callable[[Any], Any], ...] = (str, int, float, dict, list, tuple)
+    for base in bases:
+        if isinstance(value, base):  # type: ignore[arg-type] # a subclass, such as a str that knows where it came from
             return base(value)
     return _NOT_PLAIN
 

@@ -59,7 +59,7 @@ class EventBus:
         for subscriber in list(self._subscribers):
             try:
                 subscriber(event)
-            except Exception:  # noqa: BLE001 - a broken subscriber must not break a job
+            except Exception:
                 logger.exception("event subscriber %r failed on %s", subscriber, event)
 
 

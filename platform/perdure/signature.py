@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import GenericAlias
 from typing import Any, get_type_hints
 
 import msgspec
@@ -57,7 +58,9 @@ class Signature:
             self.returns = Any
         for parameter, hint in self._hints.items():
             if not _supported(hint):
-                raise InvalidJobDefinition(f"{name}: parameter {parameter!r} is annotated {hint!r}, which JSON cannot carry.")
+                raise InvalidJobDefinition(
+                    f"{name}: parameter {parameter!r} is annotated {hint!r}, which JSON cannot carry."
+                )
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Payload:
         """Return a call checked against the signature and encoded.
@@ -97,7 +100,7 @@ class Signature:
             raise InvalidArguments(f"{self._name}: the stored arguments are not JSON: {error}") from error
         values = inspect.BoundArguments(
             self._signature,
-            {parameter: self._decode(parameter, value) for parameter, value in bound.items()},  # type: ignore[arg-type]
+            {parameter: self._decode(parameter, value) for parameter, value in bound.items()},
         )
         return list(values.args), dict(values.kwargs)
 
@@ -116,7 +119,7 @@ class Signature:
         if kind is inspect.Parameter.VAR_POSITIONAL:
             hint = tuple[hint, ...]
         elif kind is inspect.Parameter.VAR_KEYWORD:
-            hint = dict[str, hint]  # type: ignore[valid-type]
+            hint = GenericAlias(dict, (str, hint))
         try:
             return codec.convert(codec.untagged(value), hint)
         except (msgspec.ValidationError, KeyError, ValueError, TypeError) as error:
