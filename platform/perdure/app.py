@@ -73,8 +73,8 @@ class Perdure:
     @overload
     def job(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def job(self, **options: Any) -> JobDecorator: ...
-    def job(self, function: Any = None, /, **options: Any) -> Any:
+    def job(self, function: None = None, /, **options: Any) -> JobDecorator: ...
+    def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a function a job; use it as ``@app.job`` or ``@app.job(...)``.
 
         Args:

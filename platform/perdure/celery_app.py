@@ -60,6 +60,7 @@ def build_celery(settings: Settings, name: str = "perdure") -> Celery[Any]:
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,
         broker_transport_options={
+            "max_retries": 0,  # a submit does not wait for a broker that is down; workers have their own loop for that
             "priority_steps": PRIORITIES,
             "queue_order_strategy": "priority",
             "socket_timeout": 30,

@@ -114,10 +114,10 @@ class Signature:
             raise InvalidArguments(f"{self._name}: {error}. Signature: {self}") from error
 
     def _decode(self, parameter: str, value: Any) -> Any:
-        hint = self._hints[parameter]
+        hint: Any = self._hints[parameter]
         kind = self._variadic.get(parameter)
         if kind is inspect.Parameter.VAR_POSITIONAL:
-            hint = tuple[hint, ...]
+            hint = GenericAlias(tuple, (hint, ...))
         elif kind is inspect.Parameter.VAR_KEYWORD:
             hint = GenericAlias(dict, (str, hint))
         try:

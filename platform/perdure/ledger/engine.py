@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,7 @@ class Database:
         self._engine: Engine | None = None
         self._pid = 0
         self._lock = threading.Lock()
+        _databases.add(self)
 
     @property
     def name(self) -> str:
@@ -71,8 +73,6 @@ class Database:
         if self._engine is None or self._pid != os.getpid():
             with self._lock:
                 if self._engine is None or self._pid != os.getpid():
-                    if self._engine is not None:
-                        self._engine.dispose(close=False)
                     self._engine = self._connectable()
                     self._pid = os.getpid()
         return self._engine
@@ -128,6 +128,21 @@ class Database:
             return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise SettingsError(f"ledger_url: the driver of {self.name} is not installed: {error}") from error
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+#: Engines of the parent process: kept alive, because finalising their connections here would end them there as well.
+_inherited: list[Engine | None] = []
+
+
+def _forget_inherited() -> None:
+    for database in _databases:
+        _inherited.append(database._engine)
+        database._engine = None
+        database._lock = threading.Lock()  # another thread of the parent may have held the old one
+
+
+os.register_at_fork(after_in_child=_forget_inherited)
 
 
 def _sqlite_engine(database: Database) -> Engine:
