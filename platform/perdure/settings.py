@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     dispatch_interval: Seconds = 0.2
     ticket_grace: Seconds = 2.0
     progress_interval: Seconds = 0.5
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "perdure"
     flower_password: str | None = None

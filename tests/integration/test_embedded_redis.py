@@ -68,9 +68,7 @@ def test_a_self_chosen_port_that_was_snatched_is_replaced(tmp_path: Path, monkey
         taken = snatcher.getsockname()[1]
         choices = iter([taken, taken])
         real = embedded.EmbeddedServer.start.__globals__["free_port"]
-        monkeypatch.setitem(
-            embedded.EmbeddedServer.start.__globals__, "free_port", lambda: next(choices, None) or real()
-        )
+        monkeypatch.setitem(embedded.EmbeddedServer.start.__globals__, "free_port", lambda: next(choices, None) or real())
         with RedisServer(tmp_path) as server:
             assert server.port != taken
 

@@ -7,9 +7,10 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from billiard.exceptions import SoftTimeLimitExceeded  # type: ignore[import-untyped]
+from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import Ignore, Retry
 
 from perdure import codec
@@ -149,7 +150,7 @@ class TicketRunner:
             raise JobFailed(text)
         if settlement.outcome is Outcome.CANCELLED:
             raise Ignore
-        raise Retry(text, when=settlement.delay or 0)
+        raise Retry(text, when=datetime.now(UTC) + timedelta(seconds=settlement.delay or 0.0))
 
 
 def _since(started: float) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 
 
-def configure_logging() -> None:
-    """Log to standard error at ``PERDURE_LOG_LEVEL`` (default INFO)."""
-    level = os.environ.get("PERDURE_LOG_LEVEL", "INFO").upper()
+def configure_logging(level: str) -> None:
+    """Log to standard error.
+
+    Args:
+        level: The least important level that is logged, such as ``INFO``.
+    """
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)

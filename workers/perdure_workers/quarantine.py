@@ -27,7 +27,7 @@ MAX_RAW = 1_000_000
 def install_quarantine(worker: Worker) -> None:
     """Have a worker's consumer keep the messages that Celery would drop."""
 
-    class Quarantine(bootsteps.StartStopStep):  # type: ignore[misc]
+    class Quarantine(bootsteps.StartStopStep):
         """Replaces the consumer's handlers of messages that it cannot use."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)

@@ -16,13 +16,16 @@ from perdure.celery_app import TicketTask
 from perdure.ledger.workers import GONE
 from perdure.tickets import queue_name
 from perdure_workers.background import Background
+from perdure_workers.children import ChildExit, ChildWatch
 from perdure_workers.drain import DrainFlag
 from perdure_workers.execute import TicketRunner
 from perdure_workers.incarnation import Incarnation
 from perdure_workers.lease import Lease
+from perdure_workers.malformed import survive_malformed_entries
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.quarantine import install_quarantine
 from perdure_workers.request import request_class
+from perdure_workers.rescue import rescue_child
 from perdure_workers.supervisor import Supervisor, default_duties
 
 logger = logging.getLogger("perdure.worker")
@@ -52,17 +55,21 @@ class Worker:
         self._background = Background("perdure-rescue")
         self._lease = Lease(app, self.incarnation, on_lost=self._stop_at_once)
         self._supervisor = Supervisor(default_duties(app))
+        self._celery_worker: Any = None
+        self._children = ChildWatch(self._child_pids, self._on_child_exit)
+        #: Children that their hard time limit is about to kill, and that limit in seconds.
+        self.hard_limits: dict[int, float] = {}
 
     def run(self) -> int:
         """Work until told to stop, and return the exit code."""
         self._prepare_celery()
-        celery_worker = CeleryWorker(
+        self._celery_worker = CeleryWorker(
             app=self.app.celery,
             hostname=self.incarnation.name,
             queues=[queue_name(self.incarnation.bulkhead)],
             concurrency=self.incarnation.concurrency,
             pool="prefork",
-            loglevel=os.environ.get("PERDURE_LOG_LEVEL", "INFO"),
+            loglevel=self.app.settings.log_level,
             task_events=True,
             without_mingle=True,
             without_gossip=True,
@@ -72,8 +79,9 @@ class Worker:
         self._background.start()
         self._lease.start()
         self._supervisor.start()
-        celery_worker.start()
-        return int(celery_worker.exitcode or 0)
+        self._children.start()
+        self._celery_worker.start()
+        return int(self._celery_worker.exitcode or 0)
 
     def post(self, work: Callable[[], object]) -> None:
         """Have a function run soon, off Celery's event loop, however long the ledger is away."""
@@ -81,8 +89,9 @@ class Worker:
 
     def _prepare_celery(self) -> None:
         app = self.app
+        survive_malformed_entries()
         TicketTask.runner = TicketRunner(app, self.incarnation, self._drain_flag)
-        TicketTask.Request = request_class(self)
+        TicketTask.Request = request_class(self)  # type: ignore[assignment] # a class will do where Celery says a name
         for task in app.tasks.values():
             celery_task: Any = app.celery.tasks[task.name]
             if task.timeout is not None:
@@ -91,6 +100,18 @@ class Worker:
         install_quarantine(self)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
+
+    def _child_pids(self) -> list[int]:
+        pool = getattr(self._celery_worker, "pool", None)
+        processes = getattr(getattr(pool, "_pool", None), "_pool", None) or []
+        return [process.pid for process in list(processes) if process.pid]
+
+    def _on_child_exit(self, child: ChildExit) -> None:
+        limit = self.hard_limits.pop(child.pid, None)
+        self.post(lambda: rescue_child(self.app, self.incarnation.id, child.pid, child.how, limit))
+        if self._celery_worker.pool is not None and self._celery_worker.hub is not None:
+            # Celery's own look at its children may be seconds away; until then nobody takes the dead one's place.
+            self._celery_worker.hub.call_soon(self._celery_worker.pool._pool.maintain_pool)
 
     def _on_shutting_down(self, **_kwargs: Any) -> None:
         self._drain_flag.raise_()
@@ -105,6 +126,7 @@ class Worker:
 
     def _on_shutdown(self, **_kwargs: Any) -> None:
         self._supervisor.stop()
+        self._children.stop()
         self._background.stop(timeout=5.0)
         self._lease.end(GONE, "stopped")
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModu
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
+from perdure.ledger.fork_gate import gate
 from perdure.settings import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
@@ -90,7 +91,7 @@ class Database:
         Raises:
             LedgerUnavailable: The database cannot be reached or refuses to work.
         """
-        with self._translating():
+        with gate.statement(), self._translating():
             try:
                 return self._run(work, autocommit)
             except DBAPIError as error:

@@ -134,9 +134,9 @@ class Ledger:
         """Return the claims that a worker holds."""
         return self._read(lambda c: workers.running_of(c, worker_id))
 
-    def running_by_child(self, worker_id: str, job_id: str, pid: int | None) -> Claim | None:
-        """Return the claim that a worker's child holds on a job."""
-        return self._read(lambda c: workers.running_by_child(c, worker_id, job_id, pid))
+    def running_by_child(self, worker_id: str, pid: int) -> Claim | None:
+        """Return the claim that a worker's child holds."""
+        return self._read(lambda c: workers.running_by_child(c, worker_id, pid))
 
     def list_workers(self, *, all_states: bool = False) -> list[WorkerRecord]:
         """Return the live workers, or all that the ledger remembers."""

@@ -75,11 +75,9 @@ def running_of(connection: Connection, worker_id: str) -> list[Claim]:
     return [Claim(**row._mapping) for row in connection.execute(_RUNNING_OF, {"of_worker": worker_id})]
 
 
-def running_by_child(connection: Connection, worker_id: str, job_id: str, pid: int | None) -> Claim | None:
-    """Return the claim that a worker's child holds on a job; any child's when ``pid`` is None."""
-    query = _RUNNING_OF.where(jobs.c.id == job_id)
-    if pid is not None:
-        query = query.where(jobs.c.worker_pid == pid)
+def running_by_child(connection: Connection, worker_id: str, pid: int) -> Claim | None:
+    """Return the claim that a worker's child holds; a child runs one job at a time."""
+    query = _RUNNING_OF.where(jobs.c.worker_pid == pid)
     row = connection.execute(query, {"of_worker": worker_id}).one_or_none()
     return None if row is None else Claim(**row._mapping)
 

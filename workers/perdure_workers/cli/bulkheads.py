@@ -36,7 +36,7 @@ def list_bulkheads(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(list(rows[0]), (row.values() for row in rows))
+        print_table(list(rows[0]), (list(row.values()) for row in rows))
 
 
 @bulkheads.command()

@@ -27,7 +27,7 @@ def dead() -> None:
 @click.option("--after", help="The last id of the page before.")
 @json_option
 @pass_context
-def list_letters(context: Context, as_json: bool, **filters: Any) -> None:
+def list_letters(context: Context, /, as_json: bool, **filters: Any) -> None:
     """List dead letters, the newest first."""
     columns = {
         "id": lambda letter: letter.id,
@@ -84,7 +84,12 @@ def show_letter(context: Context, letter_id: str, as_json: bool) -> None:
 @json_option
 @pass_context
 def replay_letters(
-    context: Context, letter_ids: tuple[str, ...], args_json: str | None, kwargs_json: str | None, force: bool, as_json: bool
+    context: Context,
+    letter_ids: tuple[str, ...],
+    args_json: str | None,
+    kwargs_json: str | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Run dead letters again, each as a new job."""
     args = None if args_json is None else _parsed("--args", args_json, list)

@@ -29,8 +29,18 @@ from perdure_workers.cli.output import Exit, ago, json_option, print_json, print
 @json_option
 @pass_context
 def submit(
-    context: Context, task: str, args_json: str, kwargs_json: str, key: str | None, delay: float | None,
-    priority: int | None, bulkhead: str | None, tags: tuple[str, ...], wait: bool, timeout: float | None, as_json: bool,
+    context: Context,
+    task: str,
+    args_json: str,
+    kwargs_json: str,
+    key: str | None,
+    delay: float | None,
+    priority: int | None,
+    bulkhead: str | None,
+    tags: tuple[str, ...],
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
 ) -> None:
     """Submit a job of TASK."""
     args, kwargs = _parsed("--args", args_json, list), _parsed("--kwargs", kwargs_json, dict)
@@ -42,7 +52,9 @@ def submit(
     elif as_json:
         print_json({"id": handle.id, "deduplicated": handle.deduplicated, "ticketed": handle.ticketed})
     else:
-        note = " (submitted before)" if handle.deduplicated else "" if handle.ticketed else " (the broker is down: it waits)"
+        note = (
+            " (submitted before)" if handle.deduplicated else "" if handle.ticketed else " (the broker is down: it waits)"
+        )
         click.echo(f"{handle.id}{note}")
 
 
@@ -60,7 +72,7 @@ def jobs() -> None:
 @click.option("--after", help="The last id of the page before.")
 @json_option
 @pass_context
-def list_jobs(context: Context, as_json: bool, **filters: Any) -> None:
+def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
     """List jobs, the newest first."""
     records = [handle.record for handle in context.app.jobs.list(**filters)]
     columns = {
@@ -127,7 +139,7 @@ def list_tasks(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(list(rows[0]) if rows else ["name"], (row.values() for row in rows))
+        print_table(list(rows[0]) if rows else ["name"], (list(row.values()) for row in rows))
 
 
 def _task_row(app: Perdure, name: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
 
 import click
 
@@ -35,13 +34,15 @@ class Context:
             SettingsError: The application cannot be found; the message says why.
         """
         if self._app is None:
-            self._app = load_app(self.app_path) if self.app_path else default_app(home=self.home)
+            if self.home is not None:
+                os.environ["PERDURE_HOME"] = self.home  # the application's module reads its settings from there
+            self._app = load_app(self.app_path) if self.app_path else default_app()
         return self._app
 
 
-def default_app(**settings: Any) -> Perdure:
+def default_app() -> Perdure:
     """Return an application that has the ready-made tasks and nothing else."""
-    app = Perdure(**settings)
+    app = Perdure()
     perdure_tasks.register(app)
     return app
 
@@ -62,7 +63,9 @@ def load_app(path: str) -> Perdure:
         raise SettingsError(f"-A {path}: no module {error.name!r} in {os.getcwd()} or on sys.path") from error
     found = getattr(module, attribute or "app", None)
     if not isinstance(found, Perdure):
-        raise SettingsError(f"-A {path}: {attribute or 'app'!r} in {module_name} is {found!r:.60}, not a Perdure application")
+        raise SettingsError(
+            f"-A {path}: {attribute or 'app'!r} in {module_name} is {found!r:.60}, not a Perdure application"
+        )
     return found
 
 

@@ -21,7 +21,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
     """Run a worker that serves BULKHEAD until it is told to stop."""
     from perdure_workers.worker import Worker
 
-    configure_logging()
+    configure_logging(context.app.settings.log_level)
     sys.exit(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
 
 
@@ -31,7 +31,7 @@ def supervisor(context: Context) -> None:
     """Run a supervisor alone: it dispatches due jobs and takes back those of lost workers."""
     from perdure_workers.supervisor import Supervisor, default_duties
 
-    configure_logging()
+    configure_logging(context.app.settings.log_level)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
