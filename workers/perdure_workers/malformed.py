@@ -19,23 +19,35 @@ CONTENT_TYPE = "application/x-perdure-malformed"
 
 
 def survive_malformed_entries() -> None:
-    """Have kombu's Redis transport of this process wrap entries that it cannot parse."""
+    """Have kombu's Redis transport of this process wrap entries that it cannot use."""
     setattr(transport, "loads", loads_or_wrap)  # noqa: B010 - kombu's stubs do not know the name
+    deliver = transport.Transport._deliver
+
+    def deliver_or_wrap(self: Any, message: Any, queue: str) -> Any:
+        return deliver(self, message if is_message(message) else _wrapped(repr(message)), queue)
+
+    transport.Transport._deliver = deliver_or_wrap
 
 
 def loads_or_wrap(text: str) -> Any:
-    """Return the message of a queue entry; one that holds the raw bytes when the entry is no message."""
+    """Return the value of a JSON text, or a message that holds its raw bytes when it is not JSON."""
     try:
-        message = loads(text)
-        if (
-            isinstance(message, dict)
-            and "delivery_tag" in message["properties"]
-            and "delivery_info" in message["properties"]
-        ):
-            return message
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    return _wrapped(text)
+        return loads(text)
+    except (ValueError, RecursionError):
+        return _wrapped(text)
+
+
+def is_message(value: Any) -> bool:
+    """Return whether a queue entry has what kombu needs to make a message of it."""
+    if not isinstance(value, dict) or "body" not in value:
+        return False
+    properties = value.get("properties")
+    return (
+        isinstance(properties, dict)
+        and isinstance(properties.get("delivery_tag"), str)
+        and isinstance(properties.get("delivery_info"), dict)
+        and isinstance(value.get("headers"), (dict, type(None)))
+    )
 
 
 def _wrapped(text: str) -> dict[str, Any]:
