@@ -128,6 +128,15 @@ def test_one_signal_ends_all_in_order(home: Path, start: Start, sig: signal.Sign
     assert not (home / "runtime.json").exists()
 
 
+def test_only_the_main_process_of_a_worker_is_signalled(home: Path, start: Start) -> None:
+    manager = start("critical:pool")
+    ready_status(home)
+    manager.send_signal(signal.SIGTERM)
+    manager.communicate(timeout=20)
+    # A signal to the whole group would kill pool children in the middle of their jobs, before the drain.
+    assert (home / "logs" / "critical.log").read_text().splitlines() == ["drained"]
+
+
 def test_a_killed_worker_and_its_children_are_replaced(home: Path, start: Start) -> None:
     start("critical")
     before = find(ready_status(home), "critical")

@@ -1,8 +1,8 @@
 """A manager with a real Redis and small real processes in place of workers: ``python -m support.up_driver HOME ...``.
 
 A stand-in for a worker starts one child, as a pool does, writes its pid to ``HOME/ready-NAME``, and on SIGTERM writes
-``drained`` to its log and ends with 0. Variants: ``pool`` binds the child's life to its own, as
-Celery does; ``stubborn`` ignores SIGTERM; ``broken`` ends at once with 1.
+``drained`` to its log and ends with 0. Variants: ``pool`` ends its child in order before it ends, and binds
+the child's life to its own, as Celery does; ``stubborn`` ignores SIGTERM; ``broken`` ends at once with 1.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from perdure_workers.up.specs import redis_spec
 STAND_IN = """
 import os, pathlib, signal, subprocess, sys
 from perdure_workers.embedded.lifeline import end_with_parent
-ready, kind = pathlib.Path(sys.argv[1]), sys.argv[2]
+ready, kind, child_code = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 if kind == "broken":
     sys.exit("no application named shop")
 lifeline = end_with_parent(signal.SIGKILL) if kind == "pool" else None
-subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], preexec_fn=lifeline)
+command = [sys.executable, "-c", child_code] + ([] if kind == "pool" else ["stay"])
+child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=lifeline)
+child.stderr.read(2)
 def end(signum, frame):
+    if kind == "pool":
+        child.communicate()
     print("drained", flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if kind == "stubborn" else end)
@@ -35,6 +39,14 @@ temporary.write_text(str(os.getpid()))
 temporary.replace(ready)
 while True:
     signal.pause()
+"""
+
+CHILD = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda signum, frame: print("the child was signalled", flush=True))
+print("up", end="", file=sys.stderr, flush=True)
+sys.stdin.read()
+signal.pause() if sys.argv[1:] else None
 """
 
 
@@ -48,7 +60,7 @@ def stand_in(home: Path, name: str, kind: str, stop_timeout: float) -> ProcessSp
         role="worker",
         name=name,
         bulkhead=name,
-        argv=[sys.executable, "-c", STAND_IN, str(file), kind],
+        argv=[sys.executable, "-c", STAND_IN, str(file), kind, CHILD],
         ready=ready,
         stop_timeout=stop_timeout,
     )
