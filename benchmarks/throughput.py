@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perdure import Perdure
+from perdure_workers.duties.reconcile import SEPARATOR
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
 
@@ -47,7 +48,6 @@ def main() -> None:
             results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sides}
             for number in range(ROUNDS):
                 for name, run in sides.items():
-                    redis.Redis.from_url(broker.url).flushall()
                     results[name].append(run())
                     print(f"round {number + 1}: {name} {results[name][-1]}", file=sys.stderr)
     show(results)
@@ -78,13 +78,8 @@ def plain_round(broker_url: str) -> tuple[float, float, float]:
     many = _rate(DRAINS, lambda: [noop.apply_async() for _ in range(DRAINS)])
     command = ["celery", "-A", "benchmarks.plain", "worker", "-c", str(CHILDREN), "-P", "prefork", "-l", "ERROR",
                "--without-gossip", "--without-mingle", "-n", "plain"]  # fmt: skip
-    client = redis.Redis.from_url(broker_url)
-
-    def done() -> int:
-        return SUBMITS + DRAINS - int(client.llen("celery")) - int(client.hlen("unacked"))
-
     with _worker(command, {"BENCH_BROKER_URL": broker_url}):
-        return one, many, _drain_rate(done)
+        return one, many, _drain_rate(broker_url, "celery")
 
 
 def perdure_round(broker_url: str, ledger_url: str) -> tuple[float, float, float]:
@@ -98,7 +93,9 @@ def perdure_round(broker_url: str, ledger_url: str) -> tuple[float, float, float
     command = ["perdure", "worker", "normal", "-A", "benchmarks.jobs", "-c", str(CHILDREN)]
     environment = {"PERDURE_BROKER_URL": broker_url, "PERDURE_LEDGER_URL": ledger_url, "PERDURE_LOG_LEVEL": "ERROR"}
     with _worker(command, environment):
-        rate = _drain_rate(lambda: app.jobs.count().get("succeeded", 0) - before)
+        rate = _drain_rate(broker_url, f"perdure.normal{SEPARATOR}5")
+    succeeded = app.jobs.count().get("succeeded", 0) - before
+    assert succeeded == SUBMITS + DRAINS, f"{succeeded} jobs succeeded"
     app.close()
     return one, many, rate
 
@@ -113,9 +110,14 @@ def _rate(count: int, work: Callable[[], object]) -> float:
     return count / (time.perf_counter() - started)
 
 
-def _drain_rate(done: Callable[[], int]) -> float:
+def _drain_rate(broker_url: str, queue: str) -> float:
     """Return jobs a second between the first fifth (the worker has warmed up) and the end."""
     total = SUBMITS + DRAINS
+    client = redis.Redis.from_url(broker_url)
+
+    def done() -> int:
+        return total - int(client.llen(queue)) - int(client.hlen("unacked"))
+
     give_up_at = time.monotonic() + DEADLINE
     first: tuple[float, int] | None = None
     while (count := done()) < total:

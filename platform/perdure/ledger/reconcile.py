@@ -100,7 +100,7 @@ def broker_epoch(connection: Connection) -> str | None:
 
 
 def begin_broker_epoch(connection: Connection, old: str | None, new: str) -> bool:
-    """Replace the broker's epoch and forget all tickets; return False when somebody else was first."""
+    """Replace the broker's epoch and forget all tickets of the old one; return False when somebody else was first."""
     if old is None:
         taken = broker_epoch(connection) is None
         if taken:
@@ -108,6 +108,6 @@ def begin_broker_epoch(connection: Connection, old: str | None, new: str) -> boo
     else:
         of_old = (facts.c.name == "broker_epoch") & (facts.c.value == old)
         taken = connection.execute(update(facts).where(of_old).values(value=new, updated_at=now())).rowcount == 1
-    if taken:
+    if taken and old is not None:
         forget_tickets(connection)
     return taken
