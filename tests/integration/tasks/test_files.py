@@ -166,9 +166,9 @@ def test_file_that_keeps_shrinking_is_left_out_and_reported(tree, destination):
 
     result = archive(tree, destination, RecordingContext(on_save=hook))
     assert result["skipped"] == [{"path": "data", "reason": "shrank while it was read"}]
-    with tarfile.open(destination) as tar:
-        assert "data" not in tar.getnames()
-        assert "with space" in tar.getnames()
+    without = destination.with_name("without.tar")
+    archive(tree, without, exclude=["data"])
+    assert destination.read_bytes() == without.read_bytes()
 
 
 @pytest.mark.usefixtures("every_pulse")
