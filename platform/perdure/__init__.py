@@ -1,1 +1,45 @@
 """perdure: fault-tolerant jobs on Celery. The ledger owns the job, the broker carries a ticket."""
+
+from perdure.app import Perdure
+from perdure.context import JobContext
+from perdure.control import Discard, RetryAfter, Snooze
+from perdure.errors import (
+    BulkheadFull,
+    IdempotencyConflict,
+    InvalidArguments,
+    JobCancelled,
+    JobDead,
+    LeaseLost,
+    LedgerUnavailable,
+    PerdureError,
+    UnknownTask,
+    Unserialisable,
+)
+from perdure.handle import JobHandle
+from perdure.retry import RetryPolicy
+from perdure.states import JobState
+from perdure.submitter import SubmitOptions
+from perdure.task import Task
+
+__all__ = [
+    "BulkheadFull",
+    "Discard",
+    "IdempotencyConflict",
+    "InvalidArguments",
+    "JobCancelled",
+    "JobContext",
+    "JobDead",
+    "JobHandle",
+    "JobState",
+    "LeaseLost",
+    "LedgerUnavailable",
+    "Perdure",
+    "PerdureError",
+    "RetryAfter",
+    "RetryPolicy",
+    "Snooze",
+    "SubmitOptions",
+    "Task",
+    "UnknownTask",
+    "Unserialisable",
+]

@@ -1,1 +1,4 @@
 """perdure."""
+
+
+def register(app): ...

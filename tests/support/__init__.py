@@ -1,0 +1,1 @@
+"""What tests share; importable as ``support`` (see ``pythonpath`` in pyproject.toml)."""

@@ -1,0 +1,62 @@
+# Every target works on a bare Python 3.11+ with pip: it makes its own tools in .tools/ and .venv/ first.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+BIN := .venv/bin
+
+# The machine's certificates count, also behind a company's proxy; no Python is downloaded; no other venv interferes.
+export UV_SYSTEM_CERTS := 1
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench docs sync clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@echo "Variables: PYTHON=python3.12 (any from 3.11 on), TREE=folder (demo), ARGS='-k name' (test)"
+
+demo: .venv/.synced ## Watch real jobs run while a worker is killed (TREE=folder archives yours)
+	$(BIN)/perdure demo $(if $(TREE),--tree "$(TREE)") $(ARGS)
+
+up: .venv/.synced ## Run Redis, the workers and Flower in this folder until Ctrl-C
+	@exec $(BIN)/perdure up $(ARGS)
+
+test: .venv/.synced ## Run the tests on real servers
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/.synced ## Lint, format, types, import contracts, lock
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(UV) lock --check
+
+bench: .venv/.synced ## Measure throughput against plain Celery
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: .venv/.synced ## Run the examples in README.md and docs/
+	$(BIN)/python docs/check.py $(ARGS)
+
+sync: .venv/.synced ## Make the virtual environment
+
+clean: ## Remove environments, caches and build results
+	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a second call does nothing; a new lock, pyproject.toml or uv version does its part again.
+.venv/.synced: .tools/uv-$(UV_VERSION) uv.lock pyproject.toml
+	$(UV) sync --locked --python .tools/bin/python
+	@touch $@
+
+.tools/uv-$(UV_VERSION):
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "perdure needs Python 3.11 or newer, and there is no '$(PYTHON)'. Try: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("perdure needs Python 3.11 or newer; \
+	%s is %d.%d. Try: make PYTHON=python3.12" % (sys.executable, v[0], v[1]))'
+	@rm -rf .tools
+	"$(PYTHON)" -m venv .tools
+	.tools/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	@touch $@

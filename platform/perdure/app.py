@@ -1,0 +1,172 @@
+"""The application: what ties settings, tasks, ledger and broker together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+
+from perdure.bulkheads import Bulkheads
+from perdure.context import JobContext
+from perdure.dead_letters import DeadLetters
+from perdure.errors import DuplicateTask, UnknownTask
+from perdure.events import EventBus, log_event
+from perdure.jobs import Jobs
+from perdure.ledger import Ledger
+from perdure.retry import RetryPolicy
+from perdure.settings import Settings, load_settings
+from perdure.submitter import Submitter
+from perdure.task import Task
+from perdure.workers import Workers
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from perdure.tickets import Tickets
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class JobDecorator:
+    """Turns a function into a task; what ``app.job(...)`` returns."""
+
+    def __init__(self, app: Perdure, options: dict[str, Any]) -> None:
+        self._app = app
+        self._options = options
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[JobContext, P], R]) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
+    def __call__(self, function: Callable[..., Any]) -> Task[..., Any]:
+        """Register the function and return its task."""
+        return self._app.register(function, **self._options)
+
+
+class Perdure:
+    """An application: its tasks, and the ledger and broker that their jobs go to.
+
+    Args:
+        settings: Settings by name; they win over the environment, ``perdure.toml`` and the embedded defaults.
+
+    Raises:
+        SettingsError: A setting is unknown or not allowed; the message names it, its source and what is.
+
+    Nothing is connected to before it is needed, and connections never cross a fork.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings: Settings = load_settings(**settings)
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self.events = EventBus()
+        self.events.subscribe(log_event)
+        self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability)
+        self.submitter = Submitter(self)
+        self.jobs = Jobs(self)
+        self.dead_letters = DeadLetters(self)
+        self.bulkheads = Bulkheads(self)
+        self.workers = Workers(self)
+
+    @overload
+    def job(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...
+    @overload
+    def job(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def job(self, function: None = None, /, **options: Any) -> JobDecorator: ...
+    def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Make a function a job; use it as ``@app.job`` or ``@app.job(...)``.
+
+        Args:
+            function: The function, when used without options.
+            options: Those of :meth:`register`.
+        """
+        decorator = JobDecorator(self, options)
+        return decorator if function is None else decorator(function)
+
+    def register(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        bulkhead: str | None = None,
+        retry: str | RetryPolicy | None = None,
+        timeout: float | None = None,
+        breaker: str | None = None,
+        priority: int = 5,
+    ) -> Task[..., Any]:
+        """Register a function as a task and return the task.
+
+        Args:
+            function: The function; when its first parameter is annotated ``JobContext`` it gets its job's context.
+            name: The task's name; ``module.function`` by default.
+            bulkhead: Where its jobs run; the setting ``default_bulkhead`` by default.
+            retry: A preset (``fast``, ``standard``, ``slow``, ``none``) or a policy; ``default_retry`` by default.
+            timeout: Seconds that one attempt may run; None for no bound.
+            breaker: The circuit breaker that guards its jobs.
+            priority: 0 (first) to 9 (last) within the bulkhead.
+
+        Raises:
+            InvalidJobDefinition: The function or an option cannot be used.
+            UnknownBulkhead: There is no such bulkhead.
+            DuplicateTask: Another function has that name.
+        """
+        task_name = name or f"{function.__module__}.{function.__qualname__}"
+        known = self.tasks.get(task_name)
+        if known is not None and known.function.__code__ is not getattr(function, "__code__", None):
+            raise DuplicateTask(f"task {task_name!r} is registered for {known.function!r} already; give another name=")
+        task: Task[..., Any] = Task(
+            self,
+            function,
+            name=task_name,
+            bulkhead=self.bulkheads.checked(bulkhead or self.settings.default_bulkhead),
+            retry=RetryPolicy.named(retry or self.settings.default_retry),
+            timeout=timeout,
+            breaker=breaker,
+            priority=priority,
+        )
+        self.tasks[task_name] = task
+        if "celery" in self.__dict__:
+            self._add_to(self.celery, task)
+        return task
+
+    def task(self, name: str) -> Task[..., Any]:
+        """Return a task by its name.
+
+        Raises:
+            UnknownTask: There is no such task; the message names the closest.
+        """
+        if name not in self.tasks:
+            raise UnknownTask(name, self.tasks)
+        return self.tasks[name]
+
+    @cached_property
+    def celery(self) -> Celery:
+        """The real Celery application; its workers are started by ``perdure worker``."""
+        from perdure.celery_app import build_celery
+
+        celery = build_celery(self.settings)
+        for task in self.tasks.values():
+            self._add_to(celery, task)
+        return celery
+
+    @cached_property
+    def tickets(self) -> Tickets:
+        """What sends tickets to the broker."""
+        from perdure.tickets import Tickets
+
+        return Tickets(self.celery)
+
+    def close(self) -> None:
+        """Close this process' connections to ledger and broker."""
+        self.ledger.close()
+        if "celery" in self.__dict__:
+            self.celery.close()
+            del self.__dict__["celery"]
+            self.__dict__.pop("tickets", None)
+
+    @staticmethod
+    def _add_to(celery: Celery, task: Task[..., Any]) -> None:
+        from perdure.celery_app import add_task
+
+        add_task(celery, task.name, task.function.__doc__)

@@ -1,0 +1,69 @@
+"""Time as a parameter: code that needs the time is given a clock, so that tests and simulators own it.
+
+Decisions about jobs use the *ledger's* clock (:mod:`perdure.ledger.now`); this one is for what a process times itself.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What perdure needs of a clock."""
+
+    def now(self) -> float:
+        """Return wall-clock time in seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, for measuring how long something takes."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return ``time.time()``."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return ``time.monotonic()``."""
+        return time.monotonic()
+
+
+class ManualClock:
+    """A clock that moves only when told to, for tests and simulation.
+
+    Args:
+        start: The first reading, in seconds since the epoch.
+    """
+
+    def __init__(self, start: float = 1_000_000.0) -> None:
+        self._now = start
+
+    def now(self) -> float:
+        """Return the current reading in seconds."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the current reading in seconds."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward.
+
+        Args:
+            seconds: How far; not negative.
+        """
+        self._now += seconds
+
+
+def to_datetime(epoch: float | None) -> datetime | None:
+    """Return an aware UTC datetime for seconds since the epoch, or None for None."""
+    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
+
+
+def to_epoch(moment: datetime | float | None) -> float | None:
+    """Return seconds since the epoch; a naive datetime is taken as local time, as Python does."""
+    return moment.timestamp() if isinstance(moment, datetime) else moment

@@ -1,0 +1,108 @@
+"""How an attempt's end is settled: a pure function of what happened, the policy and the job's counters."""
+
+from __future__ import annotations
+
+import random
+import traceback as tracebacks
+from dataclasses import dataclass
+from typing import Any
+
+from perdure.control import Discard, RetryAfter, Snooze
+from perdure.errors import HandedBack, InvalidArguments, JobCancelled
+from perdure.fingerprint import fingerprint
+from perdure.ledger.records import Claim, Death, Settlement
+from perdure.retry import RetryPolicy
+from perdure.states import DeadReason, Outcome, Transition
+
+
+class TimeLimitReached(Exception):
+    """The job ran longer than its ``timeout`` and was interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the function ended: with a result (already JSON) or an error. ``ran`` is in seconds."""
+
+    result: str | None = None
+    error: BaseException | None = None
+    ran: float = 0.0
+
+
+def decide(ended: Ended, claim: Claim, policy: RetryPolicy, now: float, rng: random.Random | None = None) -> Settlement:
+    """Return how to settle an attempt.
+
+    Args:
+        ended: What the function returned or raised.
+        claim: The attempt's claim with the job's counters.
+        policy: The task's retry policy.
+        now: The ledger's time, epoch seconds.
+        rng: Randomness for the backoff's jitter.
+    """
+    error = ended.error
+    if error is None:
+        return Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=ended.result)
+    if isinstance(error, Snooze):
+        return Settlement(
+            Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=error.seconds, **_described(error, trace=False)
+        )
+    if isinstance(error, HandedBack):
+        return Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=str(error))
+    if isinstance(error, JobCancelled):
+        return Settlement(Transition.CANCEL, Outcome.CANCELLED, error=str(error))
+    if isinstance(error, (Discard, InvalidArguments)):
+        return _death(error, DeadReason.DISCARDED, Outcome.FAILED)
+    return _retry_or_death(error, claim, policy, now, rng)
+
+
+def lost(claim: Claim, max_crashes: int, why: str, outcome: Outcome = Outcome.CRASHED) -> Settlement:
+    """Return how to settle an attempt whose process is gone: again, or as a poison pill.
+
+    Args:
+        claim: The claim that the lost process held.
+        max_crashes: Crashes at which the job is given up.
+        why: What is known of the end (signal, exit code, missed heartbeats).
+        outcome: ``crashed``, or ``timeout`` when the hard time limit killed it.
+    """
+    described: dict[str, Any] = {"error_type": "WorkerLost", "error": why}
+    if claim.crashes + 1 < max_crashes:
+        return Settlement(Transition.LOSE, outcome, **described)
+    death = Death(DeadReason.CRASHED, fingerprint(claim.task, "WorkerLost", "crashed", []))
+    return Settlement(Transition.DIE, outcome, death=death, **described)
+
+
+def retries_used(claim: Claim) -> int:
+    """Return how many retries the job has had, this attempt included: crashes are not the job's fault."""
+    return claim.attempt - claim.crashes - 1
+
+
+def _retry_or_death(
+    error: BaseException, claim: Claim, policy: RetryPolicy, now: float, rng: random.Random | None
+) -> Settlement:
+    timed_out = isinstance(error, TimeLimitReached)
+    outcome = Outcome.TIMEOUT if timed_out else Outcome.FAILED
+    used = retries_used(claim)
+    asked = error.seconds if isinstance(error, RetryAfter) else None
+    worth_it = asked is not None or timed_out or policy.retries(error)
+    if used >= policy.max_retries or not worth_it:
+        return _death(error, DeadReason.TIMEOUT if timed_out else DeadReason.EXHAUSTED, outcome)
+    delay = asked if asked is not None else policy.delay(used + 1, rng)
+    if policy.max_elapsed is not None and now + delay - claim.first_started_at > policy.max_elapsed:
+        return _death(error, DeadReason.EXHAUSTED, outcome)
+    return Settlement(Transition.RETRY, outcome, delay=delay, **_described(error))
+
+
+def _death(error: BaseException, reason: DeadReason, outcome: Outcome) -> Settlement:
+    frames = tracebacks.extract_tb(error.__traceback__)
+    name = _type_name(error)
+    death = Death(reason, fingerprint("", name, str(error), [(frame.filename, frame.name) for frame in frames]))
+    return Settlement(Transition.DIE, outcome, death=death, **_described(error))
+
+
+def _described(error: BaseException, *, trace: bool = True) -> dict[str, Any]:
+    text = "".join(tracebacks.format_exception(error)) if trace else None
+    return {"error_type": _type_name(error), "error": str(error) or type(error).__name__, "traceback": text}
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,107 @@
+"""``app.jobs``: finding jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from perdure.clock import to_epoch
+from perdure.errors import InvalidArguments, did_you_mean
+from perdure.events import JobEvent
+from perdure.handle import JobHandle
+from perdure.ledger.queries import COUNTABLE
+from perdure.states import JobState, Transition
+
+if TYPE_CHECKING:
+    from perdure.app import Perdure
+
+
+class Jobs:
+    """The jobs of an application's ledger."""
+
+    def __init__(self, app: Perdure) -> None:
+        self._app = app
+
+    def get(self, job_id: str) -> JobHandle[Any]:
+        """Return the handle of a job.
+
+        Raises:
+            JobNotFound: The ledger has no job of that id.
+        """
+        return JobHandle(self._app, job_id).refresh()
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        task: str | None = None,
+        bulkhead: str | None = None,
+        tag: tuple[str, str] | str | None = None,
+        since: datetime | float | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> list[JobHandle[Any]]:
+        """Return jobs, the newest first.
+
+        Args:
+            state: Only jobs in this state.
+            task: Only jobs of this task.
+            bulkhead: Only jobs on this bulkhead.
+            tag: Only jobs with this tag: ``("tenant", "a")`` or ``"tenant=a"``.
+            since: Only jobs submitted since this moment.
+            limit: The most to return.
+            after: The id of the last job of the page before.
+
+        Raises:
+            InvalidArguments: A filter's value is not allowed.
+        """
+        records = self._app.ledger.jobs(
+            state=None if state is None else _state(state),
+            task=task,
+            bulkhead=bulkhead,
+            tag=None if tag is None else _tag(tag),
+            since=to_epoch(since),
+            limit=limit,
+            after=after,
+        )
+        return [JobHandle.of(self._app, record) for record in records]
+
+    def count(self, by: str = "state") -> dict[str, int]:
+        """Return how many jobs there are by ``state``, ``task`` or ``bulkhead``; what has none is left out.
+
+        Raises:
+            InvalidArguments: Jobs cannot be counted by that.
+        """
+        if by not in COUNTABLE:
+            raise InvalidArguments(f"count(by={by!r}) is not known. Allowed: {', '.join(COUNTABLE)}")
+        return self._app.ledger.count_jobs(by)
+
+    def cancel(self, job_id: str, reason: str = "cancelled") -> bool:
+        """Cancel a job; see :meth:`JobHandle.cancel`.
+
+        Raises:
+            JobNotFound: The ledger has no job of that id.
+        """
+        before = self._app.ledger.job(job_id)
+        state = self._app.ledger.cancel(job_id, reason)
+        if state is JobState.CANCELLED:
+            event = JobEvent(job_id, before.task, before.bulkhead, Transition.CANCEL, before.state, state, reason=reason)
+            self._app.events.emit(event)
+        return state is not None
+
+
+def _state(text: str) -> JobState:
+    try:
+        return JobState(text)
+    except ValueError:
+        known = [state.value for state in JobState]
+        raise InvalidArguments(f"{text!r} is no job state.{did_you_mean(text, known)} States: {', '.join(known)}") from None
+
+
+def _tag(tag: tuple[str, str] | str) -> tuple[str, str]:
+    if isinstance(tag, str):
+        name, equals, value = tag.partition("=")
+        if not equals:
+            raise InvalidArguments(f"tag={tag!r} must be NAME=VALUE")
+        return name, value
+    return tag

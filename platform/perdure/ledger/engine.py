@@ -1,0 +1,185 @@
+"""Connections to the ledger's database: made on first use, once for each process, never carried across a fork."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from perdure.errors import LedgerUnavailable, SettingsError
+from perdure.ledger.fork_gate import gate
+from perdure.settings import masked_url
+
+#: Seconds that a statement waits for SQLite's one writer before it fails.
+SQLITE_BUSY_TIMEOUT = 30.0
+CONNECT_TIMEOUT = 5
+
+Result = TypeVar("Result")
+
+_AUTOCOMMIT: dict[str, dict[str, Any]] = {
+    "sqlite": {"perdure_autocommit": True},
+    "postgresql": {"isolation_level": "AUTOCOMMIT"},
+}
+
+
+class Database:
+    """One database, as this process sees it.
+
+    Args:
+        url: SQLAlchemy URL of SQLite or PostgreSQL.
+        durability: What a SQLite commit survives: ``normal`` the death of every process, ``full`` a power cut as well.
+
+    Raises:
+        SettingsError: The URL is of another kind of database or is no URL.
+    """
+
+    def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
+        try:
+            self._url = make_url(url)
+        except ArgumentError as error:
+            raise SettingsError(f"ledger_url: {masked_url(url)!r} is no database URL") from error
+        self.dialect = self._url.get_backend_name()
+        if self.dialect not in ("sqlite", "postgresql"):
+            raise SettingsError(f"ledger_url: {self.dialect!r} is not supported. Allowed: sqlite, postgresql")
+        self._durability = durability
+        self._engine: Engine | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+        _databases.add(self)
+
+    @property
+    def name(self) -> str:
+        """The URL without its password, for messages."""
+        return self._url.render_as_string(hide_password=True)
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The file of a SQLite database."""
+        path = self._url.database
+        return Path(path) if self.dialect == "sqlite" and path else None
+
+    @property
+    def engine(self) -> Engine:
+        """This process' engine; a forked child gets a new one and leaves its parent's connections alone."""
+        if self._engine is None or self._pid != os.getpid():
+            with self._lock:
+                if self._engine is None or self._pid != os.getpid():
+                    self._engine = self._connectable()
+                    self._pid = os.getpid()
+        return self._engine
+
+    def run(self, work: Callable[[Connection], Result], *, autocommit: bool = False) -> Result:
+        """Return what ``work`` returns on a connection, in a transaction that commits when it ends without an error.
+
+        When the connection turns out to be dead, as after a restart of the server, the work is run once more on a new
+        one. The outcome of a commit on a dead connection is unknown, so all work must be safe to repeat.
+
+        Args:
+            work: What to do; called with the connection.
+            autocommit: Commit each statement by itself: for reads and single-statement writes.
+
+        Raises:
+            LedgerUnavailable: The database cannot be reached or refuses to work.
+        """
+        with gate.statement(), self._translating():
+            try:
+                return self._run(work, autocommit)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                return self._run(work, autocommit)
+
+    def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
+        engine = self.engine
+        if autocommit:
+            with engine.execution_options(**_AUTOCOMMIT[self.dialect]).connect() as connection:
+                return work(connection)
+        with engine.begin() as connection:
+            return work(connection)
+
+    def close(self) -> None:
+        """Close this process' connections."""
+        if self._engine is not None and self._pid == os.getpid():
+            self._engine.dispose()
+        self._engine = None
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}") from error
+            raise
+
+    def _connectable(self) -> Engine:
+        try:
+            return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise SettingsError(f"ledger_url: the driver of {self.name} is not installed: {error}") from error
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+#: Engines of the parent process: kept alive, because finalising their connections here would end them there as well.
+_inherited: list[Engine | None] = []
+
+
+def _forget_inherited() -> None:
+    for database in _databases:
+        _inherited.append(database._engine)
+        database._engine = None
+        database._lock = threading.Lock()  # another thread of the parent may have held the old one
+
+
+os.register_at_fork(after_in_child=_forget_inherited)
+
+
+def _sqlite_engine(database: Database) -> Engine:
+    path = database.sqlite_path
+    if path is not None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerUnavailable(f"ledger {database.name}: {error}") from error
+    engine = create_engine(database._url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by _begin, not by the driver's guesses
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={database._durability.upper()}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if "perdure_autocommit" not in connection.get_execution_options():
+            # The writer's place is taken at once: a deferred transaction that turns into a writer can fail at once
+            # with SQLITE_BUSY, whatever the busy timeout.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql_engine(database: Database) -> Engine:
+    return create_engine(
+        database._url,
+        pool_pre_ping=False,
+        pool_use_lifo=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "perdure"},
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__

@@ -1,0 +1,259 @@
+"""The ledger: every statement that perdure runs, as one method each. What it stands on is in this package's other files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from perdure.ledger import (
+    bulkheads,
+    cancel,
+    checkpoints,
+    claim,
+    dead_letters,
+    due,
+    migrate,
+    queries,
+    reconcile,
+    settle,
+    submit,
+    workers,
+)
+from perdure.ledger.dead_letters import DeadLetterGroup
+from perdure.ledger.engine import Database, Result
+from perdure.ledger.records import (
+    AttemptRecord,
+    Claim,
+    DeadLetterRecord,
+    JobRecord,
+    NewJob,
+    Settlement,
+    Submitted,
+    Ticketed,
+    WorkerRecord,
+)
+from perdure.states import JobState
+
+
+class Ledger:
+    """The database that owns the jobs.
+
+    Args:
+        url: SQLAlchemy URL of SQLite or PostgreSQL.
+        durability: See :class:`~perdure.ledger.engine.Database`.
+
+    Every method raises ``LedgerUnavailable`` when the database cannot be reached or refuses to work, and
+    ``LedgerOutdated`` when its schema is another release's. SQLite files are made and migrated on first use.
+    """
+
+    def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
+        self.database = Database(url, durability)
+        self._checked = False
+        self._check_lock = threading.Lock()
+
+    # -- submit, claim, settle ---------------------------------------------------------------------------------------
+
+    def submit(self, new: Sequence[NewJob], connection: Connection | None = None) -> list[Submitted]:
+        """Write jobs, in the caller's transaction if a connection is given; see :func:`submit.submit`."""
+        if connection is not None:
+            return submit.submit(connection, new)
+        return self._run(lambda c: submit.submit(c, new))
+
+    def depth(self, bulkhead: str, bound: int) -> int:
+        """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
+        return self._read(lambda c: submit.depth(c, bulkhead, bound))
+
+    def claim(self, job_id: str, worker_id: str, worker_name: str, pid: int) -> Claim | None:
+        """Claim a queued job for a worker's child; see :func:`claim.claim`."""
+        return self._read(lambda c: claim.claim(c, job_id, worker_id, worker_name, pid))
+
+    def settle(self, of: Claim, settlement: Settlement) -> str | None:
+        """Record how a claim ended; see :func:`settle.settle`."""
+        return self._run(lambda c: settle.settle(c, of, settlement))
+
+    def cancel(self, job_id: str, reason: str) -> JobState | None:
+        """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
+        return self._read(lambda c: cancel.cancel(c, job_id, reason))
+
+    # -- tickets -----------------------------------------------------------------------------------------------------
+
+    def queue_due(self, page: int) -> list[Ticketed]:
+        """Move jobs whose time has come to ``queued``; see :func:`due.queue_due`."""
+        return self._read(lambda c: due.queue_due(c, page))
+
+    def take_unticketed(self, page: int) -> list[Ticketed]:
+        """Take queued jobs that have no ticket; see :func:`due.take_unticketed`."""
+        return self._read(lambda c: due.take_unticketed(c, page))
+
+    def untick(self, job_ids: Sequence[str]) -> None:
+        """Note that tickets could not be sent."""
+        self._run(lambda c: due.untick(c, job_ids))
+
+    def levels(self) -> list[reconcile.Level]:
+        """Return what waits, for each bulkhead and priority; see :mod:`reconcile`."""
+        return self._read(reconcile.levels)
+
+    def reticket(self, level: reconcile.Level, sent_before: float, page: int) -> list[Ticketed]:
+        """Take jobs whose tickets are lost; see :func:`reconcile.reticket`."""
+        return self._read(lambda c: reconcile.reticket(c, level, sent_before, page))
+
+    def broker_epoch(self) -> str | None:
+        """Return the broker's epoch as the ledger knows it."""
+        return self._read(reconcile.broker_epoch)
+
+    def begin_broker_epoch(self, old: str | None, new: str) -> bool:
+        """Replace the broker's epoch and forget all tickets; False when somebody else was first."""
+        return self._run(lambda c: reconcile.begin_broker_epoch(c, old, new))
+
+    # -- workers -----------------------------------------------------------------------------------------------------
+
+    def register_worker(self, worker: dict[str, Any]) -> None:
+        """Write a new worker incarnation."""
+        self._run(lambda c: workers.register(c, worker))
+
+    def beat(self, worker_id: str) -> bool:
+        """Renew a worker's lease; False when it is lost."""
+        return self._read(lambda c: workers.beat(c, worker_id))
+
+    def set_draining(self, worker_id: str) -> None:
+        """Note that a worker takes no more jobs."""
+        self._read(lambda c: workers.set_draining(c, worker_id))
+
+    def end_worker(self, worker_id: str, state: str, reason: str) -> bool:
+        """Move a live worker to ``failed`` or ``gone``."""
+        return self._read(lambda c: workers.end(c, worker_id, state, reason))
+
+    def overdue_workers(self, page: int) -> list[tuple[str, str]]:
+        """Return (id, name) of live workers whose lease has run out."""
+        return self._read(lambda c: workers.overdue(c, page))
+
+    def running_of(self, worker_id: str) -> list[Claim]:
+        """Return the claims that a worker holds."""
+        return self._read(lambda c: workers.running_of(c, worker_id))
+
+    def running_by_child(self, worker_id: str, pid: int) -> Claim | None:
+        """Return the claim that a worker's child holds."""
+        return self._read(lambda c: workers.running_by_child(c, worker_id, pid))
+
+    def list_workers(self, *, all_states: bool = False) -> list[WorkerRecord]:
+        """Return the live workers, or all that the ledger remembers."""
+        return self._read(lambda c: workers.listing(c, all_states=all_states))
+
+    # -- bulkheads ---------------------------------------------------------------------------------------------------
+
+    def pause(self, bulkhead: str, by: str, reason: str) -> None:
+        """Let no job of a bulkhead start."""
+        self._run(lambda c: bulkheads.pause(c, bulkhead, by, reason))
+
+    def resume(self, bulkhead: str) -> None:
+        """Let the jobs of a paused bulkhead start again."""
+        self._run(lambda c: bulkheads.resume(c, bulkhead))
+
+    def bulkhead_counts(self) -> dict[str, bulkheads.BulkheadCounts]:
+        """Return what waits and runs in each bulkhead that has jobs or was paused."""
+        return self._read(bulkheads.counts)
+
+    # -- running jobs ------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(
+        self, job_id: str, fence: int, name: str, data: bytes, previous_seq: int
+    ) -> tuple[int, checkpoints.Standing]:
+        """Write a checkpoint; see :func:`checkpoints.save`."""
+        return self._run(lambda c: checkpoints.save(c, job_id, fence, name, data, previous_seq))
+
+    def load_checkpoint(self, job_id: str, name: str) -> list[checkpoints.StoredCheckpoint]:
+        """Return the kept versions of a checkpoint, the newest first."""
+        return self._read(lambda c: checkpoints.load(c, job_id, name))
+
+    def clear_checkpoint(self, job_id: str, fence: int, name: str) -> None:
+        """Delete all versions of a checkpoint."""
+        self._run(lambda c: checkpoints.clear(c, job_id, fence, name))
+
+    def report_progress(
+        self, job_id: str, fence: int, done: float, total: float | None, message: str
+    ) -> checkpoints.Standing:
+        """Write how far a job is."""
+        return self._read(lambda c: checkpoints.report_progress(c, job_id, fence, done, total, message))
+
+    def standing(self, job_id: str, fence: int) -> checkpoints.Standing:
+        """Return whether a running job shall stop; raises ``LeaseLost`` for a stale fence."""
+        return self._read(lambda c: checkpoints.standing(c, job_id, fence))
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> JobRecord:
+        """Return a job; raises ``JobNotFound``."""
+        return self._read(lambda c: queries.get(c, job_id))
+
+    def jobs(self, **filters: Any) -> list[JobRecord]:
+        """Return jobs, the newest first; see :func:`queries.listing`."""
+        return self._read(lambda c: queries.listing(c, **filters))
+
+    def count_jobs(self, by: str) -> dict[str, int]:
+        """Return how many jobs there are by state, task or bulkhead."""
+        return self._read(lambda c: queries.count(c, by))
+
+    def attempts(self, job_id: str) -> list[AttemptRecord]:
+        """Return a job's ended attempts."""
+        return self._read(lambda c: queries.attempts_of(c, job_id))
+
+    # -- dead letters ------------------------------------------------------------------------------------------------
+
+    def dead_letter(self, letter_id: str) -> DeadLetterRecord:
+        """Return a dead letter; raises ``DeadLetterNotFound``."""
+        return self._read(lambda c: dead_letters.get(c, letter_id))
+
+    def dead_letters(self, **filters: Any) -> list[DeadLetterRecord]:
+        """Return dead letters, the newest first; see :func:`dead_letters.listing`."""
+        return self._read(lambda c: dead_letters.listing(c, **filters))
+
+    def dead_letter_groups(self, limit: int) -> list[DeadLetterGroup]:
+        """Return the faults with the most letters."""
+        return self._read(lambda c: dead_letters.groups(c, limit))
+
+    def replay(self, letter_id: str, new: NewJob, by: str, *, force: bool) -> tuple[Submitted, bool]:
+        """Replay a dead letter as a new job; see :func:`dead_letters.replay`."""
+        return self._run(lambda c: dead_letters.replay(c, letter_id, new, by, force=force))
+
+    def discard_dead_letter(self, letter_id: str, reason: str, by: str) -> DeadLetterRecord:
+        """Mark a dead letter as not to be replayed; see :func:`dead_letters.discard`."""
+        return self._run(lambda c: dead_letters.discard(c, letter_id, reason, by))
+
+    def quarantine(self, letter: dict[str, Any]) -> None:
+        """Write a dead letter for a broker message that names no job that can run."""
+        self._run(lambda c: dead_letters.quarantine(c, letter))
+
+    # -- schema ------------------------------------------------------------------------------------------------------
+
+    def upgrade(self) -> str:
+        """Bring the schema to this release's version and return it."""
+        version = migrate.upgrade(self.database)
+        self._checked = True
+        return version
+
+    def schema_version(self) -> str | None:
+        """Return the schema's version, or None for an empty database."""
+        return migrate.version(self.database)
+
+    def close(self) -> None:
+        """Close this process' connections."""
+        self.database.close()
+
+    def _run(self, work: Callable[[Connection], Result]) -> Result:
+        self._check()
+        return self.database.run(work)
+
+    def _read(self, work: Callable[[Connection], Result]) -> Result:
+        """Run work whose statements commit one by one: reads, and writes of a single statement."""
+        self._check()
+        return self.database.run(work, autocommit=True)
+
+    def _check(self) -> None:
+        if not self._checked:
+            with self._check_lock:
+                if not self._checked:
+                    migrate.ensure(self.database)
+                    self._checked = True

@@ -1,0 +1,101 @@
+"""Reading jobs: by id, by filters with keyset pages, and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, exists, func, select
+
+from perdure.errors import JobNotFound
+from perdure.ledger.conditions import state_is
+from perdure.ledger.records import AttemptRecord, JobRecord
+from perdure.ledger.schema import attempts, job_tags, jobs
+from perdure.states import JobState
+
+COUNTABLE = ("state", "task", "bulkhead")
+
+
+def get(connection: Connection, job_id: str) -> JobRecord:
+    """Return a job.
+
+    Raises:
+        JobNotFound: There is none of that id.
+    """
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    if row is None:
+        raise JobNotFound(f"no job {job_id!r} in the ledger. List them: perdure jobs list")
+    return JobRecord.of(row._mapping)
+
+
+def states(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobState]:
+    """Return the states of several jobs by id."""
+    rows = connection.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(job_ids)))
+    return {row.id: JobState(row.state) for row in rows}
+
+
+def listing(
+    connection: Connection,
+    *,
+    state: JobState | None = None,
+    task: str | None = None,
+    bulkhead: str | None = None,
+    tag: tuple[str, str] | None = None,
+    since: float | None = None,
+    replay_of: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> list[JobRecord]:
+    """Return jobs, the newest first.
+
+    Args:
+        connection: Where to read.
+        state: Only jobs in this state.
+        task: Only jobs of this task.
+        bulkhead: Only jobs on this bulkhead.
+        tag: Only jobs with this tag and value.
+        since: Only jobs made since then, epoch seconds.
+        replay_of: Only replays of this job.
+        limit: The most to return.
+        after: The id of the last job of the page before.
+    """
+    query = _filtered(select(jobs), state, task, bulkhead, tag, since)
+    if replay_of is not None:
+        query = query.where(jobs.c.replay_of == replay_of)
+    if after is not None:
+        query = query.where(jobs.c.id < after)
+    return [JobRecord.of(row._mapping) for row in connection.execute(query.order_by(jobs.c.id.desc()).limit(limit))]
+
+
+def count(connection: Connection, by: str) -> dict[str, int]:
+    """Return how many jobs there are by state, task or bulkhead."""
+    column = jobs.c[by]
+    return {row[0]: row[1] for row in connection.execute(select(column, func.count()).group_by(column))}
+
+
+def attempts_of(connection: Connection, job_id: str) -> list[AttemptRecord]:
+    """Return a job's ended attempts, the first one first."""
+    rows = connection.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number))
+    return [AttemptRecord.of(row._mapping) for row in rows]
+
+
+def _filtered(
+    query: Select[Any],
+    state: JobState | None,
+    task: str | None,
+    bulkhead: str | None,
+    tag: tuple[str, str] | None,
+    since: float | None,
+) -> Select[Any]:
+    if state is not None:
+        query = query.where(state_is(state))
+    if task is not None:
+        query = query.where(jobs.c.task == task)
+    if bulkhead is not None:
+        query = query.where(jobs.c.bulkhead == bulkhead)
+    if tag is not None:
+        of_job = (job_tags.c.job_id == jobs.c.id) & (job_tags.c.tag == tag[0]) & (job_tags.c.value == tag[1])
+        query = query.where(exists(select(job_tags.c.job_id).where(of_job)))
+    if since is not None:
+        query = query.where(jobs.c.created_at >= since)
+    return query

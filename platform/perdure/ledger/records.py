@@ -1,0 +1,277 @@
+"""What the ledger takes and gives: plain immutable records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from perdure.clock import to_datetime
+from perdure.states import DeadReason, JobState, Outcome, Transition
+
+#: A row as a mapping from column names.
+Row = Mapping[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be written. ``delay`` and ``idempotency_ttl`` are seconds; ``run_at`` and ``deadline`` epoch seconds."""
+
+    id: str
+    task: str
+    bulkhead: str
+    args: str
+    kwargs: str
+    payload_digest: str
+    priority: int = 5
+    delay: float | None = None
+    run_at: float | None = None
+    tags: Mapping[str, str] | None = None
+    idempotency_key: str | None = None
+    idempotency_ttl: float = 0.0
+    replay_of: str | None = None
+    deadline: float | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submitted job: its id (the first job's one if it was a duplicate) and state."""
+
+    id: str
+    state: JobState
+    deduplicated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ticketed:
+    """What a ticket needs to know of its job."""
+
+    id: str
+    task: str
+    bulkhead: str
+    priority: int
+    args: str
+    kwargs: str
+    timeout: float | None = None
+    replay_of: str | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a job, valid as long as its fence is the job's newest."""
+
+    job_id: str
+    fence: int
+    task: str
+    bulkhead: str
+    args: str
+    kwargs: str
+    attempt: int
+    crashes: int
+    snoozes: int
+    priority: int
+    idempotency_key: str | None
+    replay_of: str | None
+    tags: str | None
+    worker_name: str
+    worker_pid: int
+    created_at: float
+    queued_at: float
+    started_at: float
+    first_started_at: float
+    deadline: float | None
+    timeout: float | None
+    checkpoint_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Why a job becomes a dead letter."""
+
+    reason: DeadReason
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ends: a transition of the job, and the attempt's record.
+
+    ``delay`` is in seconds, for retries and snoozes; ``burns`` says whether the attempt counts.
+    """
+
+    transition: Transition
+    outcome: Outcome
+    burns: bool = True
+    delay: float | None = None
+    result: str | None = None
+    error_type: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    death: Death | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job says it is."""
+
+    done: float
+    total: float | None
+    message: str
+    at: datetime | None
+
+    @property
+    def fraction(self) -> float | None:
+        """The part that is done, from 0 to 1; None when the total is not known."""
+        return min(self.done / self.total, 1.0) if self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt that ended."""
+
+    number: int
+    outcome: str
+    worker: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+    worker_pid: int | None
+
+    @classmethod
+    def of(cls, row: Row) -> AttemptRecord:
+        """Make the record of a row."""
+        return cls(
+            number=row["number"],
+            outcome=row["outcome"],
+            worker=row["worker"],
+            started_at=to_datetime(row["started_at"]),
+            finished_at=to_datetime(row["finished_at"]),
+            error_type=row["error_type"],
+            error=row["error"],
+            traceback=row["traceback"],
+            worker_pid=row["worker_pid"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as the ledger has it at one moment."""
+
+    id: str
+    task: str
+    bulkhead: str
+    state: JobState
+    priority: int
+    args: list[Any]
+    kwargs: dict[str, Any]
+    tags: dict[str, str]
+    idempotency_key: str | None
+    attempt: int
+    crashes: int
+    snoozes: int
+    fence: int
+    worker: str | None
+    worker_pid: int | None
+    error_type: str | None
+    error: str | None
+    progress: Progress | None
+    checkpoint_seq: int
+    checkpointed_at: datetime | None
+    created_at: datetime | None
+    run_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline: datetime | None
+    dead_letter_id: str | None
+    replay_of: str | None
+    cancel_requested_at: datetime | None
+    result_json: str | None = field(repr=False, default=None)
+
+    @classmethod
+    def of(cls, row: Row) -> JobRecord:
+        """Make the record of a row."""
+        times = ("checkpointed_at", "created_at", "run_at", "started_at", "finished_at", "deadline")
+        same = ("id", "task", "bulkhead", "priority", "idempotency_key", "attempt", "crashes", "snoozes", "fence")
+        more = ("worker_pid", "error_type", "error", "checkpoint_seq", "dead_letter_id", "replay_of")
+        return cls(
+            state=JobState(row["state"]),
+            args=msgspec.json.decode(row["args"]),
+            kwargs=msgspec.json.decode(row["kwargs"]),
+            tags=msgspec.json.decode(row["tags"]) if row["tags"] else {},
+            worker=row["worker_name"],
+            progress=_progress(row),
+            cancel_requested_at=to_datetime(row["cancel_requested_at"]),
+            result_json=row["result"],
+            **({name: row[name] for name in (*same, *more)} | {name: to_datetime(row[name]) for name in times}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRecord:
+    """A job (or a message) that was given up, as the ledger has it."""
+
+    id: str
+    job_id: str | None
+    task: str
+    bulkhead: str | None
+    args: list[Any]
+    kwargs: dict[str, Any]
+    reason: str
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+    fingerprint: str
+    created_at: datetime | None
+    status: str
+    replayed_as: str | None
+    replayed_by: str | None
+    replayed_at: datetime | None
+    resolved_reason: str | None
+    raw: bytes | None = field(repr=False, default=None)
+
+    @classmethod
+    def of(cls, row: Row) -> DeadLetterRecord:
+        """Make the record of a row."""
+        same = ("id", "job_id", "task", "bulkhead", "reason", "error_type", "error", "traceback", "fingerprint")
+        more = ("status", "replayed_as", "replayed_by", "resolved_reason")
+        return cls(
+            args=msgspec.json.decode(row["args"]) if row["args"] else [],
+            kwargs=msgspec.json.decode(row["kwargs"]) if row["kwargs"] else {},
+            created_at=to_datetime(row["created_at"]),
+            replayed_at=to_datetime(row["replayed_at"]),
+            raw=bytes(row["raw"]) if row["raw"] is not None else None,
+            **{name: row[name] for name in (*same, *more)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker incarnation as the ledger has it; ``heartbeat_age`` in seconds."""
+
+    id: str
+    name: str
+    bulkhead: str
+    host: str
+    pid: int
+    concurrency: int
+    state: str
+    draining: bool
+    started_at: datetime | None
+    heartbeat_at: datetime | None
+    heartbeat_age: float
+    running: int
+
+
+def _progress(row: Row) -> Progress | None:
+    if row["progress_done"] is None:
+        return None
+    return Progress(
+        row["progress_done"], row["progress_total"], row["progress_message"] or "", to_datetime(row["progress_at"])
+    )

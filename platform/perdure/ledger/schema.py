@@ -1,0 +1,191 @@
+"""The ledger's tables. Times are seconds since the epoch, by the database's clock.
+
+Indexes are partial on the states that a statement looks for, so that claim, settle and due touch a few rows however many
+finished jobs there are. Lists page by id, which sorts by time of making (UUIDv7).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("task", String(255), nullable=False),
+    Column("bulkhead", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("args", Text, nullable=False),
+    Column("kwargs", Text, nullable=False),
+    Column("payload_digest", String(64), nullable=False),
+    Column("tags", Text),
+    Column("idempotency_key", String(255)),
+    Column("idempotency_expires_at", Double),
+    Column("created_at", Double, nullable=False),
+    Column("run_at", Double),
+    Column("queued_at", Double),
+    Column("ticketed_at", Double),
+    Column("first_started_at", Double),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("deadline", Double),
+    Column("timeout", Double),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("crashes", Integer, nullable=False, server_default="0"),
+    Column("snoozes", Integer, nullable=False, server_default="0"),
+    Column("worker_id", String(36)),
+    Column("worker_name", String(255)),
+    Column("worker_pid", Integer),
+    Column("progress_done", Double),
+    Column("progress_total", Double),
+    Column("progress_message", Text),
+    Column("progress_at", Double),
+    Column("checkpoint_seq", Integer, nullable=False, server_default="0"),
+    Column("checkpointed_at", Double),
+    Column("result", Text),
+    Column("error_type", String(255)),
+    Column("error", Text),
+    Column("dead_letter_id", String(36)),
+    Column("replay_of", String(36)),
+    Column("cancel_requested_at", Double),
+    Column("cancel_reason", Text),
+)
+
+
+def _partial(name: str, *columns: Column[object], where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+_partial("ix_jobs_due", jobs.c.run_at, where="state IN ('scheduled', 'retrying')")
+_partial("ix_jobs_queued", jobs.c.bulkhead, jobs.c.priority, jobs.c.ticketed_at, where="state = 'queued'")
+_partial("ix_jobs_unticketed", jobs.c.id, where="state = 'queued' AND ticketed_at IS NULL")
+_partial("ix_jobs_running", jobs.c.worker_id, jobs.c.id, where="state = 'running'")
+_partial("ix_jobs_replay_of", jobs.c.replay_of, where="replay_of IS NOT NULL")
+_partial("ux_jobs_idempotency", jobs.c.task, jobs.c.idempotency_key, where="idempotency_key IS NOT NULL", unique=True)
+Index("ix_jobs_state", jobs.c.state, jobs.c.id)
+Index("ix_jobs_task", jobs.c.task, jobs.c.id)
+Index("ix_jobs_bulkhead", jobs.c.bulkhead, jobs.c.id)
+
+job_tags = Table(
+    "job_tags",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("tag", String(64), primary_key=True),
+    Column("value", String(255), nullable=False),
+)
+Index("ix_job_tags_lookup", job_tags.c.tag, job_tags.c.value, job_tags.c.job_id)
+
+#: One row for each claim; ``number`` is the claim's fence.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("outcome", String(16), nullable=False),
+    Column("worker", String(255)),
+    Column("worker_pid", Integer),
+    Column("started_at", Double),
+    Column("finished_at", Double, nullable=False),
+    Column("error_type", String(255)),
+    Column("error", Text),
+    Column("traceback", Text),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("job_id", String(36)),
+    Column("task", String(255), nullable=False),
+    Column("bulkhead", String(64)),
+    Column("args", Text),
+    Column("kwargs", Text),
+    Column("reason", String(16), nullable=False),
+    Column("error_type", String(255)),
+    Column("error", Text),
+    Column("traceback", Text),
+    Column("fingerprint", String(64), nullable=False),
+    Column("raw", LargeBinary),
+    Column("created_at", Double, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("replayed_as", String(36)),
+    Column("replayed_by", String(255)),
+    Column("replayed_at", Double),
+    Column("resolved_reason", Text),
+)
+Index("ix_dead_letters_status", dead_letters.c.status, dead_letters.c.id)
+Index("ix_dead_letters_task", dead_letters.c.task, dead_letters.c.id)
+Index("ix_dead_letters_fingerprint", dead_letters.c.fingerprint, dead_letters.c.id)
+Index("ix_dead_letters_error_type", dead_letters.c.error_type, dead_letters.c.id)
+_partial("ix_dead_letters_job", dead_letters.c.job_id, where="job_id IS NOT NULL")
+
+#: Checkpoints of running jobs; the newest two of each name are kept.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("fence", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("saved_at", Double, nullable=False),
+)
+
+#: Worker incarnations; one row is one lease.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("bulkhead", String(64), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("draining", Boolean, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("heartbeat_at", Double, nullable=False),
+    Column("lease_ttl", Double, nullable=False),
+    Column("lock_path", Text),
+    Column("state_changed_at", Double, nullable=False),
+    Column("state_reason", Text),
+)
+_partial("ix_workers_live", workers.c.heartbeat_at, where="state IN ('healthy', 'suspect')")
+
+#: Operators' overrides of a bulkhead; no row means that it runs.
+bulkheads = Table(
+    "bulkheads",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("paused", Boolean, nullable=False),
+    Column("paused_by", String(255)),
+    Column("paused_at", Double),
+    Column("reason", Text),
+)
+
+#: Small facts about the platform itself, such as the broker's epoch.
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)

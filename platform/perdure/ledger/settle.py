@@ -1,0 +1,151 @@
+"""Recording how an attempt ended: the job's transition, the attempt's row and a dead letter commit together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, null, select, update
+
+from perdure.errors import LeaseLost
+from perdure.ids import new_id
+from perdure.ledger.conditions import insert_ignoring, state_is
+from perdure.ledger.now import now
+from perdure.ledger.records import Claim, Settlement
+from perdure.ledger.schema import attempts, dead_letters, jobs
+from perdure.states import JobState, Transition, target
+
+#: Longest error text and traceback that are kept, in characters; the middle of a longer one is cut out.
+MAX_ERROR = 10_000
+MAX_TRACEBACK = 50_000
+
+_SETTLE = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"), state_is(JobState.RUNNING))
+    .values(
+        state=bindparam("to_state"),
+        attempt=jobs.c.attempt - bindparam("unburned"),
+        crashes=jobs.c.crashes + bindparam("crashed"),
+        snoozes=jobs.c.snoozes + bindparam("snoozed"),
+        worker_id=null(),
+        worker_pid=null(),
+        run_at=now() + bindparam("in_seconds"),
+        queued_at=case((bindparam("to_queue") == 1, now()), else_=jobs.c.queued_at),
+        ticketed_at=null(),
+        finished_at=case((bindparam("is_final") == 1, now()), else_=null()),
+        result=bindparam("new_result"),
+        error_type=bindparam("new_error_type"),
+        error=bindparam("new_error"),
+        dead_letter_id=bindparam("letter"),
+    )
+)
+
+_SETTLED_BY = select(attempts.c.outcome).where(
+    attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_fence")
+)
+
+_LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"))
+
+_ATTEMPT_VALUES: dict[str, Any] = {
+    **{name: bindparam(name) for name in ("job_id", "number", "outcome", "worker", "worker_pid", "started_at")},
+    **{name: bindparam(name) for name in ("error_type", "error", "traceback")},
+    "finished_at": now(),
+}
+
+_LETTER_VALUES: dict[str, Any] = {
+    **{name: bindparam(name) for name in ("id", "job_id", "task", "bulkhead", "args", "kwargs", "reason", "fingerprint")},
+    **{name: bindparam(name) for name in ("error_type", "error", "traceback", "raw")},
+    "status": "open",
+    "created_at": now(),
+}
+
+
+def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str | None:
+    """Record how a claim ended and return the id of the dead letter, if one was written.
+
+    Safe to repeat: a second settling of the same claim with the same outcome is the first one whose commit was in doubt.
+
+    Raises:
+        LeaseLost: The claim's fence is stale; nothing was written.
+    """
+    letter = new_id() if settlement.death else None
+    changed = connection.execute(_SETTLE, _job_changes(claim, settlement, letter))
+    if changed.rowcount == 0:
+        return _settled_before(connection, claim, settlement)
+    dialect = connection.dialect.name
+    connection.execute(insert_ignoring(attempts, dialect).values(_ATTEMPT_VALUES), _attempt(claim, settlement))
+    if letter:
+        connection.execute(
+            insert_ignoring(dead_letters, dialect).values(_LETTER_VALUES), _letter(letter, claim, settlement)
+        )
+    return letter
+
+
+def shortened(text: str | None, limit: int) -> str | None:
+    """Return a text of at most about ``limit`` characters, with a note in place of the middle of a longer one."""
+    if text is None or len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"
+
+
+def _job_changes(claim: Claim, settlement: Settlement, letter: str | None) -> dict[str, Any]:
+    state = target(settlement.transition)
+    return {
+        "of_job": claim.job_id,
+        "of_fence": claim.fence,
+        "to_state": state.value,
+        "unburned": 0 if settlement.burns else 1,
+        "crashed": int(settlement.transition is Transition.LOSE or settlement.outcome == "crashed"),
+        "snoozed": int(settlement.transition is Transition.SNOOZE),
+        "in_seconds": settlement.delay if state is JobState.RETRYING else None,
+        "to_queue": int(state is JobState.QUEUED),
+        "is_final": int(state.is_final),
+        "new_result": settlement.result,
+        "new_error_type": settlement.error_type,
+        "new_error": shortened(settlement.error, MAX_ERROR),
+        "letter": letter,
+    }
+
+
+def _attempt(claim: Claim, settlement: Settlement) -> dict[str, Any]:
+    return {
+        "job_id": claim.job_id,
+        "number": claim.fence,
+        "outcome": settlement.outcome.value,
+        "worker": claim.worker_name,
+        "worker_pid": claim.worker_pid,
+        "started_at": claim.started_at,
+        "error_type": settlement.error_type,
+        "error": shortened(settlement.error, MAX_ERROR),
+        "traceback": shortened(settlement.traceback, MAX_TRACEBACK),
+    }
+
+
+def _letter(letter: str, claim: Claim, settlement: Settlement) -> dict[str, Any]:
+    assert settlement.death is not None
+    return {
+        "id": letter,
+        "job_id": claim.job_id,
+        "task": claim.task,
+        "bulkhead": claim.bulkhead,
+        "args": claim.args,
+        "kwargs": claim.kwargs,
+        "reason": settlement.death.reason.value,
+        "fingerprint": settlement.death.fingerprint,
+        "error_type": settlement.error_type,
+        "error": shortened(settlement.error, MAX_ERROR),
+        "traceback": shortened(settlement.traceback, MAX_TRACEBACK),
+        "raw": None,
+    }
+
+
+def _settled_before(connection: Connection, claim: Claim, settlement: Settlement) -> str | None:
+    recorded = connection.execute(_SETTLED_BY, {"of_job": claim.job_id, "of_fence": claim.fence}).scalar_one_or_none()
+    if recorded != settlement.outcome.value:
+        raise LeaseLost(
+            f"{claim.task} {claim.job_id}: fence {claim.fence} is stale"
+            + (f", the attempt was recorded as {recorded}" if recorded else "")
+            + "; this worker's outcome is not written"
+        )
+    letter: str | None = connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
+    return letter

@@ -1,0 +1,176 @@
+"""A task: a function that jobs run, and how they are submitted."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from perdure.context import JobContext
+from perdure.errors import InvalidArguments, InvalidJobDefinition
+from perdure.handle import JobHandle
+from perdure.retry import RetryPolicy
+from perdure.signature import Signature
+from perdure.submitter import SubmitOptions
+
+if TYPE_CHECKING:
+    from perdure.app import Perdure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(Generic[P, R]):
+    """What ``@app.job`` makes of a function. Calling it runs the function here and now, as without perdure.
+
+    Args:
+        app: The application.
+        function: The function.
+        name: The task's name, unique in the application.
+        bulkhead: Where its jobs run.
+        retry: What happens when an attempt fails.
+        timeout: Seconds that one attempt may run; None for no bound.
+        breaker: The circuit breaker that guards its jobs.
+        priority: 0 (first) to 9 (last) within the bulkhead.
+
+    Raises:
+        InvalidJobDefinition: The function or an option cannot be used.
+    """
+
+    def __init__(
+        self,
+        app: Perdure,
+        function: Callable[..., Any],
+        *,
+        name: str,
+        bulkhead: str,
+        retry: RetryPolicy,
+        timeout: float | None = None,
+        breaker: str | None = None,
+        priority: int = 5,
+    ) -> None:
+        if not callable(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidJobDefinition(f"{name}: a job must be a function or coroutine function, not {function!r}")
+        if timeout is not None and not timeout > 0:
+            raise InvalidJobDefinition(f"{name}: timeout={timeout!r} must be a positive number of seconds")
+        if priority not in range(10):
+            raise InvalidJobDefinition(f"{name}: priority={priority!r} must be from 0 (first) to 9 (last)")
+        self._app = app
+        self.function = function
+        self.name = name
+        self.bulkhead = bulkhead
+        self.retry = retry
+        self.timeout = timeout
+        self.breaker = breaker
+        self.priority = priority
+        self.signature = Signature(function, name, JobContext)
+        functools.update_wrapper(self, function)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is a coroutine function."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function in this process; nothing is submitted."""
+        result: R = self.function(*args, **kwargs)
+        return result
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Submit a job and return its handle.
+
+        Raises:
+            InvalidArguments: An argument is missing, unexpected or of the wrong type; nothing was written.
+            Unserialisable: An argument has no faithful JSON form; nothing was written.
+            BulkheadFull: The bulkhead's ``max_depth`` is reached; nothing was written.
+            LedgerUnavailable: The ledger cannot be reached; nothing was written.
+        """
+        return self.options().submit(*args, **kwargs)
+
+    def submit_many(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        """Submit one job for each call and return their handles; see :meth:`Submission.submit_many`."""
+        return self.options().submit_many(calls)
+
+    def options(self, **options: Any) -> Submission[P, R]:
+        """Return this task with options for the next submit; they are those of :class:`~perdure.SubmitOptions`.
+
+        Raises:
+            InvalidArguments: An option is unknown or its value not allowed.
+        """
+        try:
+            return Submission(self._app, self, SubmitOptions(**options))
+        except TypeError as error:
+            if isinstance(error, InvalidArguments):
+                raise
+            allowed = ", ".join(SubmitOptions.__slots__)
+            raise InvalidArguments(f"{self.name}.options(): {error}. Allowed: {allowed}") from None
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Submit a job: Celery's name for :meth:`submit`."""
+        return self.submit(*args, **kwargs)
+
+    def apply_async(
+        self,
+        args: Iterable[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        **options: Any,
+    ) -> JobHandle[R]:
+        """Submit a job the way Celery's ``apply_async`` does.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            countdown: Seconds to wait; perdure's ``delay``.
+            eta: The moment from which the job may run; perdure's ``run_at``.
+            priority: 0 (first) to 9 (last).
+            queue: A bulkhead, by its name or its queue's.
+            options: perdure's own options.
+        """
+        bulkhead = queue.removeprefix("perdure.") if queue else None
+        named = {"delay": countdown, "run_at": eta, "priority": priority, "bulkhead": bulkhead}
+        given = {name: value for name, value in named.items() if value is not None}
+        return self.options(**given, **options).submit(*args, **(kwargs or {}))
+
+    def __repr__(self) -> str:
+        return f"<task {self.name} on {self.bulkhead}>"
+
+
+class Submission(Generic[P, R]):
+    """A task with options, ready to be submitted."""
+
+    def __init__(self, app: Perdure, task: Task[P, R], how: SubmitOptions) -> None:
+        self._app = app
+        self._task = task
+        self._how = how
+
+    def options(self, **options: Any) -> Submission[P, R]:
+        """Return this submission with more options."""
+        return Submission(self._app, self._task, replace(self._how, **options))
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Submit a job and return its handle; see :meth:`Task.submit`.
+
+        Raises:
+            IdempotencyConflict: The idempotency key belongs to a job with other arguments.
+        """
+        return JobHandle.accepted(self._app, self._app.submitter.submit(self._task, args, kwargs, self._how))
+
+    delay = submit
+
+    def submit_many(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
+        """Submit one job for each call and return their handles.
+
+        Args:
+            calls: For each job a tuple of positional arguments, a dict of keyword arguments, or a single argument. Any
+                iterable: it is read in chunks, and each chunk is written by one statement.
+        """
+        accepted = self._app.submitter.submit_many(self._task, calls, self._how)
+        return [JobHandle.accepted(self._app, one) for one in accepted]

@@ -1,0 +1,94 @@
+"""Tickets: Celery messages that name a job. They carry no arguments; what they show of them is for Flower alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+
+from perdure.clock import Clock, SystemClock
+from perdure.ledger.records import Ticketed
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+logger = logging.getLogger("perdure.tickets")
+
+#: Seconds for which a broker that refused is left alone: a submit must not pay for a timeout each time.
+PAUSE_AFTER_FAILURE = 1.0
+#: Longest text of arguments that a ticket shows, in characters.
+MAX_SHOWN = 1000
+
+_BROKER_ERRORS = (BrokerError, RedisError, OSError)
+
+
+def queue_name(bulkhead: str) -> str:
+    """Return the queue of a bulkhead."""
+    return f"perdure.{bulkhead}"
+
+
+class Tickets:
+    """Sends tickets.
+
+    Args:
+        celery: The application whose broker they go to.
+        clock: What measures the pause after a failure.
+    """
+
+    def __init__(self, celery: Celery, clock: Clock | None = None) -> None:
+        self._celery = celery
+        self._clock = clock or SystemClock()
+        self._retry_at = 0.0
+
+    def send(self, tickets: Sequence[Ticketed]) -> list[str]:
+        """Send tickets and return the ids of those that could not be sent: the broker is down.
+
+        Never raises for a broker that is down: the ledger has the jobs, and a dispatcher sends their tickets later.
+        """
+        if not tickets:
+            return []
+        if self._clock.monotonic() < self._retry_at:
+            return [ticket.id for ticket in tickets]
+        sent = 0
+        try:
+            pool: Any = self._celery.producer_pool
+            with pool.acquire(block=True) as producer:
+                for page in _pages(tickets):
+                    with producer.batch() if len(page) > 1 else nullcontext():
+                        for ticket in page:
+                            self._publish(ticket, producer)
+                    sent += len(page)
+        except _BROKER_ERRORS as error:
+            self._retry_at = self._clock.monotonic() + PAUSE_AFTER_FAILURE
+            logger.warning("the broker is not reached (%s): %d tickets wait in the ledger", error, len(tickets) - sent)
+        return [ticket.id for ticket in tickets[sent:]]
+
+    def _publish(self, ticket: Ticketed, producer: Any) -> None:
+        self._celery.send_task(
+            ticket.task,
+            task_id=ticket.id,
+            queue=queue_name(ticket.bulkhead),
+            priority=ticket.priority,
+            producer=producer,
+            ignore_result=True,
+            retry=False,
+            argsrepr=_shown(ticket.args),
+            kwargsrepr=_shown(ticket.kwargs),
+            parent_id=ticket.replay_of,
+            retries=ticket.attempt,  # shown by Flower; the ledger counts
+        )
+
+
+_PAGE = 500
+
+
+def _pages(tickets: Sequence[Ticketed]) -> list[Sequence[Ticketed]]:
+    return [tickets[start : start + _PAGE] for start in range(0, len(tickets), _PAGE)]
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -1,0 +1,79 @@
+"""Fixtures: a real Redis and a real PostgreSQL for the whole session, clean for every test.
+
+No fixture skips a test because a server is missing: it fails with the error that says what to install.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from perdure_workers.embedded.postgres import PostgresServer
+from perdure_workers.embedded.redis import RedisServer
+
+database_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server_dir() -> Iterator[Path]:
+    """A folder that the account of PostgreSQL can reach; those of pytest (tmp_path) are private to the user."""
+    folder = Path(tempfile.mkdtemp(prefix="perdure-tests-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def redis_server(server_dir: Path) -> Iterator[RedisServer]:
+    """A Redis for the session. Tests that stop or kill it start it again; better they make one of their own."""
+    with RedisServer(server_dir / "redis", die_with_parent=True) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """URL of an empty Redis."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_dir: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL for the session."""
+    with PostgresServer(server_dir / "postgres", die_with_parent=True, fast_unsafe_for_tests=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """Name of the database that `postgres_url` copies for each test. Nobody may stay connected to it."""
+    postgres_server.create_database("perdure_template")
+    return "perdure_template"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """SQLAlchemy URL of a PostgreSQL database that no other test has seen."""
+    name = f"test_{next(database_numbers)}"
+    yield postgres_server.create_database(name, template=postgres_template)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """SQLAlchemy URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    """SQLAlchemy URL of an empty database; a test that takes it runs once on SQLite and once on PostgreSQL."""
+    url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
+    return url

@@ -1,0 +1,42 @@
+"""A thread that works through a queue: keeps SQL off Celery's event loop, which must never block."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger("perdure.background")
+
+
+class Background:
+    """Runs functions one after another in a thread of its own.
+
+    Args:
+        name: The thread's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._work: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def post(self, work: Callable[[], object]) -> None:
+        """Have a function run soon; returns at once. What it raises is logged."""
+        self._work.put(work)
+
+    def stop(self, timeout: float) -> None:
+        """Finish what was posted and end, waiting at most ``timeout`` seconds."""
+        self._work.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                work()
+            except Exception:
+                logger.exception("background work failed")

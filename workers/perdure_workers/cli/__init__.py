@@ -1,0 +1,5 @@
+"""The command line: ``perdure``."""
+
+from perdure_workers.cli.main import main
+
+__all__ = ["main"]

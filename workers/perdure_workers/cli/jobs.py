@@ -1,0 +1,188 @@
+"""``perdure submit`` and ``perdure jobs``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from perdure import JobHandle, Perdure
+from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished
+from perdure_workers.cli.loading import Context, pass_context
+from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, show
+
+
+@click.command()
+@click.argument("task")
+@click.option("--args", "args_json", default="[]", help="Positional arguments, a JSON array.")
+@click.option("--kwargs", "kwargs_json", default="{}", help="Keyword arguments, a JSON object.")
+@click.option("--key", help="Idempotency key.")
+@click.option("--delay", type=float, help="Seconds to wait before it may run.")
+@click.option("--priority", type=click.IntRange(0, 9), help="0 (first) to 9 (last).")
+@click.option("--bulkhead", help="Where to run it.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag; may be given several times.")
+@click.option("--wait", is_flag=True, help="Wait for its end; the exit code says how it ended.")
+@click.option("--timeout", type=float, help="Seconds to wait at most.")
+@json_option
+@pass_context
+def submit(
+    context: Context,
+    task: str,
+    args_json: str,
+    kwargs_json: str,
+    key: str | None,
+    delay: float | None,
+    priority: int | None,
+    bulkhead: str | None,
+    tags: tuple[str, ...],
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Submit a job of TASK."""
+    args, kwargs = _parsed("--args", args_json, list), _parsed("--kwargs", kwargs_json, dict)
+    named = {"idempotency_key": key, "delay": delay, "priority": priority, "bulkhead": bulkhead}
+    options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    handle = context.app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags)).submit(*args, **kwargs)
+    if wait:
+        _wait(handle, timeout, as_json)
+    elif as_json:
+        print_json({"id": handle.id, "deduplicated": handle.deduplicated, "ticketed": handle.ticketed})
+    else:
+        note = (
+            " (submitted before)" if handle.deduplicated else "" if handle.ticketed else " (the broker is down: it waits)"
+        )
+        click.echo(f"{handle.id}{note}")
+
+
+@click.group()
+def jobs() -> None:
+    """Look at jobs and cancel them."""
+
+
+@jobs.command("list")
+@click.option("--state", help="Only jobs in this state.")
+@click.option("--task", help="Only jobs of this task.")
+@click.option("--bulkhead", help="Only jobs on this bulkhead.")
+@click.option("--tag", help="Only jobs with this tag, NAME=VALUE.")
+@click.option("--limit", default=50, type=click.IntRange(1, 10_000), show_default=True)
+@click.option("--after", help="The last id of the page before.")
+@json_option
+@pass_context
+def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
+    """List jobs, the newest first."""
+    records = [handle.record for handle in context.app.jobs.list(**filters)]
+    columns = {
+        "id": lambda job: job.id,
+        "task": lambda job: job.task,
+        "bulkhead": lambda job: job.bulkhead,
+        "state": lambda job: job.state,
+        "attempt": lambda job: job.attempt,
+        "submitted": lambda job: ago(job.created_at),
+        "error": lambda job: (job.error or "")[:60],
+    }
+    show(as_json, records, columns)
+
+
+@jobs.command("show")
+@click.argument("job_id")
+@json_option
+@pass_context
+def show_job(context: Context, job_id: str, as_json: bool) -> None:
+    """Show a job with its attempts."""
+    handle = context.app.jobs.get(job_id)
+    record, attempts = handle.record, handle.attempts()
+    if as_json:
+        print_json(dataclasses.asdict(record) | {"attempts": [dataclasses.asdict(attempt) for attempt in attempts]})
+        return
+    shown = {name: value for name, value in dataclasses.asdict(record).items() if value not in (None, {}, [])}
+    print_table(("", ""), shown.items(), title=f"job {job_id}")
+    columns = ("number", "outcome", "worker", "started_at", "finished_at", "error_type", "error")
+    print_table(columns, ([getattr(attempt, name) for name in columns] for attempt in attempts), title="attempts")
+
+
+@jobs.command("wait")
+@click.argument("job_id")
+@click.option("--timeout", type=float, help="Seconds to wait at most.")
+@json_option
+@pass_context
+def wait_job(context: Context, job_id: str, timeout: float | None, as_json: bool) -> None:
+    """Wait for a job's end. Exit code: 0 succeeded, 3 dead, 4 cancelled, 5 timed out."""
+    _wait(context.app.jobs.get(job_id), timeout, as_json)
+
+
+@jobs.command("cancel")
+@click.argument("job_id")
+@click.option("--reason", default="cancelled from the command line", show_default=True)
+@json_option
+@pass_context
+def cancel_job(context: Context, job_id: str, reason: str, as_json: bool) -> None:
+    """Cancel a job: at once while it waits, at its next checkpoint while it runs."""
+    handle = context.app.jobs.get(job_id)
+    if not handle.cancel(reason):
+        raise JobNotFinished(f"job {job_id} is {handle.state} already; there is nothing to cancel")
+    if as_json:
+        print_json({"id": job_id, "state": handle.state})
+    else:
+        click.echo(f"{job_id} {handle.state}")
+
+
+@jobs.command("tasks")
+@json_option
+@pass_context
+def list_tasks(context: Context, as_json: bool) -> None:
+    """List the tasks that this application knows."""
+    rows = [_task_row(context.app, name) for name in sorted(context.app.tasks)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(list(rows[0]) if rows else ["name"], (list(row.values()) for row in rows))
+
+
+def _task_row(app: Perdure, name: str) -> dict[str, Any]:
+    task = app.tasks[name]
+    return {
+        "name": name,
+        "bulkhead": task.bulkhead,
+        "signature": str(task.signature),
+        "max_retries": task.retry.max_retries,
+        "timeout": task.timeout,
+    }
+
+
+def _wait(handle: JobHandle[Any], timeout: float | None, as_json: bool) -> None:
+    code, result = Exit.OK, None
+    try:
+        result = handle.wait(timeout)
+    except JobDead as error:
+        code = Exit.JOB_DEAD
+        click.secho(f"dead: {error} (dead letter {error.dead_letter_id})", fg="red", err=True)
+    except JobCancelled as error:
+        code = Exit.JOB_CANCELLED
+        click.secho(str(error), fg="yellow", err=True)
+    except TimeoutError as error:
+        code = Exit.TIMED_OUT
+        click.secho(str(error), fg="yellow", err=True)
+    record = handle.refresh().record
+    if as_json:
+        print_json(dataclasses.asdict(record) | {"result": result})
+    elif code is Exit.OK:
+        click.echo(f"{handle.id} {record.state}: {record.result_json}")
+    sys.exit(code)
+
+
+def _parsed(option: str, text: str, kind: type) -> Any:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError as error:
+        raise InvalidArguments(f"{option} {text!r:.80}: {error}") from None
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidArguments(f"--tag {text!r} must be NAME=VALUE")
+    return name, value

@@ -1,0 +1,61 @@
+"""``perdure worker|supervisor|flower|up|down|status``: the processes of the platform."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+import click
+
+from perdure_workers.cli.loading import Context, pass_context
+from perdure_workers.logs import configure_logging
+
+
+@click.command()
+@click.argument("bulkhead")
+@click.option("-c", "--concurrency", type=click.IntRange(1, 1000), help="Children; the bulkhead's setting by default.")
+@click.option("-n", "--name", help="The worker's name; the bulkhead's by default.")
+@pass_context
+def worker(context: Context, bulkhead: str, concurrency: int | None, name: str | None) -> None:
+    """Run a worker that serves BULKHEAD until it is told to stop."""
+    from perdure_workers.worker import Worker
+
+    configure_logging(context.app.settings.log_level)
+    sys.exit(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
+
+
+@click.command()
+@pass_context
+def supervisor(context: Context) -> None:
+    """Run a supervisor alone: it dispatches due jobs and takes back those of lost workers."""
+    from perdure_workers.supervisor import Supervisor, default_duties
+
+    configure_logging(context.app.settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    running = Supervisor(default_duties(context.app))
+    running.start()
+    click.echo("supervisor ready", err=True)
+    while not stop.wait(1.0):
+        pass
+    running.stop()
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="TCP port; the setting flower_port by default.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@pass_context
+def flower(context: Context, port: int | None, address: str) -> None:
+    """Run Flower with a user and a password (see the settings flower_user and flower_password)."""
+    from perdure_workers.flower_server import flower_access, run_flower
+
+    app = context.app
+    configure_logging(app.settings.log_level)
+    access = flower_access(app.settings)
+    port = port or app.settings.flower_port
+    click.echo(f"Flower: http://{address}:{port}/ user {access.user}", err=True)
+    if access.generated:
+        click.echo(f"Flower's password, made up now: {access.password}", err=True)
+    run_flower(app, address=address, port=port)

@@ -1,0 +1,157 @@
+"""The life of one attempt in a worker's child: claim -> run -> settle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import Ignore, Retry
+
+from perdure import codec
+from perdure.context import JobContext
+from perdure.decision import Ended, TimeLimitReached, decide
+from perdure.errors import LeaseLost, UnknownTask
+from perdure.events import JobEvent
+from perdure.ledger.records import Claim, Settlement
+from perdure.states import JobState, Outcome, Transition, target
+from perdure_workers.outage import until_the_ledger_is_back
+
+if TYPE_CHECKING:
+    from perdure import Perdure, Task
+    from perdure_workers.incarnation import Incarnation
+
+logger = logging.getLogger("perdure.execute")
+
+#: Longest text of a result that Flower is shown, in characters.
+MAX_SHOWN = 500
+
+
+class JobFailed(Exception):
+    """A job ended as a dead letter; what Celery and Flower are shown of the error."""
+
+
+class Shown:
+    """A result as Flower shows it: only its text crosses to the main process, not the value."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class TicketRunner:
+    """Runs the jobs of tickets in one child.
+
+    Args:
+        app: The application.
+        worker: Whose child this is.
+        draining: Says whether the worker wants its jobs back.
+    """
+
+    def __init__(self, app: Perdure, worker: Incarnation, draining: Callable[[], bool]) -> None:
+        self._app = app
+        self._worker = worker
+        self._draining = draining
+
+    def __call__(self, request: Any) -> Any:
+        """Claim the job that a Celery request names, run it and settle it.
+
+        Returns:
+            What Flower shows as the result.
+
+        Raises:
+            Ignore: There is nothing to run, or the outcome does not count.
+            Retry: The job runs again later; tells Flower so and publishes nothing.
+            JobFailed: The job ended as a dead letter.
+        """
+        claim = self._claim(str(request.id))
+        if claim is None:
+            raise Ignore
+        ended = self._run(claim)
+        settlement = decide(ended, claim, self._task(claim).retry, time.time())
+        try:
+            self._settle(claim, settlement, ended.ran)
+        except LeaseLost as error:
+            logger.warning("%s", error)
+            raise Ignore from error
+        return self._tell_celery(settlement)
+
+    def _claim(self, job_id: str) -> Claim | None:
+        worker = self._worker
+        claim = until_the_ledger_is_back(lambda: self._app.ledger.claim(job_id, worker.id, worker.name, os.getpid()))
+        if claim is None:
+            logger.info("ticket %s dropped: its job is not queued", job_id)
+            return None
+        waited = claim.started_at - claim.queued_at
+        self._emit(claim, Transition.CLAIM, JobState.QUEUED, waited=waited)
+        return claim
+
+    def _run(self, claim: Claim) -> Ended:
+        started = time.monotonic()
+        try:
+            task = self._app.task(claim.task)
+            value = self._call(task, claim)
+            # Encoded here, so that a result that JSON cannot carry is the job's error.
+            result = codec.encode(value, what=f"the result of {claim.task}")
+        except SoftTimeLimitExceeded:
+            limit = claim.timeout or self._task(claim).timeout
+            return Ended(error=TimeLimitReached(f"ran longer than its timeout of {limit:g} s"), ran=_since(started))
+        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+            wrapped = RuntimeError(f"the job raised {type(error).__name__}: {error}")
+            return Ended(error=wrapped.with_traceback(error.__traceback__), ran=_since(started))
+        except BaseException as error:  # noqa: BLE001 - whatever a job raises is its outcome
+            return Ended(error=error, ran=_since(started))
+        return Ended(result=result, ran=_since(started))
+
+    def _call(self, task: Task[..., Any], claim: Claim) -> Any:
+        args, kwargs = task.signature.decode(claim.args, claim.kwargs)
+        if task.signature.takes_context:
+            args.insert(0, self._context(task, claim))
+        value = task.function(*args, **kwargs)
+        return asyncio.run(value) if task.is_async else value
+
+    def _context(self, task: Task[..., Any], claim: Claim) -> JobContext:
+        return JobContext(
+            claim,
+            self._app.ledger,
+            timeout=claim.timeout or task.timeout,
+            draining=self._draining,
+            progress_interval=self._app.settings.progress_interval,
+        )
+
+    def _settle(self, claim: Claim, settlement: Settlement, ran: float) -> None:
+        until_the_ledger_is_back(lambda: self._app.ledger.settle(claim, settlement))
+        self._emit(claim, settlement.transition, JobState.RUNNING, reason=settlement.error or "", ran=ran)
+
+    def _task(self, claim: Claim) -> Task[..., Any]:
+        try:
+            return self._app.task(claim.task)
+        except UnknownTask:
+            logger.exception("ticket for a task that this worker does not know")
+            raise
+
+    def _emit(self, claim: Claim, transition: Transition, source: JobState, **details: Any) -> None:
+        names = (claim.job_id, claim.task, claim.bulkhead)
+        event = JobEvent(*names, transition, source, target(transition), claim.attempt, **details)
+        self._app.events.emit(event)
+
+    def _tell_celery(self, settlement: Settlement) -> Any:
+        if settlement.transition is Transition.SUCCEED:
+            return Shown(settlement.result or "null")
+        text = f"{settlement.error_type}: {settlement.error}" if settlement.error_type else settlement.error or ""
+        if settlement.transition is Transition.DIE:
+            raise JobFailed(text)
+        if settlement.outcome is Outcome.CANCELLED:
+            raise Ignore
+        raise Retry(text, when=datetime.now(UTC) + timedelta(seconds=settlement.delay or 0.0))
+
+
+def _since(started: float) -> float:
+    return time.monotonic() - started

@@ -1,0 +1,41 @@
+"""Outlasting an outage of the ledger: what must be recorded is tried again until it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from perdure.errors import LedgerOutdated, LedgerUnavailable
+
+logger = logging.getLogger("perdure.outage")
+
+Result = TypeVar("Result")
+
+#: Seconds between two tries: short at first, since most outages are a restart.
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
+
+
+def until_the_ledger_is_back(work: Callable[[], Result]) -> Result:
+    """Return what ``work`` returns, trying again with backoff for as long as the ledger is not reached.
+
+    Args:
+        work: What to do; must be safe to repeat, since a failed commit may have happened.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_is_outage),
+        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+        before_sleep=_log,
+    )
+    return retrying(work)
+
+
+def _is_outage(error: BaseException) -> bool:
+    return isinstance(error, LedgerUnavailable) and not isinstance(error, LedgerOutdated)
+
+
+def _log(state: tenacity.RetryCallState) -> None:
+    if state.attempt_number in (1, 10) or state.attempt_number % 100 == 0:
+        logger.warning("waiting for the ledger: %s", state.outcome.exception() if state.outcome else "")
