@@ -118,7 +118,5 @@ def _key(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY:  # the message must not show the secret
-        raise ValueError(
-            f"a webhook secret must be {_PREFIX!r} and the base64 of {_SHORTEST_KEY} to {_LONGEST_KEY} bytes."
-        )
+        raise ValueError(f"a webhook secret must be {_PREFIX!r} and the base64 of {_SHORTEST_KEY} to {_LONGEST_KEY} bytes.")
     return key

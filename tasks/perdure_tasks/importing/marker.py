@@ -121,9 +121,7 @@ def begin(connection: Connection, key: str, source: Source) -> Marker:
         row = connection.execute(select(imports).where(imports.c.job_key == key)).one_or_none()
         known = Source(row.target, row.source, row.source_size, row.source_mtime_ns) if row else None
         if row is not None and known == source:
-            return Marker(
-                row.byte_offset, row.line, row.rows, row.rejected, row.reject_bytes, row.finished_at is not None
-            )
+            return Marker(row.byte_offset, row.line, row.rows, row.rejected, row.reject_bytes, row.finished_at is not None)
         if row is not None and row.finished_at is None:
             raise Overlap(f"{row.source} of {row.source_size} bytes, {row.byte_offset} of which are in {row.target}")
         # A finished import of something else: the key's time was over in the ledger and it was used again.

@@ -159,9 +159,7 @@ def _make_empty_json_null(table: Table) -> None:
 def _check_header(table: Table, header: Sequence[str]) -> None:
     known = [column.name for column in table.columns]
     problems = [f"{name!r} is no column.{did_you_mean(name, known)}" for name in header if name not in known]
-    problems += [
-        f"{name!r} is there {header.count(name)} times." for name in sorted(set(header)) if header.count(name) > 1
-    ]
+    problems += [f"{name!r} is there {header.count(name)} times." for name in sorted(set(header)) if header.count(name) > 1]
     problems += [f"{column.name!r} is missing and must not be NULL." for column in _needed(table, header)]
     if problems:
         raise Discard(

@@ -7,14 +7,14 @@ import subprocess
 import tarfile
 
 import pytest
-from support.context import RecordingContext
-from support.trees import make_tree
 
 from perdure import Discard, Snooze
 from perdure.errors import HandedBack, JobCancelled
 from perdure_tasks import files
 from perdure_tasks.archiving.copier import CHUNK
 from perdure_tasks.archiving.pair import Names
+from support.context import RecordingContext
+from support.trees import make_tree
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import random
 import subprocess
 
 import pytest
+
+from perdure_tasks import files
 from support.context import RecordingContext
 from support.run_task import run_under_fire
 from support.trees import make_tree
-
-from perdure_tasks import files
 
 
 @pytest.mark.chaos

@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
-from support.context import RecordingContext
 
 from perdure import Discard
 from perdure.errors import HandedBack
@@ -17,6 +16,7 @@ from perdure_tasks import tables
 from perdure_tasks.errors import ImportOvertaken
 from perdure_tasks.importing import target as targets
 from perdure_tasks.importing.marker import imports
+from support.context import RecordingContext
 
 ITEMS = sa.Table(
     "items",
@@ -218,9 +218,7 @@ def test_file_that_changes_in_the_middle_of_its_import_is_refused(file, url):
     with pytest.raises(HandedBack):
         import_csv(file, url, ctx, batch_rows=1)
     file.write_text("id,name\n1,a\n2,b\n3,c\n")
-    with pytest.raises(
-        Discard, match=r"not the file with which import .* began: .*items\.csv of 16 bytes, 12 of which"
-    ):
+    with pytest.raises(Discard, match=r"not the file with which import .* began: .*items\.csv of 16 bytes, 12 of which"):
         import_csv(file, url, ctx)
 
 

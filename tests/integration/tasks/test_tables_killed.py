@@ -7,6 +7,7 @@ import random
 
 import pytest
 import sqlalchemy as sa
+
 from support.run_task import run_under_fire
 
 ROWS = 6000

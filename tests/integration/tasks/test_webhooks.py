@@ -8,14 +8,14 @@ import time
 from email.utils import formatdate
 
 import pytest
-from support.context import RecordingContext
-from support.receiver import answer, receiver
 
 from perdure import Discard, RetryAfter
 from perdure.home import free_port
 from perdure_tasks import webhooks
 from perdure_tasks.errors import DeliveryFailed
 from perdure_tasks.signatures import verify
+from support.context import RecordingContext
+from support.receiver import answer, receiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
