@@ -170,8 +170,8 @@ class _Archiver:
     def _save(self) -> None:
         self._pair.sync()
         state = self._state
+        self._ctx.checkpoint.save(state.to_plain())  # before it is shown: progress must never be ahead of what is safe
         self._ctx.progress(state.safe_bytes, state.total_bytes, f"{state.files} of {state.total_files} files")
-        self._ctx.checkpoint.save(state.to_plain())
         self._saved_at = time.monotonic()
 
 

@@ -172,10 +172,10 @@ class _Import:
 
     def _report(self) -> None:
         here = self._marker
-        self._ctx.progress(here.byte_offset, self._source.source_size, f"{here.rows} rows, {here.rejected} rejected")
         # The marker is what counts; this tells people, and lets the job be cancelled or handed back between batches.
         state = {"byte_offset": here.byte_offset, "rows": here.rows, "rejected": here.rejected}
         self._ctx.checkpoint.save(state)
+        self._ctx.progress(here.byte_offset, self._source.source_size, f"{here.rows} rows, {here.rejected} rejected")
 
 
 def _header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[list[str], dict[str, int]]:
