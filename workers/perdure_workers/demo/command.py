@@ -24,7 +24,8 @@ def demo(context: Context, tree: Path | None, keep: bool, seed: int, as_json: bo
     from perdure_workers.demo.demo import run_demo
 
     home = Path(context.home or tempfile.mkdtemp(prefix="perdure-demo-"))
-    code = run_demo(home, tree or default_tree(), keep, seed, as_json=as_json)
-    if context.home is None and not keep:
-        shutil.rmtree(home)
-    sys.exit(code)
+    try:
+        sys.exit(run_demo(home, tree or default_tree(), keep, seed, as_json=as_json))
+    finally:
+        if context.home is None and not keep:
+            shutil.rmtree(home)

@@ -22,17 +22,16 @@ from perdure_workers.demo.drill import Drill
 from perdure_workers.demo.jobs import demo_app
 from perdure_workers.demo.judge import Evidence, judge
 from perdure_workers.demo.progress import ARCHIVE, IMPORTS, WEBHOOKS, Bars
-from perdure_workers.demo.servers import Platform, ReceiverProcess, new_environment
+from perdure_workers.demo.servers import DemoFailed, Platform, ReceiverProcess, new_environment
 
 WEBHOOK_COUNT = 300
 BAD_ROWS = 7
 ROWS_PER_CSV = 250
 #: The archive is slowed down to take about so long, in seconds: it must have a middle.
 ARCHIVE_S = 14.0
-#: Slowest rate of the archive, in bytes per second, for trees that are small.
-SLOWEST = 200_000
-#: When jobs have not ended by then, in seconds after their submission, a promise is broken.
-GIVE_UP_S = 65.0
+#: When jobs have not ended by then, in seconds after their submission, a promise is broken; a tree that takes longer
+#: to archive than the standard library gets more, at this rate in bytes per second.
+GIVE_UP_S, SLOW_DISK = 65.0, 20_000_000
 LOOK_EVERY_S = 0.15
 
 
@@ -52,7 +51,7 @@ def run_demo(home: Path, tree: Path, keep: bool, seed: int, *, as_json: bool = F
     console = Console(stderr=as_json, quiet=as_json)
     started = time.monotonic()
     with ExitStack() as running:
-        demo = _Demo(home, tree.resolve(), seed, console, running, keep=keep)
+        demo = _Demo(home, tree.resolve(), seed, console, running)
         demo.submit()
         demo.watch()
         demo.replay()
@@ -60,11 +59,14 @@ def run_demo(home: Path, tree: Path, keep: bool, seed: int, *, as_json: bool = F
         summary.facts["seconds"] = round(time.monotonic() - started, 1)
         if keep:
             summary.facts["flower"] = demo.platform.status()["flower_url"]
+            demo.platform.leave_running()
     if as_json:
         print(json.dumps(summary.to_json(), indent=2))
     else:
         summary.print(console)
-        _say_goodbye(console, home, keep=keep)
+        if keep:
+            console.print(f"\nThe platform runs on; Flower's password is in {home}/flower.password.", markup=False)
+            console.print(f"Stop it with: perdure down --home {home}", markup=False)
     return 0 if summary.is_kept else 1
 
 
@@ -85,7 +87,7 @@ class _Submitted:
 class _Demo:
     """One run of the demo."""
 
-    def __init__(self, home: Path, tree: Path, seed: int, console: Console, running: ExitStack, *, keep: bool) -> None:
+    def __init__(self, home: Path, tree: Path, seed: int, console: Console, running: ExitStack) -> None:
         self._tree, self._seed, self._console = tree, seed, console
         self._run = new_id()
         self._folder = home.absolute() / "demo" / self._run
@@ -96,6 +98,8 @@ class _Demo:
         console.print(f"Reading {tree} ...", markup=False)
         self._rows = data.list_files(tree, self._exclude)
         self._bytes = data.total_bytes(tree, self._exclude)
+        if not self._bytes:
+            raise DemoFailed(f"{tree} has nothing in it to archive. Choose another one: perdure demo --tree FOLDER")
         console.print(
             f"Starting a webhook receiver, Redis, one worker for each bulkhead and Flower in {home} ...", markup=False
         )
@@ -103,8 +107,7 @@ class _Demo:
         running.callback(self.receiver.stop)
         self.platform = Platform(home.absolute(), environment)
         self.platform.up()
-        if not keep:
-            running.callback(self.platform.down)
+        running.callback(self.platform.down)
         self.app: Perdure = demo_app(home=home.absolute())
         running.callback(self.app.close)
 
@@ -118,7 +121,7 @@ class _Demo:
             str(self._tree),
             str(self._folder / "tree.tar"),
             exclude=self._exclude,
-            bytes_per_second=max(SLOWEST, int(self._bytes / ARCHIVE_S)),
+            bytes_per_second=max(1, int(self._bytes / ARCHIVE_S)),
         )
         imports = self._task(IMPORTS).submit_many((str(file), self._database, "inventory") for file in files)
         webhooks = self._task(WEBHOOKS).submit_many(self._delivery("/hooks", number) for number in range(WEBHOOK_COUNT))
@@ -132,7 +135,7 @@ class _Demo:
     def watch(self) -> None:
         """Draw what happens, and kill the archive's worker in the middle, until all jobs have ended."""
         self._drill = Drill(self.platform, self.app.tasks[ARCHIVE].bulkhead)
-        give_up_at = time.monotonic() + GIVE_UP_S
+        give_up_at = time.monotonic() + GIVE_UP_S + self._bytes / SLOW_DISK
         bars = Bars(self._console, webhooks=len(self._jobs.webhooks) + 1, imports=len(self._jobs.imports))
         with bars:
             while time.monotonic() < give_up_at:
@@ -193,8 +196,3 @@ class _Demo:
     def _result_of(job: JobHandle[Any]) -> dict[str, Any]:
         result: dict[str, Any] = job.result() if job.state is JobState.SUCCEEDED else {}
         return result
-
-
-def _say_goodbye(console: Console, home: Path, *, keep: bool) -> None:
-    if keep:
-        console.print(f"\nThe platform runs on. Stop it with: perdure down --home {home}", markup=False)

@@ -155,7 +155,8 @@ def _rows(summary: Summary, found: Evidence) -> None:
     summary.promise(
         "each row is imported exactly once, each bad row is set aside",
         is_kept=rows == different == found.good_rows and found.rejected == found.bad_rows,
-        shown_by=f"{rows} of {found.good_rows} rows, {rows - different} twice; {found.rejected} of {found.bad_rows} set aside",
+        shown_by=f"{rows} of {found.good_rows} rows, {rows - different} twice; "
+        f"{found.rejected} of {found.bad_rows} bad ones set aside",
     )
 
 

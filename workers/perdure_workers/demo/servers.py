@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from perdure.errors import PerdureError
+from perdure.home import free_port
 from perdure_workers.demo.receiver import SECRET_VARIABLE
 from perdure_workers.embedded.lifeline import end_with_parent
 
@@ -44,6 +45,7 @@ class Platform:
 
     def __init__(self, home: Path, environment: dict[str, str]) -> None:
         self._home, self._environment = home, environment
+        self._is_kept = False
 
     def up(self) -> None:
         """Start the platform in the background.
@@ -51,15 +53,20 @@ class Platform:
         Raises:
             DemoFailed: It does not start.
         """
-        self._run("up", "--detach", "--flower-port", "0", timeout=START_S)
+        self._run("up", "--detach", "--flower-port", str(free_port()), timeout=START_S)
+
+    def leave_running(self) -> None:
+        """Let :meth:`down` do nothing from now on."""
+        self._is_kept = True
 
     def down(self) -> None:
-        """Stop the platform.
+        """Stop the platform, unless it is to be left running.
 
         Raises:
             DemoFailed: It does not stop.
         """
-        self._run("down", timeout=STOP_S)
+        if not self._is_kept:
+            self._run("down", timeout=STOP_S)
 
     def status(self) -> dict[str, Any]:
         """Return what ``perdure status --json`` says.
