@@ -36,22 +36,20 @@ def main() -> None:
     """Run the rounds and print a table."""
     with tempfile.TemporaryDirectory(prefix="perdure-bench-") as folder:
         home = Path(folder)
-        home.chmod(0o755)  # noqa: S103 - PostgreSQL runs as another user when this one is root
-        with RedisServer(home / "redis", die_with_parent=True) as broker:
-            with PostgresServer(home / "postgres", die_with_parent=True) as postgres:
-                sides: dict[str, Callable[[], tuple[float, float, float]]] = {
-                    "plain Celery": lambda: plain_round(broker.url),
-                    "perdure, SQLite": lambda: perdure_round(broker.url, f"sqlite:///{home / 'ledger.db'}"),
-                    "perdure, PostgreSQL": lambda: perdure_round(
-                        broker.url, postgres.create_database(f"b{time.time_ns()}")
-                    ),
-                }
-                results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sides}
-                for number in range(ROUNDS):
-                    for name, run in sides.items():
-                        redis.Redis.from_url(broker.url).flushall()
-                        results[name].append(run())
-                        print(f"round {number + 1}: {name} {results[name][-1]}", file=sys.stderr)
+        home.chmod(0o755)
+        servers = RedisServer(home / "redis", die_with_parent=True), PostgresServer(home / "postgres", die_with_parent=True)
+        with servers[0] as broker, servers[1] as postgres:
+            sides: dict[str, Callable[[], tuple[float, float, float]]] = {
+                "plain Celery": lambda: plain_round(broker.url),
+                "perdure, SQLite": lambda: perdure_round(broker.url, f"sqlite:///{home / 'ledger.db'}"),
+                "perdure, PostgreSQL": lambda: perdure_round(broker.url, postgres.create_database(f"b{time.time_ns()}")),
+            }
+            results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sides}
+            for number in range(ROUNDS):
+                for name, run in sides.items():
+                    redis.Redis.from_url(broker.url).flushall()
+                    results[name].append(run())
+                    print(f"round {number + 1}: {name} {results[name][-1]}", file=sys.stderr)
     show(results)
 
 
