@@ -61,9 +61,14 @@ class JobContext:
         """Which attempt this is, 1 for the first; snoozes and hand-backs do not count."""
         return self.claim.attempt
 
-    @property
+    @cached_property
     def idempotency_key(self) -> str:
-        """A key for calls to others, the same in every attempt: the job's own key, or its id."""
+        """A key for calls to others: the job's own key, or its id.
+
+        It is the same in every attempt, and in a replay with the same arguments: others recognise what they have done.
+        """
+        if self.claim.replay_of is not None:
+            return self.ledger.effect_key(self.claim.job_id)
         return self.claim.idempotency_key or self.claim.job_id
 
     @cached_property

@@ -17,6 +17,8 @@ from perdure.home import Home
 
 CONFIG_FILE = "perdure.toml"
 PREFIX = "PERDURE_"
+#: What the ready-made tasks look up by name; whatever follows is the user's own word and no misspelt setting.
+TASK_PREFIXES = ("PERDURE_WEBHOOK_SECRET_", "PERDURE_DATABASE_URL_")
 WEEK = 7 * 24 * 3600.0
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -167,7 +169,7 @@ def with_driver(url: str) -> str:
 def _refuse_misspelt_variables() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for variable in os.environ:
-        if not variable.startswith(PREFIX) or variable.split("__")[0] in known:
+        if not variable.startswith(PREFIX) or variable.startswith(TASK_PREFIXES) or variable.split("__")[0] in known:
             continue
         if hint := did_you_mean(variable.split("__")[0], known):
             raise SettingsError(f"the environment variable {variable} is no setting of perdure.{hint}")

@@ -16,6 +16,7 @@ from perdure.ledger import (
     dead_letters,
     due,
     migrate,
+    origin,
     queries,
     reconcile,
     settle,
@@ -69,6 +70,10 @@ class Ledger:
     def claim(self, job_id: str, worker_id: str, worker_name: str, pid: int) -> Claim | None:
         """Claim a queued job for a worker's child; see :func:`claim.claim`."""
         return self._read(lambda c: claim.claim(c, job_id, worker_id, worker_name, pid))
+
+    def effect_key(self, job_id: str) -> str:
+        """Return the key under which a job's effects are known to others; see :func:`origin.effect_key`."""
+        return self._read(lambda c: origin.effect_key(c, job_id))
 
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""

@@ -16,6 +16,7 @@ from perdure_workers.cli.output import Exit
 from perdure_workers.cli.processes import flower, supervisor, worker
 from perdure_workers.cli.up import down, status, up
 from perdure_workers.cli.workers import workers
+from perdure_workers.demo.command import demo
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PERDURE"})
@@ -28,7 +29,7 @@ def perdure(context: click.Context, app: str | None, home: str | None) -> None:
     context.obj = Context(app, home)
 
 
-for _command in (submit, jobs, dead, bulkheads, workers, db, worker, supervisor, flower, up, down, status):
+for _command in (submit, jobs, dead, bulkheads, workers, db, worker, supervisor, flower, up, down, status, demo):
     perdure.add_command(_command)
 
 

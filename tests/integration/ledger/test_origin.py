@@ -1,0 +1,73 @@
+"""The key of a replay: the one of what it replays, unless its arguments are others."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure import JobContext, Perdure
+from perdure.errors import JobNotFound
+from perdure.ids import new_id
+from perdure.ledger.records import NewJob
+
+
+@pytest.fixture
+def ledger(ledger_url):
+    app = Perdure(ledger_url=ledger_url)
+    app.ledger.upgrade()
+    yield app.ledger
+    app.ledger.close()
+
+
+def submit(ledger, *, digest="d", replay_of=None, key=None):
+    new = NewJob(
+        id=new_id(),
+        task="t",
+        bulkhead="normal",
+        args="[]",
+        kwargs="{}",
+        payload_digest=digest,
+        priority=5,
+        replay_of=replay_of,
+        idempotency_key=key,
+    )
+    [submitted] = ledger.submit([new])
+    return submitted.id
+
+
+def test_job_without_a_key_is_known_by_its_id(ledger):
+    job = submit(ledger)
+    assert ledger.effect_key(job) == job
+
+
+@pytest.mark.parametrize("key", [None, "order-1"])
+def test_replay_of_a_replay_keeps_the_first_key(ledger, key):
+    first = submit(ledger, key=key)
+    third = submit(ledger, replay_of=submit(ledger, replay_of=first))
+    assert ledger.effect_key(third) == (key or first)
+
+
+def test_replay_with_other_arguments_has_a_key_of_its_own(ledger):
+    corrected = submit(ledger, digest="other", replay_of=submit(ledger, key="order-1"))
+    again = submit(ledger, digest="other", replay_of=corrected)
+    assert ledger.effect_key(corrected) == corrected
+    assert ledger.effect_key(again) == corrected
+
+
+def test_replay_of_a_pruned_job_has_its_own_key(ledger):
+    orphan = submit(ledger, replay_of=new_id())
+    assert ledger.effect_key(orphan) == orphan
+
+
+def test_context_of_a_replay_has_the_key(ledger):
+    first = submit(ledger)
+    replay = submit(ledger, replay_of=first)
+    contexts = [JobContext(_claim(ledger, job), ledger) for job in (first, replay)]
+    assert [ctx.idempotency_key for ctx in contexts] == [first, first]
+
+
+def _claim(ledger, job):
+    worker = new_id()
+    claim = ledger.claim(job, worker, "worker", 1)
+    if claim is None:
+        raise JobNotFound(job)
+    return claim
