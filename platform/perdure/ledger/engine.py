@@ -46,8 +46,9 @@ class Database:
     def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
         try:
             self._url = make_url(url)
-        except ArgumentError as error:
-            raise SettingsError(f"ledger_url: {masked_url(url)!r} is no database URL") from error
+        except ArgumentError:
+            # The text is not shown: it may hold a password where none is expected.
+            raise SettingsError("ledger_url: that is no database URL. Write it like postgresql://USER@HOST/NAME") from None
         self.dialect = self._url.get_backend_name()
         if self.dialect not in ("sqlite", "postgresql"):
             raise SettingsError(f"ledger_url: {self.dialect!r} is not supported. Allowed: sqlite, postgresql")
@@ -60,7 +61,7 @@ class Database:
     @property
     def name(self) -> str:
         """The URL without its password, for messages."""
-        return self._url.render_as_string(hide_password=True)
+        return masked_url(self._url.render_as_string(hide_password=True))
 
     @property
     def sqlite_path(self) -> Path | None:
