@@ -10,6 +10,7 @@ from perdure.ledger.conditions import state_is, upsert
 from perdure.ledger.now import now
 from perdure.ledger.reconcile import forget_tickets
 from perdure.ledger.schema import bulkheads, jobs
+from perdure.ledger.text import MAX_REASON, storable, storable_name
 from perdure.states import JobState
 
 
@@ -35,7 +36,8 @@ _COUNTS = (
 
 def pause(connection: Connection, name: str, by: str, reason: str) -> None:
     """Let no job of a bulkhead start; those that run go on."""
-    values = {"name": name, "paused": True, "paused_by": by, "paused_at": now(), "reason": reason}
+    why = {"paused_by": storable_name(by), "reason": storable(reason, MAX_REASON)}
+    values = {"name": name, "paused": True, "paused_at": now(), **why}
     connection.execute(upsert(bulkheads, connection.dialect.name, ["name"]).values(**values))
 
 

@@ -14,6 +14,7 @@ from perdure.ledger.now import now
 from perdure.ledger.records import DeadLetterRecord, NewJob, Submitted
 from perdure.ledger.schema import dead_letters
 from perdure.ledger.submit import submit
+from perdure.ledger.text import MAX_ERROR, MAX_REASON, storable, storable_name
 from perdure.states import JobState
 
 OPEN, REPLAYED, DISCARDED = "open", "replayed", "discarded"
@@ -100,12 +101,13 @@ def mark(connection: Connection, letter_id: str, **values: Any) -> None:
 
 def mark_replayed(connection: Connection, letter_id: str, job_id: str, by: str) -> None:
     """Record who replayed a dead letter, when, and as which job."""
-    mark(connection, letter_id, status=REPLAYED, replayed_as=job_id, replayed_by=by, replayed_at=now())
+    mark(connection, letter_id, status=REPLAYED, replayed_as=job_id, replayed_by=storable_name(by), replayed_at=now())
 
 
 def quarantine(connection: Connection, letter: dict[str, Any]) -> None:
     """Write a dead letter for a broker message that names no job that can run."""
-    connection.execute(dead_letters.insert().values(**letter, status=OPEN, created_at=now()))
+    cleaned = {name: storable(value, MAX_ERROR) if isinstance(value, str) else value for name, value in letter.items()}
+    connection.execute(dead_letters.insert().values(**cleaned, status=OPEN, created_at=now()))
 
 
 def _group(row: Any) -> DeadLetterGroup:
@@ -137,5 +139,5 @@ def discard(connection: Connection, letter_id: str, reason: str, by: str) -> Dea
         DeadLetterNotFound: There is no such letter.
     """
     get(connection, letter_id, lock=True)
-    mark(connection, letter_id, status=DISCARDED, resolved_reason=f"{reason} (by {by})")
+    mark(connection, letter_id, status=DISCARDED, resolved_reason=storable(f"{reason} (by {by})", MAX_REASON))
     return get(connection, letter_id)
