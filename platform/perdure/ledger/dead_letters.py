@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select, update
 
 from perdure.clock import to_datetime
 from perdure.errors import DeadLetterNotFound
+from perdure.ledger.conditions import made_since
 from perdure.ledger.now import now
 from perdure.ledger.records import DeadLetterRecord, NewJob, Submitted
 from perdure.ledger.schema import dead_letters
@@ -65,7 +66,7 @@ def listing(
         if value is not None:
             query = query.where(dead_letters.c[name] == value)
     if since is not None:
-        query = query.where(dead_letters.c.created_at >= since)
+        query = query.where(*made_since(dead_letters.c.id, dead_letters.c.created_at, since))
     if after is not None:
         query = query.where(dead_letters.c.id < after)
     rows = connection.execute(query.order_by(dead_letters.c.id.desc()).limit(limit))
@@ -125,7 +126,7 @@ def replay(connection: Connection, letter_id: str, new: NewJob, by: str, *, forc
         DeadLetterNotFound: There is no such letter.
     """
     letter = get(connection, letter_id, lock=True)
-    if letter.replayed_as is not None and not force:
+    if letter.replayed_as not in (None, new.id) and not force:
         return Submitted(letter.replayed_as, JobState.QUEUED, deduplicated=True), False
     [submitted] = submit(connection, [new])
     mark_replayed(connection, letter_id, submitted.id, by)
