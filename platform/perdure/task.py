@@ -55,11 +55,7 @@ class Task(Generic[P, R]):
         breaker: str | None = None,
         priority: int = 5,
     ) -> None:
-        if (
-            not inspect.isfunction(function)
-            or inspect.isgeneratorfunction(function)
-            or inspect.isasyncgenfunction(function)
-        ):
+        if not inspect.isfunction(function) or _yields(function):
             raise InvalidJobDefinition(f"{name}: a job must be a function or coroutine function, not {function!r}")
         if not 0 < len(name) <= MAX_NAME:
             raise InvalidJobDefinition(f"name={name!r:.80}... must be a text of 1 to {MAX_NAME} characters")
@@ -150,6 +146,10 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<task {self.name} on {self.bulkhead}>"
+
+
+def _yields(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 class Submission(Generic[P, R]):

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import pytest
 import redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from perdure import (
@@ -331,6 +331,10 @@ def test_many_for_later_send_no_tickets(app: Perdure, add: Task[..., int]) -> No
 @pytest.fixture
 def session(app: Perdure) -> Iterator[Session]:
     engine = create_engine(app.settings.effective_ledger_url)
+    if engine.dialect.name == "sqlite":
+        # As SQLAlchemy's documentation says: else Python's driver begins no transaction before a savepoint.
+        event.listen(engine, "connect", lambda connection, _record: setattr(connection, "isolation_level", None))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     with Session(engine) as session:
         yield session
     engine.dispose()
@@ -623,8 +627,8 @@ def test_cancelling(app: Perdure, add: Task[..., int]) -> None:
     assert not handle.cancel()
     with pytest.raises(JobCancelled):
         handle.wait(timeout=5)
-    [event] = events
-    assert (event.source, event.target, event.reason) == ("queued", "cancelled", "no more")
+    [cancelled] = events
+    assert (cancelled.source, cancelled.target, cancelled.reason) == ("queued", "cancelled", "no more")
     with pytest.raises(JobNotFound):
         app.jobs.cancel("nobody")
 
