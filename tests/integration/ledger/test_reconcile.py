@@ -30,6 +30,7 @@ def test_there_is_one_level_for_each_bulkhead_and_priority(ledger: Ledger) -> No
 
 
 def test_served_is_the_newest_ticket_among_running_jobs_of_the_level(ledger: Ledger) -> None:
+    claimed(ledger, submitted(ledger, 0))
     old = submitted(ledger, 1)
     newer, other = submitted(ledger, 2), submitted(ledger, 3, priority=1)
     claimed(ledger, newer)
