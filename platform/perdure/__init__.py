@@ -16,9 +16,9 @@ from perdure.errors import (
     Unserialisable,
 )
 from perdure.handle import JobHandle
+from perdure.options import SubmitOptions
 from perdure.retry import RetryPolicy
 from perdure.states import JobState
-from perdure.submitter import SubmitOptions
 from perdure.task import Task
 
 __all__ = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from perdure.bulkheads import Bulkheads
 from perdure.context import JobContext
 from perdure.dead_letters import DeadLetters
-from perdure.errors import DuplicateTask, UnknownTask
+from perdure.errors import DuplicateTask, InvalidJobDefinition, UnknownTask, did_you_mean
 from perdure.events import EventBus, log_event
 from perdure.jobs import Jobs
 from perdure.ledger import Ledger
@@ -80,7 +81,14 @@ class Perdure:
         Args:
             function: The function, when used without options.
             options: Those of :meth:`register`.
+
+        Raises:
+            InvalidJobDefinition: An option is unknown.
         """
+        allowed = [*signature(self.register).parameters][1:]
+        for option in options.keys() - set(allowed):
+            hint = did_you_mean(option, allowed)
+            raise InvalidJobDefinition(f"job({option}=...) is no option.{hint} Allowed: {', '.join(allowed)}")
         decorator = JobDecorator(self, options)
         return decorator if function is None else decorator(function)
 
@@ -111,9 +119,11 @@ class Perdure:
             UnknownBulkhead: There is no such bulkhead.
             DuplicateTask: Another function has that name.
         """
-        task_name = name or f"{function.__module__}.{function.__qualname__}"
+        place = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
+        task_name = name or place
         known = self.tasks.get(task_name)
-        if known is not None and known.function.__code__ is not getattr(function, "__code__", None):
+        # A module that is loaded again, or a notebook's cell that is run again, defines its functions anew.
+        if known is not None and f"{known.function.__module__}.{known.function.__qualname__}" != place:
             raise DuplicateTask(f"task {task_name!r} is registered for {known.function!r} already; give another name=")
         task: Task[..., Any] = Task(
             self,

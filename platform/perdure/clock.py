@@ -9,6 +9,9 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+#: Seconds, a hundred years: a longer delay is a mistake, and calendars end with the year 9999.
+LONGEST_DELAY = 100 * 365 * 86_400.0
+
 
 class Clock(Protocol):
     """What perdure needs of a clock."""

@@ -32,9 +32,13 @@ _SCALARS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     Decimal: ("decimal", str, Decimal),
     bytes: ("bytes", lambda v: v.hex(), bytes.fromhex),
 }
+#: Types that come back as themselves even where nothing is annotated.
+SCALAR_TYPES = tuple(_SCALARS)
 _READERS: dict[str, Callable[[Any], Any]] = {tag: read for tag, _, read in _SCALARS.values()}
 _PLAIN = frozenset({str, bool, type(None)})
+_KNOWN = frozenset({*_PLAIN, int, float, *_SCALARS})
 _LARGEST_INT = 2**63
+_ANNOTATE = "Annotate the parameter with its type."
 
 
 def encode(value: Any, *, typed: bool = True, what: str = "value") -> str:
@@ -110,8 +114,35 @@ def untagged(value: Any) -> Any:
     if tag == "dict":
         return {key: untagged(item) for key, item in content}
     if tag == "set":
-        return {untagged(item) for item in content}
+        return _as_set([untagged(item) for item in content])
     return _READERS[tag](content)
+
+
+def check_faithful(value: Any, again: Any, what: str) -> None:
+    """Refuse a value that would come back as something else, because no annotation says what it was.
+
+    Args:
+        value: What was encoded.
+        again: What came back of it.
+        what: How an error names the value.
+
+    Raises:
+        Unserialisable: A dataclass, enum, struct, model or subclass in it came back as plain JSON, or a key as text.
+    """
+    if isinstance(value, (list, tuple)) and isinstance(again, (list, tuple)):
+        for index, (item, other) in enumerate(zip(value, again, strict=True)):
+            check_faithful(item, other, f"{what}[{index}]")
+    elif type(value) is dict and isinstance(again, dict):
+        kinds = {key: type(key) for key in again}
+        for key, item in value.items():
+            if kinds.get(key) is not type(key):
+                raise Unserialisable(f"{what}: the key {key!r:.60} would come back as text. {_ANNOTATE} Or use str keys.")
+            check_faithful(item, again[key], f"{what}[{key!r:.60}]")
+    elif type(value) in (set, frozenset):
+        if value != again or {type(item) for item in value} != {type(item) for item in again}:
+            raise Unserialisable(f"{what}: a member of the set would come back as plain JSON. {_ANNOTATE}")
+    elif type(value) not in _KNOWN and not isinstance(again, type(value)):
+        raise Unserialisable(f"{what}: a {type(value).__qualname__} would come back as plain JSON. {_ANNOTATE}")
 
 
 def _tagged(value: Any, typed: bool, path: str) -> Any:
@@ -133,6 +164,19 @@ def _tagged(value: Any, typed: bool, path: str) -> Any:
         members = [_tagged(item, typed, path) for item in value]
         return {_TAG: "set", _VALUE: sorted(members, key=repr)}
     return _tagged_object(value, typed, path)
+
+
+def _as_set(members: list[Any]) -> set[Any] | list[Any]:
+    try:
+        return {_hashable(member) for member in members}
+    except TypeError:  # objects, plain as yet: the annotation makes them what they were, and a set of them
+        return members
+
+
+def _hashable(member: Any) -> Any:
+    if isinstance(member, list):
+        return tuple(_hashable(item) for item in member)
+    return frozenset(member) if isinstance(member, set) else member
 
 
 def _checked_int(value: int, path: str) -> int:
@@ -172,9 +216,7 @@ def _tagged_object(value: Any, typed: bool, path: str) -> Any:
             "Pass plain values, a dataclass, an enum, a msgspec struct or a pydantic model."
         )
     if not typed:
-        raise Unserialisable(
-            f"{path}: a {type(value).__qualname__} would come back as plain JSON. Annotate the parameter with its type."
-        )
+        raise Unserialisable(f"{path}: a {type(value).__qualname__} would come back as plain JSON. {_ANNOTATE}")
     return _tagged(plain, typed, path)
 
 

@@ -94,13 +94,20 @@ def _retry_or_death(
 def _death(error: BaseException, reason: DeadReason, outcome: Outcome) -> Settlement:
     frames = tracebacks.extract_tb(error.__traceback__)
     name = _type_name(error)
-    death = Death(reason, fingerprint("", name, str(error), [(frame.filename, frame.name) for frame in frames]))
+    death = Death(reason, fingerprint("", name, _text(error), [(frame.filename, frame.name) for frame in frames]))
     return Settlement(Transition.DIE, outcome, death=death, **_described(error))
 
 
 def _described(error: BaseException, *, trace: bool = True) -> dict[str, Any]:
     text = "".join(tracebacks.format_exception(error)) if trace else None
-    return {"error_type": _type_name(error), "error": str(error) or type(error).__name__, "traceback": text}
+    return {"error_type": _type_name(error), "error": _text(error) or type(error).__name__, "traceback": text}
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failed:  # noqa: BLE001 - the job's own __str__; whatever it does, the attempt must be settled
+        return f"<{type(error).__name__}, whose text cannot be had: {type(failed).__name__}>"
 
 
 def _type_name(error: BaseException) -> str:

@@ -7,6 +7,7 @@ numbers) and the message with everything that varies (numbers, ids, quoted text,
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sysconfig
 from collections.abc import Sequence
@@ -14,7 +15,11 @@ from collections.abc import Sequence
 #: Innermost application frames that count: enough to tell callers apart, few enough to survive refactoring above them.
 FRAMES = 3
 
-_LIBRARY = tuple({path for name, path in sysconfig.get_paths().items() if name in ("stdlib", "purelib", "platlib")})
+_LIBRARY = (
+    *{path for name, path in sysconfig.get_paths().items() if name in ("stdlib", "purelib", "platlib")},
+    os.path.dirname(__file__) + "/",  # the platform itself, where it is not installed with the libraries
+)
+_WORKER = "/perdure_workers/"
 _VARYING = (
     (re.compile(r"(['\"]).*?\1"), "<text>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE), "<id>"),
@@ -35,7 +40,7 @@ def fingerprint(task: str, error_type: str, message: str, frames: Sequence[tuple
         message: Its message.
         frames: (file, function) of each frame of its traceback, the innermost last.
     """
-    own = [frame for frame in frames if not frame[0].startswith(_LIBRARY) and "/perdure" not in frame[0]]
+    own = [frame for frame in frames if not frame[0].startswith(_LIBRARY) and _WORKER not in frame[0]]
     places = [f"{file.rsplit('/', 1)[-1]}:{function}" for file, function in (own or list(frames))[-FRAMES:]]
     text = "\n".join([task, error_type, normalised(message), *places])
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

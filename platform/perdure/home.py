@@ -11,6 +11,8 @@ import os
 import socket
 from pathlib import Path
 
+from perdure.errors import SettingsError
+
 
 class Home:
     """The layout of a home folder.
@@ -38,7 +40,10 @@ class Home:
         file = self.path / "redis.port"
         if not file.exists():
             self._write_once(file, str(free_port()))
-        return int(file.read_text())
+        text = file.read_text()
+        if not text.strip().isdigit():
+            raise SettingsError(f"{file} holds {text!r:.40}, which is no port. Delete the file; a new port is chosen then.")
+        return int(text)
 
     def choose_new_redis_port(self) -> int:
         """Return and remember another port, for when somebody else listens on the one chosen before."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -20,6 +20,11 @@ PREFIX = "PERDURE_"
 #: What the ready-made tasks look up by name; whatever follows is the user's own word and no misspelt setting.
 TASK_PREFIXES = ("PERDURE_WEBHOOK_SECRET_", "PERDURE_DATABASE_URL_")
 WEEK = 7 * 24 * 3600.0
+
+#: Greedy on purpose: a password may hold any character that its writer forgot to quote.
+_PASSWORD = re.compile(r"(?<=//)([^/:@]*):.*@")
+_QUERY_PASSWORD = re.compile(r"([?&][a-z_]*(?:password|secret|token)=)[^&]*", re.IGNORECASE)
+_NEXT_URL = re.compile(r";(?=\w+://)")  # kombu's list of alternatives
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -58,7 +63,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", toml_file=CONFIG_FILE, frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # compose files pass a variable that is not set as an empty one
+        extra="forbid",
+        toml_file=CONFIG_FILE,
+        frozen=True,
     )
 
     home: Path = Path(".perdure")
@@ -107,6 +117,15 @@ class Settings(BaseSettings):
         """Order the sources, the strongest first."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            if name and name.endswith("_password") and value:
+                yield name, "***"
+            else:
+                yield name, masked_url(value) if isinstance(value, str) else value
+
+    __str__ = BaseSettings.__repr__
+
     @property
     def home_folder(self) -> Home:
         """The folder of the embedded servers' data and of what `perdure up` runs."""
@@ -153,11 +172,9 @@ def load_settings(**arguments: Any) -> Settings:
 
 
 def masked_url(url: str) -> str:
-    """Return a URL that may be printed: its password is replaced by ``***``."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    """Return a URL that may be printed: its passwords are replaced by ``***``, also in a list of URLs and in queries."""
+    parts = (_QUERY_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"\1:***@", part)) for part in _NEXT_URL.split(url))
+    return ";".join(parts)
 
 
 def with_driver(url: str) -> str:
@@ -199,8 +216,9 @@ def _names_beside(path: list[str]) -> list[str]:
 
 
 def _source(path: list[str], arguments: Mapping[str, Any]) -> str:
-    variable = PREFIX + "__".join(path).upper()
     if path[0] in arguments:
         return "an argument of Perdure()"
-    present = next((name for name in os.environ if variable.startswith(name) and name.startswith(PREFIX)), None)
+    # The variable itself, or one that holds the JSON of a group that it belongs to.
+    names = {PREFIX + "__".join(path[:depth]).upper() for depth in range(1, len(path) + 1)}
+    present = next((name for name in os.environ if name.upper() in names), None)
     return f"the environment variable {present}" if present else f"{Path(CONFIG_FILE).resolve()}"

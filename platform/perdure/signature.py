@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from perdure import codec
+from perdure import hints as json_hints
 from perdure.errors import InvalidArguments, InvalidJobDefinition
 
 
@@ -52,15 +53,17 @@ class Signature:
         self._signature = inspect.Signature(parameters)
         self._hints = {parameter.name: hints.get(parameter.name, Any) for parameter in parameters}
         self._variadic = {p.name: p.kind for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-        self._has_untyped = Any in self._hints.values()
         self.returns = hints.get("return", Any)
-        if not _supported(self.returns):
+        if not json_hints.supported(self.returns):
             self.returns = Any
         for parameter, hint in self._hints.items():
-            if not _supported(hint):
+            if hint is context_type:
+                raise InvalidJobDefinition(f"{name}: the context {parameter!r} must be the first parameter.")
+            if not json_hints.supported(hint):
                 raise InvalidJobDefinition(
                     f"{name}: parameter {parameter!r} is annotated {hint!r}, which JSON cannot carry."
                 )
+        self._loose = frozenset(parameter for parameter, hint in self._hints.items() if json_hints.is_loose(hint))
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Payload:
         """Return a call checked against the signature and encoded.
@@ -73,20 +76,16 @@ class Signature:
             InvalidArguments: An argument is missing, unexpected or of the wrong type.
             Unserialisable: A value has no faithful JSON form.
         """
-        for parameter, value in self._untyped(args, kwargs):
-            codec.to_plain(value, typed=False, what=f"{self._name}({parameter})")
         plain_args = [codec.to_plain(value, what=f"{self._name}: argument {n}") for n, value in enumerate(args, 1)]
         plain_kwargs = {name: codec.to_plain(value, what=f"{self._name}({name})") for name, value in kwargs.items()}
         bound = self._bind(plain_args, plain_kwargs)
-        for parameter, value in bound.items():
-            self._decode(parameter, value)
-        digest = hashlib.sha256(codec.dumps(bound, sort=True).encode()).hexdigest()
+        decoded = {parameter: self._decode(parameter, value) for parameter, value in bound.items()}
+        if self._loose:
+            for parameter, value in self._bind(args, kwargs).items():
+                if parameter in self._loose:
+                    codec.check_faithful(value, decoded[parameter], f"{self._name}({parameter})")
+        digest = hashlib.sha256(codec.dumps(bound, sort=True, what=self._name).encode()).hexdigest()
         return Payload(codec.dumps(plain_args), codec.dumps(plain_kwargs), digest)
-
-    def _untyped(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        if not self._has_untyped:
-            return []
-        return [(name, value) for name, value in self._bind(args, kwargs).items() if self._hints[name] is Any]
 
     def decode(self, args: str, kwargs: str) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of an encoded call, each as its annotated type.
@@ -131,11 +130,3 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         return get_type_hints(function)
     except NameError as error:
         raise InvalidJobDefinition(f"{name}: an annotation cannot be resolved: {error}.") from error
-
-
-def _supported(hint: Any) -> bool:
-    try:
-        msgspec.json.Decoder(hint, dec_hook=lambda _type, value: value)
-    except TypeError:
-        return False
-    return True

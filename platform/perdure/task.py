@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from perdure.context import JobContext
 from perdure.errors import InvalidArguments, InvalidJobDefinition
 from perdure.handle import JobHandle
+from perdure.options import SubmitOptions
 from perdure.retry import RetryPolicy
 from perdure.signature import Signature
-from perdure.submitter import SubmitOptions
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
+
+#: Longest name of a task, in characters.
+MAX_NAME = 255
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,8 +55,10 @@ class Task(Generic[P, R]):
         breaker: str | None = None,
         priority: int = 5,
     ) -> None:
-        if not callable(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        if not inspect.isfunction(function) or _yields(function):
             raise InvalidJobDefinition(f"{name}: a job must be a function or coroutine function, not {function!r}")
+        if not 0 < len(name) <= MAX_NAME:
+            raise InvalidJobDefinition(f"name={name!r:.80}... must be a text of 1 to {MAX_NAME} characters")
         if timeout is not None and not timeout > 0:
             raise InvalidJobDefinition(f"{name}: timeout={timeout!r} must be a positive number of seconds")
         if priority not in range(10):
@@ -136,11 +141,15 @@ class Task(Generic[P, R]):
         """
         bulkhead = queue.removeprefix("perdure.") if queue else None
         named = {"delay": countdown, "run_at": eta, "priority": priority, "bulkhead": bulkhead}
-        given = {name: value for name, value in named.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
         return self.options(**given, **options).submit(*args, **(kwargs or {}))
 
     def __repr__(self) -> str:
         return f"<task {self.name} on {self.bulkhead}>"
+
+
+def _yields(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 class Submission(Generic[P, R]):

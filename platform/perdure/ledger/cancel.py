@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, case, func, literal_column, null, 
 from perdure.ledger.conditions import may, state_is
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
+from perdure.ledger.text import MAX_REASON, storable
 from perdure.states import JobState, Transition, target
 
 _RUNNING = state_is(JobState.RUNNING)
@@ -27,5 +28,5 @@ _CANCEL = (
 
 def cancel(connection: Connection, job_id: str, reason: str) -> JobState | None:
     """Cancel a job, or ask it to stop when it runs; return its state, or None when it had ended before."""
-    row = connection.execute(_CANCEL, {"of_job": job_id, "why": reason}).one_or_none()
+    row = connection.execute(_CANCEL, {"of_job": job_id, "why": storable(reason, MAX_REASON)}).one_or_none()
     return None if row is None else JobState(row.state)

@@ -11,7 +11,11 @@ from perdure.errors import LeaseLost
 from perdure.ledger.conditions import state_is
 from perdure.ledger.now import now
 from perdure.ledger.schema import checkpoints, jobs
+from perdure.ledger.text import storable
 from perdure.states import JobState
+
+#: Longest message of progress that is kept, in characters.
+MAX_MESSAGE = 1_000
 
 _HELD = (jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"), state_is(JobState.RUNNING))
 
@@ -121,7 +125,7 @@ def report_progress(
     Raises:
         LeaseLost: The fence is stale; nothing was written.
     """
-    values = {"of_job": job_id, "of_fence": fence, "done": done, "total": total, "message": message}
+    values = {"of_job": job_id, "of_fence": fence, "done": done, "total": total, "message": storable(message, MAX_MESSAGE)}
     return _standing(connection.execute(_PROGRESS, values).one_or_none(), job_id, fence)
 
 

@@ -10,10 +10,12 @@ from sqlalchemy import Connection, func, select, update
 
 from perdure.clock import to_datetime
 from perdure.errors import DeadLetterNotFound
+from perdure.ledger.conditions import made_since
 from perdure.ledger.now import now
 from perdure.ledger.records import DeadLetterRecord, NewJob, Submitted
 from perdure.ledger.schema import dead_letters
 from perdure.ledger.submit import submit
+from perdure.ledger.text import MAX_ERROR, MAX_REASON, storable, storable_name
 from perdure.states import JobState
 
 OPEN, REPLAYED, DISCARDED = "open", "replayed", "discarded"
@@ -64,7 +66,7 @@ def listing(
         if value is not None:
             query = query.where(dead_letters.c[name] == value)
     if since is not None:
-        query = query.where(dead_letters.c.created_at >= since)
+        query = query.where(*made_since(dead_letters.c.id, dead_letters.c.created_at, since))
     if after is not None:
         query = query.where(dead_letters.c.id < after)
     rows = connection.execute(query.order_by(dead_letters.c.id.desc()).limit(limit))
@@ -100,12 +102,13 @@ def mark(connection: Connection, letter_id: str, **values: Any) -> None:
 
 def mark_replayed(connection: Connection, letter_id: str, job_id: str, by: str) -> None:
     """Record who replayed a dead letter, when, and as which job."""
-    mark(connection, letter_id, status=REPLAYED, replayed_as=job_id, replayed_by=by, replayed_at=now())
+    mark(connection, letter_id, status=REPLAYED, replayed_as=job_id, replayed_by=storable_name(by), replayed_at=now())
 
 
 def quarantine(connection: Connection, letter: dict[str, Any]) -> None:
     """Write a dead letter for a broker message that names no job that can run."""
-    connection.execute(dead_letters.insert().values(**letter, status=OPEN, created_at=now()))
+    cleaned = {name: storable(value, MAX_ERROR) if isinstance(value, str) else value for name, value in letter.items()}
+    connection.execute(dead_letters.insert().values(**cleaned, status=OPEN, created_at=now()))
 
 
 def _group(row: Any) -> DeadLetterGroup:
@@ -123,7 +126,7 @@ def replay(connection: Connection, letter_id: str, new: NewJob, by: str, *, forc
         DeadLetterNotFound: There is no such letter.
     """
     letter = get(connection, letter_id, lock=True)
-    if letter.replayed_as is not None and not force:
+    if letter.replayed_as not in (None, new.id) and not force:
         return Submitted(letter.replayed_as, JobState.QUEUED, deduplicated=True), False
     [submitted] = submit(connection, [new])
     mark_replayed(connection, letter_id, submitted.id, by)
@@ -137,5 +140,5 @@ def discard(connection: Connection, letter_id: str, reason: str, by: str) -> Dea
         DeadLetterNotFound: There is no such letter.
     """
     get(connection, letter_id, lock=True)
-    mark(connection, letter_id, status=DISCARDED, resolved_reason=f"{reason} (by {by})")
+    mark(connection, letter_id, status=DISCARDED, resolved_reason=storable(f"{reason} (by {by})", MAX_REASON))
     return get(connection, letter_id)

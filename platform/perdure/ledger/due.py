@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, exists, null, select, update
 
-from perdure.ledger.conditions import may, state_is
+from perdure.ledger.conditions import locked_page, may, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import Ticketed
 from perdure.ledger.schema import bulkheads, jobs
@@ -19,7 +19,7 @@ _TICKET_COLUMNS = tuple(jobs.c[name] for name in Ticketed.__slots__)
 
 _PAUSED = exists(select(bulkheads.c.name).where(bulkheads.c.name == jobs.c.bulkhead, bulkheads.c.paused))
 
-_IS_DUE = (may(Transition.DUE), jobs.c.run_at <= now())
+_IS_DUE = (may(Transition.DUE, by_index=False), jobs.c.run_at <= now())
 _ANY_DUE = select(jobs.c.id).where(*_IS_DUE).limit(1)
 _DUE = select(jobs.c.id).where(*_IS_DUE).order_by(jobs.c.run_at).limit(bindparam("page"))
 
@@ -29,14 +29,14 @@ _UNTICKETED = select(jobs.c.id).where(*_IS_UNTICKETED).order_by(jobs.c.id).limit
 
 _QUEUE = (
     update(jobs)
-    .where(jobs.c.id.in_(_DUE.with_for_update(skip_locked=True)), *_IS_DUE)
+    .where(jobs.c.id.in_(locked_page(_DUE)), *_IS_DUE)
     .values(state=target(Transition.DUE).value, queued_at=now(), ticketed_at=now(), run_at=null())
     .returning(*_TICKET_COLUMNS)
 )
 
 _TICKET = (
     update(jobs)
-    .where(jobs.c.id.in_(_UNTICKETED.with_for_update(skip_locked=True)), *_IS_UNTICKETED)
+    .where(jobs.c.id.in_(locked_page(_UNTICKETED)), *_IS_UNTICKETED)
     .values(ticketed_at=now())
     .returning(*_TICKET_COLUMNS)
 )

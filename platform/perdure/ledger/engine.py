@@ -13,7 +13,15 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    NotSupportedError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
@@ -25,6 +33,10 @@ SQLITE_BUSY_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5
 
 Result = TypeVar("Result")
+
+#: What is wrong with a statement or its values. All else that a database reports (it cannot be reached, is read-only,
+#: is no database, has no room) is about the ledger itself.
+_MISTAKES = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 
 _AUTOCOMMIT: dict[str, dict[str, Any]] = {
     "sqlite": {"perdure_autocommit": True},
@@ -46,8 +58,9 @@ class Database:
     def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
         try:
             self._url = make_url(url)
-        except ArgumentError as error:
-            raise SettingsError(f"ledger_url: {masked_url(url)!r} is no database URL") from error
+        except ArgumentError:
+            # The text is not shown: it may hold a password where none is expected.
+            raise SettingsError("ledger_url: that is no database URL. Write it like postgresql://USER@HOST/NAME") from None
         self.dialect = self._url.get_backend_name()
         if self.dialect not in ("sqlite", "postgresql"):
             raise SettingsError(f"ledger_url: {self.dialect!r} is not supported. Allowed: sqlite, postgresql")
@@ -60,7 +73,7 @@ class Database:
     @property
     def name(self) -> str:
         """The URL without its password, for messages."""
-        return self._url.render_as_string(hide_password=True)
+        return masked_url(self._url.render_as_string(hide_password=True))
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -117,10 +130,10 @@ class Database:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
+        except PoolTimeout as error:
             raise LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}") from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if error.connection_invalidated or not isinstance(error, _MISTAKES):
                 raise LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}") from error
             raise
 

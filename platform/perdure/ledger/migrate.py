@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,9 @@ from sqlalchemy import Connection, inspect, text
 
 from perdure.errors import LedgerOutdated
 from perdure.ledger.engine import Database
+
+#: Alembic keeps the migration that runs in a variable of its module.
+_one_at_a_time = threading.Lock()
 
 #: The newest migration: what this release works with.
 SCHEMA_VERSION = "0001"
@@ -50,7 +54,7 @@ def upgrade(database: Database) -> str:
     """Run the migrations that are missing and return the version; safe to run from several processes at once."""
     from alembic import command  # imported here: it is slow, and rarely needed
 
-    with _alone(database):
+    with _one_at_a_time, _alone(database):
         database.run(lambda connection: command.upgrade(_config(connection), "head"))
     return SCHEMA_VERSION
 

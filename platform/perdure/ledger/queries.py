@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, select
+from sqlalchemy import Connection, func, select
 
 from perdure.errors import JobNotFound
-from perdure.ledger.conditions import state_is
+from perdure.ledger.conditions import made_since, state_is
 from perdure.ledger.records import AttemptRecord, JobRecord
 from perdure.ledger.schema import attempts, job_tags, jobs
 from perdure.states import JobState
@@ -59,12 +58,20 @@ def listing(
         limit: The most to return.
         after: The id of the last job of the page before.
     """
-    query = _filtered(select(jobs), state, task, bulkhead, tag, since)
-    if replay_of is not None:
-        query = query.where(jobs.c.replay_of == replay_of)
+    query, key = select(jobs), jobs.c.id
+    if tag is not None:
+        # From the tags to their jobs, in the tags' order: a rare tag must not make a page read all jobs.
+        key = job_tags.c.job_id
+        query = query.join(job_tags, jobs.c.id == key).where(job_tags.c.tag == tag[0], job_tags.c.value == tag[1])
+    equal = {"task": task, "bulkhead": bulkhead, "replay_of": replay_of}
+    query = query.where(*(jobs.c[name] == value for name, value in equal.items() if value is not None))
+    if state is not None:
+        query = query.where(state_is(state))
+    if since is not None:
+        query = query.where(*made_since(key, jobs.c.created_at, since))
     if after is not None:
-        query = query.where(jobs.c.id < after)
-    return [JobRecord.of(row._mapping) for row in connection.execute(query.order_by(jobs.c.id.desc()).limit(limit))]
+        query = query.where(key < after)
+    return [JobRecord.of(row._mapping) for row in connection.execute(query.order_by(key.desc()).limit(limit))]
 
 
 def count(connection: Connection, by: str) -> dict[str, int]:
@@ -77,25 +84,3 @@ def attempts_of(connection: Connection, job_id: str) -> list[AttemptRecord]:
     """Return a job's ended attempts, the first one first."""
     rows = connection.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number))
     return [AttemptRecord.of(row._mapping) for row in rows]
-
-
-def _filtered(
-    query: Select[Any],
-    state: JobState | None,
-    task: str | None,
-    bulkhead: str | None,
-    tag: tuple[str, str] | None,
-    since: float | None,
-) -> Select[Any]:
-    if state is not None:
-        query = query.where(state_is(state))
-    if task is not None:
-        query = query.where(jobs.c.task == task)
-    if bulkhead is not None:
-        query = query.where(jobs.c.bulkhead == bulkhead)
-    if tag is not None:
-        of_job = (job_tags.c.job_id == jobs.c.id) & (job_tags.c.tag == tag[0]) & (job_tags.c.value == tag[1])
-        query = query.where(exists(select(job_tags.c.job_id).where(of_job)))
-    if since is not None:
-        query = query.where(jobs.c.created_at >= since)
-    return query

@@ -7,18 +7,19 @@ broker's queue is empty, every queued job has. A doubled ticket does no harm, so
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, exists, func, null, select, update
+from sqlalchemy import Connection, bindparam, func, null, select, tuple_, update
 
-from perdure.ledger.conditions import state_is
+from perdure.ledger.conditions import insert_ignoring, locked_page, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import Ticketed
 from perdure.ledger.schema import bulkheads, facts, jobs
 from perdure.states import JobState
 
 _TICKET_COLUMNS = tuple(jobs.c[name] for name in Ticketed.__slots__)
-_PAUSED = exists(select(bulkheads.c.name).where(bulkheads.c.name == jobs.c.bulkhead, bulkheads.c.paused))
+_PAUSED = select(bulkheads.c.name).where(bulkheads.c.paused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Level:
     Attributes:
         bulkhead: Their bulkhead.
         priority: Their priority.
-        oldest: When the oldest ticket among them was sent, epoch seconds; None when one has no ticket.
+        oldest: When the oldest ticket among them was sent, epoch seconds.
         served: When the newest ticket among the running jobs was sent, epoch seconds; None when none runs.
         now: The ledger's clock, epoch seconds.
     """
@@ -44,18 +45,29 @@ _SERVED = (
     select(jobs.c.bulkhead, jobs.c.priority, func.max(jobs.c.ticketed_at).label("served"))
     .where(state_is(JobState.RUNNING))
     .group_by(jobs.c.bulkhead, jobs.c.priority)
-    .subquery()
 )
 
-_LEVELS = (
-    select(jobs.c.bulkhead, jobs.c.priority, func.min(jobs.c.ticketed_at).label("oldest"), now().label("now"))
-    .where(state_is(JobState.QUEUED), jobs.c.ticketed_at.is_not(None), ~_PAUSED)
-    .group_by(jobs.c.bulkhead, jobs.c.priority)
-    .subquery()
+#: The levels are walked one by one, each by two look-ups in an index: a GROUP BY would read every queued job each time.
+_NEXT_LEVEL = (
+    select(jobs.c.bulkhead, jobs.c.priority)
+    .where(
+        state_is(JobState.QUEUED),
+        tuple_(jobs.c.bulkhead, jobs.c.priority) > tuple_(bindparam("last_bulkhead"), bindparam("last_priority")),
+    )
+    .order_by(jobs.c.bulkhead, jobs.c.priority)
+    .limit(1)
 )
 
-_LEVELS_SERVED = select(_LEVELS, _SERVED.c.served).outerjoin(
-    _SERVED, (_SERVED.c.bulkhead == _LEVELS.c.bulkhead) & (_SERVED.c.priority == _LEVELS.c.priority)
+_OLDEST = (
+    select(jobs.c.ticketed_at, now().label("now"))
+    .where(
+        state_is(JobState.QUEUED),
+        jobs.c.bulkhead == bindparam("in_bulkhead"),
+        jobs.c.priority == bindparam("at_priority"),
+        jobs.c.ticketed_at > 0,  # and not "is not null", which would read past those that have none
+    )
+    .order_by(jobs.c.ticketed_at)
+    .limit(1)
 )
 
 _IS_LOST = (
@@ -67,18 +79,32 @@ _IS_LOST = (
 _LOST = select(jobs.c.id).where(*_IS_LOST).order_by(jobs.c.ticketed_at).limit(bindparam("page"))
 
 _RETICKET = (
-    update(jobs)
-    .where(jobs.c.id.in_(_LOST.with_for_update(skip_locked=True)), *_IS_LOST)
-    .values(ticketed_at=now())
-    .returning(*_TICKET_COLUMNS)
+    update(jobs).where(jobs.c.id.in_(locked_page(_LOST)), *_IS_LOST).values(ticketed_at=now()).returning(*_TICKET_COLUMNS)
 )
 
 _FORGET = update(jobs).where(state_is(JobState.QUEUED), jobs.c.ticketed_at.is_not(None)).values(ticketed_at=null())
 
 
 def levels(connection: Connection) -> list[Level]:
-    """Return what waits, for each bulkhead and priority that has queued jobs with tickets."""
-    return [Level(**row._mapping) for row in connection.execute(_LEVELS_SERVED)]
+    """Return what waits, for each priority of each bulkhead that is not paused and has queued jobs with tickets."""
+    served = {(row.bulkhead, row.priority): row.served for row in connection.execute(_SERVED)}
+    paused = set(connection.execute(_PAUSED).scalars())
+    found = []
+    for bulkhead, priority in _queued_levels(connection):
+        if bulkhead in paused:
+            continue
+        names = {"in_bulkhead": bulkhead, "at_priority": priority}
+        oldest = connection.execute(_OLDEST, names).one_or_none()
+        if oldest is not None:
+            found.append(Level(bulkhead, priority, oldest.ticketed_at, served.get((bulkhead, priority)), oldest.now))
+    return found
+
+
+def _queued_levels(connection: Connection) -> Iterator[tuple[str, int]]:
+    last = ("", -1)
+    while row := connection.execute(_NEXT_LEVEL, {"last_bulkhead": last[0], "last_priority": last[1]}).one_or_none():
+        last = (row.bulkhead, row.priority)
+        yield last
 
 
 def reticket(connection: Connection, level: Level, sent_before: float, page: int) -> list[Ticketed]:
@@ -102,9 +128,8 @@ def broker_epoch(connection: Connection) -> str | None:
 def begin_broker_epoch(connection: Connection, old: str | None, new: str) -> bool:
     """Replace the broker's epoch and forget all tickets of the old one; return False when somebody else was first."""
     if old is None:
-        taken = broker_epoch(connection) is None
-        if taken:
-            connection.execute(facts.insert().values(name="broker_epoch", value=new, updated_at=now()))
+        first = insert_ignoring(facts, connection.dialect.name).values(name="broker_epoch", value=new, updated_at=now())
+        taken = connection.execute(first.returning(facts.c.name)).first() is not None
     else:
         of_old = (facts.c.name == "broker_epoch") & (facts.c.value == old)
         taken = connection.execute(update(facts).where(of_old).values(value=new, updated_at=now())).rowcount == 1

@@ -74,10 +74,19 @@ def _partial(name: str, *columns: Column[object], where: str, unique: bool = Fal
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
-_partial("ix_jobs_due", jobs.c.run_at, where="state IN ('scheduled', 'retrying')")
-_partial("ix_jobs_queued", jobs.c.bulkhead, jobs.c.priority, jobs.c.ticketed_at, where="state = 'queued'")
-_partial("ix_jobs_unticketed", jobs.c.id, where="state = 'queued' AND ticketed_at IS NULL")
-_partial("ix_jobs_running", jobs.c.worker_id, jobs.c.id, where="state = 'running'")
+# Jobs have a run_at only while they wait for it.
+_partial("ix_jobs_due", jobs.c.run_at, where="run_at IS NOT NULL")
+# With the state as a column, though all rows have the same: without statistics SQLite would prefer ix_jobs_state, because
+# it takes the index of which most columns are compared for equality.
+_partial("ix_jobs_queued", jobs.c.state, jobs.c.bulkhead, jobs.c.priority, jobs.c.ticketed_at, where="state = 'queued'")
+_partial(
+    "ix_jobs_unticketed",
+    jobs.c.state,
+    jobs.c.ticketed_at,
+    jobs.c.id,
+    where="state = 'queued' AND ticketed_at IS NULL",
+)
+_partial("ix_jobs_running", jobs.c.state, jobs.c.worker_id, where="state = 'running'")
 _partial("ix_jobs_replay_of", jobs.c.replay_of, where="replay_of IS NOT NULL")
 _partial("ux_jobs_idempotency", jobs.c.task, jobs.c.idempotency_key, where="idempotency_key IS NOT NULL", unique=True)
 Index("ix_jobs_state", jobs.c.state, jobs.c.id)

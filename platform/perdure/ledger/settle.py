@@ -12,11 +12,8 @@ from perdure.ledger.conditions import insert_ignoring, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import Claim, Settlement
 from perdure.ledger.schema import attempts, dead_letters, jobs
+from perdure.ledger.text import MAX_ERROR, MAX_TRACEBACK, storable, storable_name
 from perdure.states import JobState, Transition, target
-
-#: Longest error text and traceback that are kept, in characters; the middle of a longer one is cut out.
-MAX_ERROR = 10_000
-MAX_TRACEBACK = 50_000
 
 _SETTLE = (
     update(jobs)
@@ -80,14 +77,6 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str 
     return letter
 
 
-def shortened(text: str | None, limit: int) -> str | None:
-    """Return a text of at most about ``limit`` characters, with a note in place of the middle of a longer one."""
-    if text is None or len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"
-
-
 def _job_changes(claim: Claim, settlement: Settlement, letter: str | None) -> dict[str, Any]:
     state = target(settlement.transition)
     return {
@@ -101,8 +90,8 @@ def _job_changes(claim: Claim, settlement: Settlement, letter: str | None) -> di
         "to_queue": int(state is JobState.QUEUED),
         "is_final": int(state.is_final),
         "new_result": settlement.result,
-        "new_error_type": settlement.error_type,
-        "new_error": shortened(settlement.error, MAX_ERROR),
+        "new_error_type": storable_name(settlement.error_type),
+        "new_error": storable(settlement.error, MAX_ERROR),
         "letter": letter,
     }
 
@@ -115,9 +104,9 @@ def _attempt(claim: Claim, settlement: Settlement) -> dict[str, Any]:
         "worker": claim.worker_name,
         "worker_pid": claim.worker_pid,
         "started_at": claim.started_at,
-        "error_type": settlement.error_type,
-        "error": shortened(settlement.error, MAX_ERROR),
-        "traceback": shortened(settlement.traceback, MAX_TRACEBACK),
+        "error_type": storable_name(settlement.error_type),
+        "error": storable(settlement.error, MAX_ERROR),
+        "traceback": storable(settlement.traceback, MAX_TRACEBACK),
     }
 
 
@@ -132,9 +121,9 @@ def _letter(letter: str, claim: Claim, settlement: Settlement) -> dict[str, Any]
         "kwargs": claim.kwargs,
         "reason": settlement.death.reason.value,
         "fingerprint": settlement.death.fingerprint,
-        "error_type": settlement.error_type,
-        "error": shortened(settlement.error, MAX_ERROR),
-        "traceback": shortened(settlement.traceback, MAX_TRACEBACK),
+        "error_type": storable_name(settlement.error_type),
+        "error": storable(settlement.error, MAX_ERROR),
+        "traceback": storable(settlement.traceback, MAX_TRACEBACK),
         "raw": None,
     }
 

@@ -21,6 +21,7 @@ _MORE = ("replay_of", "deadline", "timeout")
 #: The moment from which the job may run: an absolute time, a delay by the database's clock, or nothing for at once.
 _RUN_AT: ColumnElement[float] = func.coalesce(bindparam("at", None), now() + bindparam("delay", None))
 _IS_LATER = now() < _RUN_AT
+_IS_FOR_NOW = and_(bindparam("at", None).is_(None), bindparam("delay", None).is_(None))
 
 _VALUES: dict[str, Any] = {
     **{name: bindparam(name) for name in (*_PLAIN, *_MORE)},
@@ -29,7 +30,8 @@ _VALUES: dict[str, Any] = {
     "run_at": case((_IS_LATER, _RUN_AT), else_=null()),
     "queued_at": case((_IS_LATER, null()), else_=now()),
     # Taken as ticketed before the ticket is out: a failed publish takes it back, a lost one is found by reconciliation.
-    "ticketed_at": case((_IS_LATER, null()), else_=now()),
+    # Whoever submits for later sends none, also when later turns out to be now.
+    "ticketed_at": case((_IS_FOR_NOW, now()), else_=null()),
     "idempotency_expires_at": case((bindparam("idempotency_key").is_not(None), now() + bindparam("ttl")), else_=null()),
 }
 

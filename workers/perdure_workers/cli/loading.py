@@ -54,6 +54,8 @@ def load_app(path: str) -> Perdure:
         SettingsError: There is no such module or attribute, or it is no application.
     """
     module_name, _, attribute = path.partition(":")
+    if not module_name or module_name.startswith("."):
+        raise SettingsError(f"-A {path}: write it as MODULE:ATTRIBUTE, such as shop.jobs:app")
     if os.getcwd() not in sys.path:
         # Last, not first: a folder here that is named like a module of the standard library must not shadow it.
         sys.path.append(os.getcwd())

@@ -146,12 +146,12 @@ def upgrade() -> None:
             "ix_jobs_due",
             ["run_at"],
             unique=False,
-            sqlite_where=sa.text("state IN ('scheduled', 'retrying')"),
-            postgresql_where=sa.text("state IN ('scheduled', 'retrying')"),
+            sqlite_where=sa.text("run_at IS NOT NULL"),
+            postgresql_where=sa.text("run_at IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_jobs_queued",
-            ["bulkhead", "priority", "ticketed_at"],
+            ["state", "bulkhead", "priority", "ticketed_at"],
             unique=False,
             sqlite_where=sa.text("state = 'queued'"),
             postgresql_where=sa.text("state = 'queued'"),
@@ -165,7 +165,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_jobs_running",
-            ["worker_id", "id"],
+            ["state", "worker_id"],
             unique=False,
             sqlite_where=sa.text("state = 'running'"),
             postgresql_where=sa.text("state = 'running'"),
@@ -174,7 +174,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_jobs_task", ["task", "id"], unique=False)
         batch_op.create_index(
             "ix_jobs_unticketed",
-            ["id"],
+            ["state", "ticketed_at", "id"],
             unique=False,
             sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL"),
             postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL"),
@@ -252,9 +252,7 @@ def downgrade() -> None:
             "ix_jobs_queued", sqlite_where=sa.text("state = 'queued'"), postgresql_where=sa.text("state = 'queued'")
         )
         batch_op.drop_index(
-            "ix_jobs_due",
-            sqlite_where=sa.text("state IN ('scheduled', 'retrying')"),
-            postgresql_where=sa.text("state IN ('scheduled', 'retrying')"),
+            "ix_jobs_due", sqlite_where=sa.text("run_at IS NOT NULL"), postgresql_where=sa.text("run_at IS NOT NULL")
         )
         batch_op.drop_index("ix_jobs_bulkhead")
 

@@ -1,0 +1,166 @@
+"""Dead letters are written with the death, found by what they died of, and replayed once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from perdure.errors import DeadLetterNotFound
+from perdure.ids import new_id
+from perdure.ledger import Ledger
+from perdure.ledger.records import Death, NewJob, Submitted
+from perdure.states import DeadReason, JobState
+from support.ledgers import DIE, at_once, dead, job
+
+
+def replacement(of: str, **changes: object) -> NewJob:
+    return replace(job(2), replay_of=of, **changes)  # type: ignore[arg-type]
+
+
+def test_a_dead_letter_has_what_the_job_had_and_why_it_died(ledger: Ledger) -> None:
+    claim, letter_id = dead(ledger, 1, "a", kwargs='{"b":2}')
+    letter = ledger.dead_letter(letter_id)
+    assert (letter.job_id, letter.task, letter.bulkhead) == (claim.job_id, "tests.add", "normal")
+    assert (letter.args, letter.kwargs, letter.reason) == ([1, "a"], {"b": 2}, "exhausted")
+    assert (letter.error_type, letter.error, letter.traceback) == ("ValueError", "no", "Traceback ...")
+    assert (letter.fingerprint, letter.status) == ("f" * 16, "open")
+    assert (letter.replayed_as, letter.replayed_by, letter.replayed_at) == (None, None, None)
+    assert letter.created_at is not None
+    assert ledger.job(claim.job_id).dead_letter_id == letter_id
+
+
+def test_an_unknown_letter_is_named(ledger: Ledger) -> None:
+    for asking in (
+        lambda: ledger.dead_letter("nobody"),
+        lambda: ledger.discard_dead_letter("nobody", "x", "y"),
+        lambda: ledger.replay("nobody", job(), "ann", force=False),
+    ):
+        with pytest.raises(DeadLetterNotFound, match=r"'nobody'.*perdure dead list"):
+            asking()
+    assert ledger.count_jobs("state") == {}
+
+
+def test_a_replay_is_a_new_job_and_the_letter_knows_of_it(ledger: Ledger) -> None:
+    claim, letter_id = dead(ledger)
+    new = replacement(claim.job_id)
+    assert ledger.replay(letter_id, new, "ann", force=False) == (Submitted(new.id, JobState.QUEUED), True)
+    letter = ledger.dead_letter(letter_id)
+    assert (letter.status, letter.replayed_as, letter.replayed_by) == ("replayed", new.id, "ann")
+    assert letter.replayed_at is not None
+    assert ledger.job(new.id).replay_of == claim.job_id
+    assert ledger.job(claim.job_id).state == "dead"
+    assert [found.id for found in ledger.jobs(replay_of=claim.job_id)] == [new.id]
+
+
+def test_a_second_replay_is_the_first_one_unless_forced(ledger: Ledger) -> None:
+    claim, letter_id = dead(ledger)
+    first, second, third = (replacement(claim.job_id) for _ in range(3))
+    ledger.replay(letter_id, first, "ann", force=False)
+    submitted, is_new = ledger.replay(letter_id, second, "bob", force=False)
+    assert (submitted.id, submitted.deduplicated, is_new) == (first.id, True, False)
+    assert ledger.dead_letter(letter_id).replayed_by == "ann"
+    assert ledger.replay(letter_id, third, "bob", force=True) == (Submitted(third.id, JobState.QUEUED), True)
+    letter = ledger.dead_letter(letter_id)
+    assert (letter.replayed_as, letter.replayed_by) == (third.id, "bob")
+    assert ledger.count_jobs("state") == {"dead": 1, "queued": 2}
+
+
+def test_a_replay_whose_commit_was_in_doubt_can_be_repeated(ledger: Ledger) -> None:
+    claim, letter_id = dead(ledger)
+    new = replacement(claim.job_id)
+    for force in (False, False, True):
+        assert ledger.replay(letter_id, new, "ann", force=force) == (Submitted(new.id, JobState.QUEUED), True)
+    assert ledger.count_jobs("state") == {"dead": 1, "queued": 1}
+
+
+def test_replays_at_once_make_one_job(ledger: Ledger) -> None:
+    claim, letter_id = dead(ledger)
+    works = [lambda: ledger.replay(letter_id, replacement(claim.job_id), "ann", force=False)] * 8
+    results = at_once(works)
+    assert len({submitted.id for submitted, _ in results}) == 1
+    assert sum(is_new for _, is_new in results) == 1
+    assert ledger.count_jobs("state") == {"dead": 1, "queued": 1}
+
+
+def test_a_replay_that_dies_is_a_letter_of_its_own(ledger: Ledger) -> None:
+    claim, first = dead(ledger)
+    new = replacement(claim.job_id)
+    ledger.replay(first, new, "ann", force=False)
+    again = ledger.claim(new.id, "w", "w", 1)
+    assert again is not None
+    assert again.replay_of == claim.job_id
+    second = ledger.settle(again, DIE)
+    assert [letter.id for letter in ledger.dead_letters()] == [second, first]
+
+
+def test_discarding_a_letter(ledger: Ledger) -> None:
+    _, letter_id = dead(ledger)
+    letter = ledger.discard_dead_letter(letter_id, "known fault", "ann")
+    assert (letter.status, letter.resolved_reason) == ("discarded", "known fault (by ann)")
+
+
+def test_letters_are_found_by_what_they_died_of(ledger: Ledger) -> None:
+    _, first = dead(ledger)
+    _, second = dead(ledger, task="tests.other")
+    other = replace(DIE, error_type="KeyError", death=Death(DeadReason.DISCARDED, "e" * 16))
+    _, third = dead(ledger, settlement=other)
+    ledger.discard_dead_letter(third, "x", "y")
+
+    def found(**filters: object) -> list[str]:
+        return [letter.id for letter in ledger.dead_letters(**filters)]
+
+    assert found() == [third, second, first]
+    assert found(task="tests.other") == [second]
+    assert found(error="KeyError") == [third]
+    assert found(fingerprint="f" * 16) == [second, first]
+    assert found(status="open") == [second, first]
+    assert found(status="open", task="tests.add") == [first]
+    assert found(since=time.time() - 60) == [third, second, first]
+    assert found(since=time.time() + 60) == []
+    assert found(limit=2) == [third, second]
+    assert found(limit=2, after=second) == [first]
+    assert found(task="nobody") == []
+
+
+def test_since_is_exact(ledger: Ledger) -> None:
+    dead(ledger)
+    time.sleep(0.005)  # SQLite's clock has milliseconds
+    _, second = dead(ledger)
+    moment = ledger.dead_letter(second).created_at
+    assert moment is not None
+    assert [letter.id for letter in ledger.dead_letters(since=moment.timestamp())] == [second]
+    assert len(ledger.dead_letters(since=0.0)) == 2
+
+
+def test_groups_count_letters_of_the_same_fault(ledger: Ledger) -> None:
+    letters = [dead(ledger)[1] for _ in range(3)]
+    dead(ledger, settlement=replace(DIE, error_type="KeyError", death=Death(DeadReason.DISCARDED, "e" * 16)))
+    ledger.discard_dead_letter(letters[0], "x", "y")
+    many, one = ledger.dead_letter_groups(10)
+    assert (many.fingerprint, many.count, many.open, many.error_type) == ("f" * 16, 3, 2, "ValueError")
+    assert (one.fingerprint, one.count, one.open, one.error_type) == ("e" * 16, 1, 1, "KeyError")
+    assert many.first_seen is not None
+    assert many.last_seen is not None
+    assert many.first_seen <= many.last_seen
+    assert len(ledger.dead_letter_groups(1)) == 1
+
+
+def test_messages_are_quarantined_with_their_raw_bytes(ledger: Ledger) -> None:
+    letter_id = new_id()
+    letter = {
+        "id": letter_id,
+        "job_id": None,
+        "task": "?",
+        "bulkhead": "normal",
+        "reason": "malformed",
+        "error_type": "malformed",
+        "error": "not \x00 JSON \udcff",
+        "fingerprint": "a" * 16,
+        "raw": b"\x00\xff{",
+    }
+    ledger.quarantine(letter)
+    kept = ledger.dead_letter(letter_id)
+    assert (kept.job_id, kept.reason, kept.raw, kept.status) == (None, "malformed", b"\x00\xff{", "open")
+    assert (kept.args, kept.kwargs, kept.error) == ([], {}, "not \\x00 JSON \\udcff")

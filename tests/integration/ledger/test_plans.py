@@ -1,0 +1,237 @@
+"""No statement of the ledger reads a whole table, however many finished jobs there are.
+
+The statements are those that the ledger really runs: they are recorded, and the database is asked how it would run them.
+SQLite is asked with and without statistics, because nobody runs ANALYZE on an embedded file.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from perdure.ids import new_id
+from perdure.ledger import Ledger
+from perdure.states import JobState
+from support.ledgers import DIE, SUCCEED, dead, job, running, submitted
+
+JOBS = 30_000
+BIG_TABLES = {"jobs", "attempts", "dead_letters", "job_tags"}
+#: These hold a few rows only, because few jobs are in these states at a time: they may be read whole.
+SMALL_INDEXES = ("ix_jobs_due", "ix_jobs_queued", "ix_jobs_unticketed", "ix_jobs_running")
+
+#: Every hundredth job is unfinished or dead, as in a ledger that has been in use for a while.
+FILL = """
+INSERT INTO jobs (id, task, bulkhead, state, priority, args, kwargs, payload_digest, created_at, queued_at, ticketed_at,
+                  run_at, worker_id, worker_pid, idempotency_key, idempotency_expires_at, fence, attempt)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :jobs),
+     kinds AS (SELECT i, CASE WHEN i % 100 = 0 THEN (i / 100) % 5 ELSE 9 END AS kind FROM n)
+SELECT {id}, CASE WHEN i % 3 = 0 THEN 'tests.add' ELSE 'tests.other' END,
+       CASE WHEN i % 5 = 0 THEN 'critical' ELSE 'normal' END,
+       CASE kind WHEN 0 THEN 'queued' WHEN 1 THEN 'running' WHEN 2 THEN 'scheduled' WHEN 3 THEN 'retrying'
+                 WHEN 4 THEN 'dead' ELSE 'succeeded' END,
+       i % 3, '[]', '{{}}', 'd', 1.7e9 + i, 1.7e9 + i, CASE WHEN i % 200 = 0 THEN NULL ELSE 1.7e9 + i END,
+       CASE WHEN kind IN (2, 3) THEN 4e9 END, CASE kind WHEN 1 THEN 'w-' || (i % 7) END,
+       CASE kind WHEN 1 THEN i END, CASE WHEN i % 2 = 0 THEN 'key-' || i END, 4e9, 1, 1
+FROM kinds
+"""
+FILL_ATTEMPTS = """
+INSERT INTO attempts (job_id, number, outcome, finished_at) SELECT id, 1, 'succeeded', created_at FROM jobs
+"""
+FILL_TAGS = "INSERT INTO job_tags (job_id, tag, value) SELECT id, 'tenant', 'tenant-' || (priority) FROM jobs"
+FILL_LETTERS = """
+INSERT INTO dead_letters (id, job_id, task, bulkhead, reason, error_type, fingerprint, created_at, status)
+SELECT id, id, task, bulkhead, 'exhausted', 'E' || priority, 'f' || (fence + priority), created_at,
+       CASE WHEN state = 'dead' THEN 'open' ELSE 'replayed' END FROM jobs
+"""
+IDS = {
+    "sqlite": "printf('018bcfe5-%04x-7000-8000-%012x', i / 60, i)",
+    "postgresql": "'018bcfe5-' || lpad(to_hex(i / 60), 4, '0') || '-7000-8000-' || lpad(to_hex(i), 12, '0')",
+}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "sqlite-without-statistics", "postgresql"])
+def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """A ledger with many finished jobs."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_server").create_database("full_ledger")
+    else:
+        template: Path = request.getfixturevalue("migrated_sqlite")
+        url = f"sqlite:///{shutil.copy(template, tmp_path_factory.mktemp('full') / 'ledger.sqlite3')}"
+    ledger = Ledger(url)
+    ledger.upgrade()
+    with ledger.database.engine.begin() as connection:
+        connection.execute(text(FILL.format(id=IDS[ledger.database.dialect])), {"jobs": JOBS})
+        for statement in (FILL_ATTEMPTS, FILL_TAGS, FILL_LETTERS):
+            connection.execute(text(statement))
+        if request.param != "sqlite-without-statistics":
+            connection.execute(text("ANALYZE"))
+    yield ledger
+    ledger.close()
+
+
+def worker_row() -> dict[str, Any]:
+    plain = {"bulkhead": "normal", "host": "h", "pid": 7, "concurrency": 2, "lease_ttl": 60.0, "lock_path": None}
+    return {"id": new_id(), "name": "w", **plain}
+
+
+def letter(ledger: Ledger) -> str:
+    return ledger.dead_letters(status="open", limit=1)[0].id
+
+
+STATEMENTS: dict[str, Callable[[Ledger], object]] = {
+    "submit": lambda ledger: submitted(ledger, 1, tags={"a": "b"}),
+    "submit with a key": lambda ledger: submitted(ledger, 1, idempotency_key=new_id()),
+    "submit with a key that is taken": lambda ledger: [submitted(ledger, 1, idempotency_key="k") for _ in range(2)],
+    "depth": lambda ledger: ledger.depth("normal", 100),
+    "claim": lambda ledger: running(ledger),
+    "claim of nothing": lambda ledger: ledger.claim("nobody", "w", "w", 1),
+    "settle": lambda ledger: ledger.settle(running(ledger), SUCCEED),
+    "settle twice": lambda ledger: [ledger.settle(claim, SUCCEED) for claim in [running(ledger)] * 2],
+    "die": lambda ledger: dead(ledger, settlement=DIE),
+    "cancel": lambda ledger: ledger.cancel(submitted(ledger), ""),
+    "due": lambda ledger: [ledger.queue_due(10), submitted(ledger, delay=0.001), time.sleep(0.01), ledger.queue_due(10)],
+    "unticketed": lambda ledger: ledger.take_unticketed(10),
+    "untick": lambda ledger: ledger.untick([submitted(ledger)]),
+    "levels": lambda ledger: ledger.levels(),
+    "reticket": lambda ledger: ledger.reticket(ledger.levels()[0], 1.8e9, 10),
+    "epoch": lambda ledger: ledger.begin_broker_epoch(ledger.broker_epoch(), new_id()),
+    "running of a worker": lambda ledger: ledger.running_of("w-1"),
+    "running by a child": lambda ledger: ledger.running_by_child("w-1", 100),
+    "list workers": lambda ledger: [ledger.register_worker(worker_row()), ledger.list_workers()],
+    "overdue workers": lambda ledger: ledger.overdue_workers(10),
+    "bulkhead counts": lambda ledger: ledger.bulkhead_counts(),
+    "resume": lambda ledger: ledger.resume("normal"),
+    "checkpoint": lambda ledger: ledger.save_checkpoint((claim := running(ledger)).job_id, claim.fence, "main", b"", 0),
+    "progress": lambda ledger: ledger.report_progress((claim := running(ledger)).job_id, claim.fence, 1, 2, ""),
+    "job": lambda ledger: ledger.job(submitted(ledger)),
+    "attempts": lambda ledger: ledger.attempts("nobody"),
+    "list": lambda ledger: ledger.jobs(limit=50),
+    "list a further page": lambda ledger: ledger.jobs(limit=50, after=ledger.jobs(limit=50)[-1].id),
+    "list by state": lambda ledger: [ledger.jobs(state=state, limit=50) for state in JobState],
+    "list by task": lambda ledger: ledger.jobs(task="tests.add", limit=50),
+    "list by bulkhead": lambda ledger: ledger.jobs(bulkhead="critical", limit=50),
+    "list by task and state": lambda ledger: ledger.jobs(task="tests.add", state=JobState.DEAD, limit=50),
+    "list by bulkhead and state": lambda ledger: ledger.jobs(bulkhead="normal", state=JobState.RETRYING, limit=50),
+    "list by tag": lambda ledger: ledger.jobs(tag=("tenant", "tenant-1"), limit=50),
+    "list by a tag that nobody has": lambda ledger: ledger.jobs(tag=("tenant", "nobody"), limit=50),
+    "list since": lambda ledger: ledger.jobs(since=time.time() - 60, limit=50),
+    "list since by state": lambda ledger: ledger.jobs(since=time.time() - 60, state=JobState.SUCCEEDED, limit=50),
+    "list replays": lambda ledger: ledger.jobs(replay_of="nobody", limit=50),
+    "dead letters": lambda ledger: ledger.dead_letters(limit=50),
+    "dead letters by task": lambda ledger: ledger.dead_letters(task="tests.add", limit=50),
+    "dead letters by status": lambda ledger: ledger.dead_letters(status="open", limit=50),
+    "dead letters by fingerprint": lambda ledger: ledger.dead_letters(fingerprint="f2", limit=50),
+    "dead letters by error": lambda ledger: ledger.dead_letters(error="E1", limit=50),
+    "dead letters by task and status": lambda ledger: ledger.dead_letters(task="tests.add", status="open", limit=50),
+    "dead letters since": lambda ledger: ledger.dead_letters(since=time.time() - 60, limit=50),
+    "dead letters, a further page": lambda ledger: ledger.dead_letters(after=letter(ledger), limit=50),
+    "replay": lambda ledger: ledger.replay(letter(ledger), job(1), "ann", force=True),
+    "discard": lambda ledger: ledger.discard_dead_letter(letter(ledger), "x", "y"),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_no_statement_reads_a_whole_table(full: Ledger, name: str) -> None:
+    recorded = record(full, STATEMENTS[name])
+    assert recorded
+    problems = [(problem, statement) for statement, values in recorded for problem in whole_reads(full, statement, values)]
+    assert problems == []
+
+
+#: The index that makes a frequent statement cheap, however many jobs there are in any state.
+INDEXES = {
+    "due": "ix_jobs_due",
+    "unticketed": "ix_jobs_unticketed",
+    "levels": "ix_jobs_queued",
+    "reticket": "ix_jobs_queued",
+    "depth": "ix_jobs_queued",
+    "running of a worker": "ix_jobs_running",
+    "running by a child": "ix_jobs_running",
+    "list workers": "ix_jobs_running",
+    "submit with a key that is taken": "ux_jobs_idempotency",
+    "list by task": "ix_jobs_task",
+    "list by tag": "ix_job_tags_lookup",
+    "list replays": "ix_jobs_replay_of",
+    "list by a tag that nobody has": "ix_job_tags_lookup",
+    "dead letters by status": "ix_dead_letters_status",
+    "dead letters by task": "ix_dead_letters_task",
+    "dead letters by fingerprint": "ix_dead_letters_fingerprint",
+    "dead letters by error": "ix_dead_letters_error_type",
+}
+
+
+#: Those that run every second or with every job.
+HOT = ("due", "unticketed", "reticket", "running of a worker", "submit with a key that is taken")
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_frequent_statements_use_their_index(full: Ledger, name: str) -> None:
+    recorded = record(full, STATEMENTS[name])
+    assert recorded
+    if full.database.dialect == "postgresql" and name not in HOT:
+        return  # it has statistics, and chooses as well as it can for what is common and what is rare
+    for statement, values in recorded:
+        of_jobs = "FROM jobs" in statement or "UPDATE jobs" in statement or "FROM dead_letters" in statement
+        if of_jobs and "'running' GROUP BY" not in statement:
+            assert INDEXES[name] in str(plan_of(full, statement, values)), statement
+
+
+def record(ledger: Ledger, work: Callable[[Ledger], object]) -> list[tuple[str, Any]]:
+    """Return the statements that `work` runs, with their parameters."""
+    recorded: dict[str, Any] = {}
+
+    def note(_c: Any, _cursor: Any, statement: str, values: Any, _context: Any, executemany: bool) -> None:
+        recorded[statement] = values[0] if executemany else values
+
+    event.listen(ledger.database.engine, "before_cursor_execute", note)
+    try:
+        work(ledger)
+    finally:
+        event.remove(ledger.database.engine, "before_cursor_execute", note)
+    return [(statement, values) for statement, values in recorded.items() if not statement.startswith("BEGIN")]
+
+
+def plan_of(ledger: Ledger, statement: str, values: Any) -> Any:
+    """Return the steps of SQLite's plan, or the tree of PostgreSQL's."""
+    with ledger.database.engine.connect() as connection:
+        if ledger.database.dialect == "sqlite":
+            return [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+        [tree] = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values).scalars()
+        return tree[0]["Plan"]
+
+
+def whole_reads(ledger: Ledger, statement: str, values: Any) -> list[str]:
+    plan = plan_of(ledger, statement, values)
+    return sqlite_reads(plan, bounded="LIMIT" in statement) if isinstance(plan, list) else postgres_reads(plan)
+
+
+def sqlite_reads(plan: list[str], *, bounded: bool) -> list[str]:
+    """A scan of a table or of an index of all its rows; in the order of the list and with a LIMIT that is a page."""
+    in_order = not any("TEMP B-TREE FOR ORDER BY" in step for step in plan)
+    wrong = []
+    for step in plan:
+        scanned = re.match(r"SCAN (\w+)(.*)", step)
+        if scanned is None or scanned[1] not in BIG_TABLES:
+            continue
+        small = any(index in scanned[2] for index in SMALL_INDEXES)
+        if not small and not (bounded and in_order and "INDEX" in scanned[2]):
+            wrong.append(step)
+    if bounded and not in_order and any("ix_jobs_state" in step or "ix_jobs_task" in step for step in plan):
+        wrong.append(f"sorts what it found: {plan}")
+    return wrong
+
+
+def postgres_reads(node: dict[str, Any]) -> list[str]:
+    wrong = []
+    if node["Node Type"] == "Seq Scan" and node.get("Relation Name") in BIG_TABLES:
+        wrong.append(f"Seq Scan on {node['Relation Name']}: {node.get('Filter')}")
+    for inner in node.get("Plans", []):
+        wrong += postgres_reads(inner)
+    return wrong

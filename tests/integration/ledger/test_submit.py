@@ -1,0 +1,167 @@
+"""Writing jobs: once for each idempotency key, all or nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+
+import pytest
+
+from perdure.errors import IdempotencyConflict, JobNotFound
+from perdure.ids import new_id
+from perdure.ledger import Ledger
+from perdure.ledger.records import Submitted
+from perdure.states import JobState
+from support.ledgers import at_once, claimed, job, submitted
+
+
+def test_a_submitted_job_is_queued_and_has_what_it_was_given(ledger: Ledger) -> None:
+    new = job(1, "a", kwargs='{"b":2}', priority=3, tags={"tenant": "a", "run": "7"}, timeout=5.0, deadline=4e9)
+    assert ledger.submit([new]) == [Submitted(new.id, JobState.QUEUED)]
+    record = ledger.job(new.id)
+    assert (record.state, record.task, record.bulkhead, record.priority) == ("queued", "tests.add", "normal", 3)
+    assert (record.args, record.kwargs, record.tags) == ([1, "a"], {"b": 2}, {"tenant": "a", "run": "7"})
+    assert (record.attempt, record.crashes, record.snoozes, record.fence) == (0, 0, 0, 0)
+    assert record.created_at is not None
+    assert abs(record.created_at.timestamp() - time.time()) < 60
+    claim = claimed(ledger, new.id)
+    assert (claim.timeout, claim.deadline, claim.tags) == (5.0, 4e9, '{"tenant":"a","run":"7"}')
+
+
+def test_nothing_is_a_fine_number_of_jobs(ledger: Ledger) -> None:
+    assert ledger.submit([]) == []
+
+
+def test_many_are_written_in_their_order(ledger: Ledger) -> None:
+    new = [job(number) for number in range(1500)]
+    assert [result.id for result in ledger.submit(new)] == [one.id for one in new]
+    assert ledger.count_jobs("state") == {"queued": 1500}
+
+
+def test_writing_the_same_jobs_again_changes_nothing(ledger: Ledger) -> None:
+    new = [job(1, tags={"a": "b"}), job(2, idempotency_key="k")]
+    first = ledger.submit(new)
+    claimed(ledger, new[0].id)
+    assert ledger.submit(new) == first
+    assert ledger.job(new[0].id).state == "running"
+    assert ledger.count_jobs("task") == {"tests.add": 2}
+
+
+@pytest.mark.parametrize("when", [{"delay": 3600.0}, {"run_at": 4e9}])
+def test_a_job_for_later_is_scheduled(ledger: Ledger, when: dict[str, float]) -> None:
+    new = job(**when)
+    assert ledger.submit([new]) == [Submitted(new.id, JobState.SCHEDULED)]
+    record = ledger.job(new.id)
+    assert record.state == "scheduled"
+    assert record.run_at is not None
+    assert record.run_at.timestamp() > time.time() + 3000
+    assert ledger.claim(new.id, "w", "w", 1) is None
+
+
+@pytest.mark.parametrize("when", [{"run_at": 1.0}, {"delay": 1e-9}])
+def test_a_moment_that_has_passed_is_now_and_a_ticket_is_still_to_be_sent(ledger: Ledger, when: dict[str, float]) -> None:
+    job_id = submitted(ledger, **when)
+    assert ledger.job(job_id).state == "queued"
+    # Whoever submits for later sends no ticket: the dispatcher must find that there is none.
+    assert [ticket.id for ticket in ledger.take_unticketed(10)] == [job_id]
+
+
+def test_a_key_gives_the_first_job_whatever_became_of_it(ledger: Ledger) -> None:
+    first = submitted(ledger, 1, idempotency_key="k", tags={"a": "1"})
+    assert ledger.submit([job(1, idempotency_key="k")]) == [Submitted(first, JobState.QUEUED, deduplicated=True)]
+    ledger.cancel(first, "no more")
+    [again] = ledger.submit([job(1, idempotency_key="k", tags={"a": "2"})])
+    assert again == Submitted(first, JobState.CANCELLED, deduplicated=True)
+    assert ledger.jobs(tag=("a", "2")) == []
+    assert ledger.count_jobs("state") == {"cancelled": 1}
+
+
+def test_keys_belong_to_their_task(ledger: Ledger) -> None:
+    first = submitted(ledger, 1, idempotency_key="k")
+    assert submitted(ledger, 1, idempotency_key="k", task="tests.other") != first
+    assert submitted(ledger, 1, idempotency_key="l") != first
+
+
+def test_a_key_with_another_payload_is_a_conflict_and_writes_nothing(ledger: Ledger) -> None:
+    first = submitted(ledger, 1, idempotency_key="k")
+    with pytest.raises(IdempotencyConflict, match=f"'k' belongs to job {first}") as conflict:
+        ledger.submit([job(7), job(2, idempotency_key="k", tags={"a": "b"}), job(8)])
+    assert (conflict.value.task, conflict.value.key, conflict.value.job_id) == ("tests.add", "k", first)
+    assert ledger.count_jobs("state") == {"queued": 1}
+    assert ledger.jobs(tag=("a", "b")) == []
+
+
+def test_a_key_is_free_again_when_its_time_is_over(ledger: Ledger) -> None:
+    first = submitted(ledger, 1, idempotency_key="k", idempotency_ttl=-1.0)
+    second = submitted(ledger, 2, idempotency_key="k")
+    assert second != first
+    assert ledger.job(first).idempotency_key is None
+    assert submitted(ledger, 2, idempotency_key="k") == second
+
+
+def test_the_same_key_within_one_submit_is_one_job(ledger: Ledger) -> None:
+    one, other = ledger.submit([job(1, idempotency_key="k"), job(1, idempotency_key="k")])
+    assert one.id == other.id
+    assert (one.deduplicated, other.deduplicated) == (False, True)
+
+
+def test_threads_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) -> None:
+    for key in ("a", "b", "c"):
+        results = at_once([lambda key=key: ledger.submit([job(1, idempotency_key=key)])[0]] * 8)  # type: ignore[misc]
+        assert len({result.id for result in results}) == 1
+        assert sorted(result.deduplicated for result in results) == [False] + [True] * 7
+    assert ledger.count_jobs("state") == {"queued": 3}
+
+
+def test_processes_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) -> None:
+    forked = multiprocessing.get_context("fork")
+    found, start = forked.SimpleQueue(), forked.Barrier(8)
+
+    def submit() -> None:
+        start.wait(30)
+        [result] = ledger.submit([job(1, idempotency_key="k")])
+        found.put((result.id, result.deduplicated))
+
+    processes = [forked.Process(target=submit) for _ in range(8)]
+    for process in processes:
+        process.start()
+    results = [found.get() for _ in processes]
+    for process in processes:
+        process.join(30)
+    assert len({job_id for job_id, _ in results}) == 1
+    assert sorted(deduplicated for _, deduplicated in results) == [False] + [True] * 7
+    assert ledger.count_jobs("state") == {"queued": 1}
+
+
+def test_submitting_in_the_callers_transaction(ledger: Ledger) -> None:
+    new = job(1)
+    with ledger.database.engine.connect() as connection:
+        connection.begin()
+        ledger.submit([new], connection)
+        connection.rollback()
+        with pytest.raises(JobNotFound, match=f"{new.id}.*perdure jobs list"):
+            ledger.job(new.id)
+        connection.begin()
+        ledger.submit([new], connection)
+        connection.commit()
+    assert ledger.job(new.id).state == "queued"
+
+
+def test_any_text_can_be_stored(ledger: Ledger) -> None:
+    text = "naïve ☃ 💾 '; DROP TABLE jobs; --"
+    job_id = submitted(ledger, text, tags={text[:60]: text}, idempotency_key=text)
+    assert ledger.job(job_id).args == [text]
+    assert [found.id for found in ledger.jobs(tag=(text[:60], text))] == [job_id]
+
+
+def test_depth_counts_no_further_than_its_bound(ledger: Ledger) -> None:
+    ledger.submit([job(n) for n in range(5)] + [job(9, bulkhead="critical"), job(10, delay=60.0)])
+    assert ledger.depth("normal", 100) == 5
+    assert ledger.depth("normal", 3) == 3
+    assert ledger.depth("background", 3) == 0
+
+
+def test_ids_sort_by_the_time_of_their_making() -> None:
+    ids = [new_id() for _ in range(1000)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 1000

@@ -1,0 +1,79 @@
+"""A ledger that cannot be reached, or refuses to work, says so by one error and without its password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from perdure.errors import LedgerUnavailable, SettingsError
+from perdure.home import free_port
+from perdure.ledger import Ledger
+from support.ledgers import job, submitted
+from support.waiting import wait_until
+
+
+def test_a_server_that_is_not_there() -> None:
+    ledger = Ledger(f"postgresql+psycopg://ann:s3cret@127.0.0.1:{free_port()}/shop")
+    with pytest.raises(LedgerUnavailable, match=r"ledger postgresql\+psycopg://ann:\*\*\*@127.0.0.1:\d+/shop") as error:
+        ledger.submit([job(1)])
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_wrong_password(postgres_url: str) -> None:
+    ledger = Ledger(postgres_url.replace("postgres:", "postgres:s3cret", 1))
+    with pytest.raises(LedgerUnavailable) as error:
+        ledger.submit([job(1)])
+    assert "s3cret" not in str(error.value)
+    ledger.close()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerUnavailable, match="file"):
+        Ledger(f"sqlite:///{tmp_path}/file/ledger.db").submit([job(1)])
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_text("Dear diary, " * 1000)
+    with pytest.raises(LedgerUnavailable, match=r"ledger.db: file is not a database"):
+        Ledger(f"sqlite:///{tmp_path}/ledger.db").submit([job(1)])
+
+
+def test_a_database_that_takes_no_writes(ledger: Ledger) -> None:
+    """A standby server, or a file on a disk that was remounted."""
+    job_id = submitted(ledger)
+    postgresql = ledger.database.dialect == "postgresql"
+    with ledger.database.engine.connect() as connection:
+        setting = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY" if postgresql else "PRAGMA query_only=1"
+        connection.execute(text(setting))
+        connection.commit()
+    with pytest.raises(LedgerUnavailable, match=r"read.?only"):
+        ledger.submit([job(1)])
+    assert ledger.job(job_id).state == "queued"
+    ledger.close()
+    ledger.submit([job(1)])
+
+
+def test_connections_that_the_server_ended_are_replaced_without_a_word(ledger: Ledger) -> None:
+    if ledger.database.dialect == "sqlite":
+        return
+    submitted(ledger)
+    with ledger.database.engine.connect() as connection:
+        others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        connection.execute(text(f"{others} AND datname = current_database()"))
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    other = Ledger(str(ledger.database._url.render_as_string(hide_password=False)))
+    other.database.run(lambda c: c.execute(text(f"SELECT pg_terminate_backend({pid})")))
+    gone = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"
+    wait_until(lambda: other.database.run(lambda c: c.execute(text(gone)).scalar_one()) == 0)
+    submitted(ledger, 2)
+    assert ledger.count_jobs("state") == {"queued": 2}
+    other.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "oracle://host/db", "sqlite+nodriver:///x.db"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="ledger_url"):
+        Ledger(url).submit([job(1)])

@@ -1,0 +1,85 @@
+"""Jobs and claims for tests of the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
+from typing import Any, TypeVar
+
+from perdure.ids import new_id
+from perdure.ledger import Ledger
+from perdure.ledger.records import Claim, Death, NewJob, Settlement
+from perdure.states import DeadReason, Outcome, Transition
+
+T = TypeVar("T")
+
+SUCCEED = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="7")
+RETRY = Settlement(Transition.RETRY, Outcome.FAILED, delay=60.0, error_type="ValueError", error="no", traceback="...")
+LOSE = Settlement(Transition.LOSE, Outcome.CRASHED, error_type="WorkerLost", error="killed")
+DIE = Settlement(
+    Transition.DIE,
+    Outcome.FAILED,
+    error_type="ValueError",
+    error="no",
+    traceback="Traceback ...",
+    death=Death(DeadReason.EXHAUSTED, "f" * 16),
+)
+
+
+def job(*args: Any, **changes: Any) -> NewJob:
+    """A job as submit would write it; `changes` are fields of NewJob."""
+    import msgspec
+
+    text = msgspec.json.encode(list(args)).decode()
+    plain = NewJob(
+        id=new_id(),
+        task="tests.add",
+        bulkhead="normal",
+        args=text,
+        kwargs="{}",
+        payload_digest=hashlib.sha256(text.encode()).hexdigest(),
+        idempotency_ttl=3600.0,
+    )
+    return replace(plain, **changes)
+
+
+def submitted(ledger: Ledger, *args: Any, **changes: Any) -> str:
+    """Submit one job and return its id."""
+    [result] = ledger.submit([job(*args, **changes)])
+    return result.id
+
+
+def claimed(ledger: Ledger, job_id: str, *, worker: str = "w-1", pid: int | None = None) -> Claim:
+    """Claim a job that is queued."""
+    claim = ledger.claim(job_id, worker, worker, pid or os.getpid())
+    assert claim is not None
+    return claim
+
+
+def running(ledger: Ledger, *args: Any, worker: str = "w-1", **changes: Any) -> Claim:
+    """Submit a job and claim it."""
+    return claimed(ledger, submitted(ledger, *args, **changes), worker=worker)
+
+
+def dead(ledger: Ledger, *args: Any, settlement: Settlement = DIE, **changes: Any) -> tuple[Claim, str]:
+    """Submit a job, claim it, let it die; return the claim and the dead letter's id."""
+    claim = running(ledger, *args, **changes)
+    letter = ledger.settle(claim, settlement)
+    assert letter is not None
+    return claim, letter
+
+
+def at_once(works: Sequence[Callable[[], T]]) -> list[T]:
+    """Run functions in threads that start together, and return what they return; an error in one is raised."""
+    barrier = Barrier(len(works))
+
+    def start(work: Callable[[], T]) -> T:
+        barrier.wait(timeout=20)
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result() for future in [pool.submit(start, work) for work in works]]

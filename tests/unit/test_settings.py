@@ -1,0 +1,224 @@
+"""Arguments > environment > perdure.toml > defaults; a wrong setting names itself, its source and what is allowed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from perdure import Perdure
+from perdure.errors import SettingsError
+from perdure.settings import Settings, load_settings, masked_url, with_driver
+
+SECRET = "s3cr3t-word"
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("PERDURE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def toml(text: str) -> None:
+    Path("perdure.toml").write_text(text)
+
+
+def refusal(**arguments: object) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(**arguments)
+    return str(refused.value)
+
+
+def test_without_anything_the_embedded_defaults_count(empty_folder: Path) -> None:
+    settings = load_settings()
+    assert settings.effective_ledger_url == f"sqlite:///{empty_folder}/.perdure/ledger.db"
+    assert settings.effective_broker_url.startswith("redis://127.0.0.1:")
+    assert settings.effective_redis_url == settings.effective_broker_url
+    assert {name: bulkhead.concurrency for name, bulkhead in settings.bulkheads.items()} == {
+        "critical": 10,
+        "normal": 5,
+        "background": 3,
+    }
+    assert (settings.heartbeat_interval, settings.missed_heartbeats, settings.lease_ttl) == (1.0, 5, 5.0)
+    assert (settings.max_crashes, settings.drain_timeout, settings.idempotency_ttl) == (3, 30.0, 604_800.0)
+    assert settings.default_retry == "standard"
+
+
+def test_each_source_is_stronger_than_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().max_crashes == 3
+    toml("max_crashes = 4")
+    assert load_settings().max_crashes == 4
+    monkeypatch.setenv("PERDURE_MAX_CRASHES", "5")
+    assert load_settings().max_crashes == 5
+    assert load_settings(max_crashes=6).max_crashes == 6
+
+
+def test_none_as_an_argument_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_LEDGER_URL", "sqlite:///from-the-environment.db")
+    assert load_settings(ledger_url=None).ledger_url == "sqlite:///from-the-environment.db"
+
+
+def test_bulkheads_of_all_sources_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    toml("[bulkheads.normal]\nmax_depth = 100\n[bulkheads.critical]\nconcurrency = 2\n[bulkheads.gpu]\nlimit = 1\n")
+    monkeypatch.setenv("PERDURE_BULKHEADS__NORMAL__CONCURRENCY", "7")
+    bulkheads = load_settings(bulkheads={"gpu": {"concurrency": 1}}).bulkheads
+    assert sorted(bulkheads) == ["background", "critical", "gpu", "normal"]
+    assert (bulkheads["normal"].concurrency, bulkheads["normal"].max_depth) == (7, 100)
+    assert bulkheads["critical"].concurrency == 2
+    assert (bulkheads["gpu"].concurrency, bulkheads["gpu"].limit) == (1, 1)
+    assert bulkheads["background"].concurrency == 3
+
+
+def test_a_typo_in_the_file_names_the_setting_the_file_and_what_is_allowed(empty_folder: Path) -> None:
+    toml("max_crahes = 3")
+    said = refusal()
+    assert "max_crahes is no setting. Did you mean 'max_crashes'?" in said
+    assert "Allowed here: app, broker_url" in said
+    assert f"(from {empty_folder}/perdure.toml)" in said
+
+
+def test_a_typo_in_a_bulkhead_names_what_a_bulkhead_has() -> None:
+    toml("[bulkheads.normal]\nconcurency = 3")
+    said = refusal()
+    assert "bulkheads.normal.concurency is no setting. Did you mean 'concurrency'?" in said
+    assert "Allowed here: concurrency, limit, max_depth, overflow, overflow_timeout" in said
+
+
+def test_the_file_is_named_even_if_a_variable_has_a_similar_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_HOME", "/somewhere")
+    toml('home_folder = "x"')
+    assert "perdure.toml)" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("PERDURE_LEDGER_ULR", "PERDURE_LEDGER_URL"),
+        ("PERDURE_MAX_CRASH", "PERDURE_MAX_CRASHES"),
+        ("PERDURE_BULKHEAD__NORMAL__CONCURRENCY", "PERDURE_BULKHEADS"),
+    ],
+)
+def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, hint: str) -> None:
+    monkeypatch.setenv(variable, "3")
+    said = refusal()
+    assert f"the environment variable {variable}" in said
+    assert f"Did you mean '{hint}'?" in said
+
+
+def test_a_misspelt_part_of_a_nested_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_BULKHEADS__NORMAL__CONCURENCY", "3")
+    said = refusal()
+    assert "Did you mean 'concurrency'?" in said
+    assert "the environment variable PERDURE_BULKHEADS__NORMAL__CONCURENCY" in said
+
+
+def test_a_misspelt_argument_is_named() -> None:
+    said = refusal(ledger_ulr="x")
+    assert "ledger_ulr is no setting. Did you mean 'ledger_url'?" in said
+    assert "(from an argument of Perdure())" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"),
+    [
+        ("max_crashes", "0", "greater than or equal to 1"),
+        ("max_crashes", "many", "valid integer"),
+        ("heartbeat_interval", "0", "greater than 0"),
+        ("idempotency_ttl", "-1", "greater than 0"),
+        ("ledger_durability", "none", "'normal' or 'full'"),
+        ("log_level", "LOUD", "'DEBUG', 'INFO'"),
+        ("flower_port", "70000", "65535"),
+        ("bulkheads__normal__concurrency", "0", "greater than or equal to 1"),
+        ("bulkheads__normal__overflow", "drop", "'reject' or 'wait'"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named_with_its_source(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, allowed: str
+) -> None:
+    variable = f"PERDURE_{setting.upper()}"
+    monkeypatch.setenv(variable, value)
+    said = refusal()
+    assert setting.replace("__", ".") in said
+    assert repr(value) in said
+    assert allowed in said
+    assert f"the environment variable {variable}" in said
+
+
+def test_a_default_that_names_nothing_is_refused_where_it_is_used() -> None:
+    def work() -> None: ...
+
+    with pytest.raises(Exception, match=r"bulkhead 'norml' is not configured. Did you mean 'normal'?"):
+        Perdure(default_bulkhead="norml").job(work)
+    with pytest.raises(Exception, match=r"retry='standrd' is no preset. Did you mean 'standard'?"):
+        Perdure(default_retry="standrd").job(work)
+
+
+def test_a_file_that_is_not_toml_is_named(empty_folder: Path) -> None:
+    toml("max_crashes = ")
+    said = refusal()
+    assert f"{empty_folder}/perdure.toml is not TOML" in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://user:{SECRET}@host/db",
+        f"postgresql+psycopg://user:{SECRET}@host:5432/db?sslmode=require",
+        f"postgresql://host/db?user=u&password={SECRET}",
+        f"redis://:{SECRET}@host:6379/0",
+        f"rediss://user:{SECRET}@host:6379/0",
+        f"postgresql://user:a@{SECRET}@host/db",
+        f"sentinel://:{SECRET}@one:26379;sentinel://:{SECRET}@two:26379",
+    ],
+)
+def test_passwords_are_never_shown(url: str) -> None:
+    assert SECRET not in masked_url(url)
+    settings = load_settings(ledger_url=url, broker_url=url, redis_url=url, flower_password=SECRET)
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+    assert SECRET not in refusal(ledger_url=url, broker_url=5, flower_password=[SECRET])
+
+
+def test_a_url_without_a_password_is_shown_whole() -> None:
+    for url in ("redis://host:6379/0", "sqlite:////a/b.db", "postgresql://user@host/db?sslmode=require"):
+        assert masked_url(url) == url
+
+
+def test_a_ledger_url_of_another_kind_is_refused_without_its_password() -> None:
+    for url in (f"mysql://user:{SECRET}@host/db", f"nonsense:{SECRET}"):
+        with pytest.raises(SettingsError, match="ledger_url") as refused:
+            Perdure(ledger_url=url)
+        assert SECRET not in str(refused.value)
+
+
+def test_a_driver_is_added_where_none_is_named() -> None:
+    assert with_driver("postgresql://h/d") == "postgresql+psycopg://h/d"
+    assert with_driver("postgres://h/d") == "postgresql+psycopg://h/d"
+    assert with_driver("postgresql+psycopg://h/d") == "postgresql+psycopg://h/d"
+    assert with_driver("sqlite:///x") == "sqlite:///x"
+
+
+def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_LEDGER_URL", "")
+    monkeypatch.setenv("PERDURE_HOME", "")
+    monkeypatch.setenv("PERDURE_FLOWER_PORT", "")
+    assert load_settings() == load_settings(home=Path(".perdure"), flower_port=5555)
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(Exception, match="frozen"):
+        load_settings().max_crashes = 5  # type: ignore[misc]
+
+
+def test_two_wrong_settings_are_both_named() -> None:
+    toml("max_crahes = 3\nlog_level = 'LOUD'")
+    said = refusal()
+    assert "max_crahes" in said
+    assert "log_level" in said
+
+
+def test_every_setting_has_a_default() -> None:
+    assert all(not field.is_required() for field in Settings.model_fields.values())
