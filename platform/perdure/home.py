@@ -40,6 +40,10 @@ class Home:
             self._write_once(file, str(free_port()))
         return int(file.read_text())
 
+    def worker_lock(self, worker_id: str) -> Path:
+        """Return the file that a worker's main process keeps locked for its life."""
+        return self.path / "workers" / f"{worker_id}.lock"
+
     def choose_new_redis_port(self) -> int:
         """Return and remember another port, for when somebody else listens on the one chosen before."""
         port = free_port()

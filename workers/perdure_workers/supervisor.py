@@ -9,17 +9,20 @@ from collections.abc import Sequence
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
+from perdure_workers.duties.bury import Bury
 from perdure_workers.duties.dispatch import Dispatch
 from perdure_workers.duties.duty import Duty
 from perdure_workers.duties.expire import Expire
 from perdure_workers.duties.reconcile import Reconcile
+from perdure_workers.duties.tick import Tick
+from perdure_workers.duties.watch import Watch
 
 logger = logging.getLogger("perdure.supervisor")
 
 
 def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty."""
-    return [Dispatch(app), Expire(app), Reconcile(app)]
+    return [Dispatch(app), Watch(app), Expire(app), Reconcile(app), Bury(app), Tick(app)]
 
 
 class Supervisor:
