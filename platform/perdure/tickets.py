@@ -79,6 +79,7 @@ class Tickets:
             argsrepr=_shown(ticket.args),
             kwargsrepr=_shown(ticket.kwargs),
             parent_id=ticket.replay_of,
+            retries=ticket.attempt,  # shown by Flower; the ledger counts
         )
 
 

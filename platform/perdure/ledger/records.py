@@ -58,6 +58,7 @@ class Ticketed:
     kwargs: str
     timeout: float | None = None
     replay_of: str | None = None
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

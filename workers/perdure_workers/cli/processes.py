@@ -41,3 +41,21 @@ def supervisor(context: Context) -> None:
     while not stop.wait(1.0):
         pass
     running.stop()
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="TCP port; the setting flower_port by default.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@pass_context
+def flower(context: Context, port: int | None, address: str) -> None:
+    """Run Flower with a user and a password (see the settings flower_user and flower_password)."""
+    from perdure_workers.flower_server import flower_access, run_flower
+
+    app = context.app
+    configure_logging(app.settings.log_level)
+    access = flower_access(app.settings)
+    port = port or app.settings.flower_port
+    click.echo(f"Flower: http://{address}:{port}/ user {access.user}", err=True)
+    if access.generated:
+        click.echo(f"Flower's password, made up now: {access.password}", err=True)
+    run_flower(app, address=address, port=port)

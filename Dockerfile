@@ -1,0 +1,27 @@
+# perdure: one image for every role; the command says which (see docker-compose.yml).
+#   docker build -t perdure .
+# An application of your own: FROM perdure, install what it needs, copy it to /app.
+
+ARG PYTHON=3.13
+
+FROM python:${PYTHON}-slim AS build
+ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/perdure
+RUN pip install --no-cache-dir uv==0.13.9
+WORKDIR /build
+# First what changes seldom: the locked dependencies are a layer of their own.
+COPY pyproject.toml uv.lock ./
+RUN uv sync --locked --no-dev --no-install-project
+COPY README.md LICENSE ./
+COPY platform platform
+COPY workers workers
+COPY tasks tasks
+RUN uv sync --locked --no-dev --no-editable
+
+FROM python:${PYTHON}-slim
+RUN useradd --system --user-group --uid 10001 perdure \
+    && install -d -o perdure -g perdure /app /var/lib/perdure
+COPY --from=build /opt/perdure /opt/perdure
+ENV PATH=/opt/perdure/bin:$PATH PYTHONUNBUFFERED=1 PYTHONPATH=/app PERDURE_HOME=/var/lib/perdure
+WORKDIR /app
+USER perdure
+CMD ["perdure", "--help"]

@@ -1,0 +1,6 @@
+"""``python -m perdure_workers``: the command line without its script."""
+
+from perdure_workers.cli import main
+
+if __name__ == "__main__":
+    main()
