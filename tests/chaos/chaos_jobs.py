@@ -11,7 +11,7 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from perdure import JobContext, Perdure, RetryPolicy
+from perdure import JobContext, Perdure
 
 FOLDER = Path(os.environ.get("CHAOS_FOLDER", "."))
 #: Seconds after which a job that nobody releases gives up.
@@ -92,7 +92,7 @@ def build(**settings: Any) -> Perdure:
             end_process(how)
         return ctx.attempt
 
-    @app.job(name="stubborn", timeout=0.3, retry=RetryPolicy(max_retries=1, base=0.01, max_delay=0.01))
+    @app.job(name="stubborn", timeout=0.3, retry="none")
     def stubborn(ctx: JobContext) -> None:
         note(ctx, "start")
         ignore_limits()

@@ -102,11 +102,11 @@ class Cluster:
         own = {"LEDGER_URL": self.ledger_url, "BROKER_URL": self.broker_url, "HOME": str(self.folder / "home")}
         return {f"PERDURE_{name.upper()}": value for name, value in (own | self.settings | settings).items()}
 
-    def start(self, *arguments: str, name: str, **settings: str) -> Running:
+    def start(self, *arguments: str, name: str, module: str | None = None, **settings: str) -> Running:
         log = self.folder / f"{name}.log"
         with log.open("ab") as stderr:
             process = subprocess.Popen(
-                [PERDURE, *arguments, "-A", self.module],
+                [PERDURE, *arguments, "-A", module or self.module],
                 cwd=self.cwd,
                 env={**os.environ, **self.environment(**settings), "CHAOS_FOLDER": str(self.folder)},
                 stdout=subprocess.DEVNULL,
@@ -120,6 +120,14 @@ class Cluster:
         """Start a worker and wait until it serves."""
         started = self.start("worker", bulkhead, "-c", str(concurrency), "-n", name, name=name, **settings)
         self.await_ready(started)
+        return started
+
+    def workers(self, *names: str, **options: Any) -> list[Running]:
+        """Start several workers side by side and wait until they serve."""
+        concurrency = str(options.get("concurrency", 2))
+        started = [self.start("worker", "normal", "-c", concurrency, "-n", name, name=name) for name in names]
+        for worker in started:
+            self.await_ready(worker)
         return started
 
     def supervisor(self, name: str = "supervisor", **settings: str) -> Running:
