@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.cluster import PATIENCE, Cluster
-from support.waiting import wait_until
 
 from perdure import JobCancelled, JobDead, JobHandle
+from support.cluster import PATIENCE, Cluster
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 

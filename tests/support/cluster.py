@@ -150,7 +150,13 @@ class Cluster:
         return self.app.task(task).options(**options).submit(*args)
 
     def effects(self, job: JobHandle[Any]) -> list[Effect]:
-        file = self.folder / f"{job.id}.effects"
+        return self.effects_of(job.id)
+
+    def whats_of(self, job_id: str) -> list[str]:
+        return [effect.what for effect in self.effects_of(job_id)]
+
+    def effects_of(self, job_id: str) -> list[Effect]:
+        file = self.folder / f"{job_id}.effects"
         lines = file.read_text().splitlines() if file.exists() else []
         return [Effect(what, int(a), int(f), int(p), float(t)) for what, a, f, p, t in map(str.split, lines)]
 

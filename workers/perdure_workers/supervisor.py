@@ -16,12 +16,14 @@ from perdure_workers.duties.expire import Expire
 from perdure_workers.duties.reconcile import Reconcile
 from perdure_workers.duties.tick import Tick
 from perdure_workers.duties.watch import Watch
+from perdure_workers.maintenance import register_maintenance
 
 logger = logging.getLogger("perdure.supervisor")
 
 
 def default_duties(app: Perdure) -> list[Duty]:
-    """Return one of each duty."""
+    """Return one of each duty, and see to it that the application has the platform's own periodic job."""
+    register_maintenance(app)
     return [Dispatch(app), Watch(app), Expire(app), Reconcile(app), Bury(app), Tick(app)]
 
 

@@ -24,6 +24,7 @@ from perdure.ledger import (
     schedules,
     settle,
     submit,
+    why,
     worker_events,
     workers,
 )
@@ -42,6 +43,7 @@ from perdure.ledger.records import (
 )
 from perdure.liveness import WorkerEvent
 from perdure.states import JobState
+from perdure.why import Facts
 
 
 class Ledger:
@@ -255,6 +257,10 @@ class Ledger:
     def jobs(self, **filters: Any) -> list[JobRecord]:
         """Return jobs, the newest first; see :func:`queries.listing`."""
         return self._read(lambda c: queries.listing(c, **filters))
+
+    def why(self, job_id: str, limit: int | None) -> Facts:
+        """Return the facts that say why a job is not running; see :func:`why.facts_of`."""
+        return self._read(lambda c: why.facts_of(c, job_id, limit))
 
     def count_jobs(self, by: str) -> dict[str, int]:
         """Return how many jobs there are by state, task or bulkhead."""
