@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from kombu.exceptions import BatchPublishError
+from kombu.exceptions import BatchPublishError  # type: ignore[attr-defined] # new in kombu 5.7
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from support.cluster import PATIENCE, Cluster, overlaps
+from perdure import JobHandle
+from support.cluster import PATIENCE, Cluster, Running, overlaps
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
