@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 ON_TIME = 10.0
 #: Shortest period, in seconds: supervisors look twice a second.
 SHORTEST = 1.0
-#: Cron ticks that are stepped through at most to find the newest that was missed: a week of minutes.
-MOST_STEPS = 7 * 24 * 60
+#: Seconds before now in which the newest cron tick is looked for, one after the other: after a long pause the many ticks
+#: of a frequent schedule are not all stepped through. 32 days hold a monthly tick, nine years one of February 29.
+WINDOWS = (3600.0, 86400.0, 32 * 86400.0, 9 * 366 * 86400.0)
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,13 @@ class Periodic:
         if self.every is not None:
             newest = math.floor(now / self.every) * self.every
             return newest if newest > last else None
+        for window in WINDOWS:
+            if (tick := self._newest_since(max(last, now - window), now)) is not None or last >= now - window:
+                return tick
+        return None
+
+    def _newest_since(self, moment: float, now: float) -> float | None:
         tick: float | None = None
-        # After a long pause the steps begin so close to now that they are bounded; a rarer schedule has fewer ticks.
-        moment = max(last, now - MOST_STEPS * 60)
         while (moment := self.next_after(moment)) <= now:
             tick = moment
         return tick
