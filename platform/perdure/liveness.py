@@ -23,6 +23,11 @@ class WorkerState(StrEnum):
         """Whether its lease counts."""
         return self in (WorkerState.HEALTHY, WorkerState.SUSPECT)
 
+    @classmethod
+    def ended(cls) -> tuple[str, ...]:
+        """Return the states whose lease is over, as the ledger writes them."""
+        return tuple(state.value for state in cls if not state.is_live)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerEvent:

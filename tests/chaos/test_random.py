@@ -131,7 +131,11 @@ def unfinished(cluster: Cluster) -> int:
 
 def report(cluster: Cluster, misfortune: Misfortune, jobs: list[JobHandle[Any]]) -> str:
     stuck = [job for job in jobs if not job.state.is_final][:3]
-    return f"{cluster.app.jobs.count()} after {misfortune.happened}; {[cluster.describe(job) for job in stuck]}"
+    told = [
+        (job.record, job.attempts(), cluster.effects(job), job.refresh() and cluster.app.jobs.why(job.id)) for job in stuck
+    ]
+    workers = cluster.app.workers.list(all_states=True)
+    return "\n".join(map(str, [cluster.app.jobs.count(), misfortune.happened, *told, *workers]))
 
 
 def check_invariants(cluster: Cluster, jobs: list[JobHandle[Any]], long: list[JobHandle[Any]]) -> None:

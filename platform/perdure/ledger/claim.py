@@ -8,7 +8,8 @@ from perdure.ledger.conditions import may, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import Claim
 from perdure.ledger.running import CLAIM_COLUMNS
-from perdure.ledger.schema import bulkheads, jobs
+from perdure.ledger.schema import bulkheads, jobs, workers
+from perdure.liveness import WorkerState
 from perdure.states import JobState, Transition, target
 
 _PAUSED = exists(select(bulkheads.c.name).where(bulkheads.c.name == jobs.c.bulkhead, bulkheads.c.paused))
@@ -16,9 +17,14 @@ _PAUSED = exists(select(bulkheads.c.name).where(bulkheads.c.name == jobs.c.bulkh
 #: A job past its deadline is not to be run; a supervisor makes a dead letter of it.
 _IN_TIME = or_(jobs.c.deadline.is_(None), jobs.c.deadline > now())
 
+#: A worker that was declared dead, and does not know it yet, takes no more jobs.
+_WORKER_ENDED = exists(
+    select(workers.c.id).where(workers.c.id == bindparam("by_id"), workers.c.state.in_(WorkerState.ended()))
+)
+
 _CLAIM = (
     update(jobs)
-    .where(jobs.c.id == bindparam("of_job"), may(Transition.CLAIM), ~_PAUSED, _IN_TIME)
+    .where(jobs.c.id == bindparam("of_job"), may(Transition.CLAIM), ~_PAUSED, _IN_TIME, ~_WORKER_ENDED)
     .values(
         state=target(Transition.CLAIM).value,
         fence=jobs.c.fence + 1,
@@ -49,7 +55,7 @@ def claim(connection: Connection, job_id: str, worker_id: str, worker_name: str,
     """Claim a job for a worker's child and return the claim, or None when there is nothing to claim.
 
     There is nothing to claim when the job is unknown, not queued (the ticket is late or doubled), its deadline
-    has passed, or its bulkhead is paused.
+    has passed, its bulkhead is paused, or the worker has lost its lease.
 
     Args:
         connection: Where to do it; may commit by itself.

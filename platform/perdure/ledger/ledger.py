@@ -188,6 +188,10 @@ class Ledger:
         """Return the live workers of a host that keep a file locked."""
         return self._read(lambda c: workers.neighbours(c, host))
 
+    def orphaning_workers(self, page: int) -> list[str]:
+        """Return workers whose lease is over and who still have running jobs."""
+        return self._read(lambda c: running.orphaning(c, page))
+
     def running_of(self, worker_id: str) -> list[running.RunningJob]:
         """Return what a worker runs."""
         return self._read(lambda c: running.running_of(c, worker_id))

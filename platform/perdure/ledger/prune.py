@@ -45,7 +45,7 @@ def resolved_letters(connection: Connection, retention: float, page: int) -> int
 
 def ended_workers(connection: Connection, retention: float, page: int) -> int:
     """Delete incarnations that ended more than ``retention`` seconds ago, and events as old as that."""
-    ended = workers.c.state.in_((WorkerState.FAILED.value, WorkerState.GONE.value))
+    ended = workers.c.state.in_(WorkerState.ended())
     runs_nothing = ~select(jobs.c.id).where(state_is(JobState.RUNNING), jobs.c.worker_id == workers.c.id).exists()
     deleted = _page(connection, workers, page, ended, workers.c.state_changed_at < now() - retention, runs_nothing)
     return deleted + _page(connection, worker_events, page, worker_events.c.at < now() - retention)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, and_, bindparam, select
 from perdure.ledger.conditions import state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import Claim
-from perdure.ledger.schema import jobs
+from perdure.ledger.schema import jobs, workers
+from perdure.liveness import WorkerState
 from perdure.states import JobState
 
 RUNS = state_is(JobState.RUNNING)
@@ -44,7 +45,19 @@ _RUNNING = select(
     (now() - jobs.c.cancel_requested_at).label("cancelled_for"),
 ).where(_OF_WORKER)
 
+_ORPHANING = (
+    select(workers.c.id)
+    .where(workers.c.state.in_(WorkerState.ended()))
+    .where(workers.c.id.in_(select(jobs.c.worker_id).where(RUNS)))
+    .limit(bindparam("page"))
+)
+
 _HELD = select(jobs.c.id).where(RUNS, jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"))
+
+
+def orphaning(connection: Connection, page: int) -> list[str]:
+    """Return workers whose lease is over and who still have running jobs: claimed while they were declared dead."""
+    return list(connection.execute(_ORPHANING, {"page": page}).scalars())
 
 
 def running_of(connection: Connection, worker_id: str) -> list[RunningJob]:

@@ -97,6 +97,25 @@ def test_new_incarnation_of_a_failed_worker_is_a_recovery(app: Perdure, register
     assert app.workers.events(limit=1)[0].is_recovery
 
 
+def test_worker_that_was_declared_dead_claims_nothing(app: Perdure, register: Register) -> None:
+    worker_id = register()
+    app.ledger.change_worker_state(worker_id, "failed", "test")
+
+    assert app.ledger.claim(app.task("work").submit().id, worker_id, "w", 1) is None
+
+
+def test_claim_that_slipped_in_during_the_verdict_is_taken_back(
+    app: Perdure, register: Register, claim: Callable[..., Claim]
+) -> None:
+    worker_id = register()
+    slipped_in = claim(worker_id)
+    app.ledger.change_worker_state(worker_id, "failed", "test")  # whoever said so has taken back what it saw
+
+    Expire(app).run_once()
+
+    assert app.ledger.job(slipped_in.job_id).state == "queued"
+
+
 def test_nobody_is_judged_right_after_an_outage(app: Perdure, register: Register) -> None:
     register()
     duty = Expire(app)

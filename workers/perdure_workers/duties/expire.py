@@ -9,7 +9,7 @@ from perdure import Perdure
 from perdure.ledger.workers import SilentWorker
 from perdure.liveness import WorkerState, judge
 from perdure_workers.duties.duty import Duty
-from perdure_workers.rescue import declare_failed
+from perdure_workers.rescue import declare_failed, rescue_worker
 
 PAGE = 100
 
@@ -34,6 +34,8 @@ class Expire(Duty):
 
     def run_once(self) -> int:
         """End overdue leases and return how many."""
+        for worker_id in self.app.ledger.orphaning_workers(PAGE):
+            rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
         moment = time.monotonic()
         silent = self.app.ledger.silent_workers(PAGE)
         if self._last_run is None or moment - self._last_run > self.app.settings.heartbeat_interval * 2:
