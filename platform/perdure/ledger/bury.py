@@ -15,15 +15,22 @@ from perdure.ledger.now import now
 from perdure.ledger.schema import dead_letters, jobs
 from perdure.states import WAITING_STATES, DeadReason, JobState, Transition, target
 
-_WAITS = state_is(*sorted(WAITING_STATES))
+#: Computed, so that SQLite looks by deadline and not through all that waits: without statistics it prefers ix_jobs_state.
+_STATE = jobs.c.state.concat("")
 
 #: Jobs that wait although the moment after which they must not run has passed.
-_EXPIRED = (_WAITS, jobs.c.deadline.is_not(None), jobs.c.deadline <= now())
+_EXPIRED = (
+    jobs.c.deadline.is_not(None),
+    jobs.c.finished_at.is_(None),
+    jobs.c.deadline <= now(),
+    _STATE.in_(sorted(WAITING_STATES)),
+)
 
 _UNKNOWN = (
-    state_is(JobState.QUEUED),
     jobs.c.unknown_since.is_not(None),
+    jobs.c.finished_at.is_(None),
     jobs.c.unknown_since <= now() - bindparam("ttl"),
+    JobState.QUEUED.value == _STATE,
 )
 
 _COLUMNS = tuple(jobs.c[name] for name in ("id", "task", "bulkhead", "state", "attempt", "args", "kwargs"))

@@ -20,6 +20,7 @@ from perdure.ledger import (
     prune,
     queries,
     reconcile,
+    resend,
     running,
     schedules,
     settle,
@@ -109,8 +110,8 @@ class Ledger:
         return self._read(lambda c: reconcile.reticket(c, level, sent_before, page))
 
     def reticket_head(self, bulkhead: str, page: int) -> list[Ticketed]:
-        """Take the jobs with a bulkhead's oldest tickets; see :func:`reconcile.reticket_head`."""
-        return self._read(lambda c: reconcile.reticket_head(c, bulkhead, page))
+        """Take the jobs with a bulkhead's oldest tickets; see :func:`resend.reticket_head`."""
+        return self._run(lambda c: resend.reticket_head(c, bulkhead, page))
 
     def broker_epoch(self) -> str | None:
         """Return the broker's epoch as the ledger knows it."""

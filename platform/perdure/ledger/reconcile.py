@@ -73,20 +73,6 @@ _RETICKET = (
     .returning(*_TICKET_COLUMNS)
 )
 
-#: The tickets that the broker hands out next, or has handed to a worker that is gone.
-_HEAD = (
-    select(jobs.c.id)
-    .where(state_is(JobState.QUEUED), jobs.c.bulkhead == bindparam("in_bulkhead"), jobs.c.ticketed_at.is_not(None))
-    .order_by(jobs.c.priority, jobs.c.ticketed_at)
-    .limit(bindparam("page"))
-)
-_RETICKET_HEAD = (
-    update(jobs)
-    .where(jobs.c.id.in_(_HEAD.with_for_update(skip_locked=True)), state_is(JobState.QUEUED))
-    .values(ticketed_at=now())
-    .returning(*_TICKET_COLUMNS)
-)
-
 _FORGET = update(jobs).where(state_is(JobState.QUEUED), jobs.c.ticketed_at.is_not(None)).values(ticketed_at=null())
 
 
@@ -99,15 +85,6 @@ def reticket(connection: Connection, level: Level, sent_before: float, page: int
     """Mark a level's tickets from before a time as sent again and return them; the caller sends them."""
     names = {"in_bulkhead": level.bulkhead, "at_priority": level.priority}
     rows = connection.execute(_RETICKET, {**names, "sent_before": sent_before, "page": page})
-    return [Ticketed(**row._mapping) for row in rows]
-
-
-def reticket_head(connection: Connection, bulkhead: str, page: int) -> list[Ticketed]:
-    """Mark the oldest tickets of a bulkhead as sent again and return them; the caller sends them.
-
-    A worker that dies takes the tickets that it had prefetched along; they are among the oldest.
-    """
-    rows = connection.execute(_RETICKET_HEAD, {"in_bulkhead": bulkhead, "page": page})
     return [Ticketed(**row._mapping) for row in rows]
 
 

@@ -79,12 +79,8 @@ _partial("ix_jobs_due", jobs.c.run_at, where="state IN ('scheduled', 'retrying')
 _partial("ix_jobs_queued", jobs.c.bulkhead, jobs.c.priority, jobs.c.ticketed_at, where="state = 'queued'")
 _partial("ix_jobs_unticketed", jobs.c.id, where="state = 'queued' AND ticketed_at IS NULL")
 _partial("ix_jobs_running", jobs.c.worker_id, jobs.c.id, where="state = 'running'")
-_partial(
-    "ix_jobs_deadline",
-    jobs.c.deadline,
-    where="deadline IS NOT NULL AND state IN ('queued', 'retrying', 'scheduled')",
-)
-_partial("ix_jobs_unknown", jobs.c.unknown_since, where="unknown_since IS NOT NULL AND state = 'queued'")
+_partial("ix_jobs_deadline", jobs.c.deadline, where="deadline IS NOT NULL AND finished_at IS NULL")
+_partial("ix_jobs_unknown", jobs.c.unknown_since, where="unknown_since IS NOT NULL AND finished_at IS NULL")
 _partial("ix_jobs_replay_of", jobs.c.replay_of, where="replay_of IS NOT NULL")
 _partial("ux_jobs_idempotency", jobs.c.task, jobs.c.idempotency_key, where="idempotency_key IS NOT NULL", unique=True)
 Index("ix_jobs_state", jobs.c.state, jobs.c.id)

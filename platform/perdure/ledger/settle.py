@@ -81,15 +81,8 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str 
 
 
 def shortened(text: str | None, limit: int) -> str | None:
-    r"""Return a text of at most about ``limit`` characters, with a note in place of the middle of a longer one.
-
-    What no database takes as text (NUL, lone surrogates) is written as an escape: an error's text is whatever a job made
-    it, and an attempt that cannot be recorded would run for ever.
-    """
-    if text is None:
-        return None
-    text = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-    if len(text) <= limit:
+    """Return a text of at most about ``limit`` characters, with a note in place of the middle of a longer one."""
+    if text is None or len(text) <= limit:
         return text
     half = limit // 2
     return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"

@@ -67,16 +67,6 @@ def test_submit_whose_commit_is_in_doubt_makes_one_job(app: Perdure, monkeypatch
     assert app.jobs.count() == {"queued": 3}
 
 
-def test_error_text_that_no_database_takes_is_recorded(app: Perdure, register, claim: Callable[..., Claim]) -> None:
-    job = claim(register())
-
-    app.ledger.settle(
-        job, Settlement(Transition.RETRY, Outcome.FAILED, delay=1.0, error="nul \0 and \udc80", traceback="\0")
-    )
-
-    assert app.ledger.attempts(job.job_id)[0].error == "nul \\x00 and \\udc80"
-
-
 def test_full_disk_is_a_clear_error_and_nothing_is_half_written(sqlite_url: str, redis_url: str, tmp_path) -> None:
     app = Perdure(ledger_url=sqlite_url, broker_url=redis_url, home=tmp_path / "home")
 

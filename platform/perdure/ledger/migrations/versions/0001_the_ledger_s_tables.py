@@ -147,8 +147,8 @@ def upgrade() -> None:
             "ix_jobs_deadline",
             ["deadline"],
             unique=False,
-            sqlite_where=sa.text("deadline IS NOT NULL AND state IN ('queued', 'retrying', 'scheduled')"),
-            postgresql_where=sa.text("deadline IS NOT NULL AND state IN ('queued', 'retrying', 'scheduled')"),
+            sqlite_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
         )
         batch_op.create_index(
             "ix_jobs_due",
@@ -184,8 +184,8 @@ def upgrade() -> None:
             "ix_jobs_unknown",
             ["unknown_since"],
             unique=False,
-            sqlite_where=sa.text("unknown_since IS NOT NULL AND state = 'queued'"),
-            postgresql_where=sa.text("unknown_since IS NOT NULL AND state = 'queued'"),
+            sqlite_where=sa.text("unknown_since IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("unknown_since IS NOT NULL AND finished_at IS NULL"),
         )
         batch_op.create_index(
             "ix_jobs_unticketed",
@@ -284,8 +284,8 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_jobs_unknown",
-            sqlite_where=sa.text("unknown_since IS NOT NULL AND state = 'queued'"),
-            postgresql_where=sa.text("unknown_since IS NOT NULL AND state = 'queued'"),
+            sqlite_where=sa.text("unknown_since IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("unknown_since IS NOT NULL AND finished_at IS NULL"),
         )
         batch_op.drop_index("ix_jobs_task")
         batch_op.drop_index("ix_jobs_state")
@@ -307,8 +307,8 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_jobs_deadline",
-            sqlite_where=sa.text("deadline IS NOT NULL AND state IN ('queued', 'retrying', 'scheduled')"),
-            postgresql_where=sa.text("deadline IS NOT NULL AND state IN ('queued', 'retrying', 'scheduled')"),
+            sqlite_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
         )
         batch_op.drop_index("ix_jobs_bulkhead")
 
