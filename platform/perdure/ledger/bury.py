@@ -16,7 +16,7 @@ from perdure.ledger.schema import dead_letters, jobs
 from perdure.states import WAITING_STATES, DeadReason, JobState, Transition, target
 
 #: Computed, so that SQLite looks by deadline and not through all that waits: without statistics it prefers ix_jobs_state.
-_STATE = jobs.c.state.concat("")
+_STATE: ColumnElement[str] = jobs.c.state.concat("")
 
 #: Jobs that wait although the moment after which they must not run has passed.
 _EXPIRED = (
