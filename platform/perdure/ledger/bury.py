@@ -30,7 +30,7 @@ _UNKNOWN = (
     jobs.c.unknown_since.is_not(None),
     jobs.c.finished_at.is_(None),
     jobs.c.unknown_since <= now() - bindparam("ttl"),
-    JobState.QUEUED.value == _STATE,
+    _STATE.in_([JobState.QUEUED.value]),
 )
 
 _COLUMNS = tuple(jobs.c[name] for name in ("id", "task", "bulkhead", "state", "attempt", "args", "kwargs"))
