@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("throughput",)
+NAMES = ("throughput", "recovery")
 
 
 def main() -> None:

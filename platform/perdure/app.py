@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from perdure.bulkheads import Bulkheads
 from perdure.context import JobContext
@@ -14,6 +14,8 @@ from perdure.errors import DuplicateTask, InvalidJobDefinition, UnknownTask, did
 from perdure.events import EventBus, log_event
 from perdure.jobs import Jobs
 from perdure.ledger import Ledger
+from perdure.liveness import WorkerEvent
+from perdure.periodic import Periodic
 from perdure.retry import RetryPolicy
 from perdure.settings import Settings, load_settings
 from perdure.submitter import Submitter
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Hook = TypeVar("Hook", bound=Callable[[WorkerEvent], object])
 
 
 class JobDecorator:
@@ -60,6 +63,7 @@ class Perdure:
     def __init__(self, **settings: Any) -> None:
         self.settings: Settings = load_settings(**settings)
         self.tasks: dict[str, Task[..., Any]] = {}
+        self.schedules: dict[str, Periodic] = {}
         self.events = EventBus()
         self.events.subscribe(log_event)
         self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability)
@@ -139,6 +143,55 @@ class Perdure:
         if "celery" in self.__dict__:
             self._add_to(self.celery, task)
         return task
+
+    def periodic(
+        self,
+        *,
+        cron: str | None = None,
+        every: float | None = None,
+        missed: Literal["run_once", "skip"] = "run_once",
+        **options: Any,
+    ) -> Callable[[Any], Task[..., Any]]:
+        """Submit a job of a task at each tick of a schedule, exactly one however many supervisors there are.
+
+        Put it on a function, or on a task: ``@app.periodic(every=30)`` above ``@app.job(...)``.
+
+        Args:
+            cron: Minute, hour, day of month, month, day of week, in UTC, such as ``*/5 * * * *``.
+            every: Seconds from one tick to the next; ticks are multiples of it since the epoch.
+            missed: What happens to ticks that passed while no supervisor ran: ``run_once`` submits one job for the newest
+                of them, ``skip`` none.
+            options: Those of :meth:`register`, when it is put on a function.
+
+        Raises:
+            InvalidJobDefinition: The schedule cannot be read, or the task cannot be run without arguments.
+            DuplicateTask: The task is periodic already.
+        """
+
+        def decorate(job: Any) -> Task[..., Any]:
+            task = job if isinstance(job, Task) else self.register(job, **options)
+            periodic = Periodic.of(task, cron=cron, every=every, missed=missed)
+            if self.schedules.setdefault(task.name, periodic) is not periodic:
+                raise DuplicateTask(f"task {task.name!r} is periodic already; give the second schedule a task of its own")
+            return task
+
+        return decorate
+
+    def on_node_failure(self, hook: Hook) -> Hook:
+        """Call a function with the :class:`~perdure.liveness.WorkerEvent` of each worker that is found dead.
+
+        It is called once, in the process that found it out: a supervisor or another worker. Usable as a decorator.
+        """
+        self.workers.subscribe(lambda event: hook(event) if event.is_failure else None)
+        return hook
+
+    def on_node_recovery(self, hook: Hook) -> Hook:
+        """Call a function with the event of each worker that is back: it beats again, or has been started anew.
+
+        It is called once, in that worker's process. Usable as a decorator.
+        """
+        self.workers.subscribe(lambda event: hook(event) if event.is_recovery else None)
+        return hook
 
     def task(self, name: str) -> Task[..., Any]:
         """Return a task by its name.

@@ -78,13 +78,13 @@ class JobContext:
 
     @property
     def deadline(self) -> float | None:
-        """The moment at which this attempt must have ended, seconds of the epoch; None for no bound."""
+        """The moment at which this attempt must have ended, epoch seconds of the ledger's clock; None for no bound."""
         bounds = [bound for bound in (self._attempt_ends_at(), self.claim.deadline) if bound is not None]
         return min(bounds) if bounds else None
 
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, never negative; None for no bound."""
-        return None if self.deadline is None else max(0.0, self.deadline - self._clock.now())
+        return None if self.deadline is None else max(0.0, self.deadline - self._ledger_now())
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -135,6 +135,8 @@ class JobContext:
             raise HandedBack(f"job {self.job_id} is handed back at its checkpoint: the worker drains")
 
     def _attempt_ends_at(self) -> float | None:
-        if self._timeout is None:
-            return None
-        return self._clock.now() + self._timeout - (self._clock.monotonic() - self._started)
+        return None if self._timeout is None else self.claim.started_at + self._timeout
+
+    def _ledger_now(self) -> float:
+        # The ledger's clock as of the claim, plus what has passed here: this machine's own clock may be wrong.
+        return self.claim.started_at + self._clock.monotonic() - self._started

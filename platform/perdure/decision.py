@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import traceback as tracebacks
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from perdure.control import Discard, RetryAfter, Snooze
 from perdure.errors import HandedBack, InvalidArguments, JobCancelled
 from perdure.fingerprint import fingerprint
 from perdure.ledger.records import Claim, Death, Settlement
+from perdure.ledger.running import RunningJob
 from perdure.retry import RetryPolicy
 from perdure.states import DeadReason, Outcome, Transition
 
@@ -28,16 +30,18 @@ class Ended:
     ran: float = 0.0
 
 
-def decide(ended: Ended, claim: Claim, policy: RetryPolicy, now: float, rng: random.Random | None = None) -> Settlement:
+def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random | None = None) -> Settlement:
     """Return how to settle an attempt.
+
+    The time is the ledger's: the claim's ``started_at`` plus what the attempt took, so that a worker's clock may be wrong.
 
     Args:
         ended: What the function returned or raised.
         claim: The attempt's claim with the job's counters.
         policy: The task's retry policy.
-        now: The ledger's time, epoch seconds.
         rng: Randomness for the backoff's jitter.
     """
+    now = claim.started_at + ended.ran
     error = ended.error
     if error is None:
         return Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=ended.result)
@@ -70,6 +74,38 @@ def lost(claim: Claim, max_crashes: int, why: str, outcome: Outcome = Outcome.CR
     return Settlement(Transition.DIE, outcome, death=death, **described)
 
 
+class Stop(StrEnum):
+    """Why a running job is ended by force."""
+
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+
+def stop_by_force(running: RunningJob, limit: float | None, grace: float, cancel_grace: float) -> Stop | None:
+    """Return whether a running job has to be ended by force, and why.
+
+    Args:
+        running: The job and how long it runs.
+        limit: Seconds that it may run; None for no bound. It was interrupted then, and did not end.
+        grace: Seconds that an interrupted job gets to end.
+        cancel_grace: Seconds that a cancelled job gets to stop by itself.
+    """
+    if running.cancelled_for is not None and running.cancelled_for > cancel_grace:
+        return Stop.CANCELLED
+    if limit is not None and running.elapsed > limit + grace:
+        return Stop.TIMEOUT
+    return None
+
+
+def time_limit(claim: Claim, timeout: float | None) -> float | None:
+    """Return the seconds that an attempt may run: the job's or the task's timeout, and never past the job's deadline."""
+    of_attempt = claim.timeout or timeout
+    if claim.deadline is None:
+        return of_attempt
+    until_deadline = max(claim.deadline - claim.started_at, 0.001)
+    return until_deadline if of_attempt is None else min(of_attempt, until_deadline)
+
+
 def retries_used(claim: Claim) -> int:
     """Return how many retries the job has had, this attempt included: crashes are not the job's fault."""
     return claim.attempt - claim.crashes - 1
@@ -86,6 +122,8 @@ def _retry_or_death(
     if used >= policy.max_retries or not worth_it:
         return _death(error, DeadReason.TIMEOUT if timed_out else DeadReason.EXHAUSTED, outcome)
     delay = asked if asked is not None else policy.delay(used + 1, rng)
+    if claim.deadline is not None and now + delay >= claim.deadline:
+        return _death(error, DeadReason.EXPIRED, outcome)
     if policy.max_elapsed is not None and now + delay - claim.first_started_at > policy.max_elapsed:
         return _death(error, DeadReason.EXHAUSTED, outcome)
     return Settlement(Transition.RETRY, outcome, delay=delay, **_described(error))

@@ -45,6 +45,10 @@ class Home:
             raise SettingsError(f"{file} holds {text!r:.40}, which is no port. Delete the file; a new port is chosen then.")
         return int(text)
 
+    def worker_lock(self, worker_id: str) -> Path:
+        """Return the file that a worker's main process keeps locked for its life."""
+        return self.path / "workers" / f"{worker_id}.lock"
+
     def choose_new_redis_port(self) -> int:
         """Return and remember another port, for when somebody else listens on the one chosen before."""
         port = free_port()

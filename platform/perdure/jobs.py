@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from perdure.events import JobEvent
 from perdure.handle import JobHandle
 from perdure.ledger.queries import COUNTABLE
 from perdure.states import JobState, Transition
+from perdure.why import Reason, explain
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -75,6 +77,15 @@ class Jobs:
         if by not in COUNTABLE:
             raise InvalidArguments(f"count(by={by!r}) is not known. Allowed: {', '.join(COUNTABLE)}")
         return self._app.ledger.count_jobs(by)
+
+    def why(self, job_id: str) -> builtins.list[Reason]:
+        """Return why a job is not running now, the strongest reason first.
+
+        Raises:
+            JobNotFound: The ledger has no job of that id.
+        """
+        bulkhead = self._app.settings.bulkheads.get(self._app.ledger.job(job_id).bulkhead)
+        return explain(self._app.ledger.why(job_id, bulkhead.limit if bulkhead else None))
 
     def cancel(self, job_id: str, reason: str = "cancelled") -> bool:
         """Cancel a job; see :meth:`JobHandle.cancel`.

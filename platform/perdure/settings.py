@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     cancel_grace: Seconds = 10.0
     dispatch_interval: Seconds = 0.2
     ticket_grace: Seconds = 2.0
+    unknown_task_ttl: Seconds = 3600.0
+    retention: Seconds = WEEK
+    dead_retention: Seconds = 26 * WEEK
     progress_interval: Seconds = 0.5
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     flower_port: int = Field(default=5555, ge=0, le=65535)

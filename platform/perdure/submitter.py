@@ -65,6 +65,25 @@ class Submitter:
             accepted += self._accept(chunk, how)
         return accepted
 
+    def submit_tick(self, task: Task[..., Any], last: float, tick: float, *, wanted: bool) -> bool:
+        """Move a periodic task's schedule on to a tick and submit the tick's job.
+
+        Args:
+            task: The task, whose name is the schedule's.
+            last: The tick that was fired last, as the caller knows it, epoch seconds.
+            tick: The tick that is due.
+            wanted: Whether it is to be run, or passed over.
+
+        Returns:
+            Whether a job was submitted; False when another supervisor was first.
+        """
+        new = self._new_job(task, (), {}, SubmitOptions(idempotency_key=f"tick:{tick:.3f}")) if wanted else None
+        submitted = self._app.ledger.fire(task.name, last, tick, new)
+        if new is None or submitted is None or submitted.deduplicated:
+            return False
+        self._ticket([new], [submitted])
+        return True
+
     def send_tickets(self, tickets: Sequence[Ticketed]) -> set[str]:
         """Send tickets and return the ids of those that could not be sent; the ledger then knows of it."""
         failed = self._app.tickets.send(tickets)

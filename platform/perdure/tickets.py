@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from kombu.exceptions import BatchPublishError  # type: ignore[attr-defined] # new in kombu 5.7
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
@@ -23,7 +24,7 @@ PAUSE_AFTER_FAILURE = 1.0
 #: Longest text of arguments that a ticket shows, in characters.
 MAX_SHOWN = 1000
 
-_BROKER_ERRORS = (BrokerError, RedisError, OSError)
+_BROKER_ERRORS = (BrokerError, BatchPublishError, RedisError, OSError)
 
 
 def queue_name(bulkhead: str) -> str:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 logger = logging.getLogger("perdure.children")
 
 #: Seconds between two looks. A look is one system call for each child.
 INTERVAL = 0.1
+
+
+class Child(Protocol):
+    """What the watch needs of a pool's process object. ``exitcode`` is negative for a signal."""
+
+    pid: int
+
+    @property
+    def exitcode(self) -> int | None:
+        """The exit code, when the pool knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +40,14 @@ class ChildWatch:
     """Looks at a worker's children from a thread of the main process, without reaping them.
 
     Args:
-        pids: Returns the children's process ids of now.
+        children: Returns the pool's process objects of now.
         on_exit: Called once for each child that ended, in the watch's thread.
     """
 
-    def __init__(self, pids: Callable[[], list[int]], on_exit: Callable[[ChildExit], None]) -> None:
-        self._pids = pids
+    def __init__(self, children: Callable[[], list[Child]], on_exit: Callable[[ChildExit], None]) -> None:
+        self._children = children
         self._on_exit = on_exit
-        self._known: set[int] = set()
+        self._known: dict[int, Child] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perdure-children", daemon=True)
 
@@ -48,10 +61,10 @@ class ChildWatch:
 
     def look(self) -> None:
         """Look at each child once."""
-        self._known.update(self._pids())
-        for pid in list(self._known):
-            if (ended := exit_of(pid)) is not None:
-                self._known.discard(pid)
+        self._known.update({child.pid: child for child in self._children() if child.pid})
+        for pid, child in list(self._known.items()):
+            if (ended := exit_of(child)) is not None:
+                del self._known[pid]
                 self._on_exit(ended)
 
     def _run(self) -> None:
@@ -62,14 +75,28 @@ class ChildWatch:
                 logger.exception("looking at the children failed")
 
 
-def exit_of(pid: int) -> ChildExit | None:
+def exit_of(child: Child) -> ChildExit | None:
     """Return how a child of this process ended, or None while it runs; the child is left for its pool to reap."""
+    pid = child.pid
     try:
         status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
-        return ChildExit(pid, "ended")  # reaped before we looked
+        return ChildExit(pid, _in_words(child.exitcode))  # the pool has reaped it before we looked
     if status is None:
         return None
-    if status.si_code == os.CLD_EXITED:
-        return ChildExit(pid, f"exited with code {status.si_status}")
-    return ChildExit(pid, f"killed by {signal.Signals(status.si_status).name}")
+    return ChildExit(pid, _in_words(status.si_status if status.si_code == os.CLD_EXITED else -status.si_status))
+
+
+def end_children(children: Sequence[Child]) -> None:
+    """Kill children and wait until they have ended."""
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+    while any(exit_of(child) is None for child in children):
+        time.sleep(0.005)
+
+
+def _in_words(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "ended"
+    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exited with code {exit_code}"

@@ -15,12 +15,13 @@ from celery.exceptions import Ignore, Retry
 
 from perdure import codec
 from perdure.context import JobContext
-from perdure.decision import Ended, TimeLimitReached, decide
+from perdure.decision import Ended, TimeLimitReached, decide, time_limit
 from perdure.errors import LeaseLost, UnknownTask
 from perdure.events import JobEvent
 from perdure.ledger.records import Claim, Settlement
 from perdure.states import JobState, Outcome, Transition, target
 from perdure_workers.outage import until_the_ledger_is_back
+from perdure_workers.time_limit import soft_time_limit
 
 if TYPE_CHECKING:
     from perdure import Perdure, Task
@@ -75,7 +76,7 @@ class TicketRunner:
         if claim is None:
             raise Ignore
         ended = self._run(claim)
-        settlement = decide(ended, claim, self._task(claim).retry, time.time())
+        settlement = decide(ended, claim, self._task(claim).retry)
         try:
             self._settle(claim, settlement, ended.ran)
         except LeaseLost as error:
@@ -95,14 +96,17 @@ class TicketRunner:
 
     def _run(self, claim: Claim) -> Ended:
         started = time.monotonic()
+        limit: float | None = None
         try:
             task = self._app.task(claim.task)
-            value = self._call(task, claim)
+            limit = time_limit(claim, task.timeout)
+            with soft_time_limit(limit):
+                value = self._call(task, claim, limit)
             # Encoded here, so that a result that JSON cannot carry is the job's error.
             result = codec.encode(value, what=f"the result of {claim.task}")
-        except SoftTimeLimitExceeded:
-            limit = claim.timeout or self._task(claim).timeout
-            return Ended(error=TimeLimitReached(f"ran longer than its timeout of {limit:g} s"), ran=_since(started))
+        except SoftTimeLimitExceeded as error:
+            reached = TimeLimitReached(f"ran longer than its timeout of {limit or 0.0:g} s")
+            return Ended(error=reached.with_traceback(error.__traceback__), ran=_since(started))
         except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
             wrapped = RuntimeError(f"the job raised {type(error).__name__}: {error}")
             return Ended(error=wrapped.with_traceback(error.__traceback__), ran=_since(started))
@@ -110,18 +114,18 @@ class TicketRunner:
             return Ended(error=error, ran=_since(started))
         return Ended(result=result, ran=_since(started))
 
-    def _call(self, task: Task[..., Any], claim: Claim) -> Any:
+    def _call(self, task: Task[..., Any], claim: Claim, limit: float | None) -> Any:
         args, kwargs = task.signature.decode(claim.args, claim.kwargs)
         if task.signature.takes_context:
-            args.insert(0, self._context(task, claim))
+            args.insert(0, self._context(claim, limit))
         value = task.function(*args, **kwargs)
         return asyncio.run(value) if task.is_async else value
 
-    def _context(self, task: Task[..., Any], claim: Claim) -> JobContext:
+    def _context(self, claim: Claim, limit: float | None) -> JobContext:
         return JobContext(
             claim,
             self._app.ledger,
-            timeout=claim.timeout or task.timeout,
+            timeout=limit,
             draining=self._draining,
             progress_interval=self._app.settings.progress_interval,
         )

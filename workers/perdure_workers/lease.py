@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
 from perdure import Perdure
 from perdure.errors import PerdureError
+from perdure.liveness import WorkerState
 from perdure_workers.incarnation import Incarnation
+from perdure_workers.life_lock import LifeLock
 from perdure_workers.outage import until_the_ledger_is_back
 
 logger = logging.getLogger("perdure.lease")
@@ -21,34 +24,77 @@ class Lease:
     Args:
         app: The application.
         worker: Whose lease it is.
+        lock: What tells neighbours at once when this process ends.
         on_lost: Called once when the lease is lost: the worker was declared dead and must not go on.
+        on_cut_off: Called when the ledger was not reached for a whole lease time: others may take this worker for dead.
+        on_back: Called when it is reached again after that.
     """
 
-    def __init__(self, app: Perdure, worker: Incarnation, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: Perdure,
+        worker: Incarnation,
+        lock: LifeLock,
+        *,
+        on_lost: Callable[[], None],
+        on_cut_off: Callable[[], None],
+        on_back: Callable[[], None],
+    ) -> None:
         self._app = app
         self._worker = worker
+        self._lock = lock
         self._on_lost = on_lost
+        self._on_cut_off = on_cut_off
+        self._on_back = on_back
+        self._cut_off = False
+        self._renewed_at = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perdure-lease", daemon=True)
 
     def start(self) -> None:
         """Register the worker, waiting for a ledger that is down, and begin to beat."""
-        row = asdict(self._worker) | {"lease_ttl": self._app.settings.lease_ttl}
-        until_the_ledger_is_back(lambda: self._app.ledger.register_worker(row))
+        self._lock.take()
+        row = asdict(self._worker) | {"lease_ttl": self._app.settings.lease_ttl, "lock_path": str(self._lock.path)}
+        event = until_the_ledger_is_back(lambda: self._app.ledger.register_worker(row))
+        if event is not None:
+            self._app.workers.emit(event)
+        self._renewed_at = time.monotonic()
         self._thread.start()
 
     def end(self, state: str, reason: str) -> None:
         """Stop beating and give the lease back."""
         self._stop.set()
         self._thread.join(self._app.settings.heartbeat_interval)
-        self._app.ledger.end_worker(self._worker.id, state, reason)
+        self._app.ledger.change_worker_state(self._worker.id, state, reason)
+        self._lock.release()
 
     def _run(self) -> None:
         while not self._stop.wait(self._app.settings.heartbeat_interval):
             try:
-                if not self._app.ledger.beat(self._worker.id):
+                if not self._beat():
                     logger.error("worker %s has lost its lease", self._worker.name)
                     self._on_lost()
                     return
             except PerdureError as error:
                 logger.warning("heartbeat of %s failed: %s", self._worker.name, error)
+                self._consider_cut_off()
+
+    def _beat(self) -> bool:
+        began = time.monotonic()
+        state = self._app.ledger.beat(self._worker.id)
+        if state is None:
+            return False
+        self._renewed_at = began
+        if state == WorkerState.SUSPECT:
+            reason = "its heartbeats are back"
+            if event := self._app.ledger.change_worker_state(self._worker.id, WorkerState.HEALTHY, reason):
+                self._app.workers.emit(event)
+        if self._cut_off:
+            self._cut_off = False
+            self._on_back()
+        return True
+
+    def _consider_cut_off(self) -> None:
+        if not self._cut_off and time.monotonic() - self._renewed_at > self._app.settings.lease_ttl:
+            self._cut_off = True
+            self._on_cut_off()

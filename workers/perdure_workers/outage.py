@@ -18,16 +18,22 @@ Result = TypeVar("Result")
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
 
 
-def until_the_ledger_is_back(work: Callable[[], Result]) -> Result:
+def until_the_ledger_is_back(work: Callable[[], Result], timeout: float | None = None) -> Result:
     """Return what ``work`` returns, trying again with backoff for as long as the ledger is not reached.
 
     Args:
         work: What to do; must be safe to repeat, since a failed commit may have happened.
+        timeout: Seconds after which to give up; None for never.
+
+    Raises:
+        LedgerUnavailable: The time is over.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_outage),
         wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+        stop=tenacity.stop_never if timeout is None else tenacity.stop_after_delay(timeout),
         before_sleep=_log,
+        reraise=True,
     )
     return retrying(work)
 

@@ -37,7 +37,14 @@ def install_quarantine(worker: Worker) -> None:
             self._wrap(consumer, "on_decode_error", DeadReason.MALFORMED, error_at=1)
             self._wrap(consumer, "on_unknown_message", DeadReason.MALFORMED)
             self._wrap(consumer, "on_invalid_task", DeadReason.MALFORMED)
-            self._wrap(consumer, "on_unknown_task", DeadReason.UNKNOWN_TASK, error_at=2)
+            setattr(consumer, "on_unknown_task", self._on_unknown_task)  # noqa: B010 - a method, for mypy
+
+        @staticmethod
+        def _on_unknown_task(_body: Any, message: Any, exc: BaseException) -> None:
+            # Not Celery's own handler: it would tell Flower that the job failed, although another worker may run it.
+            message.reject_log_error(logger, worker.app.celery.connection_for_read().connection_errors)
+            letter = _letter(message, DeadReason.UNKNOWN_TASK, repr(exc), worker.incarnation.bulkhead)
+            worker.post(lambda: _keep(worker, message, letter))
 
         def _wrap(self, consumer: Any, name: str, reason: DeadReason, error_at: int | None = None) -> None:
             original = getattr(consumer, name)
@@ -60,6 +67,8 @@ def _keep(worker: Worker, message: Any, letter: dict[str, Any]) -> None:
     job_id = str((message.headers or {}).get("id"))
     with contextlib.suppress(JobNotFound):
         worker.app.ledger.job(job_id)
+        # Its ticket is sent again after ``ticket_grace`` like any that was lost, until a worker has it that knows the task.
+        worker.app.ledger.note_unknown(job_id)
         logger.warning("ticket of job %s is for a task that this worker does not know; others may", job_id)
         return
     worker.app.ledger.quarantine(letter)

@@ -20,14 +20,19 @@ def request_class(worker: Worker) -> type[Request]:
     class TicketRequest(Request):
         """A ticket in the main process."""
 
-        def on_timeout(self, soft: bool, timeout: float) -> None:
-            """Note that the hard time limit is about to kill the child."""
-            if not soft and self.worker_pid is not None:
-                worker.hard_limits[int(self.worker_pid)] = timeout
-            super().on_timeout(soft, timeout)
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            # A job's limits are the ledger's. What a message says of limits counts no more than what it says of arguments.
+            self.time_limits = (None, None)
+
+        def on_accepted(self, pid: Any, time_accepted: float) -> None:
+            """Note which child has the ticket."""
+            worker.tickets_of_children[int(pid)] = str(self.id)
+            super().on_accepted(pid, time_accepted)
 
         def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
             """Tell Flower that the job of a lost child runs again; everything else is Celery's."""
+            worker.tickets_of_children.pop(int(self.worker_pid or 0), None)
             error = getattr(exc_info.exception, "exc", exc_info.exception)
             if isinstance(error, WorkerLostError):
                 # FAILURE would stay in Flower for ever: a later STARTED does not replace it.

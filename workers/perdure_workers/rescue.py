@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from perdure import Perdure
-from perdure.decision import Ended, TimeLimitReached, decide, lost
-from perdure.errors import LeaseLost
+from perdure.decision import Ended, Stop, TimeLimitReached, decide, lost, time_limit
+from perdure.errors import JobCancelled, LeaseLost
 from perdure.events import JobEvent
 from perdure.ledger.records import Claim, Settlement
-from perdure.states import JobState, target
+from perdure.liveness import WorkerState
+from perdure.retry import RetryPolicy
+from perdure.states import JobState, Outcome, Transition, target
 
 logger = logging.getLogger("perdure.rescue")
 
+#: Tickets of a dead worker's bulkhead that are sent again at once: it may have taken some along. A doubled one is harmless.
+TICKETS_RESENT = 50
 
-def rescue_child(app: Perdure, worker_id: str, pid: int, how: str, hard_limit: float | None = None) -> bool:
+
+def rescue_child(app: Perdure, worker_id: str, pid: int, how: str, stopped: Stop | None = None) -> int:
     """Take back the job of a pool child that is gone.
 
     Args:
@@ -23,24 +27,63 @@ def rescue_child(app: Perdure, worker_id: str, pid: int, how: str, hard_limit: f
         worker_id: The incarnation whose child it was.
         pid: The child's process id.
         how: How it ended, in words.
-        hard_limit: The hard time limit in seconds, when that is what killed it: then it is the job's failure.
+        stopped: Why its worker killed it: then the end is the job's own and no crash.
 
     Returns:
-        False when the child held no job.
+        How many jobs were taken back; 0 when the child held none.
     """
-    claim = app.ledger.running_by_child(worker_id, pid)
-    if claim is None:
-        return False
-    if hard_limit is not None and claim.task in app.tasks:
-        error = TimeLimitReached(f"killed after its hard time limit of {hard_limit:g} s")
-        return _take_back(app, claim, decide(Ended(error=error), claim, app.tasks[claim.task].retry, time.time()))
-    return _take_back(app, claim, lost(claim, app.settings.max_crashes, f"process {pid} {how}"))
+    claims = app.ledger.running_by_child(worker_id, pid)
+    return sum(_take_back(app, claim, _after_child(app, claim, f"process {pid} {how}", stopped)) for claim in claims)
 
 
 def rescue_worker(app: Perdure, worker_id: str, why: str) -> int:
     """Take back all jobs of a worker that is gone and return how many there were."""
-    claims = app.ledger.running_of(worker_id)
-    return sum(_take_back(app, claim, lost(claim, app.settings.max_crashes, why)) for claim in claims)
+    running = app.ledger.running_of(worker_id)
+    return sum(_take_back(app, job.claim, lost(job.claim, app.settings.max_crashes, why)) for job in running)
+
+
+def hand_back(app: Perdure, worker_id: str, why: str) -> int:
+    """Queue again what a draining worker has not finished, with no attempt burned, and return how many jobs it was."""
+    settlement = Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=why)
+    return sum(_take_back(app, job.claim, settlement) for job in app.ledger.running_of(worker_id))
+
+
+def rescue_claim(app: Perdure, claim: Claim, why: str) -> bool:
+    """Take back one job that nobody runs; return False when it had been settled after all."""
+    return _take_back(app, claim, lost(claim, app.settings.max_crashes, why))
+
+
+def declare_failed(app: Perdure, worker_id: str, why: str) -> bool:
+    """End a worker's lease, take its jobs back and send again the tickets that it may have taken along.
+
+    Returns:
+        Whether this call ended the lease; its jobs are taken back in any case, since whoever did may have died before.
+    """
+    event = app.ledger.change_worker_state(worker_id, WorkerState.FAILED, why)
+    rescued = rescue_worker(app, worker_id, why)
+    if event is None:
+        return False
+    app.submitter.send_tickets(app.ledger.reticket_head(event.bulkhead, TICKETS_RESENT))
+    logger.warning("%s; %d jobs taken back", why, rescued)
+    app.workers.emit(event)
+    return True
+
+
+def _after_child(app: Perdure, claim: Claim, why: str, stopped: Stop | None) -> Settlement:
+    task = app.tasks.get(claim.task)
+    if stopped is Stop.CANCELLED:
+        return decide(
+            _ended(JobCancelled(f"{why}: it was cancelled and did not stop by itself")), claim, RetryPolicy.named("none")
+        )
+    if stopped is Stop.TIMEOUT and task is not None:
+        limit = time_limit(claim, task.timeout) or 0.0
+        error = TimeLimitReached(f"{why}: it ran longer than its timeout of {limit:g} s and did not stop by itself")
+        return decide(_ended(error, limit), claim, task.retry)
+    return lost(claim, app.settings.max_crashes, why)
+
+
+def _ended(error: BaseException, ran: float = 0.0) -> Ended:
+    return Ended(error=error, ran=ran)
 
 
 def _take_back(app: Perdure, claim: Claim, settlement: Settlement) -> bool:

@@ -13,25 +13,29 @@ from celery.apps.worker import Worker as CeleryWorker
 
 from perdure import Perdure
 from perdure.celery_app import TicketTask
-from perdure.ledger.workers import GONE
+from perdure.errors import LedgerUnavailable
+from perdure.liveness import WorkerState
 from perdure.tickets import queue_name
 from perdure_workers.background import Background
-from perdure_workers.children import ChildExit, ChildWatch
+from perdure_workers.children import ChildExit, ChildWatch, end_children
 from perdure_workers.drain import DrainFlag
 from perdure_workers.execute import TicketRunner
 from perdure_workers.incarnation import Incarnation
+from perdure_workers.intake import Intake
 from perdure_workers.lease import Lease
+from perdure_workers.life_lock import LifeLock
 from perdure_workers.malformed import survive_malformed_entries
 from perdure_workers.outage import until_the_ledger_is_back
+from perdure_workers.overseer import Overseer
 from perdure_workers.quarantine import install_quarantine
 from perdure_workers.request import request_class
-from perdure_workers.rescue import rescue_child
+from perdure_workers.rescue import TICKETS_RESENT, hand_back, rescue_child
 from perdure_workers.supervisor import Supervisor, default_duties
 
 logger = logging.getLogger("perdure.worker")
 
-#: Seconds between a soft time limit (the job sees an exception) and the hard one (its process is killed).
-HARD_LIMIT_GRACE = 5.0
+#: Seconds within which the event loop must have turned for what it knows of the children to be believed.
+LOOP_IS_FRESH = 1.0
 
 
 class Worker:
@@ -53,12 +57,21 @@ class Worker:
         self.incarnation = Incarnation.new(name, bulkhead, concurrency or settings.concurrency)
         self._drain_flag = DrainFlag()
         self._background = Background("perdure-rescue")
-        self._lease = Lease(app, self.incarnation, on_lost=self._stop_at_once)
+        self._intake = Intake(queue_name(bulkhead))
+        self._lease = Lease(
+            app,
+            self.incarnation,
+            LifeLock(app.settings.home_folder.worker_lock(self.incarnation.id)),
+            on_lost=self._stop_at_once,
+            on_cut_off=self._intake.close,
+            on_back=self._intake.open,
+        )
         self._supervisor = Supervisor(default_duties(app))
         self._celery_worker: Any = None
-        self._children = ChildWatch(self._child_pids, self._on_child_exit)
-        #: Children that their hard time limit is about to kill, and that limit in seconds.
-        self.hard_limits: dict[int, float] = {}
+        self._children = ChildWatch(self._child_processes, self._on_child_exit)
+        self._overseer = Overseer(app, self.incarnation.id, self._child_pids, self._may_run)
+        #: The ticket that each child took last, by process id.
+        self.tickets_of_children: dict[int, str] = {}
 
     def run(self) -> int:
         """Work until told to stop, and return the exit code."""
@@ -80,6 +93,7 @@ class Worker:
         self._lease.start()
         self._supervisor.start()
         self._children.start()
+        self._overseer.start()
         self._celery_worker.start()
         return int(self._celery_worker.exitcode or 0)
 
@@ -92,23 +106,26 @@ class Worker:
         survive_malformed_entries()
         TicketTask.runner = TicketRunner(app, self.incarnation, self._drain_flag)
         TicketTask.Request = request_class(self)  # type: ignore[assignment] # a class will do where Celery says a name
-        for task in app.tasks.values():
-            celery_task: Any = app.celery.tasks[task.name]
-            if task.timeout is not None:
-                celery_task.soft_time_limit = task.timeout
-                celery_task.time_limit = task.timeout + HARD_LIMIT_GRACE
         install_quarantine(self)
+        self._intake.install(app.celery)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
 
-    def _child_pids(self) -> list[int]:
+    def _child_processes(self) -> list[Any]:
         pool = getattr(self._celery_worker, "pool", None)
-        processes = getattr(getattr(pool, "_pool", None), "_pool", None) or []
-        return [process.pid for process in list(processes) if process.pid]
+        return list(getattr(getattr(pool, "_pool", None), "_pool", None) or [])
+
+    def _child_pids(self) -> list[int]:
+        return [process.pid for process in self._child_processes() if process.pid]
+
+    def _may_run(self, pid: int, job_id: str) -> bool:
+        # A loop that stands still has not read what its children took since.
+        return self._intake.loop_age() > LOOP_IS_FRESH or self.tickets_of_children.get(pid, job_id) == job_id
 
     def _on_child_exit(self, child: ChildExit) -> None:
-        limit = self.hard_limits.pop(child.pid, None)
-        self.post(lambda: rescue_child(self.app, self.incarnation.id, child.pid, child.how, limit))
+        stopped = self._overseer.stopped.pop(child.pid, None)
+        self.tickets_of_children.pop(child.pid, None)
+        self.post(lambda: rescue_child(self.app, self.incarnation.id, child.pid, child.how, stopped))
         if self._celery_worker.pool is not None and self._celery_worker.hub is not None:
             # Celery's own look at its children may be seconds away; until then nobody takes the dead one's place.
             self._celery_worker.hub.call_soon(self._celery_worker.pool._pool.maintain_pool)
@@ -118,17 +135,37 @@ class Worker:
         threading.Thread(target=self._bound_drain, name="perdure-drain", daemon=True).start()
 
     def _bound_drain(self) -> None:
-        """Note the drain in the ledger, and end the worker when its jobs do not end in time; they go on elsewhere."""
-        timer = threading.Timer(self.app.settings.drain_timeout, self._stop_at_once)
+        """Note the drain in the ledger, and end it in time."""
+        timer = threading.Timer(self.app.settings.drain_timeout, self._end_drain)
         timer.daemon = True
         timer.start()
-        self.app.ledger.set_draining(self.incarnation.id)
+        until_the_ledger_is_back(lambda: self.app.ledger.set_draining(self.incarnation.id))
+
+    def _end_drain(self) -> None:
+        """End the children, hand back what they had not finished, and exit."""
+        app, worker_id = self.app, self.incarnation.id
+        logger.warning("worker %s hands back what did not end in %g s", self.incarnation.name, app.settings.drain_timeout)
+        self._children.stop()
+        self._overseer.stop()
+        end_children(self._child_processes())
+
+        def give_back() -> None:
+            hand_back(app, worker_id, "the worker was stopped and the job did not end in time")
+            app.submitter.send_tickets(app.ledger.reticket_head(self.incarnation.bulkhead, TICKETS_RESENT))
+            self._lease.end(WorkerState.GONE, "stopped")
+
+        try:
+            until_the_ledger_is_back(give_back, timeout=app.settings.lease_ttl)
+        except LedgerUnavailable:
+            self._stop_at_once()  # the lease runs out by itself then
+        os._exit(0)
 
     def _on_shutdown(self, **_kwargs: Any) -> None:
         self._supervisor.stop()
         self._children.stop()
+        self._overseer.stop()
         self._background.stop(timeout=5.0)
-        self._lease.end(GONE, "stopped")
+        self._lease.end(WorkerState.GONE, "stopped")
 
     def _stop_at_once(self) -> None:
         """End this process and its children; the ledger hands their jobs to others."""

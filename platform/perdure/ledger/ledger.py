@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from perdure.ledger import (
     bulkheads,
+    bury,
     cancel,
     checkpoints,
     claim,
@@ -17,10 +18,16 @@ from perdure.ledger import (
     due,
     migrate,
     origin,
+    prune,
     queries,
     reconcile,
+    resend,
+    running,
+    schedules,
     settle,
     submit,
+    why,
+    worker_events,
     workers,
 )
 from perdure.ledger.dead_letters import DeadLetterGroup
@@ -36,7 +43,9 @@ from perdure.ledger.records import (
     Ticketed,
     WorkerRecord,
 )
+from perdure.liveness import WorkerEvent
 from perdure.states import JobState
+from perdure.why import Facts
 
 
 class Ledger:
@@ -105,6 +114,10 @@ class Ledger:
         """Take jobs whose tickets are lost; see :func:`reconcile.reticket`."""
         return self._read(lambda c: reconcile.reticket(c, level, sent_before, page))
 
+    def reticket_head(self, bulkhead: str, page: int) -> list[Ticketed]:
+        """Take the jobs with a bulkhead's oldest tickets; see :func:`resend.reticket_head`."""
+        return self._run(lambda c: resend.reticket_head(c, bulkhead, page))
+
     def broker_epoch(self) -> str | None:
         """Return the broker's epoch as the ledger knows it."""
         return self._read(reconcile.broker_epoch)
@@ -113,35 +126,93 @@ class Ledger:
         """Replace the broker's epoch and forget all tickets; False when somebody else was first."""
         return self._run(lambda c: reconcile.begin_broker_epoch(c, old, new))
 
+    # -- jobs that die before they run -------------------------------------------------------------------------------
+
+    def bury_expired(self, page: int) -> list[bury.Buried]:
+        """Make dead letters of waiting jobs whose deadline has passed."""
+        return self._run(lambda c: bury.bury_expired(c, page))
+
+    def bury_unknown(self, ttl: float, page: int) -> list[bury.Buried]:
+        """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds."""
+        return self._run(lambda c: bury.bury_unknown(c, ttl, page))
+
+    def note_unknown(self, job_id: str) -> None:
+        """Note that a worker does not know a queued job's task."""
+        self._read(lambda c: bury.note_unknown(c, job_id))
+
+    # -- periodic jobs -----------------------------------------------------------------------------------------------
+
+    def clock(self) -> float:
+        """Return the ledger's time, seconds since the epoch."""
+        return self._read(schedules.clock)
+
+    def last_tick(self, schedule: str) -> float:
+        """Return the newest tick of a schedule, which begins now when it is new."""
+        return self._run(lambda c: schedules.last_tick(c, schedule))
+
+    def fire(self, schedule: str, before: float, tick: float, new: NewJob | None) -> Submitted | None:
+        """Move a schedule on and write its tick's job; see :func:`schedules.fire`."""
+        return self._run(lambda c: schedules.fire(c, schedule, before, tick, new))
+
+    # -- pruning -----------------------------------------------------------------------------------------------------
+
+    def prune_jobs(self, state: JobState, retention: float, page: int) -> int:
+        """Delete a page of jobs that ended long ago; see :func:`prune.finished_jobs`."""
+        return self._run(lambda c: prune.finished_jobs(c, state, retention, page))
+
+    def prune_letters(self, retention: float, page: int) -> int:
+        """Delete a page of dead letters that were dealt with long ago."""
+        return self._run(lambda c: prune.resolved_letters(c, retention, page))
+
+    def prune_workers(self, retention: float, page: int) -> int:
+        """Delete a page of workers that ended long ago."""
+        return self._run(lambda c: prune.ended_workers(c, retention, page))
+
     # -- workers -----------------------------------------------------------------------------------------------------
 
-    def register_worker(self, worker: dict[str, Any]) -> None:
-        """Write a new worker incarnation."""
-        self._run(lambda c: workers.register(c, worker))
+    def register_worker(self, worker: dict[str, Any]) -> WorkerEvent | None:
+        """Write a new worker incarnation; see :func:`workers.register`."""
+        return self._run(lambda c: workers.register(c, worker))
 
-    def beat(self, worker_id: str) -> bool:
-        """Renew a worker's lease; False when it is lost."""
+    def beat(self, worker_id: str) -> str | None:
+        """Renew a worker's lease and return its state; None when the lease is lost."""
         return self._read(lambda c: workers.beat(c, worker_id))
 
     def set_draining(self, worker_id: str) -> None:
         """Note that a worker takes no more jobs."""
         self._read(lambda c: workers.set_draining(c, worker_id))
 
-    def end_worker(self, worker_id: str, state: str, reason: str) -> bool:
-        """Move a live worker to ``failed`` or ``gone``."""
-        return self._read(lambda c: workers.end(c, worker_id, state, reason))
+    def change_worker_state(self, worker_id: str, target: str, reason: str) -> WorkerEvent | None:
+        """Move a live worker to another state; see :func:`workers.change_state`."""
+        return self._run(lambda c: workers.change_state(c, worker_id, target, reason))
 
-    def overdue_workers(self, page: int) -> list[tuple[str, str]]:
-        """Return (id, name) of live workers whose lease has run out."""
-        return self._read(lambda c: workers.overdue(c, page))
+    def silent_workers(self, page: int) -> list[workers.SilentWorker]:
+        """Return live workers whose heartbeats are late."""
+        return self._read(lambda c: workers.silent(c, page))
 
-    def running_of(self, worker_id: str) -> list[Claim]:
-        """Return the claims that a worker holds."""
-        return self._read(lambda c: workers.running_of(c, worker_id))
+    def neighbours(self, host: str) -> list[workers.Neighbour]:
+        """Return the live workers of a host that keep a file locked."""
+        return self._read(lambda c: workers.neighbours(c, host))
 
-    def running_by_child(self, worker_id: str, pid: int) -> Claim | None:
-        """Return the claim that a worker's child holds."""
-        return self._read(lambda c: workers.running_by_child(c, worker_id, pid))
+    def orphaning_workers(self, page: int) -> list[str]:
+        """Return workers whose lease is over and who still have running jobs."""
+        return self._read(lambda c: running.orphaning(c, page))
+
+    def running_of(self, worker_id: str) -> list[running.RunningJob]:
+        """Return what a worker runs."""
+        return self._read(lambda c: running.running_of(c, worker_id))
+
+    def running_by_child(self, worker_id: str, pid: int) -> list[Claim]:
+        """Return the claims that name a worker's child."""
+        return self._read(lambda c: running.running_by_child(c, worker_id, pid))
+
+    def is_held(self, job_id: str, fence: int) -> bool:
+        """Return whether a claim still counts."""
+        return self._read(lambda c: running.is_held(c, job_id, fence))
+
+    def worker_events(self, *, name: str | None = None, limit: int = 100) -> list[WorkerEvent]:
+        """Return changes of workers' states, the newest first."""
+        return self._read(lambda c: worker_events.listing(c, name=name, limit=limit))
 
     def list_workers(self, *, all_states: bool = False) -> list[WorkerRecord]:
         """Return the live workers, or all that the ledger remembers."""
@@ -196,6 +267,10 @@ class Ledger:
     def jobs(self, **filters: Any) -> list[JobRecord]:
         """Return jobs, the newest first; see :func:`queries.listing`."""
         return self._read(lambda c: queries.listing(c, **filters))
+
+    def why(self, job_id: str, limit: int | None) -> Facts:
+        """Return the facts that say why a job is not running; see :func:`why.facts_of`."""
+        return self._read(lambda c: why.facts_of(c, job_id, limit))
 
     def count_jobs(self, by: str) -> dict[str, int]:
         """Return how many jobs there are by state, task or bulkhead."""

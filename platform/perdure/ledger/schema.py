@@ -67,6 +67,7 @@ jobs = Table(
     Column("replay_of", String(36)),
     Column("cancel_requested_at", Double),
     Column("cancel_reason", Text),
+    Column("unknown_since", Double),
 )
 
 
@@ -87,6 +88,8 @@ _partial(
     where="state = 'queued' AND ticketed_at IS NULL",
 )
 _partial("ix_jobs_running", jobs.c.state, jobs.c.worker_id, where="state = 'running'")
+_partial("ix_jobs_deadline", jobs.c.deadline, where="deadline IS NOT NULL AND finished_at IS NULL")
+_partial("ix_jobs_unknown", jobs.c.unknown_since, where="unknown_since IS NOT NULL AND finished_at IS NULL")
 _partial("ix_jobs_replay_of", jobs.c.replay_of, where="replay_of IS NOT NULL")
 _partial("ux_jobs_idempotency", jobs.c.task, jobs.c.idempotency_key, where="idempotency_key IS NOT NULL", unique=True)
 Index("ix_jobs_state", jobs.c.state, jobs.c.id)
@@ -178,6 +181,32 @@ workers = Table(
     Column("state_reason", Text),
 )
 _partial("ix_workers_live", workers.c.heartbeat_at, where="state IN ('healthy', 'suspect')")
+
+#: Every change of a worker's state. ``silence`` is the age of its last heartbeat then, in seconds: the detection time.
+worker_events = Table(
+    "worker_events",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("worker_id", String(36), nullable=False),
+    Column("worker_name", String(255), nullable=False),
+    Column("bulkhead", String(64), nullable=False),
+    Column("source", String(16)),
+    Column("target", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("silence", Double),
+)
+Index("ix_worker_events_worker", worker_events.c.worker_name, worker_events.c.id)
+
+#: Periodic jobs: the newest tick that was fired, epoch seconds.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("last_tick", Double, nullable=False),
+    Column("last_job_id", String(36)),
+    Column("updated_at", Double, nullable=False),
+)
 
 #: Operators' overrides of a bulkhead; no row means that it runs.
 bulkheads = Table(

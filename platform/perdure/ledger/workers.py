@@ -2,55 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from perdure.clock import to_datetime
-from perdure.ledger.conditions import state_is
 from perdure.ledger.now import now
-from perdure.ledger.records import Claim, WorkerRecord
+from perdure.ledger.records import WorkerRecord
+from perdure.ledger.running import RUNS
 from perdure.ledger.schema import jobs, workers
-from perdure.states import JobState
+from perdure.ledger.worker_events import last_state_of, record
+from perdure.liveness import SUSPECT_AFTER, WorkerEvent, WorkerState
 
-HEALTHY, SUSPECT, FAILED, GONE = "healthy", "suspect", "failed", "gone"
+HEALTHY, SUSPECT, FAILED, GONE = (state.value for state in WorkerState)
 LIVE = (HEALTHY, SUSPECT)
-
-_CLAIM_COLUMNS = (
-    jobs.c.id.label("job_id"),
-    *(jobs.c[name] for name in Claim.__slots__ if name != "job_id"),
-)
 
 _BEAT = (
     update(workers)
     .where(workers.c.id == bindparam("of_worker"), workers.c.state.in_(LIVE))
-    .values(heartbeat_at=now(), state=HEALTHY)
+    .values(heartbeat_at=now())
+    .returning(workers.c.state)
 )
 
-_OVERDUE = (
-    select(workers)
-    .where(workers.c.state.in_(LIVE), workers.c.heartbeat_at < now() - workers.c.lease_ttl)
+_SILENCE = (now() - workers.c.heartbeat_at).label("silence")
+
+_SILENT = (
+    select(workers.c.id, workers.c.name, workers.c.state, workers.c.lease_ttl, _SILENCE)
+    .where(workers.c.state.in_(LIVE), workers.c.heartbeat_at < now() - workers.c.lease_ttl * SUSPECT_AFTER)
     .order_by(workers.c.heartbeat_at)
     .limit(bindparam("page"))
-    .with_for_update(skip_locked=True)
 )
 
-_RUNNING_OF = (
-    select(*_CLAIM_COLUMNS)
-    .where(state_is(JobState.RUNNING), jobs.c.worker_id == bindparam("of_worker"))
-    .with_for_update(skip_locked=True)
+_NEIGHBOURS = select(workers.c.id, workers.c.name, workers.c.lock_path).where(
+    workers.c.state.in_(LIVE), workers.c.host == bindparam("on_host"), workers.c.lock_path.is_not(None)
 )
 
+_LOCKED = select(workers).where(workers.c.id == bindparam("of_worker")).with_for_update()
 
-def register(connection: Connection, worker: dict[str, Any]) -> None:
-    """Write a new incarnation's row."""
+
+@dataclass(frozen=True, slots=True)
+class SilentWorker:
+    """A live worker whose heartbeats are late; ``silence`` and ``lease_ttl`` in seconds."""
+
+    id: str
+    name: str
+    state: str
+    lease_ttl: float
+    silence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A live worker of one host, and the file that its main process keeps locked for its life."""
+
+    id: str
+    name: str
+    lock_path: str
+
+
+def register(connection: Connection, worker: dict[str, Any]) -> WorkerEvent | None:
+    """Write a new incarnation's row and return the event; None when it is a repeat after an unknown commit."""
+    if connection.execute(_LOCKED, {"of_worker": worker["id"]}).first() is not None:
+        return None
+    before = last_state_of(connection, worker["name"])
     fresh = {"state": HEALTHY, "draining": False, "started_at": now(), "heartbeat_at": now(), "state_changed_at": now()}
     connection.execute(workers.insert().values(**worker, **fresh))
+    back = before == FAILED
+    reason = "a new incarnation of a worker that had failed" if back else "started"
+    names = (worker["id"], worker["name"], worker["bulkhead"])
+    return record(connection, *names, source=FAILED if back else None, target=HEALTHY, reason=reason, silence=None)
 
 
-def beat(connection: Connection, worker_id: str) -> bool:
-    """Renew a lease; return False when it is lost: the worker was declared failed."""
-    return connection.execute(_BEAT, {"of_worker": worker_id}).rowcount == 1
+def beat(connection: Connection, worker_id: str) -> str | None:
+    """Renew a lease and return the worker's state; None when the lease is lost: the worker was declared failed."""
+    state: str | None = connection.execute(_BEAT, {"of_worker": worker_id}).scalar_one_or_none()
+    return state
 
 
 def set_draining(connection: Connection, worker_id: str) -> None:
@@ -58,45 +85,45 @@ def set_draining(connection: Connection, worker_id: str) -> None:
     connection.execute(update(workers).where(workers.c.id == worker_id).values(draining=True))
 
 
-def end(connection: Connection, worker_id: str, state: str, reason: str) -> bool:
-    """Move a live worker to ``failed`` or ``gone``; return False when it was neither healthy nor suspect."""
-    live = (workers.c.id == worker_id) & workers.c.state.in_(LIVE)
-    values = {"state": state, "state_reason": reason, "state_changed_at": now()}
-    return connection.execute(update(workers).where(live).values(**values)).rowcount == 1
+def change_state(connection: Connection, worker_id: str, target: str, reason: str) -> WorkerEvent | None:
+    """Move a live worker to another state; return the event, or None when it is not live or is in that state.
+
+    Args:
+        connection: A connection in a transaction.
+        worker_id: The incarnation.
+        target: The state to be in.
+        reason: Why, in words.
+    """
+    query = select(workers, _SILENCE).where(workers.c.id == worker_id).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None or row.state not in LIVE or row.state == target:
+        return None
+    values = {"state": target, "state_reason": reason, "state_changed_at": now()}
+    connection.execute(update(workers).where(workers.c.id == worker_id).values(**values))
+    names = (row.id, row.name, row.bulkhead)
+    return record(connection, *names, source=row.state, target=target, reason=reason, silence=row.silence)
 
 
-def overdue(connection: Connection, page: int) -> list[tuple[str, str]]:
-    """Return (id, name) of live workers whose lease has run out, locked against other supervisors."""
-    return [(row.id, row.name) for row in connection.execute(_OVERDUE, {"page": page})]
+def silent(connection: Connection, page: int) -> list[SilentWorker]:
+    """Return live workers whose heartbeats are late, the latest first."""
+    return [SilentWorker(**row._mapping) for row in connection.execute(_SILENT, {"page": page})]
 
 
-def running_of(connection: Connection, worker_id: str) -> list[Claim]:
-    """Return the claims that a worker holds, locked against other supervisors."""
-    return [Claim(**row._mapping) for row in connection.execute(_RUNNING_OF, {"of_worker": worker_id})]
+def neighbours(connection: Connection, host: str) -> list[Neighbour]:
+    """Return the live workers of a host that keep a file locked."""
+    return [Neighbour(**row._mapping) for row in connection.execute(_NEIGHBOURS, {"on_host": host})]
 
 
-def running_by_child(connection: Connection, worker_id: str, pid: int) -> Claim | None:
-    """Return the claim that a worker's child holds; a child runs one job at a time."""
-    query = _RUNNING_OF.where(jobs.c.worker_pid == pid)
-    row = connection.execute(query, {"of_worker": worker_id}).one_or_none()
-    return None if row is None else Claim(**row._mapping)
-
-
-def live_in(connection: Connection, bulkhead: str) -> bool:
-    """Return whether a bulkhead has a live worker."""
-    query = select(workers.c.id).where(workers.c.bulkhead == bulkhead, workers.c.state.in_(LIVE)).limit(1)
-    return connection.execute(query).first() is not None
+def live_in(connection: Connection, bulkhead: str) -> int:
+    """Return how many live workers a bulkhead has that take jobs."""
+    serving = (workers.c.bulkhead == bulkhead) & workers.c.state.in_(LIVE) & ~workers.c.draining
+    return connection.execute(select(func.count()).select_from(workers).where(serving)).scalar_one()
 
 
 def listing(connection: Connection, *, all_states: bool = False) -> list[WorkerRecord]:
     """Return the live workers, or all that the ledger remembers, by name."""
-    running = (
-        select(func.count())
-        .select_from(jobs)
-        .where(state_is(JobState.RUNNING), jobs.c.worker_id == workers.c.id)
-        .scalar_subquery()
-    )
-    query = select(workers, (now() - workers.c.heartbeat_at).label("age"), running.label("running"))
+    running = select(func.count()).select_from(jobs).where(RUNS, jobs.c.worker_id == workers.c.id).scalar_subquery()
+    query = select(workers, _SILENCE, running.label("running"))
     if not all_states:
         query = query.where(workers.c.state.in_(LIVE))
     return [_record(row) for row in connection.execute(query.order_by(workers.c.name, workers.c.started_at))]
@@ -108,5 +135,5 @@ def _record(row: Any) -> WorkerRecord:
         **{name: getattr(row, name) for name in same},
         started_at=to_datetime(row.started_at),
         heartbeat_at=to_datetime(row.heartbeat_at),
-        heartbeat_age=row.age,
+        heartbeat_age=row.silence,
     )

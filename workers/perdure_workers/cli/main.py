@@ -15,6 +15,7 @@ from perdure_workers.cli.loading import Context
 from perdure_workers.cli.output import Exit
 from perdure_workers.cli.processes import flower, supervisor, worker
 from perdure_workers.cli.up import down, status, up
+from perdure_workers.cli.why import why
 from perdure_workers.cli.workers import workers
 from perdure_workers.demo.command import demo
 
@@ -29,7 +30,7 @@ def perdure(context: click.Context, app: str | None, home: str | None) -> None:
     context.obj = Context(app, home)
 
 
-for _command in (submit, jobs, dead, bulkheads, workers, db, worker, supervisor, flower, up, down, status, demo):
+for _command in (submit, jobs, why, dead, bulkheads, workers, db, worker, supervisor, flower, up, down, status, demo):
     perdure.add_command(_command)
 
 

@@ -1,23 +1,21 @@
-"""Duty: declare workers dead whose heartbeats stay away, and take their jobs back."""
+"""Duty: judge workers by their heartbeats, and take back the jobs of those that are dead."""
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import ClassVar
 
 from perdure import Perdure
-from perdure.ledger.workers import FAILED
+from perdure.ledger.workers import SilentWorker
+from perdure.liveness import WorkerState, judge
 from perdure_workers.duties.duty import Duty
-from perdure_workers.rescue import rescue_worker
-
-logger = logging.getLogger("perdure.expire")
+from perdure_workers.rescue import declare_failed, rescue_worker
 
 PAGE = 100
 
 
 class Expire(Duty):
-    """Ends leases that have run out.
+    """Suspects workers whose heartbeats are late and ends leases that have run out.
 
     After an outage of the ledger nobody could renew a lease, so this duty waits one lease time before it judges anybody.
     """
@@ -36,20 +34,24 @@ class Expire(Duty):
 
     def run_once(self) -> int:
         """End overdue leases and return how many."""
+        for worker_id in self.app.ledger.orphaning_workers(PAGE):
+            rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
         moment = time.monotonic()
-        overdue = self.app.ledger.overdue_workers(PAGE)
+        silent = self.app.ledger.silent_workers(PAGE)
         if self._last_run is None or moment - self._last_run > self.app.settings.heartbeat_interval * 2:
             self._judge_from = moment + self.app.settings.lease_ttl  # the ledger, or this process, was away
         self._last_run = moment
         if moment < self._judge_from:
             return 0
-        return sum(self._end(worker_id, name) for worker_id, name in overdue)
+        return sum(self._judge(worker) for worker in silent)
 
-    def _end(self, worker_id: str, name: str) -> bool:
-        why = f"worker {name} missed {self.app.settings.missed_heartbeats} heartbeats"
-        ended = self.app.ledger.end_worker(worker_id, FAILED, why)
-        # Also when somebody else ended the lease: whoever did may have died before it took the jobs back.
-        rescued = rescue_worker(self.app, worker_id, why)
-        if ended:
-            logger.warning("%s; %d jobs taken back", why, rescued)
-        return ended
+    def _judge(self, worker: SilentWorker) -> bool:
+        why = f"worker {worker.name} has not been heard from for {worker.silence:.1f} s"
+        verdict = judge(WorkerState(worker.state), worker.silence, worker.lease_ttl)
+        if verdict is WorkerState.FAILED:
+            return declare_failed(self.app, worker.id, why)
+        if verdict is WorkerState.SUSPECT and (
+            event := self.app.ledger.change_worker_state(worker.id, WorkerState.SUSPECT, why)
+        ):
+            self.app.workers.emit(event)
+        return False

@@ -138,10 +138,18 @@ def upgrade() -> None:
         sa.Column("replay_of", sa.String(length=36), nullable=True),
         sa.Column("cancel_requested_at", sa.Double(), nullable=True),
         sa.Column("cancel_reason", sa.Text(), nullable=True),
+        sa.Column("unknown_since", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("ix_jobs_bulkhead", ["bulkhead", "id"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_deadline",
+            ["deadline"],
+            unique=False,
+            sqlite_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
+        )
         batch_op.create_index(
             "ix_jobs_due",
             ["run_at"],
@@ -173,6 +181,13 @@ def upgrade() -> None:
         batch_op.create_index("ix_jobs_state", ["state", "id"], unique=False)
         batch_op.create_index("ix_jobs_task", ["task", "id"], unique=False)
         batch_op.create_index(
+            "ix_jobs_unknown",
+            ["unknown_since"],
+            unique=False,
+            sqlite_where=sa.text("unknown_since IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("unknown_since IS NOT NULL AND finished_at IS NULL"),
+        )
+        batch_op.create_index(
             "ix_jobs_unticketed",
             ["state", "ticketed_at", "id"],
             unique=False,
@@ -186,6 +201,30 @@ def upgrade() -> None:
             sqlite_where=sa.text("idempotency_key IS NOT NULL"),
             postgresql_where=sa.text("idempotency_key IS NOT NULL"),
         )
+
+    op.create_table(
+        "schedules",
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("last_tick", sa.Double(), nullable=False),
+        sa.Column("last_job_id", sa.String(length=36), nullable=True),
+        sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_schedules")),
+    )
+    op.create_table(
+        "worker_events",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("worker_id", sa.String(length=36), nullable=False),
+        sa.Column("worker_name", sa.String(length=255), nullable=False),
+        sa.Column("bulkhead", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=True),
+        sa.Column("target", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("silence", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_worker_events")),
+    )
+    with op.batch_alter_table("worker_events", schema=None) as batch_op:
+        batch_op.create_index("ix_worker_events_worker", ["worker_name", "id"], unique=False)
 
     op.create_table(
         "workers",
@@ -227,6 +266,11 @@ def downgrade() -> None:
         )
 
     op.drop_table("workers")
+    with op.batch_alter_table("worker_events", schema=None) as batch_op:
+        batch_op.drop_index("ix_worker_events_worker")
+
+    op.drop_table("worker_events")
+    op.drop_table("schedules")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
             "ux_jobs_idempotency",
@@ -237,6 +281,11 @@ def downgrade() -> None:
             "ix_jobs_unticketed",
             sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL"),
             postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_jobs_unknown",
+            sqlite_where=sa.text("unknown_since IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("unknown_since IS NOT NULL AND finished_at IS NULL"),
         )
         batch_op.drop_index("ix_jobs_task")
         batch_op.drop_index("ix_jobs_state")
@@ -253,6 +302,11 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_jobs_due", sqlite_where=sa.text("run_at IS NOT NULL"), postgresql_where=sa.text("run_at IS NOT NULL")
+        )
+        batch_op.drop_index(
+            "ix_jobs_deadline",
+            sqlite_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
         )
         batch_op.drop_index("ix_jobs_bulkhead")
 

@@ -1,0 +1,91 @@
+"""Jobs that die before they run: their deadline has passed, or no worker knows their task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, null, select, update
+
+from perdure.fingerprint import fingerprint
+from perdure.ids import new_id
+from perdure.ledger.conditions import may, state_is
+from perdure.ledger.now import now
+from perdure.ledger.schema import dead_letters, jobs
+from perdure.states import WAITING_STATES, DeadReason, JobState, Transition, target
+
+#: Computed, so that SQLite looks by deadline and not through all that waits: without statistics it prefers ix_jobs_state.
+_STATE: ColumnElement[str] = jobs.c.state.concat("")
+
+#: Jobs that wait although the moment after which they must not run has passed.
+_EXPIRED = (
+    jobs.c.deadline.is_not(None),
+    jobs.c.finished_at.is_(None),
+    jobs.c.deadline <= now(),
+    _STATE.in_(sorted(WAITING_STATES)),
+)
+
+_UNKNOWN = (
+    jobs.c.unknown_since.is_not(None),
+    jobs.c.finished_at.is_(None),
+    jobs.c.unknown_since <= now() - bindparam("ttl"),
+    _STATE.in_([JobState.QUEUED.value]),
+)
+
+_COLUMNS = tuple(jobs.c[name] for name in ("id", "task", "bulkhead", "state", "attempt", "args", "kwargs"))
+
+_NOTE_UNKNOWN = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("of_job"), state_is(JobState.QUEUED), jobs.c.unknown_since.is_(None))
+    .values(unknown_since=now())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A job that became a dead letter without being run; ``state`` is the one before."""
+
+    id: str
+    task: str
+    bulkhead: str
+    state: str
+    attempt: int
+    error: str
+
+
+def bury_expired(connection: Connection, page: int) -> list[Buried]:
+    """Make dead letters of waiting jobs whose deadline has passed; at most ``page`` of them."""
+    rows = _lock(connection, _EXPIRED, {}, page)
+    error = "its deadline passed before it could run"
+    return [_bury(connection, row, DeadReason.EXPIRED, "DeadlinePassed", error) for row in rows]
+
+
+def bury_unknown(connection: Connection, ttl: float, page: int) -> list[Buried]:
+    """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds; at most ``page`` of them."""
+    rows = _lock(connection, _UNKNOWN, {"ttl": ttl}, page)
+    error = f"no worker knew its task for {ttl:g} s; deploy a release that does, and replay it"
+    return [_bury(connection, row, DeadReason.UNKNOWN_TASK, "UnknownTask", error) for row in rows]
+
+
+def note_unknown(connection: Connection, job_id: str) -> None:
+    """Note that a worker got a queued job's ticket and does not know its task."""
+    connection.execute(_NOTE_UNKNOWN, {"of_job": job_id})
+
+
+def _lock(connection: Connection, where: Sequence[ColumnElement[bool]], values: dict[str, Any], page: int) -> Sequence[Any]:
+    query = select(*_COLUMNS).where(*where).limit(page).with_for_update(skip_locked=True)
+    return connection.execute(query, values).all()
+
+
+def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str, error: str) -> Buried:
+    letter = new_id()
+    described = {"error_type": error_type, "error": error}
+    died = {"state": target(Transition.DIE).value, "finished_at": now(), "run_at": null(), "dead_letter_id": letter}
+    connection.execute(update(jobs).where(jobs.c.id == row.id, may(Transition.DIE)).values(**died, **described))
+    of_job = {"job_id": row.id, "task": row.task, "bulkhead": row.bulkhead, "args": row.args, "kwargs": row.kwargs}
+    fault = {"reason": reason.value, "fingerprint": fingerprint(row.task, error_type, reason.value, [])}
+    connection.execute(
+        dead_letters.insert().values(id=letter, **of_job, **fault, **described, status="open", created_at=now())
+    )
+    return Buried(row.id, row.task, row.bulkhead, row.state, row.attempt, error)

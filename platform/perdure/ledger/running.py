@@ -1,0 +1,83 @@
+"""What runs: the claims that a worker holds, and what its overseer must know of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, select
+
+from perdure.ledger.conditions import state_is
+from perdure.ledger.now import now
+from perdure.ledger.records import Claim
+from perdure.ledger.schema import jobs, workers
+from perdure.liveness import WorkerState
+from perdure.states import JobState
+
+RUNS = state_is(JobState.RUNNING)
+
+CLAIM_COLUMNS = (
+    jobs.c.id.label("job_id"),
+    *(jobs.c[name] for name in Claim.__slots__ if name != "job_id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A claim and how it stands, in seconds by the ledger's clock.
+
+    Attributes:
+        claim: The claim.
+        elapsed: Seconds since it was made.
+        cancelled_for: Seconds since the job was asked to stop; None when it was not.
+    """
+
+    claim: Claim
+    elapsed: float
+    cancelled_for: float | None
+
+
+_OF_WORKER = and_(RUNS, jobs.c.worker_id == bindparam("of_worker"))
+
+_RUNNING = select(
+    *CLAIM_COLUMNS,
+    (now() - jobs.c.started_at).label("elapsed"),
+    (now() - jobs.c.cancel_requested_at).label("cancelled_for"),
+).where(_OF_WORKER)
+
+_ORPHANING = (
+    select(workers.c.id)
+    .where(workers.c.state.in_(WorkerState.ended()))
+    .where(workers.c.id.in_(select(jobs.c.worker_id).where(RUNS)))
+    .limit(bindparam("page"))
+)
+
+_HELD = select(jobs.c.id).where(RUNS, jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"))
+
+
+def orphaning(connection: Connection, page: int) -> list[str]:
+    """Return workers whose lease is over and who still have running jobs: claimed while they were declared dead."""
+    return list(connection.execute(_ORPHANING, {"page": page}).scalars())
+
+
+def running_of(connection: Connection, worker_id: str) -> list[RunningJob]:
+    """Return what a worker runs, the oldest claim first."""
+    rows = connection.execute(_RUNNING.order_by(jobs.c.started_at), {"of_worker": worker_id})
+    return [_running(row) for row in rows]
+
+
+def running_by_child(connection: Connection, worker_id: str, pid: int) -> list[Claim]:
+    """Return the claims that name a worker's child: one at most, unless the child failed to settle an earlier one."""
+    query = select(*CLAIM_COLUMNS).where(_OF_WORKER, jobs.c.worker_pid == pid)
+    return [Claim(**row._mapping) for row in connection.execute(query, {"of_worker": worker_id})]
+
+
+def is_held(connection: Connection, job_id: str, fence: int) -> bool:
+    """Return whether a claim is still its job's newest and the job runs."""
+    return connection.execute(_HELD, {"of_job": job_id, "of_fence": fence}).first() is not None
+
+
+def _running(row: Any) -> RunningJob:
+    values = dict(row._mapping)
+    elapsed, cancelled_for = values.pop("elapsed"), values.pop("cancelled_for")
+    return RunningJob(Claim(**values), elapsed, cancelled_for)

@@ -1,0 +1,79 @@
+"""How a worker is judged by the age of its last heartbeat. Pure: the ledger applies it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+#: Part of a lease without a heartbeat after which a worker is suspected: two of five beats.
+SUSPECT_AFTER = 0.4
+
+
+class WorkerState(StrEnum):
+    """What is known of a worker incarnation."""
+
+    HEALTHY = "healthy"
+    SUSPECT = "suspect"
+    FAILED = "failed"
+    GONE = "gone"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its lease counts."""
+        return self in (WorkerState.HEALTHY, WorkerState.SUSPECT)
+
+    @classmethod
+    def ended(cls) -> tuple[str, ...]:
+        """Return the states whose lease is over, as the ledger writes them."""
+        return tuple(state.value for state in cls if not state.is_live)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEvent:
+    """A worker went from one state to another.
+
+    Attributes:
+        worker_id: The incarnation.
+        name: The worker's name.
+        bulkhead: What it serves.
+        source: The state before; ``failed`` for a new incarnation of a worker that had failed, None for a first one.
+        target: The state after.
+        reason: Why, in words.
+        at: When, by the ledger's clock.
+        silence: Age of its last heartbeat then, in seconds: how long the detection took. None for a new incarnation.
+    """
+
+    worker_id: str
+    name: str
+    bulkhead: str
+    source: str | None
+    target: str
+    reason: str
+    at: datetime | None
+    silence: float | None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the worker was found dead."""
+        return self.target == WorkerState.FAILED
+
+    @property
+    def is_recovery(self) -> bool:
+        """Whether a suspected or failed worker is back."""
+        return self.target == WorkerState.HEALTHY and self.source in (WorkerState.SUSPECT, WorkerState.FAILED)
+
+
+def judge(state: WorkerState, silence: float, lease_ttl: float) -> WorkerState:
+    """Return the state that a worker is in, given the age of its last heartbeat.
+
+    Args:
+        state: Its state so far; ``failed`` and ``gone`` are final.
+        silence: Seconds since its last heartbeat, by the ledger's clock.
+        lease_ttl: Seconds after which its lease is over.
+    """
+    if not state.is_live:
+        return state
+    if silence > lease_ttl:
+        return WorkerState.FAILED
+    return WorkerState.SUSPECT if silence > lease_ttl * SUSPECT_AFTER else WorkerState.HEALTHY

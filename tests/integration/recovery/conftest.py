@@ -1,0 +1,53 @@
+"""An application on a real ledger and a real Redis, in this process; workers are rows that the tests write."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from perdure import JobContext, Perdure
+from perdure.ids import new_id
+from perdure.ledger.records import Claim
+
+
+@pytest.fixture
+def app(ledger_url: str, redis_url: str, tmp_path: Path) -> Iterator[Perdure]:
+    made = Perdure(ledger_url=ledger_url, broker_url=redis_url, home=tmp_path / "home", heartbeat_interval=0.2)
+    made.ledger.upgrade()
+
+    @made.job(name="work")
+    def work(ctx: JobContext) -> int:
+        return ctx.attempt
+
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def register(app: Perdure) -> Callable[..., str]:
+    """A function that writes a worker's row and returns the incarnation's id."""
+
+    def write(name: str = "w", **values: object) -> str:
+        worker_id = new_id()
+        row = {"id": worker_id, "name": name, "bulkhead": "normal", "host": socket.gethostname(), "pid": os.getpid()}
+        app.ledger.register_worker({**row, "concurrency": 1, "lease_ttl": 1.0, "lock_path": None, **values})
+        return worker_id
+
+    return write
+
+
+@pytest.fixture
+def claim(app: Perdure) -> Callable[..., Claim]:
+    """A function that submits a job and claims it for a worker's child."""
+
+    def make(worker_id: str, pid: int = 4711, task: str = "work", **options: object) -> Claim:
+        job = app.task(task).options(**options).submit()
+        made = app.ledger.claim(job.id, worker_id, "w", pid)
+        assert made is not None
+        return made
+
+    return make

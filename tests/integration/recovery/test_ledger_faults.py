@@ -1,0 +1,110 @@
+"""What a database can do to a write: lose the connection at the commit, be full, refuse a text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from perdure import LedgerUnavailable, Perdure
+from perdure.ledger.engine import Database
+from perdure.ledger.records import Claim, Settlement
+from perdure.states import Outcome, Transition
+from perdure_workers.execute import TicketRunner
+from perdure_workers.incarnation import Incarnation
+
+SUCCESS = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="1")
+
+
+class LostAfterCommit:
+    """Makes the next commit succeed in the database and fail for its caller, as when the connection breaks then."""
+
+    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        run = database._run
+
+        def lossy(work, autocommit):
+            result = run(work, autocommit)
+            if self.times:
+                self.times -= 1
+                raise OperationalError("COMMIT", {}, Exception("connection lost"), connection_invalidated=True)
+            return result
+
+        monkeypatch.setattr(database, "_run", lossy)
+
+
+def test_commit_in_doubt_is_resolved_by_the_fence(
+    app: Perdure, register, claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_id = register()
+    lost = LostAfterCommit(app.ledger.database, monkeypatch)
+    job = app.task("work").submit()
+
+    lost.times = 1
+    made = app.ledger.claim(job.id, worker_id, "w", os.getpid())
+    assert made is not None
+    assert made.fence == 1
+    lost.times = 1
+    app.ledger.settle(made, SUCCESS)
+
+    record = app.ledger.job(job.id)
+    assert (record.state, record.attempt, record.fence) == ("succeeded", 1, 1)
+    assert [attempt.outcome for attempt in app.ledger.attempts(job.id)] == ["succeeded"]
+
+
+def test_submit_whose_commit_is_in_doubt_makes_one_job(app: Perdure, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.task("work").submit()
+    lost = LostAfterCommit(app.ledger.database, monkeypatch)
+
+    lost.times = 1
+    app.task("work").submit()
+    lost.times = 1
+    app.task("work").options(idempotency_key="k").submit()
+
+    assert app.jobs.count() == {"queued": 3}
+
+
+def test_full_disk_is_a_clear_error_and_nothing_is_half_written(sqlite_url: str, redis_url: str, tmp_path) -> None:
+    app = Perdure(ledger_url=sqlite_url, broker_url=redis_url, home=tmp_path / "home")
+
+    @app.job(name="big")
+    def big(text: str) -> None:
+        return None
+
+    big.submit("small")
+    engine = app.ledger.database.engine
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    engine.dispose()
+    event.listen(engine, "connect", lambda raw, _record: raw.execute(f"PRAGMA max_page_count={pages + 2}"))
+
+    with pytest.raises(LedgerUnavailable, match="full"):
+        big.submit_many([("x" * 5000,)] * 100)
+    assert app.jobs.count() == {"queued": 1}
+
+    app.ledger.close()
+    assert len(big.submit_many([("x" * 5000,)] * 100)) == 100
+    app.close()
+
+
+def test_decisions_do_not_use_the_worker_s_clock(app: Perdure, register, monkeypatch: pytest.MonkeyPatch) -> None:
+    from perdure import RetryPolicy
+
+    @app.job(name="fails", retry=RetryPolicy(max_retries=3, base=0.01, max_delay=0.01, max_elapsed=60))
+    def fails() -> None:
+        monkeypatch.setattr("time.time", lambda: 4e9)
+        raise ValueError("no")
+
+    worker = Incarnation.new("w", "normal", 1)
+    register(id=worker.id)
+    job = fails.submit()
+
+    from celery.exceptions import Retry
+
+    with pytest.raises(Retry):  # with the skewed clock, 60 s would seem to be over
+        TicketRunner(app, worker, lambda: False)(type("Request", (), {"id": job.id}))
+
+    assert app.ledger.job(job.id).state == "retrying"

@@ -1,0 +1,77 @@
+"""Periodic jobs: one job a tick, however many supervisors look; missed ticks by policy."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from perdure import Perdure
+from perdure_workers.duties.tick import Tick
+
+
+def set_last_tick(app: Perdure, name: str, tick: float) -> None:
+    assert app.ledger.fire(name, app.ledger.last_tick(name), tick, None) is None
+
+
+def jobs_of(app: Perdure, name: str) -> int:
+    return len(app.jobs.list(task=name))
+
+
+@pytest.fixture
+def half_hourly(app: Perdure) -> str:
+    @app.periodic(every=1800)
+    @app.job(name="half-hourly")
+    def tick() -> None:
+        return None
+
+    return tick.name
+
+
+def test_new_schedule_begins_with_the_next_tick(app: Perdure, half_hourly: str) -> None:
+    assert Tick(app).run_once() == 0
+    assert jobs_of(app, half_hourly) == 0
+
+
+def test_many_supervisors_submit_one_job_a_tick(app: Perdure, half_hourly: str) -> None:
+    duties = [Tick(app) for _ in range(6)]
+    fired: list[int] = []
+    for days_ago in (3, 2, 1):
+        set_last_tick(app, half_hourly, app.ledger.clock() - days_ago * 86400)
+        threads = [threading.Thread(target=lambda duty=duty: fired.append(duty.run_once())) for duty in duties]  # type: ignore[misc]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    # The newest tick is the same in all three rounds (unless the half hour ends just now): its key lets one job in.
+    assert sum(fired) == jobs_of(app, half_hourly) <= 2
+    assert sum(fired) >= 1
+
+
+def test_missed_ticks_are_run_once_or_skipped(app: Perdure) -> None:
+    @app.periodic(every=86400, missed="skip", name="skips")
+    def skips() -> None:
+        return None
+
+    @app.periodic(every=86400, name="makes-up")
+    def makes_up() -> None:
+        return None
+
+    for name in ("skips", "makes-up"):
+        set_last_tick(app, name, app.ledger.clock() - 10 * 86400)
+    fired = Tick(app).run_once()
+
+    assert jobs_of(app, "makes-up") == 1
+    assert jobs_of(app, "skips") == fired - 1
+    assert Tick(app).run_once() == 0
+
+
+def test_supervisor_that_was_late_does_not_go_back(app: Perdure, half_hourly: str) -> None:
+    seen_before = app.ledger.last_tick(half_hourly)
+    set_last_tick(app, half_hourly, seen_before + 10)
+
+    submitted = app.submitter.submit_tick(app.task(half_hourly), seen_before, seen_before + 5, wanted=True)
+
+    assert not submitted
+    assert app.ledger.last_tick(half_hourly) == pytest.approx(seen_before + 10)

@@ -1,0 +1,63 @@
+"""Pruning deletes what is old, keeps what is needed, and works in small batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import update
+
+from perdure import Perdure
+from perdure.ledger.records import Claim, Death, Settlement
+from perdure.ledger.schema import dead_letters, jobs, worker_events, workers
+from perdure.states import DeadReason, Outcome, Transition
+from perdure_workers import maintenance
+
+SUCCESS = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="1")
+DEATH = Settlement(Transition.DIE, Outcome.FAILED, error="e", death=Death(DeadReason.EXHAUSTED, "f"))
+YEAR = 365 * 86400.0
+
+
+def age(app: Perdure) -> None:
+    """Make everything that is there a year older."""
+
+    def work(connection):
+        connection.execute(update(jobs).values(finished_at=jobs.c.finished_at - YEAR))
+        connection.execute(update(dead_letters).values(created_at=dead_letters.c.created_at - YEAR))
+        connection.execute(update(workers).values(state_changed_at=workers.c.state_changed_at - YEAR))
+        connection.execute(update(worker_events).values(at=worker_events.c.at - YEAR))
+
+    app.ledger.database.run(work)
+
+
+def test_old_rows_go_and_needed_ones_stay(
+    app: Perdure, register, claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "PAGE", 2)
+    worker_id = register()
+    for number in range(5):
+        app.ledger.settle(claim(worker_id, tags={"n": str(number)}), SUCCESS)
+    keyed = claim(worker_id, idempotency_key="still protects")
+    app.ledger.settle(keyed, SUCCESS)
+    open_dead, resolved_dead = claim(worker_id), claim(worker_id)
+    app.ledger.settle(open_dead, DEATH)
+    letter = app.ledger.settle(resolved_dead, DEATH)
+    app.dead_letters.discard(str(letter), reason="looked at", by="test")
+    waiting, running = app.task("work").submit(), claim(worker_id)
+    ended = register("ended")
+    app.ledger.change_worker_state(ended, "gone", "test")
+    age(app)
+    young = claim(worker_id)
+    app.ledger.settle(young, SUCCESS)
+    batches: list[int] = []
+
+    deleted = maintenance.prune(app, between=lambda: batches.append(1))
+
+    assert deleted["succeeded"] == 5
+    assert (deleted["dead"], deleted["dead_letters"]) == (1, 1)
+    assert len(batches) >= 5
+    left = {handle.id for handle in app.jobs.list()}
+    assert left == {keyed.job_id, open_dead.job_id, waiting.id, running.job_id, young.job_id}
+    assert [record.id for record in app.workers.list(all_states=True)] == [worker_id]
+    assert app.ledger.attempts(resolved_dead.job_id) == []
+    assert not any(maintenance.prune(app).values())

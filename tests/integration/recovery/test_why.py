@@ -1,0 +1,40 @@
+"""``perdure why``: from the ledger's facts to words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perdure import Perdure
+from perdure.ledger.records import Claim, Settlement
+from perdure.states import Outcome, Transition
+
+
+def codes(app: Perdure, job_id: str) -> list[str]:
+    return [reason.code for reason in app.jobs.why(job_id)]
+
+
+def test_each_state_has_its_reason(app: Perdure, register, claim: Callable[..., Claim]) -> None:
+    task = app.task("work")
+    first = task.submit()
+    assert codes(app, first.id) == ["no_worker"]
+    worker_id = register()
+    assert codes(app, first.id) == ["next"]
+    second = task.submit()
+    assert codes(app, second.id) == ["waiting"]
+    assert codes(app, task.options(delay=60).submit().id) == ["scheduled"]
+
+    app.bulkheads.pause("normal", by="ann", reason="deploy")
+    assert codes(app, first.id) == ["paused"]
+    assert "ann (deploy)" in app.jobs.why(first.id)[0].text
+    app.bulkheads.resume("normal")
+    assert codes(app, first.id) == ["no_ticket"]
+
+    app.ledger.note_unknown(first.id)
+    assert codes(app, first.id) == ["unknown_task"]
+    running = claim(worker_id)
+    assert codes(app, running.job_id) == ["running"]
+    app.ledger.settle(running, Settlement(Transition.RETRY, Outcome.FAILED, delay=60.0, error="boom"))
+    assert codes(app, running.job_id) == ["retrying"]
+    assert "boom" in app.jobs.why(running.job_id)[0].text
+    app.ledger.cancel(running.job_id, "no more")
+    assert codes(app, running.job_id) == ["cancelled"]

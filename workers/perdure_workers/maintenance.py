@@ -1,0 +1,53 @@
+"""The platform's own periodic job: deleting what is older than the retention settings, in small batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perdure import JobContext, Perdure
+from perdure.states import JobState
+
+NAME = "perdure.prune"
+BULKHEAD = "background"
+#: Seconds from one pruning to the next.
+EVERY = 3600.0
+#: Rows that one transaction deletes: a fraction of a second, so that nobody waits long for it.
+PAGE = 500
+
+
+def register_maintenance(app: Perdure) -> None:
+    """Add the maintenance job to an application, once; workers and supervisors do."""
+    if NAME in app.tasks:
+        return
+
+    def prune_ledger(ctx: JobContext) -> dict[str, int]:
+        """Delete finished jobs, dead letters that were dealt with, and ended workers when their time is over."""
+        return prune(app, between=ctx.check)
+
+    app.periodic(every=EVERY, missed="run_once", name=NAME, bulkhead=BULKHEAD, retry="fast", priority=9)(prune_ledger)
+
+
+def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[str, int]:
+    """Delete what is old and return how many rows of each kind went.
+
+    Args:
+        app: The application.
+        between: Called after each batch; may raise to stop.
+    """
+    ledger, keep, keep_dead = app.ledger, app.settings.retention, app.settings.dead_retention
+    steps: dict[str, Callable[[], int]] = {
+        "succeeded": lambda: ledger.prune_jobs(JobState.SUCCEEDED, keep, PAGE),
+        "cancelled": lambda: ledger.prune_jobs(JobState.CANCELLED, keep, PAGE),
+        "dead": lambda: ledger.prune_jobs(JobState.DEAD, keep_dead, PAGE),
+        "dead_letters": lambda: ledger.prune_letters(keep_dead, PAGE),
+        "workers": lambda: ledger.prune_workers(keep, PAGE),
+    }
+    return {name: _all(step, between) for name, step in steps.items()}
+
+
+def _all(step: Callable[[], int], between: Callable[[], object]) -> int:
+    total = 0
+    while count := step():
+        total += count
+        between()
+    return total
