@@ -48,7 +48,7 @@ def claim(attempt: int = 1, **changes: Any) -> Claim:
 
 
 def ending(error: BaseException, attempt: int = 1, policy: RetryPolicy = POLICY, **changes: Any) -> Settlement:
-    return decide(Ended(error=error), claim(attempt, **changes), policy, NOW, random.Random(1))
+    return decide(Ended(error=error), claim(attempt, **changes), policy, random.Random(1))
 
 
 def raised(error: BaseException) -> BaseException:
@@ -59,7 +59,7 @@ def raised(error: BaseException) -> BaseException:
 
 
 def test_a_result_succeeds() -> None:
-    settlement = decide(Ended(result="7"), claim(), POLICY, NOW)
+    settlement = decide(Ended(result="7"), claim(), POLICY)
     assert settlement == Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="7")
 
 

@@ -1,0 +1,66 @@
+"""Write docs/settings.md and docs/cli.md from the code: ``python docs/reference.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from perdure.settings import BulkheadSettings, Settings
+from perdure_workers.cli.main import perdure
+
+HERE = Path(__file__).parent
+
+
+def settings_page() -> str:
+    """Return the page of settings."""
+    lines = [
+        "# Settings",
+        "",
+        "Arguments of `Perdure()` win over `PERDURE_*` variables, these over `perdure.toml` in the current folder, and that over",
+        "the defaults. Nested ones are written with two underscores: `PERDURE_BULKHEADS__CRITICAL__CONCURRENCY=4`. Times are",
+        "seconds.",
+        "",
+        "| setting | type | default |",
+        "|---|---|---|",
+    ]
+    lines += [_row(name, field) for name, field in Settings.model_fields.items() if name != "bulkheads"]
+    lines += ["", "## Each bulkhead: `[bulkheads.NAME]`", "", "| setting | type | default |", "|---|---|---|"]
+    lines += [_row(name, field) for name, field in BulkheadSettings.model_fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def cli_page() -> str:
+    """Return the page of commands."""
+    lines = [
+        "# Command line",
+        "",
+        "`-A module:attribute` (or `PERDURE_APP`) names the application, `--home` (or `PERDURE_HOME`) the home folder; both may",
+        "stand before or after the command. Exit codes: 0 done, 1 an error, 2 a wrong command line; of `--wait` and",
+        "`jobs wait`: 3 dead, 4 cancelled, 5 timed out.",
+        "",
+    ]
+    for path, command in _commands(perdure, "perdure"):
+        context = click.Context(command, info_name=path)
+        lines += [f"## `{path}`", "", "```", command.get_help(context), "```", ""]
+    return "\n".join(lines)
+
+
+def _row(name: str, field: object) -> str:
+    annotation = str(getattr(field, "annotation", "")).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
+    default = getattr(field, "default", "")
+    return f"| `{name}` | {annotation.replace('|', 'or')} | {default!s} |"
+
+
+def _commands(group: click.Group, prefix: str) -> list[tuple[str, click.Command]]:
+    found: list[tuple[str, click.Command]] = []
+    for name in sorted(group.commands):
+        command = group.commands[name]
+        path = f"{prefix} {name}"
+        found += _commands(command, path) if isinstance(command, click.Group) else [(path, command)]
+    return found
+
+
+if __name__ == "__main__":
+    (HERE / "settings.md").write_text(settings_page())
+    (HERE / "cli.md").write_text(cli_page())

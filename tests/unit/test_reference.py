@@ -1,0 +1,12 @@
+"""The reference pages say what the code says."""
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_pages_are_current_write_them_with_docs_reference_py() -> None:
+    reference = runpy.run_path(str(ROOT / "docs" / "reference.py"))
+    assert (ROOT / "docs" / "settings.md").read_text() == reference["settings_page"]()
+    assert (ROOT / "docs" / "cli.md").read_text() == reference["cli_page"]()
