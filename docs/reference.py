@@ -41,7 +41,7 @@ def cli_page() -> str:
         "",
     ]
     for path, command in _commands(perdure, "perdure"):
-        context = click.Context(command, info_name=path)
+        context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
         lines += [f"## `{path}`", "", "```", command.get_help(context), "```", ""]
     return "\n".join(lines)
 

@@ -286,7 +286,7 @@ def test_workers(perdure: Run, ledger: Ledger) -> None:
     assert {name: worker[name] for name in row} == row
     assert (worker["state"], worker["running"]) == ("healthy", 1)
     assert "1/2" in perdure("workers", "list").out
-    ledger.end_worker("w-1", "gone", "left")
+    ledger.change_worker_state("w-1", "gone", "left")
     assert perdure("workers", "list", "--json").json == []
     assert perdure("workers", "list", "--all", "--json").json[0]["state"] == "gone"
 

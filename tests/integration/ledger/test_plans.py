@@ -105,7 +105,7 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "running of a worker": lambda ledger: ledger.running_of("w-1"),
     "running by a child": lambda ledger: ledger.running_by_child("w-1", 100),
     "list workers": lambda ledger: [ledger.register_worker(worker_row()), ledger.list_workers()],
-    "overdue workers": lambda ledger: ledger.overdue_workers(10),
+    "silent workers": lambda ledger: ledger.silent_workers(10),
     "bulkhead counts": lambda ledger: ledger.bulkhead_counts(),
     "resume": lambda ledger: ledger.resume("normal"),
     "checkpoint": lambda ledger: ledger.save_checkpoint((claim := running(ledger)).job_id, claim.fence, "main", b"", 0),

@@ -149,8 +149,8 @@ def test_a_worker_lives_as_long_as_it_beats(ledger: Ledger) -> None:
 def test_an_ended_worker_stays_ended(ledger: Ledger) -> None:
     mine = worker("w-1")
     ledger.register_worker(mine)
-    assert ledger.end_worker(mine["id"], "failed", "missed heartbeats")
-    assert not ledger.end_worker(mine["id"], "gone", "again")
+    assert ledger.change_worker_state(mine["id"], "failed", "missed heartbeats")
+    assert not ledger.change_worker_state(mine["id"], "gone", "again")
     assert not ledger.beat(mine["id"])
     assert ledger.list_workers() == []
     [record] = ledger.list_workers(all_states=True)
@@ -162,8 +162,8 @@ def test_only_live_workers_whose_lease_has_run_out_are_overdue(ledger: Ledger) -
     late, fresh, gone = worker("late", lease_ttl=-1.0), worker("fresh"), worker("gone", lease_ttl=-1.0)
     for one in (late, fresh, gone):
         ledger.register_worker(one)
-    ledger.end_worker(gone["id"], "gone", "left")
-    assert ledger.overdue_workers(10) == [(late["id"], "late")]
+    ledger.change_worker_state(gone["id"], "gone", "left")
+    assert [(silent.id, silent.name) for silent in ledger.silent_workers(10)] == [(late["id"], "late")]
 
 
 def test_who_runs_what(ledger: Ledger) -> None:
@@ -172,9 +172,10 @@ def test_who_runs_what(ledger: Ledger) -> None:
         ledger.register_worker(one)
     claims = [claimed(ledger, submitted(ledger, n), worker=first["id"], pid=100 + n) for n in range(3)]
     claimed(ledger, submitted(ledger, 9), worker=second["id"], pid=100)
-    assert sorted(ledger.running_of(first["id"]), key=lambda claim: claim.job_id) == claims
-    assert ledger.running_by_child(first["id"], 101) == claims[1]
-    assert ledger.running_by_child(first["id"], 999) is None
+    running = [job.claim for job in ledger.running_of(first["id"])]
+    assert sorted(running, key=lambda claim: claim.job_id) == claims
+    assert ledger.running_by_child(first["id"], 101) == [claims[1]]
+    assert ledger.running_by_child(first["id"], 999) == []
     assert {record.name: record.running for record in ledger.list_workers()} == {"w-1": 3, "w-2": 1}
     for claim in claims:
         ledger.settle(claim, SUCCEED)
