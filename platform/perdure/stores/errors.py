@@ -70,6 +70,10 @@ class MissingKey(StoreError):
     """Something was sealed with a key that this process does not have. Nothing is lost: add the key and try again."""
 
 
+class Undecipherable(StoreError):
+    """A sealed value was changed, or put into another value's place; the key is there."""
+
+
 class BlobNotFound(StoreError, LookupError):
     """The blob store holds nothing under that reference."""
 

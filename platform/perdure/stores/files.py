@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 from uuid import uuid4
@@ -85,6 +86,15 @@ class Files:
         """Remove a directory with all that is in it; it is no error when there is none."""
         with self._translated("remove", path), suppress(FileNotFoundError):
             self._fs.rm(self._full(path), recursive=True)
+
+    def modified(self, path: str) -> float | None:
+        """Return when a file was last written, in seconds since the Unix epoch; None when there is no such file."""
+        with self._translated("look at", path):
+            try:
+                when: datetime = self._fs.modified(self._full(path))
+            except FileNotFoundError:
+                return None
+        return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
 
     def check(self) -> None:
         """Write, read and remove a small file.
