@@ -20,7 +20,7 @@ DEFAULT_MIN_AGE_S: Final = 24 * 3600.0
 class BlobStore:
     """Bytes on a disk or in an object store, named ``blob:sha256:<hex>``.
 
-    Parameters:
+    Args:
         url: a path or an fsspec URL.
         fsync: flush each local write to the disk.
         clock: gives the time in seconds since the Unix epoch.
@@ -79,7 +79,7 @@ class BlobStore:
     def sweep(self, live_refs: Collection[str], *, min_age: float = DEFAULT_MIN_AGE_S) -> int:
         """Remove the blobs that nothing refers to and return how many there were.
 
-        Parameters:
+        Args:
             live_refs: every reference that is in use, collected before this call.
             min_age: seconds that a blob must have been left alone. Longer than it takes from a ``put`` to the commit
                 of the row that names it, plus the time that collecting ``live_refs`` took.

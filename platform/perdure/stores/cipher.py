@@ -47,7 +47,7 @@ class KeyRing:
 
     To rotate: put a new key first, restart, and remove the old one when nothing sealed with it is left.
 
-    Parameters:
+    Args:
         keys: 32-byte keys by id, the sealing key first.
 
     Raises:
@@ -115,7 +115,7 @@ class KeyRing:
 class Cipher:
     """Seals and opens values.
 
-    Parameters:
+    Args:
         ring: the keys; None: new values stay plain, and sealed ones cannot be opened.
         accept_plain: open values that are not sealed as they are, which a ledger from before encryption has. Turn it
             off when none is left: who can write to the database could otherwise put plain values there.

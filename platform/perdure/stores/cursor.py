@@ -147,7 +147,7 @@ class FunctionCursor(Generic[T]):
 def as_cursor(source: Any) -> Cursor[Any]:
     """Return the cursor of a source.
 
-    Parameters:
+    Args:
         source: a :class:`Cursor`; a sequence; a dict; a function without parameters that gives an iterable; or a
             function of a position that gives (item, next position) pairs.
 

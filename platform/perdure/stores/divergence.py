@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Summary:
     """What a scan found and did.
 
-    Parameters:
+    Args:
         checked: checkpoints compared.
         divergent: those of which the stores did not all hold the same.
         repaired: those that are now the same on all stores.
@@ -42,7 +42,7 @@ Progress = Callable[[Summary], None]
 def verify(store: ReplicatedStore, *, progress: Progress | None = None, keep: int = 1000) -> Summary:
     """Compare the stores' copies of every checkpoint; change nothing.
 
-    Parameters:
+    Args:
         store: the replicated store.
         progress: called with the summary so far after each checkpoint.
         keep: how many divergent readings the summary carries at most.
@@ -66,7 +66,7 @@ def repair(
 ) -> Summary:
     """Bring every store up to the newest good record of every checkpoint, also one that was away or is new.
 
-    Parameters:
+    Args:
         store: the replicated store.
         progress: called with the summary so far after each checkpoint.
         is_live: says of a job id whether the job may still run; checkpoints of others are removed instead of copied.

@@ -28,7 +28,7 @@ class Files:
     On a local disk a file is written beside its place, flushed to the disk and renamed into place, so that no crash
     leaves half of it visible. Object stores write an object whole or not at all by themselves.
 
-    Parameters:
+    Args:
         url: a path or an fsspec URL (``/var/lib/app``, ``memory://x``, ``s3://bucket/prefix``).
         fsync: flush each local write to the disk. Without it a power failure can cost the last writes; a killed
             process never does.

@@ -29,7 +29,7 @@ _FILE: Final = re.compile(r"(\d{19})-(\d{19})\.ckpt")
 class FilesystemStore:
     """A :class:`~perdure.stores.protocol.CheckpointStore` on fsspec.
 
-    Parameters:
+    Args:
         url: a path or an fsspec URL.
         name: how reports call it; default: the URL.
         codec: how records are framed and authenticated.

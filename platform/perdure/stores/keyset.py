@@ -25,7 +25,7 @@ class KeysetCursor:
     Rows that are added with a greater key while the job runs are seen, those with a smaller one are not. No
     transaction stays open between pages.
 
-    Parameters:
+    Args:
         engine: the database, any that SQLAlchemy knows.
         query: a select of columns (not of mapped classes) without ORDER BY, LIMIT and OFFSET.
         key: the column, or the sequence of columns, that orders the rows: selected by the query, together unique,

@@ -17,7 +17,7 @@ _READ_BUFFER_BYTES: Final = 1024 * 1024
 class BinaryLines:
     """The lines of a file as bytes, each with its line end. Position: the byte offset of the next line.
 
-    Parameters:
+    Args:
         path: the file. Lines may be added at its end while it is read; what was read must not change.
     """
 
@@ -64,7 +64,7 @@ class BinaryLines:
 class TextLines:
     """The lines of a file as text, each with ``\\n`` at its end, as ``open()`` gives them. Position: a byte offset.
 
-    Parameters:
+    Args:
         path: the file.
         encoding: one in which a line end is the byte 0x0A and nothing else is: UTF-8, ASCII, ISO 8859-x, CP125x...
         errors: what to do with bytes that are no text, as for ``bytes.decode``.

@@ -19,7 +19,7 @@ _PREFIX: Final = "blob:"
 class Offloader:
     """Puts large values elsewhere and gets them back.
 
-    Parameters:
+    Args:
         blobs: where they go.
         threshold: values of more bytes than this are offloaded.
     """

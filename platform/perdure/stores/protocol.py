@@ -19,7 +19,7 @@ VERSIONS_KEPT: Final = 2
 class StoredVersion:
     """One version as a store holds it: a good record, or the damage that was found in its place.
 
-    Parameters:
+    Args:
         version: the version that the store says this is. Of a damaged copy it is a claim and nothing more.
         record: the record when it is good.
         damage: what is wrong when it is not.
@@ -34,7 +34,7 @@ class StoredVersion:
 class Damage:
     """A damaged copy that a reader came across.
 
-    Parameters:
+    Args:
         store: the name of the store that holds it.
         key: the checkpoint.
         version: the version that it claims to be.

@@ -56,7 +56,7 @@ class Quorum:
 class Reading:
     """What the stores' answers about one checkpoint mean.
 
-    Parameters:
+    Args:
         key: the checkpoint.
         winner: the newest good record, or None.
         holders: the stores that hold the winner.

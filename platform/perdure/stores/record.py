@@ -68,7 +68,7 @@ class CheckpointRecord:
     may hold it. Empty ``data`` says that the checkpoint was cleared; a cleared checkpoint is a version like any other,
     so that a stale worker's ``clear`` has no effect and no older state comes back.
 
-    Parameters:
+    Args:
         job_id: the job, 1-128 characters of ``A-Z a-z 0-9 _ . : @ + = -``.
         name: the checkpoint's name within the job, the same characters.
         seq: grows by one with every save of the job.
@@ -127,7 +127,7 @@ def check_name(what: str, name: str) -> str:
 class RecordCodec:
     """Turns records into frames and back.
 
-    Parameters:
+    Args:
         key: secret of 16-64 bytes that authenticates records; None: damage is found, forgery is not.
         retired_keys: keys that are still accepted but not written with, for rotation.
         accept_unauthenticated: also read records without a tag although a key is set. Only for the days after a
@@ -162,7 +162,7 @@ class RecordCodec:
     def decode(self, frame: bytes, key: CheckpointKey, version: Version | None = None) -> CheckpointRecord:
         """Return the record in ``frame``.
 
-        Parameters:
+        Args:
             frame: what a store returned.
             key: the place it was read from.
             version: the version that the place claims to hold, where the store knows it.

@@ -33,7 +33,7 @@ DEFAULT_TIMEOUT_S: Final = 5.0
 class RedisStore:
     """A :class:`~perdure.stores.protocol.CheckpointStore` in Redis.
 
-    Parameters:
+    Args:
         client: a redis-py client that returns bytes (``decode_responses=False``); see :meth:`from_url`.
         name: how reports call it.
         codec: how records are framed and authenticated.
@@ -65,7 +65,7 @@ class RedisStore:
     def from_url(cls, url: str, *, timeout: float = DEFAULT_TIMEOUT_S, **options: Any) -> RedisStore:
         """Return a store on the server at ``url``.
 
-        Parameters:
+        Args:
             url: as redis-py takes it, ``redis://host:port/db``.
             timeout: seconds to wait for a connection and for each answer.
             options: the parameters of the class.

@@ -84,7 +84,7 @@ def ask(
 ) -> Answers[T]:
     """Ask all ``replicas`` at once; return when all have answered, time is over, or there is ``enough``.
 
-    Parameters:
+    Args:
         replicas: whom to ask.
         call: what to do on each store.
         timeout: seconds to wait for the slowest.

@@ -45,7 +45,7 @@ DEFAULT_TIMEOUT_S: Final = 2.0
 class ReplicaReport:
     """What was wrong with the stores during one operation.
 
-    Parameters:
+    Args:
         action: the operation, ``save``, ``load``...
         key: the checkpoint it was about.
         failed: the stores that did not answer or refused, and why.
@@ -67,9 +67,9 @@ class ReplicaReport:
 class ReplicatedStore:
     """A :class:`~perdure.stores.protocol.CheckpointStore` on several others.
 
-    Create it in the process that uses it: it has threads, and threads do not cross a fork.
+    A call runs in a thread of its own, so a process may fork while no call is in flight, and use it on both sides.
 
-    Parameters:
+    Args:
         stores: the stores; their names must differ. Use an odd number, and an equal codec in all.
         write_quorum: how many must take a write; default: a majority.
         timeout: seconds that a store gets for a call. A save does not wait for slow stores, a load does.
