@@ -26,7 +26,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -36,32 +35,10 @@ from perdure.stores.protocol import CheckpointStore, Damage, DamageCallback, Sca
 from perdure.stores.quorum import Quorum, Reading, judge
 from perdure.stores.record import CheckpointKey, CheckpointRecord, Version, check_name
 from perdure.stores.replica import Answers, Replica, ask
+from perdure.stores.replica_report import ReplicaReport
 
 DEFAULT_TIMEOUT_S: Final = 2.0
 """Seconds that one store gets for one call: above a disk's or a network's bad moment, below a job's patience."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaReport:
-    """What was wrong with the stores during one operation.
-
-    Args:
-        action: the operation, ``save``, ``load``...
-        key: the checkpoint it was about.
-        failed: the stores that did not answer or refused, and why.
-        stale: the stores that lacked the newest record.
-        damaged: the damaged copies that were found.
-        repaired: the stores that were brought up to date.
-        lost: the newest version of which only damaged copies were found, if that was so.
-    """
-
-    action: str
-    key: CheckpointKey
-    failed: dict[str, str] = field(default_factory=dict)
-    stale: frozenset[str] = frozenset()
-    damaged: tuple[Damage, ...] = ()
-    repaired: frozenset[str] = frozenset()
-    lost: Version | None = None
 
 
 class ReplicatedStore:

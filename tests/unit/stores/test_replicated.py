@@ -10,7 +10,8 @@ from perdure.stores.errors import InsufficientReplicas, MissingKey, StaleWrite
 from perdure.stores.protocol import CheckpointStore, scan_all
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
 from perdure.stores.replica import MAX_CALLS, Replica
-from perdure.stores.replicated import ReplicaReport, ReplicatedStore
+from perdure.stores.replica_report import ReplicaReport
+from perdure.stores.replicated import ReplicatedStore
 
 from .faulty import FaultyStore, Mode
 
