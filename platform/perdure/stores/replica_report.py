@@ -1,0 +1,31 @@
+"""What a replicated store tells about stores that were at fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from perdure.stores.protocol import Damage
+from perdure.stores.record import CheckpointKey, Version
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReport:
+    """What was wrong with the stores during one operation.
+
+    Args:
+        action: the operation, ``save``, ``load``...
+        key: the checkpoint it was about.
+        failed: the stores that did not answer or refused, and why.
+        stale: the stores that lacked the newest record.
+        damaged: the damaged copies that were found.
+        repaired: the stores that were brought up to date.
+        lost: the newest version of which only damaged copies were found, if that was so.
+    """
+
+    action: str
+    key: CheckpointKey
+    failed: dict[str, str] = field(default_factory=dict)
+    stale: frozenset[str] = frozenset()
+    damaged: tuple[Damage, ...] = ()
+    repaired: frozenset[str] = frozenset()
+    lost: Version | None = None

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perdure.errors import SettingsError
+from perdure.stores.cipher import KEYS_VARIABLE, Cipher, KeyRing, Place
+from perdure.stores.errors import MissingKey, Undecipherable
+
+OLD, NEW = KeyRing.generate("old"), KeyRing.generate("new")
+ARGS = Place("args", "job-1")
+cipher = Cipher(KeyRing.parse(NEW))
+
+
+@given(st.text(), st.binary())
+def test_what_was_sealed_opens(text: str, data: bytes) -> None:
+    assert cipher.open(cipher.seal(text, ARGS), ARGS) == text
+    assert cipher.open_bytes(cipher.seal_bytes(data, ARGS), ARGS) == data
+
+
+def test_the_envelope_names_the_key_and_hides_the_text() -> None:
+    sealed = cipher.seal("4111 1111 1111 1111", ARGS)
+    assert sealed.startswith("enc:v1:new:")
+    assert "4111" not in sealed
+    assert sealed != cipher.seal("4111 1111 1111 1111", ARGS)
+
+
+@pytest.mark.parametrize("place", [Place("args", "job-2"), Place("result", "job-1"), Place("arg", "sjob-1")])
+def test_a_value_in_another_place_does_not_open(place: Place) -> None:
+    with pytest.raises(Undecipherable, match="copied from another job or column"):
+        cipher.open(cipher.seal("x", ARGS), place)
+    with pytest.raises(Undecipherable):
+        cipher.open_bytes(cipher.seal_bytes(b"x", ARGS), place)
+
+
+@given(st.data())
+def test_a_changed_envelope_does_not_open(data: st.DataObject) -> None:
+    sealed = cipher.seal_bytes(b"some state", ARGS)
+    at = data.draw(st.integers(len("enc:v1:new:"), len(sealed) - 1))
+    changed = sealed[:at] + bytes([sealed[at] ^ data.draw(st.integers(1, 255))]) + sealed[at + 1 :]
+    with pytest.raises(Undecipherable):
+        cipher.open_bytes(changed, ARGS)
+    with pytest.raises(Undecipherable):
+        cipher.open_bytes(sealed[:at], ARGS)
+
+
+@pytest.mark.parametrize("stored", ["enc:v1:new:", "enc:v1:new:!!!", "enc:v1:new:AAAA"])
+def test_a_mangled_text_does_not_open(stored: str) -> None:
+    with pytest.raises(Undecipherable):
+        cipher.open(stored, ARGS)
+
+
+def test_keys_are_rotated() -> None:
+    sealed = Cipher(KeyRing.parse(OLD)).seal("x", ARGS)
+    rotated = Cipher(KeyRing.parse(f"{NEW},{OLD}"))
+    assert rotated.open(sealed, ARGS) == "x"
+    assert not rotated.current(sealed)
+    again = rotated.seal("x", ARGS)
+    assert again.startswith("enc:v1:new:")
+    assert rotated.current(again)
+    assert rotated.current(again.encode())
+
+
+@pytest.mark.parametrize("ring", [None, KeyRing.parse(NEW)])
+def test_a_missing_key_is_named_with_what_to_do(ring: KeyRing | None) -> None:
+    sealed = Cipher(KeyRing.parse(OLD)).seal("x", ARGS)
+    with pytest.raises(
+        MissingKey, match=f"args of job job-1 .*'old'.*Nothing is lost: add that key to {KEYS_VARIABLE}"
+    ):
+        Cipher(ring).open(sealed, ARGS)
+
+
+def test_plain_values_from_before_encryption_are_read_until_that_is_turned_off() -> None:
+    assert cipher.open('["plain"]', ARGS) == '["plain"]'
+    assert cipher.open_bytes(b"plain", ARGS) == b"plain"
+    strict = Cipher(KeyRing.parse(NEW), accept_plain=False)
+    with pytest.raises(Undecipherable, match="not sealed"):
+        strict.open('["plain"]', ARGS)
+    with pytest.raises(Undecipherable, match="not sealed"):
+        strict.open_bytes(b"plain", ARGS)
+
+
+def test_without_a_ring_values_stay_plain() -> None:
+    plain = Cipher(None)
+    assert plain.open(plain.seal("x", ARGS), ARGS) == plain.seal("x", ARGS) == "x"
+    assert plain.open_bytes(plain.seal_bytes(b"x", ARGS), ARGS) == b"x"
+    assert plain.current("x")
+
+
+def test_the_environment_gives_the_ring() -> None:
+    assert KeyRing.from_env({}) is None
+    ring = KeyRing.from_env({KEYS_VARIABLE: f" {NEW} , {OLD} "})
+    assert ring is not None
+    assert ring.sealing_id == "new"
+
+
+@pytest.mark.parametrize(
+    "text", ["nocolon", "k1:%%%", "k1:QUJD", "bad id:" + NEW[4:], f"{NEW},{NEW}", ",", ":" + NEW[4:], NEW[4:] + ":new"]
+)
+def test_a_malformed_ring_is_refused_without_showing_keys(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        KeyRing.parse(text)
+    assert NEW[4:] not in str(caught.value)
+    assert NEW[4:] not in repr(KeyRing.parse(NEW))
