@@ -34,9 +34,7 @@ class UnknownTask(PerdureError, LookupError):
     """No task of that name is registered in this application."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
-        super().__init__(
-            f"{name!r} is not registered.{did_you_mean(name, known)} Known tasks: perdure jobs tasks"
-        )
+        super().__init__(f"{name!r} is not registered.{did_you_mean(name, known)} Known tasks: perdure jobs tasks")
         self.name = name
 
 
