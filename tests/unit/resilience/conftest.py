@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,29 @@ def wait_until(condition: Callable[[], object], what: str, deadline: float = 20.
     while not condition():
         assert time.monotonic() < end, f"waited {deadline} s for {what}"
         time.sleep(0.005)
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """``until(condition, what)`` waits for a condition and fails after a deadline."""
+    return wait_until
+
+
+@pytest.fixture
+def drivers() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``drivers("script.py", *args)`` starts a Python process from this folder; all are killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(script: str, *args: object) -> subprocess.Popen[str]:
+        command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, args)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")
