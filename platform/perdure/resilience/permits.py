@@ -47,8 +47,8 @@ class PermitsConfig:
         limit: how many may hold a permit of one key at once, in all processes together.
         lease: seconds after which a permit is free whose holder did not renew it.
         max_waiting: how many may wait for one key at once; None for any number.
-        without_redis: while Redis is away, ``"local"`` lets each process grant ``limit`` permits by itself, ``"refuse"``
-            grants none.
+        without_redis: while Redis is away, ``"local"`` lets each process grant ``limit`` permits by itself and
+            ``"refuse"`` grants none.
     """
 
     limit: int
@@ -184,7 +184,7 @@ class Permits:
         """Return granted, local, full or crowded, and the seconds until a lease ends."""
         config = self.config
         most = -1 if config.max_waiting is None else config.max_waiting
-        args = [token, config.limit, int(config.lease * 1000), waiter, most, WAITER_LEASE_MS]
+        args: list[str | int] = [token, config.limit, int(config.lease * 1000), waiter, most, WAITER_LEASE_MS]
         try:
             got, wait_ms, *_ = self._link.run(lambda: self._link.scripts.run("permits_acquire", self._keys(key), args))
         except SharedStateUnavailable:
@@ -229,7 +229,7 @@ class Permits:
 
     def _renew(self, key: str, tokens: list[str]) -> list[str]:
         """Prolong leases; returns the tokens that were lost. None is lost while Redis is away: nobody can take it."""
-        args = [int(self.config.lease * 1000), *tokens]
+        args: list[str | int] = [int(self.config.lease * 1000), *tokens]
         try:
             lost = self._link.run(lambda: self._link.scripts.run("permits_renew", self._keys(key)[:1], args))
         except SharedStateUnavailable:

@@ -189,8 +189,8 @@ class ResourcePool(Generic[T]):
     def _works(self, item: _Item[T]) -> bool:
         try:
             return self._validate(item.resource)
-        except Exception as error:
-            log.info("pool %r: a resource is broken (%s) and is replaced", self.name, error)
+        except Exception:
+            log.exception("pool %r: a resource is broken and is replaced", self.name)
             return False
 
     def _put_back(self, item: _Item[T], *, suspicious: bool) -> None:

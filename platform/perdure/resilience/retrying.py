@@ -71,7 +71,7 @@ class Retrying:
         """Call ``fn`` until it succeeds or there is a reason to give up; then its last error is raised."""
         run = _Run(self)
         retrying = tenacity.Retrying(**run.strategies(), sleep=self._sleep)
-        result = cast("R", retrying(fn, *args, **kwargs))
+        result: R = retrying(fn, *args, **kwargs)
         run.succeeded()
         return result
 

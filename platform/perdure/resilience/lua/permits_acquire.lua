@@ -6,6 +6,8 @@ local limit, lease = tonumber(ARGV[2]), tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', integer(now))
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', integer(now))
 local held = redis.call('ZCARD', KEYS[1])
+-- A client that lost the reply asks again with the same token.
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then held = held - 1 end
 if held < limit then
   redis.call('ZADD', KEYS[1], integer(now + lease), ARGV[1])
   redis.call('PEXPIRE', KEYS[1], integer(math.max(lease, redis.call('PTTL', KEYS[1]))))
