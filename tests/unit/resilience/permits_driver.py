@@ -28,7 +28,7 @@ def compete(url: str, limit: int) -> None:
 
 
 def hold(url: str, lease: int) -> None:
-    permits = Permits(url, "exports", PermitsConfig(limit=1, lease=lease))
+    permits = Permits(url, "exports", PermitsConfig(limit=2, lease=lease))
     with permits.acquire("a"):
         print("holding", flush=True)
         time.sleep(60)

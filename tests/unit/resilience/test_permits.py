@@ -49,16 +49,17 @@ def test_eight_processes_never_hold_more_than_the_limit(redis_url: str, drivers:
 
 
 def test_a_killed_holder_frees_its_permit_after_its_lease(redis_url: str, drivers: Drivers, until: Until) -> None:
-    holder = drivers("permits_driver.py", "hold", redis_url, 1)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "holding\n"
-    permits = make(redis_url, limit=1)
-    with pytest.raises(BulkheadFull):
-        permits.acquire("a", timeout=1.5)  # longer than the lease: the living holder renews it
-    holder.kill()
-    holder.wait()
-    with permits.acquire("a", timeout=10):
-        assert permits.snapshot("a").held == 1
+    permits = make(redis_url, limit=2, lease=1)
+    with permits.acquire("a"):  # a living holder, whose permit must stay
+        holder = drivers("permits_driver.py", "hold", redis_url, 1)
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "holding\n"
+        with pytest.raises(BulkheadFull):
+            permits.acquire("a", timeout=1.5)  # longer than the lease: the holder renews it
+        holder.kill()
+        holder.wait()
+        with permits.acquire("a", timeout=10), pytest.raises(BulkheadFull):
+            permits.acquire("a")
 
 
 def test_a_waiter_gets_what_is_released(redis_url: str, until: Until) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 import pytest
@@ -114,6 +114,23 @@ def test_threads_never_share_and_never_exceed_the_size() -> None:
     assert shared[0] == 0
     assert most[0] <= 3
     assert pool.snapshot().created <= 3
+
+
+def test_nobody_overtakes_who_waits(until: Callable[..., None]) -> None:
+    pool, done = make(size=1), Event()
+
+    def wait() -> None:
+        with pool.acquire(timeout=20):
+            done.wait(20)
+
+    waiter = Thread(target=wait)
+    with pool.acquire():
+        waiter.start()
+        until(lambda: pool.snapshot().waiting == 1, "the waiter")
+    with pytest.raises(BulkheadFull), pool.acquire(timeout=0):
+        pass
+    done.set()
+    waiter.join(20)
 
 
 def test_close_wakes_waiters(until: Callable[..., None]) -> None:
