@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import inspect
-import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -31,12 +30,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from redis import Redis
 
-from perdure.errors import BulkheadFull, SettingsError
+from perdure.errors import BulkheadFull
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breaker_engine import BreakerEngine, Entry
-from perdure.resilience.breaker_events import BreakerEvent, BreakerSnapshot, CircuitOpen
+from perdure.resilience.breaker_events import BreakerEvent, BreakerSnapshot
 from perdure.resilience.breaker_machine import Change
 from perdure.resilience.breaker_snapshot import effective_state, slow_start_share, snapshot, wait_ms
+from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
 from perdure.resilience.slow_start import delay
@@ -52,8 +52,7 @@ DEFAULT_OVERRIDE_S = 3600.0
 
 REGISTER_EVERY_S = 3600.0
 
-_NAME = re.compile(r"[\w.:/@-]+")
-_NO_VERDICT = (CircuitOpen, BulkheadFull)
+_NO_VERDICT = (NotCalled, BulkheadFull)
 
 
 class CircuitBreaker:
@@ -279,16 +278,6 @@ class CircuitBreaker:
             link.run(lambda: link.client.expire(BREAKERS_KEY, max(1, int(self.config.forget_after))))
         except SharedStateUnavailable:
             self._register_at = float("-inf")
-
-
-def check_name(what: str, name: str) -> None:
-    """Refuse names that would break the keys in Redis.
-
-    Raises:
-        SettingsError: the name is empty or has other characters than letters, digits and ``_ . : / @ -``.
-    """
-    if not _NAME.fullmatch(name):
-        raise SettingsError(f"{what} {name!r}: a name consists of letters, digits and _ . : / @ -")
 
 
 def whoami() -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from perdure.errors import PerdureError
 from perdure.resilience.breaker_config import BreakerState
 from perdure.resilience.breaker_machine import Change
+from perdure.resilience.errors import NotCalled
 
 EventKind = Literal["state", "success", "failure", "ignored", "rejected", "degraded", "restored"]
 
 
-class CircuitOpen(PerdureError):
+class CircuitOpen(NotCalled):
     """The breaker lets no call through now.
 
     ``retry_after_s`` is how long to wait before a call may have a chance.
@@ -21,9 +21,10 @@ class CircuitOpen(PerdureError):
     def __init__(self, name: str, retry_after_s: float) -> None:
         super().__init__(
             f"circuit breaker {name!r} is open; next try in {retry_after_s:.1f} s. "
-            f"See: perdure breakers list; to let calls through now: perdure breakers reset {name}"
+            f"See: perdure breakers list; to let calls through now: perdure breakers reset {name}",
+            retry_after_s,
         )
-        self.name, self.retry_after_s = name, retry_after_s
+        self.name = name
 
     def __reduce__(self) -> tuple[type[CircuitOpen], tuple[str, float]]:
         return type(self), (self.name, self.retry_after_s)

@@ -24,8 +24,8 @@ from typing import Literal
 from redis import Redis
 
 from perdure.errors import BulkheadFull, SettingsError
-from perdure.resilience.breaker import check_name
 from perdure.resilience.deadline import capped
+from perdure.resilience.errors import check_name
 from perdure.resilience.lease_keeper import LeaseKeeper
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.lua_scripts import text

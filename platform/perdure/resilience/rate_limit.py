@@ -14,19 +14,19 @@ from types import TracebackType
 
 from redis import Redis
 
-from perdure.errors import PerdureError, SettingsError
-from perdure.resilience.breaker import check_name
+from perdure.errors import SettingsError
 from perdure.resilience.deadline import capped
+from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.lua_scripts import text
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
 
 
-class RateLimited(PerdureError):
+class RateLimited(NotCalled):
     """The rate limit allows no call now; ``retry_after_s`` is when it will."""
 
     def __init__(self, name: str, retry_after_s: float) -> None:
-        super().__init__(f"rate limit {name!r} is used up; next call in {retry_after_s:.3g} s")
-        self.name, self.retry_after_s = name, retry_after_s
+        super().__init__(f"rate limit {name!r} is used up; next call in {retry_after_s:.3g} s", retry_after_s)
+        self.name = name
 
     def __reduce__(self) -> tuple[type[RateLimited], tuple[str, float]]:
         return type(self), (self.name, self.retry_after_s)

@@ -3,7 +3,8 @@
     charge = retrying(RetryPolicy.named("fast"), budget=RetryBudget(redis, "payments"))(charge)
 
 A retry happens when the policy wants it, the service did not ask for a longer wait than is allowed, the deadline leaves
-time for it and the budget pays. An open breaker ends it at once: :class:`CircuitOpen` is never retried.
+time for it and the budget pays. An open breaker ends it at once: ``CircuitOpen``, as any
+``NotCalled``, is never retried.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import tenacity
 
-from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import remaining
+from perdure.resilience.errors import NotCalled
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_link import Clock
 from perdure.resilience.retry_after import retry_after
@@ -129,8 +130,8 @@ class _Run:
         error = _error(state)
         if error is None:
             return False
-        if isinstance(error, CircuitOpen):
-            return self._give_up(state, error, "circuit breaker open")
+        if isinstance(error, NotCalled):
+            return self._give_up(state, error, "refused before the service was called")
         if not self._owner.policy.retries(error):
             return self._give_up(state, error, "not retried by the policy")
         return True
