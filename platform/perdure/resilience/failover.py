@@ -130,7 +130,7 @@ class FailoverGroup(Generic[S]):
 
     @property
     def epoch(self) -> int:
-        """The number of switches so far; pass it on to fence off calls that were meant for an earlier current member."""
+        """The number of switches so far; pass it on to fence off what an earlier current member does."""
         return self._known.epoch
 
     def call(self, fn: Callable[[S], R]) -> R:
@@ -266,10 +266,10 @@ class FailoverGroup(Generic[S]):
         store: GroupStore = self._shared if self._link.up else self._local
         try:
             switched = store.switch(state.epoch, record)
-            now_ms, self._known = store.report("", ok=True, checked=False)
+            _, self._known = store.report("", ok=True, checked=False)
         except SharedStateUnavailable:
             switched = self._local.switch(state.epoch, record)
-            now_ms, self._known = self._local.report("", ok=True, checked=False)
+            _, self._known = self._local.report("", ok=True, checked=False)
         self._known_at = self._clock()
         if switched:
             log.warning("failover group %r: %s -> %s (%s)", self.name, record.from_member, to, reason)

@@ -54,7 +54,7 @@ class SharedGroup:
 
     def report(self, member: str, *, ok: bool, checked: bool) -> tuple[int, GroupState]:
         """See :meth:`GroupStore.report`."""
-        args = [member, int(ok), FORGET_AFTER_MS, int(checked)]
+        args: list[str | int] = [member, int(ok), FORGET_AFTER_MS, int(checked)]
         now, flat = self._link.run(lambda: self._link.scripts.run("failover_report", self._keys[:1], args))
         fields = dict(zip(map(text, flat[::2]), map(text, flat[1::2]), strict=True))
         return int(now), GroupState(
@@ -67,7 +67,7 @@ class SharedGroup:
 
     def switch(self, epoch: int, record: FailoverRecord) -> bool:
         """See :meth:`GroupStore.switch`."""
-        args = [epoch, record.to_member, json.dumps(asdict(record)), RECORDS_KEPT, FORGET_AFTER_MS]
+        args: list[str | int] = [epoch, record.to_member, json.dumps(asdict(record)), RECORDS_KEPT, FORGET_AFTER_MS]
         return bool(self._link.run(lambda: self._link.scripts.run("failover_switch", self._keys, args)))
 
     def records(self) -> list[FailoverRecord]:

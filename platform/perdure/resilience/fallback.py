@@ -8,6 +8,7 @@ served.value, served.level, served.degraded        # degraded is None when the p
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import threading
@@ -37,7 +38,7 @@ class FallbackConfig:
     """What a fallback may serve.
 
     Parameters:
-        cache: keep the last good value in Redis, as JSON.
+        cache: keep the last good value in Redis, as JSON, for each function and its arguments.
         max_age: seconds after which a kept value is too old to be served; then it expires.
         refresh: a good value replaces the kept one at most once in this many seconds per process and key.
         on: errors of the primary that are made up for; others reach the caller.
@@ -128,37 +129,25 @@ class Fallback:
         try:
             value = fn(*args, **kwargs)
         except self.config.on as error:
-            return self._degrade(error, args, kwargs)
-        self._keep(value, args, kwargs)
-        self._count(PRIMARY)
+            return self.recover(error, fn, *args, **kwargs)
+        self.keep(value, fn, *args, **kwargs)
         return Served(value)
 
-    def recover(self, error: Exception, *args: Any, **kwargs: Any) -> Served[Any]:
-        """Serve from the levels after the primary, which failed with ``error`` (for calls made elsewhere)."""
-        return self._degrade(error, args, kwargs)
-
-    def keep(self, value: Any, *args: Any, **kwargs: Any) -> None:
-        """Keep a good value that the primary gave for these arguments (for calls made elsewhere)."""
-        self._keep(value, args, kwargs)
+    def keep(self, value: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Note that ``fn`` answered with ``value`` (for calls made elsewhere, such as asynchronous ones)."""
         self._count(PRIMARY)
+        if self._link is not None:
+            self._keep(self._link, value, self._key(fn, args, kwargs))
 
-    def snapshot(self) -> FallbackSnapshot:
-        """Return the counters by level."""
-        with self._lock:
-            return FallbackSnapshot(self.name, dict(self._served), self._failed)
-
-    def listen(self, listener: Callable[[Degraded], None]) -> Callable[[], None]:
-        """Call ``listener`` whenever something else than the primary served; returns what unsubscribes."""
-        return self._listeners.add(listener)
-
-    def _degrade(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Served[Any]:
+    def recover(self, error: Exception, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Served[Any]:
+        """Serve from the levels after the primary ``fn``, which failed with ``error`` (for calls made elsewhere)."""
         errors = {PRIMARY: _describe(error)}
         for level, secondary in self._secondaries.items():
             try:
                 return self._serve_degraded(secondary(*args, **kwargs), Degraded(level, errors))
             except Exception as another:  # noqa: BLE001 - noted, and the next level is tried
                 errors[level] = _describe(another)
-        kept = self._kept(args, kwargs)
+        kept = self._kept(self._link, self._key(fn, args, kwargs)) if self._link else None
         if kept is not None:
             value, age = kept
             return self._serve_degraded(value, Degraded(CACHED, errors, age))
@@ -171,6 +160,15 @@ class Fallback:
             error.add_note(f"fallback {self.name!r}: {level} failed as well: {text}")
         raise error
 
+    def snapshot(self) -> FallbackSnapshot:
+        """Return the counters by level."""
+        with self._lock:
+            return FallbackSnapshot(self.name, dict(self._served), self._failed)
+
+    def listen(self, listener: Callable[[Degraded], None]) -> Callable[[], None]:
+        """Call ``listener`` whenever something else than the primary served; returns what unsubscribes."""
+        return self._listeners.add(listener)
+
     def _serve_degraded(self, value: Any, degraded: Degraded) -> Served[Any]:
         self._count(degraded.level)
         self._listeners.emit(degraded)
@@ -180,16 +178,15 @@ class Fallback:
         with self._lock:
             self._served[level] += 1
 
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Return the key of these arguments: their JSON's hash, since they may be long or secret."""
-        text = json.dumps([args, kwargs], sort_keys=True, default=repr)
+    def _key(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Return the key of a call: the hash of the function's name and arguments, which may be long or secret."""
+        named = inspect.unwrap(getattr(fn, "func", fn))  # functools.partial, functools.wraps
+        name = f"{named.__module__}.{getattr(named, '__qualname__', type(named).__qualname__)}"
+        text = json.dumps([name, args, kwargs], sort_keys=True, default=repr)
         return f"perdure:fallback:{{{self.name}}}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
-    def _keep(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        link = self._link
-        if link is None:
-            return
-        key, now = self._key(args, kwargs), self._now()
+    def _keep(self, link: RedisLink, value: Any, key: str) -> None:
+        now = self._now()
         with self._lock:
             if now - self._kept_at.get(key, float("-inf")) < self.config.refresh:
                 return
@@ -204,12 +201,9 @@ class Fallback:
         except (TypeError, ValueError) as error:
             log.warning("fallback %r: a value has no JSON form and is not kept: %s", self.name, error)
 
-    def _kept(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, float] | None:
-        link = self._link
-        if link is None:
-            return None
+    def _kept(self, link: RedisLink, key: str) -> tuple[Any, float] | None:
         try:
-            text = link.run(lambda: link.client.get(self._key(args, kwargs)))
+            text = link.run(lambda: link.client.get(key))
         except SharedStateUnavailable:
             return None
         if text is None:

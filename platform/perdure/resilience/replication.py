@@ -46,7 +46,8 @@ class VerdictKind(StrEnum):
 class Verdict:
     """What the answers say.
 
-    ``agreeing`` gave the majority's result, ``disagreeing`` another one (a corrupt or Byzantine member), ``failed`` none.
+    ``agreeing`` gave the majority's result, ``disagreeing`` another one (corrupt or Byzantine members), ``failed``
+    none.
     """
 
     kind: VerdictKind

@@ -1,9 +1,9 @@
 """Named operation timeouts.
 
 A synchronous call runs in a thread of its own, because Python cannot interrupt it. When its time is over the caller
-goes on with :class:`OperationTimeout` and the thread runs on: ``still_running`` says so, the snapshot counts such threads,
-and beyond ``max_abandoned`` of them further calls are refused, so that a hanging service cannot fill the process with
-threads. An ``async`` call is really cancelled.
+goes on with :class:`OperationTimeout` and the thread runs on: ``still_running`` says so, the snapshot counts such
+threads, and beyond ``max_abandoned`` of them further calls are refused, so that a hanging service cannot fill the
+process with threads. An ``async`` call is really cancelled.
 
 Inside, :func:`~perdure.resilience.deadline.remaining` tells what is left; nested timeouts never take longer than that.
 """

@@ -114,11 +114,15 @@ def test_returns_to_the_preferred_one_after_it_was_healthy_for_a_while(redis_url
     assert group.current.name == "eu"
 
 
-def test_a_member_without_check_is_tried_again_after_a_while(redis_url: str, sites: list[Site]) -> None:
+def test_a_member_without_check_is_tried_again_after_a_while(
+    redis_url: str, sites: list[Site], until: Callable[..., None]
+) -> None:
     group = make(redis_url, sites, checks=False, failure_threshold=1, return_after=0.05)
     sites[0].up = False
     assert group.call(Site.ping) == "us"
     sites[0].up = True
+    until(lambda: group.current.name == "eu", "the preferred one to be tried again")
+    assert group.call(Site.ping) == "eu"
 
 
 def test_of_many_that_notice_one_switches(redis_url: str, sites: list[Site]) -> None:

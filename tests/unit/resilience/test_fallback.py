@@ -32,20 +32,36 @@ def test_levels_in_order(redis_url: str) -> None:
     assert fallback.snapshot().served == {"primary": 1, "mirror": 1}
 
 
+class Rates:
+    def __init__(self, *, up: bool = True) -> None:
+        self.up = up
+
+    def of(self, currency: str) -> dict[str, float]:
+        if not self.up:
+            raise Down("no answer")
+        return {"rate": 1.1}
+
+    def history(self, currency: str) -> list[float]:
+        raise Down("no answer")
+
+
 def test_the_last_good_value_is_shared_and_has_an_age(redis_url: str) -> None:
     now = [1000.0]
     one = Fallback("rates", redis=redis_url, now=lambda: now[0])
     other = Fallback("rates", redis=redis_url, now=lambda: now[0], default="none")
-    assert one.call(lambda c: {"rate": 1.1}, "EUR") == {"rate": 1.1}
+    assert one.call(Rates().of, "EUR") == {"rate": 1.1}
     now[0] = 1060
-    served = other.serve(down, "EUR")
+    rates = Rates(up=False)
+    served = other.serve(rates.of, "EUR")
     assert (served.value, served.level) == ({"rate": 1.1}, "cached")
     assert served.degraded is not None
     assert served.degraded.age == 60
-    assert other.serve(down, "USD").level == "default", "each set of arguments has its own"
+    assert other.serve(rates.of, "USD").level == "default", "other arguments"
+    assert other.serve(rates.history, "EUR").level == "default", "another function"
     now[0] = 1000 + 86_401
-    assert other.serve(down, "EUR").level == "default", "too old"
+    assert other.serve(rates.of, "EUR").level == "default", "too old"
     with redis.Redis.from_url(redis_url) as client:
+        assert client.keys("*")
         assert all(client.pttl(key) > 0 for key in client.keys("*"))
 
 

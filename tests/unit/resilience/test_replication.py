@@ -105,7 +105,9 @@ def test_no_two_primaries_write_to_a_majority_and_nothing_acknowledged_is_lost(
             primaries[epoch] = name
             for member in reachable:  # learn the epoch, and catch up from the new primary
                 logs[member] = list(logs[name])
-                states[member] = fenced(ReplicaState(states[member].epoch, states[name].applied_epoch, states[name].sequence), epoch)
+                states[member] = fenced(
+                    ReplicaState(states[member].epoch, states[name].applied_epoch, states[name].sequence), epoch
+                )
             continue
         accepted = Counter[int]()
         for epoch, primary in sorted(primaries.items()):  # the old ones first: they must not get through
