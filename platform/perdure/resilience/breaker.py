@@ -230,7 +230,7 @@ class CircuitBreaker:
         self._register()
 
     def flush(self) -> None:
-        """Report the successes that this process holds back (see ``BreakerEngine``); for a clean shutdown."""
+        """Report the successes that this process holds back (see ``BreakerEngine``), such as before it ends."""
         self._engine.flush()
 
     # -- inside --------------------------------------------------------------------------------------------------

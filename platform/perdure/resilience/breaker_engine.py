@@ -22,7 +22,7 @@ BATCH_LENGTH = 100
 """Successes held back at most."""
 
 BATCH_AGE_S = 1.0
-"""A success that finds one held back longer than this sends both."""
+"""Successes that were held back longer than this go out with the next call, whatever it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class _Known:
 class BreakerEngine:
     """The steps around a call. Thread-safe.
 
-    Successes are held back while they could not change the state soon (breaker closed, no failure in a row): they ride
-    along with the process's next question or failure. So a closed breaker costs one round trip per call, and with
-    ``max_staleness`` one per that time. What a process holds back (at most 100 successes) is missing from the shared
-    rates until its next call.
+    Successes are held back while they could not change the state soon (breaker closed, no failure in a row): a failure,
+    a hundred of them, or the first call more than a second later takes them along. So a closed breaker costs one round
+    trip per call (it reads three fields and writes nothing), and with ``max_staleness`` one per that time. What a
+    process holds back is missing from the shared rates meanwhile.
     """
 
     def __init__(
@@ -139,9 +139,13 @@ class BreakerEngine:
         return None if probe_due else known
 
     def _ask(self) -> tuple[Decision, bool]:
-        outcomes, generation = self._take_pending()
+        outcomes, generation = self._take_pending() if self._is_due() else ("", 0)
         token = secrets.token_hex(8)
+        was_up = self.link.up
         decision, local = self._either(lambda store: store.enter(token, generation, outcomes))
+        if not was_up and not local and not decision.token:
+            # Redis is back, and what this process learned alone was passed on after the question: ask again.
+            decision, local = self._either(lambda store: store.enter(token, generation, ""))
         self._learn(decision)
         return decision, local
 
@@ -172,10 +176,12 @@ class BreakerEngine:
             if not self._pending:
                 self._pending_since = self._clock()
             self._pending += "s"
-            full = len(self._pending) >= BATCH_LENGTH
-            old = self._clock() - self._pending_since >= BATCH_AGE_S
-        if full or old:
+        if self._is_due():
             self.flush()
+
+    def _is_due(self) -> bool:
+        pending = self._pending
+        return bool(pending) and (len(pending) >= BATCH_LENGTH or self._clock() - self._pending_since >= BATCH_AGE_S)
 
     def _take_pending(self) -> tuple[str, int]:
         with self._lock:

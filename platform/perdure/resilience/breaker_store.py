@@ -75,6 +75,8 @@ class SharedStore:
 
     def _run(self, script: str, *args: str | int) -> Decision:
         reply = self._link.run(lambda: self._link.scripts.run(script, self._keys, [self._config, *args]))
+        if len(reply) == 2:
+            return _closed(*reply)
         admitted, state, generation, token, wait, streak, now, until, recovery, *change = reply
         return Decision(
             admitted=bool(admitted),
@@ -136,6 +138,20 @@ class LocalStore:
             if decision.change:
                 self._history.appendleft(decision.change)
             return decision
+
+
+def _closed(generation: int, streak: int) -> Decision:
+    return Decision(
+        admitted=True,
+        state="closed",
+        generation=generation,
+        token="",
+        retry_after_ms=0,
+        streak=streak,
+        now_ms=0,
+        until_ms=0,
+        recovery_ms=0,
+    )
 
 
 def breaker_key(name: str) -> str:

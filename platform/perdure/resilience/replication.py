@@ -112,12 +112,23 @@ class Admission(StrEnum):
 
     APPLY = "apply"
     DUPLICATE = "duplicate"
-    GAP = "gap"
-    """Earlier operations are missing; fetch them first."""
+    RESYNC = "resync"
+    """Its history is not the primary's: operations are missing, or it has some that nobody else has. It must take the
+    primary's history (:func:`synced`) before it goes on; what it had beyond was never acknowledged by a majority."""
 
 
-def admit(state: ReplicaState, epoch: int, sequence: int) -> Admission:
+def admit(state: ReplicaState, epoch: int, sequence: int, previous_epoch: int) -> Admission:
     """Return what to do with operation ``sequence`` that the primary of ``epoch`` sent.
+
+    An operation applies only on top of the one that the primary has before it, told by its epoch. Without that check an
+    old primary that wrote alone, and came back as a backup, would keep its own operations under the new one's (Raft's
+    log matching, Ongaro and Ousterhout 2014, 5.3).
+
+    Parameters:
+        state: this member's.
+        epoch: the sender's epoch.
+        sequence: the operation's number over all epochs, from 1.
+        previous_epoch: the epoch of operation ``sequence - 1`` at the sender; 0 for the first.
 
     Raises:
         Fenced: the epoch is older than the newest that this member knows.
@@ -127,9 +138,16 @@ def admit(state: ReplicaState, epoch: int, sequence: int) -> Admission:
             f"operation {sequence} of epoch {epoch} refused: epoch {state.epoch} has begun, so its sender is no longer "
             "the primary; it must stop writing and join as a backup"
         )
-    if sequence <= state.sequence:
+    if sequence == state.sequence + 1 and previous_epoch == state.applied_epoch:
+        return Admission.APPLY
+    if sequence <= state.sequence and epoch == state.applied_epoch:
         return Admission.DUPLICATE
-    return Admission.APPLY if sequence == state.sequence + 1 else Admission.GAP
+    return Admission.RESYNC
+
+
+def synced(state: ReplicaState, primary: ReplicaState) -> ReplicaState:
+    """Return the state after taking over the primary's whole history."""
+    return ReplicaState(max(state.epoch, primary.epoch), primary.applied_epoch, primary.sequence)
 
 
 def applied(state: ReplicaState, epoch: int, sequence: int) -> ReplicaState:

@@ -195,12 +195,12 @@ class Service:
     def _guarded(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         if self.breaker is None:
             return self._retried(fn, *args, **kwargs)
-        return self.breaker.call(self._retried, fn, *args, **kwargs)
+        return cast("R", self.breaker.call(self._retried, fn, *args, **kwargs))
 
     def _retried(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         if self.retrying is None:
             return self._attempt(fn, *args, **kwargs)
-        return self.retrying.call(self._attempt, fn, *args, **kwargs)
+        return cast("R", self.retrying.call(self._attempt, fn, *args, **kwargs))
 
     def _attempt(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         if self.rate is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -102,7 +103,17 @@ def test_redis_killed_and_restarted_under_the_breaker(
     assert not breaker.snapshot().shared
 
     own_redis.start()
-    until(lambda: breaker.snapshot().shared, "the shared state")
+    restored = lambda: any(event.kind == "restored" for event in events)  # noqa: E731
+    admitted: list[int] = []
+
+    def ask() -> bool:
+        with suppress(CircuitOpen):
+            breaker.call(admitted.append, 1)
+        return restored()
+
+    until(ask, "the shared state")
+    assert not admitted, "it stays open when the shared state, which knows nothing of it, is back"
+    assert breaker.snapshot().shared
     assert [event.kind for event in events if event.kind in ("degraded", "restored")] == ["degraded", "restored"]
     other = CircuitBreaker(own_redis.url, "payments", BreakerConfig(failure_threshold=3))
     assert other.state is BreakerState.OPEN, "what one process learned alone is known to all"

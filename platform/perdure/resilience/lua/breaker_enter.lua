@@ -1,9 +1,15 @@
 -- May a call go ahead? ARGV: config, token for a permit, generation of the pending outcomes, pending outcomes.
--- A closed breaker with nothing to report is one HMGET.
+-- A closed breaker with nothing to report is one HMGET; a rejection adds one HINCRBY.
 if ARGV[4] == '' then
-  local quick = redis.call('HMGET', KEYS[1], 'state', 'generation', 'streak')
-  if (quick[1] or 'closed') == 'closed' then
-    return { 1, 'closed', tonumber(quick[2] or '0'), '', 0, tonumber(quick[3] or '0'), redis_now_ms(), 0, 0 }
+  local quick = redis.call('HMGET', KEYS[1], 'state', 'generation', 'streak', 'until_ms', 'recovery_ms')
+  local state, generation, streak = quick[1] or 'closed', tonumber(quick[2] or '0'), tonumber(quick[3] or '0')
+  -- A short reply: clients parse each element at a cost.
+  if state == 'closed' then return { generation, streak } end
+  local now = redis_now_ms()
+  local left = tonumber(quick[4] or '0') - now
+  if state == 'open' and left > 0 then
+    redis.call('HINCRBY', KEYS[1], 'rejected', 1)
+    return { 0, state, generation, '', left, streak, now, now + left, tonumber(quick[5] or '0') }
   end
 end
 local cfg, now = cjson.decode(ARGV[1]), redis_now_ms()
