@@ -17,6 +17,7 @@ from redis import Redis
 from perdure.errors import SettingsError
 from perdure.resilience.deadline import capped
 from perdure.resilience.errors import NotCalled, check_name
+from perdure.resilience.listeners import Listeners
 from perdure.resilience.lua_scripts import text
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
 
@@ -67,6 +68,15 @@ class RateLimitSnapshot:
     shared: bool
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimitEvent:
+    """A call was refused; after ``retry_after`` seconds it would not have been."""
+
+    name: str
+    key: str
+    retry_after: float
+
+
 def draw(tokens: float, elapsed: float, config: RateLimitConfig, wanted: float) -> tuple[float, float]:
     """Return the tokens left and the seconds to wait (0: granted), ``elapsed`` seconds after there were ``tokens``."""
     tokens = min(config.size, tokens + max(0.0, elapsed) * config.rate)
@@ -102,6 +112,7 @@ class RateLimit:
         self._lock = threading.Lock()
         self._local: dict[str, tuple[float, float]] = {}
         self._limited = 0
+        self._listeners: Listeners[RateLimitEvent] = Listeners()
 
     def acquire(self, key: str = "", *, tokens: float = 1, timeout: float = 0.0) -> None:
         """Take tokens, waiting up to ``timeout`` seconds (or what the deadline leaves) for them.
@@ -117,6 +128,7 @@ class RateLimit:
             if self._clock() - began + wait > patience:
                 with self._lock:
                     self._limited += 1
+                self._listeners.emit(RateLimitEvent(self.name, key, wait))
                 raise RateLimited(self.name, wait)
             self._sleep(wait)
 
@@ -129,6 +141,10 @@ class RateLimit:
         _, left, shared = self._draw(key, 0)
         config = self.config
         return RateLimitSnapshot(self.name, key, left, config.size, config.rate, self._limited, shared)
+
+    def listen(self, listener: Callable[[RateLimitEvent], None]) -> Callable[[], None]:
+        """Call ``listener`` with each refusal in this process; returns a function that unsubscribes."""
+        return self._listeners.add(listener)
 
     def __enter__(self) -> RateLimit:
         self.acquire()

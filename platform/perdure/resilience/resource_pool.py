@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from perdure.errors import BulkheadFull, SettingsError
 from perdure.resilience.deadline import capped
+from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_link import Clock
 
 T = TypeVar("T")
@@ -54,6 +55,14 @@ class PoolSnapshot:
     replaced: int
 
 
+@dataclass(frozen=True, slots=True)
+class PoolEvent:
+    """A resource was ``created`` or ``replaced``, or a caller ``refused``."""
+
+    kind: Literal["created", "replaced", "refused"]
+    name: str
+
+
 @dataclass(slots=True)
 class _Item(Generic[T]):
     resource: T
@@ -90,6 +99,7 @@ class ResourcePool(Generic[T]):
         self._queue: deque[object] = deque()
         self._in_use, self._created, self._replaced = 0, 0, 0
         self._closed = False
+        self._listeners: Listeners[PoolEvent] = Listeners()
 
     @contextmanager
     def acquire(self, timeout: float | None = None) -> Iterator[T]:
@@ -133,8 +143,16 @@ class ResourcePool(Generic[T]):
                 self._replaced,
             )
 
+    def listen(self, listener: Callable[[PoolEvent], None]) -> Callable[[], None]:
+        """Call ``listener`` with each event; returns a function that unsubscribes."""
+        return self._listeners.add(listener)
+
     def _take(self, timeout: float) -> _Item[T]:
-        self._reserve(capped(timeout) or 0.0)
+        try:
+            self._reserve(capped(timeout) or 0.0)
+        except BulkheadFull:
+            self._listeners.emit(PoolEvent("refused", self.name))
+            raise
         try:
             while True:
                 with self._condition:
@@ -175,6 +193,7 @@ class ResourcePool(Generic[T]):
         resource = self._create()
         with self._condition:
             self._created += 1
+        self._listeners.emit(PoolEvent("created", self.name))
         return _Item(resource, self._clock())
 
     def _usable(self, item: _Item[T]) -> bool:
@@ -207,6 +226,7 @@ class ResourcePool(Generic[T]):
     def _replace(self, item: _Item[T]) -> None:
         with self._condition:
             self._replaced += 1
+        self._listeners.emit(PoolEvent("replaced", self.name))
         self._dispose(item)
 
     def _dispose(self, item: _Item[T]) -> None:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis import Redis
 
+from perdure.resilience.errors import check_name
+from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
 
 
@@ -47,6 +50,14 @@ class RetryBudgetSnapshot:
     shared: bool
 
 
+@dataclass(frozen=True, slots=True)
+class RetryBudgetEvent:
+    """The budget of ``name`` did not pay for a retry after ``error``."""
+
+    name: str
+    error: BaseException
+
+
 class RetryBudget:
     """A token bucket shared by all processes that retry calls to one service. Thread-safe.
 
@@ -68,12 +79,14 @@ class RetryBudget:
         *,
         clock: Clock = time.monotonic,
     ) -> None:
+        check_name("retry budget", name)
         self.name, self.config = name, config or RetryBudgetConfig()
         self._link = RedisLink(redis, what=f"retry budget {name!r}", clock=clock)
         self._key = f"perdure:retry-budget:{{{name}}}"
         self._lock = threading.Lock()
         self._credit, self._denied = 0, 0
         self._local_tokens = self.config.capacity
+        self._listeners: Listeners[RetryBudgetEvent] = Listeners()
 
     def take(self, error: BaseException) -> int | None:
         """Pay for a retry after ``error``; returns what it cost, or None when the budget does not allow it."""
@@ -82,12 +95,17 @@ class RetryBudget:
             return cost
         with self._lock:
             self._denied += 1
+        self._listeners.emit(RetryBudgetEvent(self.name, error))
         return None
 
     def give_back(self, paid: int = 0) -> None:
         """Note a success, with what its last retry had cost."""
         with self._lock:
             self._credit = min(self.config.capacity, self._credit + (paid or self.config.gain))
+
+    def listen(self, listener: Callable[[RetryBudgetEvent], None]) -> Callable[[], None]:
+        """Call ``listener`` with each retry that was not paid for; returns a function that unsubscribes."""
+        return self._listeners.add(listener)
 
     def snapshot(self) -> RetryBudgetSnapshot:
         """Return the bucket as it is; adds what this process still had to give back."""

@@ -24,7 +24,7 @@ def make(url: str, **config: Any) -> Permits:
 
 def test_limit_is_per_key_and_permits_come_back(redis_url: str) -> None:
     permits = make(redis_url)
-    first, _ = permits.acquire("a"), permits.acquire("a")
+    first, second = permits.acquire("a"), permits.acquire("a")
     with pytest.raises(BulkheadFull, match="all 2 are held"):
         permits.acquire("a")
     with permits.acquire("b"):
@@ -36,6 +36,7 @@ def test_limit_is_per_key_and_permits_come_back(redis_url: str) -> None:
     assert permits.snapshot("a").held == 1
     with make(redis_url).acquire("a"):
         assert permits.snapshot("a").held == 2
+    second.release()
 
 
 def test_eight_processes_never_hold_more_than_the_limit(redis_url: str, drivers: Drivers, until: Until) -> None:
@@ -105,10 +106,12 @@ def test_the_deadline_bounds_the_wait(redis_url: str) -> None:
 def test_a_holder_learns_that_its_lease_was_lost(redis_url: str, until: Until) -> None:
     permits = make(redis_url, limit=1, lease=0.3)
     permit = permits.acquire("a")
+    assert permit.renew()
     with redis.Redis.from_url(redis_url) as client:
         client.delete("perdure:permits:{exports:a}")
     until(lambda: permit.lost, "the renewal to find out")
     assert not permit.renew()
+    permit.release()
 
 
 def test_each_process_limits_itself_while_redis_is_away(own_redis: Any) -> None:
@@ -129,10 +132,10 @@ def test_each_process_limits_itself_while_redis_is_away(own_redis: Any) -> None:
 
 def test_all_keys_expire(redis_url: str) -> None:
     permits = make(redis_url, limit=1)
-    permits.acquire()
-    with pytest.raises(BulkheadFull):
-        permits.acquire(timeout=0.01)
-    with redis.Redis.from_url(redis_url) as client:
+    with permits.acquire(), redis.Redis.from_url(redis_url) as client:
+        with pytest.raises(BulkheadFull):
+            permits.acquire(timeout=0.01)
+        assert client.keys("*")
         assert all(client.pttl(key) > 0 for key in client.keys("*"))
 
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from perdure.errors import SettingsError
-from perdure.resilience.rate_limit import RateLimit, RateLimitConfig, RateLimited, draw
+from perdure.resilience.rate_limit import RateLimit, RateLimitConfig, RateLimited, RateLimitEvent, draw
 
 
 def test_draw_refills_and_waits() -> None:
@@ -26,11 +26,14 @@ def test_burst_then_refusal_across_instances(redis_url: str) -> None:
     limits = [RateLimit(redis_url, "mail", config) for _ in range(2)]
     for limit in (limits[0], limits[1], limits[0]):
         limit.acquire()
+    events: list[RateLimitEvent] = []
+    limits[1].listen(events.append)
     with pytest.raises(RateLimited) as refused:
         limits[1].acquire()
     assert 9 < refused.value.retry_after_s <= 10
     limits[1].acquire("another key")
     assert limits[1].snapshot().limited == 1
+    assert [event.retry_after for event in events] == [refused.value.retry_after_s]
 
 
 def test_waits_for_the_refill(redis_url: str) -> None:

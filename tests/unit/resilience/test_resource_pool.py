@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perdure.errors import BulkheadFull
-from perdure.resilience.resource_pool import PoolConfig, ResourcePool
+from perdure.resilience.resource_pool import PoolConfig, PoolEvent, ResourcePool
 
 
 class Connection:
@@ -28,6 +28,8 @@ def make(**options: Any) -> ResourcePool[Connection]:
 
 def test_lends_the_same_resource_again() -> None:
     pool = make(size=2)
+    events: list[PoolEvent] = []
+    pool.listen(events.append)
     with pool.acquire() as first:
         pass
     with pool.acquire() as second:
@@ -36,6 +38,7 @@ def test_lends_the_same_resource_again() -> None:
             assert third is not first
             with pytest.raises(BulkheadFull, match="all 2 resources"), pool.acquire(timeout=0):
                 pass
+    assert [event.kind for event in events] == ["created", "created", "refused"]
     assert (pool.snapshot().created, pool.snapshot().in_use, pool.snapshot().idle) == (2, 0, 2)
 
 

@@ -12,7 +12,7 @@ import pytest
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import deadline
 from perdure.resilience.retry_after import retry_after
-from perdure.resilience.retry_budget import RetryBudget, RetryBudgetConfig
+from perdure.resilience.retry_budget import RetryBudget, RetryBudgetConfig, RetryBudgetEvent
 from perdure.resilience.retrying import RetryEvent, Retrying, retrying
 from perdure.retry import RetryPolicy
 
@@ -153,7 +153,10 @@ def test_the_budget_is_refilled_by_successes(redis_url: str, make: Callable[...,
 def test_the_budget_is_local_while_redis_is_away(own_redis: Any) -> None:
     budget = RetryBudget(own_redis.url, "payments", RetryBudgetConfig(capacity=10))
     own_redis.kill()
+    denied: list[RetryBudgetEvent] = []
+    budget.listen(denied.append)
     assert [budget.take(Down()) for _ in range(3)] == [5, 5, None]
+    assert len(denied) == budget.snapshot().denied == 1
     assert not budget.snapshot().shared
 
 
