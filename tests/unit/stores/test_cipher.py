@@ -65,9 +65,7 @@ def test_keys_are_rotated() -> None:
 @pytest.mark.parametrize("ring", [None, KeyRing.parse(NEW)])
 def test_a_missing_key_is_named_with_what_to_do(ring: KeyRing | None) -> None:
     sealed = Cipher(KeyRing.parse(OLD)).seal("x", ARGS)
-    with pytest.raises(
-        MissingKey, match=f"args of job job-1 .*'old'.*Nothing is lost: add that key to {KEYS_VARIABLE}"
-    ):
+    with pytest.raises(MissingKey, match=f"args of job job-1 .*'old'.*Nothing is lost: add that key to {KEYS_VARIABLE}"):
         Cipher(ring).open(sealed, ARGS)
 
 

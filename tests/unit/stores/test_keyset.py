@@ -86,9 +86,7 @@ def test_going_on_after_every_row_gives_the_rest(engine: Engine, key: str, desce
 
 def test_each_row_is_fetched_once_and_none_before_the_position(engine: Engine) -> None:
     statements: list[tuple[str, Any]] = []
-    event.listen(
-        engine, "before_cursor_execute", lambda c, cur, sql, params, ctx, many: statements.append((sql, params))
-    )
+    event.listen(engine, "before_cursor_execute", lambda c, cur, sql, params, ctx, many: statements.append((sql, params)))
     cursor = KeysetCursor(engine, select(orders.c.id), orders.c.id, page_rows=10)
     assert [row.id for row, _ in cursor.open([20, 20])] == [21, 22, 23, 24, 25]
     ((sql, params),) = statements
@@ -97,9 +95,7 @@ def test_each_row_is_fetched_once_and_none_before_the_position(engine: Engine) -
 
 
 def test_the_users_conditions_stay(engine: Engine) -> None:
-    cursor = KeysetCursor(
-        engine, select(orders.c.id).where(orders.c.tenant == "a"), orders.c.id, page_rows=3, count=True
-    )
+    cursor = KeysetCursor(engine, select(orders.c.id).where(orders.c.tenant == "a"), orders.c.id, page_rows=3, count=True)
     assert as_cursor(cursor) is cursor
     assert [row.id for row, _ in cursor.open(None)] == [3, 6, 9, 12, 15, 18, 21, 24]
     assert [row.id for row, _ in cursor.open([2, 6])] == [9, 12, 15, 18, 21, 24]

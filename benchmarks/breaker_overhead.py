@@ -1,0 +1,89 @@
+"""What a breaker adds to a call, closed and open, beside pybreaker with its Redis storage, and permits per second.
+
+    pip install pybreaker
+    python benchmarks/breaker_overhead.py redis://localhost:6379/9      # empties that database
+
+All run in one process, in turns of a few hundred calls, so that a busy machine slows all of them alike.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import pybreaker
+import redis
+
+from perdure.resilience.breaker import CircuitBreaker
+from perdure.resilience.breaker_config import BreakerConfig
+from perdure.resilience.breaker_events import CircuitOpen
+from perdure.resilience.permits import Permits, PermitsConfig
+
+ROUNDS, CALLS = 30, 200
+
+
+def nothing() -> None:
+    return None
+
+
+def ours(url: str, name: str, staleness: float, *, is_open: bool) -> Callable[[], object]:
+    breaker = CircuitBreaker(url, name, BreakerConfig(max_staleness=staleness))
+    if is_open:
+        breaker.force_open()
+
+    def call() -> None:
+        with suppress(CircuitOpen):
+            breaker.call(nothing)
+
+    return call
+
+
+def theirs(url: str, name: str, *, is_open: bool) -> Callable[[], object]:
+    storage = pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, redis.Redis.from_url(url), namespace=name)
+    breaker = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=3600, state_storage=storage)
+    if is_open:
+        breaker.open()
+
+    def call() -> None:
+        with suppress(pybreaker.CircuitBreakerError):
+            breaker.call(nothing)
+
+    return call
+
+
+def permit(url: str) -> Callable[[], object]:
+    permits = Permits(url, "bench", PermitsConfig(limit=10))
+    return lambda: permits.acquire("a").release()
+
+
+def measure(subjects: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the median of the rounds' microseconds per call, by subject."""
+    took: dict[str, list[float]] = {name: [] for name in subjects}
+    for _ in range(ROUNDS):
+        for name, call in subjects.items():
+            began = time.perf_counter()
+            for _ in range(CALLS):
+                call()
+            took[name].append((time.perf_counter() - began) / CALLS * 1e6)
+    return {name: statistics.median(times) for name, times in took.items()}
+
+
+def main(url: str) -> None:
+    """Run everything and print a table."""
+    client = redis.Redis.from_url(url)
+    client.flushdb()
+    subjects: dict[str, Callable[[], object]] = {"one PING": client.ping}
+    for state, is_open in (("closed", False), ("open", True)):
+        subjects[f"pybreaker, {state}"] = theirs(url, f"p-{state}", is_open=is_open)
+        subjects[f"perdure, {state}"] = ours(url, f"a-{state}", 0.0, is_open=is_open)
+        subjects[f"perdure, {state}, max_staleness=0.1"] = ours(url, f"b-{state}", 0.1, is_open=is_open)
+    subjects["permit: acquire and release"] = permit(url)
+    for name, micros in measure(subjects).items():
+        print(f"{name:40} {micros:8.1f} us   {1e6 / micros:9.0f} /s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

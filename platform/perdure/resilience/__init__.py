@@ -1,0 +1,1 @@
+"""Patterns that keep a service working while what it depends on does not. Each is usable alone."""

@@ -1,0 +1,165 @@
+"""Where a breaker's state lives: shared in Redis or, while Redis is away, in this process. Same machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, Protocol
+
+from perdure.resilience.breaker_config import MachineConfig
+from perdure.resilience.breaker_machine import Change, Decision, MachineState, command, enter, record
+from perdure.resilience.lua_scripts import text
+from perdure.resilience.redis_link import RedisLink
+
+HISTORY_LENGTH = 50
+"""Changes of state that are kept; ``breaker_store.lua`` has the same number."""
+
+_FIELD_TYPES: dict[str, type] = {f.name: (int if f.type == "int" else str) for f in fields(MachineState)}
+
+
+class BreakerStore(Protocol):
+    """One breaker's state and the steps of its machine, each atomic."""
+
+    def enter(self, token: str, generation: int, outcomes: str) -> Decision:
+        """Report pending outcomes, then ask whether a call may go."""
+
+    def record(self, token: str, generation: int, outcomes: str) -> Decision:
+        """Report outcomes."""
+
+    def command(self, name: str, lasts_ms: int, by: str, reason: str) -> Decision:
+        """Apply a manual override or a reset."""
+
+    def read(self) -> tuple[int, MachineState]:
+        """Return the time in milliseconds and the state."""
+
+    def history(self) -> list[Change]:
+        """Return the changes of state, newest first."""
+
+
+class SharedStore:
+    """State in Redis: each step is one Lua script on Redis' time, so one step at a time across all processes.
+
+    Raises :class:`~perdure.resilience.redis_link.SharedStateUnavailable` while Redis is away.
+    """
+
+    def __init__(self, link: RedisLink, name: str, config: MachineConfig) -> None:
+        self._link = link
+        self._config = config.to_json()
+        key = breaker_key(name)
+        self._keys = [key, f"{key}:history"]
+
+    def enter(self, token: str, generation: int, outcomes: str) -> Decision:
+        """See :meth:`BreakerStore.enter`."""
+        return self._run("breaker_enter", token, generation, outcomes)
+
+    def record(self, token: str, generation: int, outcomes: str) -> Decision:
+        """See :meth:`BreakerStore.record`."""
+        return self._run("breaker_record", token, generation, outcomes)
+
+    def command(self, name: str, lasts_ms: int, by: str, reason: str) -> Decision:
+        """See :meth:`BreakerStore.command`."""
+        return self._run("breaker_command", name, lasts_ms, by, reason)
+
+    def read(self) -> tuple[int, MachineState]:
+        """See :meth:`BreakerStore.read`."""
+        now, flat = self._link.run(lambda: self._link.scripts.run("breaker_read", self._keys[:1]))
+        return int(now), state_from(flat)
+
+    def history(self) -> list[Change]:
+        """See :meth:`BreakerStore.history`."""
+        rows: Any = self._link.run(lambda: self._link.client.lrange(self._keys[1], 0, -1))
+        return [Change(**json.loads(row)) for row in rows]
+
+    def _run(self, script: str, *args: str | int) -> Decision:
+        reply = self._link.run(lambda: self._link.scripts.run(script, self._keys, [self._config, *args]))
+        if len(reply) == 2:
+            return _closed(*reply)
+        admitted, state, generation, token, wait, streak, now, until, recovery, *change = reply
+        return Decision(
+            admitted=bool(admitted),
+            state=text(state),
+            generation=generation,
+            token=text(token),
+            retry_after_ms=wait,
+            streak=streak,
+            now_ms=now,
+            until_ms=until,
+            recovery_ms=recovery,
+            change=Change(text(change[0]), text(change[1]), now, text(change[2]), text(change[3])) if change else None,
+        )
+
+
+class LocalStore:
+    """State in this process, guarded by a lock. ``now_ms`` gives Unix milliseconds."""
+
+    def __init__(self, config: MachineConfig, now_ms: Callable[[], int]) -> None:
+        self._config, self._now_ms = config, now_ms
+        self._lock = threading.Lock()
+        self._state = MachineState()
+        self._history: deque[Change] = deque(maxlen=HISTORY_LENGTH)
+
+    def adopt(self, state: MachineState) -> None:
+        """Go on from this state."""
+        with self._lock:
+            self._state = state
+
+    def enter(self, token: str, generation: int, outcomes: str) -> Decision:
+        """See :meth:`BreakerStore.enter`."""
+        return self._step(
+            lambda now: enter(self._config, self._state, now, token, generation=generation, outcomes=outcomes)
+        )
+
+    def record(self, token: str, generation: int, outcomes: str) -> Decision:
+        """See :meth:`BreakerStore.record`."""
+        return self._step(
+            lambda now: record(self._config, self._state, now, generation=generation, token=token, outcomes=outcomes)
+        )
+
+    def command(self, name: str, lasts_ms: int, by: str, reason: str) -> Decision:
+        """See :meth:`BreakerStore.command`."""
+        return self._step(lambda now: command(self._config, self._state, now, name, lasts_ms, by, reason))
+
+    def read(self) -> tuple[int, MachineState]:
+        """See :meth:`BreakerStore.read`."""
+        with self._lock:
+            return self._now_ms(), self._state
+
+    def history(self) -> list[Change]:
+        """See :meth:`BreakerStore.history`."""
+        with self._lock:
+            return list(self._history)
+
+    def _step(self, step: Callable[[int], tuple[MachineState, Decision]]) -> Decision:
+        with self._lock:
+            self._state, decision = step(self._now_ms())
+            if decision.change:
+                self._history.appendleft(decision.change)
+            return decision
+
+
+def _closed(generation: int, streak: int) -> Decision:
+    return Decision(
+        admitted=True,
+        state="closed",
+        generation=generation,
+        token="",
+        retry_after_ms=0,
+        streak=streak,
+        now_ms=0,
+        until_ms=0,
+        recovery_ms=0,
+    )
+
+
+def breaker_key(name: str) -> str:
+    """Return the key of a breaker's hash. The braces keep its keys in one slot of a cluster."""
+    return f"perdure:breaker:{{{name}}}"
+
+
+def state_from(flat: list[bytes | str]) -> MachineState:
+    """Build the state from HGETALL's reply as a script returns it (field, value, field, value...)."""
+    pairs = zip(map(text, flat[::2]), map(text, flat[1::2]), strict=True)
+    return MachineState(**{field: _FIELD_TYPES[field](value) for field, value in pairs if field in _FIELD_TYPES})

@@ -1,0 +1,81 @@
+"""The breakers of an application, by name."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
+
+from redis import Redis, RedisError
+
+from perdure.resilience.breaker import BREAKERS_KEY, CircuitBreaker
+from perdure.resilience.breaker_config import BreakerConfig
+from perdure.resilience.breaker_events import BreakerEvent, BreakerSnapshot
+from perdure.resilience.lua_scripts import text
+from perdure.resilience.redis_link import connect
+
+
+class Breakers(Mapping[str, CircuitBreaker]):
+    """``breakers["payments"]`` gives the breaker of that name, made on first use. Thread-safe.
+
+    Iterating gives the names that this application configured or used and those known in Redis.
+
+    Parameters:
+        redis: a client or a URL; all breakers share its connection pool.
+        configs: configuration by name.
+        default: configuration of the other names.
+        on_event: subscribed to every breaker.
+    """
+
+    def __init__(
+        self,
+        redis: Redis | str,
+        configs: Mapping[str, BreakerConfig] | None = None,
+        *,
+        default: BreakerConfig | None = None,
+        on_event: Callable[[BreakerEvent], None] | None = None,
+    ) -> None:
+        self._redis = connect(redis)
+        self._configs, self._default = dict(configs or {}), default or BreakerConfig()
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._breakers: dict[str, CircuitBreaker] = {}
+
+    def __getitem__(self, name: str) -> CircuitBreaker:
+        with self._lock:
+            breaker = self._breakers.get(name)
+            if breaker is None:
+                breaker = CircuitBreaker(self._redis, name, self._configs.get(name, self._default))
+                if self._on_event:
+                    breaker.listen(self._on_event)
+                self._breakers[name] = breaker
+            return breaker
+
+    def configure(self, name: str, config: BreakerConfig) -> CircuitBreaker:
+        """Set the configuration of one name; what Redis knows of it stays."""
+        with self._lock:
+            self._configs[name] = config
+            self._breakers.pop(name, None)
+        return self[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._configs, *self._breakers, *self._known()}))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in set(self)
+
+    def snapshots(self) -> list[BreakerSnapshot]:
+        """Return a snapshot of each breaker, by name."""
+        return [self[name].snapshot() for name in self]
+
+    def _known(self) -> list[str]:
+        oldest = time.time() - self._default.forget_after
+        try:
+            self._redis.zremrangebyscore(BREAKERS_KEY, "-inf", oldest)
+            return [text(cast("bytes | str", name)) for name in self._redis.zrange(BREAKERS_KEY, 0, -1)]
+        except RedisError:  # each breaker warns and acts on its local state; the list shows what this process has
+            return []

@@ -1,0 +1,8 @@
+-- Draw on a retry budget. KEYS[1]: tokens. ARGV: capacity, cost, credit to add first, expiry in ms.
+local capacity, cost = tonumber(ARGV[1]), tonumber(ARGV[2])
+local tokens = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
+tokens = math.min(capacity, tokens + tonumber(ARGV[3]))
+local allowed = tokens >= cost
+if allowed then tokens = tokens - cost end
+redis.call('SET', KEYS[1], integer(tokens), 'PX', ARGV[4])
+return { allowed and 1 or 0, tokens }

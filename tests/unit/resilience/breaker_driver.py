@@ -1,0 +1,58 @@
+"""A process that calls a scripted service through a breaker. Run by test_breaker_processes.py.
+
+The service fails unless the key ``healthy`` is set. It notes the time of each call in the list ``calls`` and answers
+when all trial calls of a period have arrived, so that each period shows how many were let through.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import redis
+
+from perdure.resilience.breaker import CircuitBreaker
+from perdure.resilience.breaker_config import BreakerConfig
+from perdure.resilience.breaker_events import CircuitOpen
+
+
+class Down(Exception):
+    pass
+
+
+def serve(client: redis.Redis, permits: int) -> None:
+    seconds, micros = client.time()
+    client.rpush("calls", seconds * 1000 + micros // 1000)
+    arrived = client.incr("arrived")
+    all_here = -(-arrived // permits) * permits
+    while not client.exists("healthy") and int(client.get("arrived") or 0) < all_here:
+        time.sleep(0.002)
+    if not client.exists("healthy"):
+        raise Down
+
+
+def hammer(url: str, permits: int) -> None:
+    client = redis.Redis.from_url(url)
+    config = BreakerConfig(recovery_timeout=0.3, recovery_growth=1, half_open_permits=permits, permit_lease=20)
+    breaker = CircuitBreaker(url, "payments", config)
+    client.incr("ready")
+    while not client.exists("stop"):
+        try:
+            breaker.call(serve, client, permits)
+            client.incr("succeeded")
+        except CircuitOpen:
+            time.sleep(0.001)
+        except Down:
+            pass
+
+
+def hold(url: str, lease: float) -> None:
+    breaker = CircuitBreaker(url, "payments", BreakerConfig(recovery_timeout=0.05, permit_lease=lease))
+    with breaker:
+        print("holding", flush=True)
+        time.sleep(60)
+
+
+if __name__ == "__main__":
+    mode, url, number = sys.argv[1:]
+    hammer(url, int(number)) if mode == "hammer" else hold(url, float(number))

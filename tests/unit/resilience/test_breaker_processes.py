@@ -1,0 +1,129 @@
+"""Several processes, one breaker: trial calls are counted, dead probers replaced, Redis may go and come back."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import redis
+
+from perdure.resilience.breaker import CircuitBreaker
+from perdure.resilience.breaker_config import BreakerConfig, BreakerState
+from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
+
+Drivers = Callable[..., "subprocess.Popen[str]"]
+Until = Callable[..., None]
+
+
+@pytest.mark.parametrize("permits", [1, 3])
+def test_eight_processes_get_exactly_the_permitted_trial_calls_per_recovery_period(
+    redis_url: str, drivers: Drivers, until: Until, permits: int
+) -> None:
+    client = redis.Redis.from_url(redis_url)
+    breaker = CircuitBreaker(redis_url, "payments", BreakerConfig(recovery_timeout=0.3))
+    breaker.force_open(lasts=600)
+    for _ in range(8):
+        drivers("breaker_driver.py", "hammer", redis_url, permits)
+    until(lambda: int(client.get("ready") or 0) == 8, "eight processes")
+    breaker.force_open(lasts=0.2)
+    until(lambda: breaker.snapshot().opened >= 7, "five recovery periods")
+
+    calls = [int(at) for at in client.lrange("calls", 0, -1)]
+    probed = sorted(change.at_ms for change in breaker.history() if change.to_state == "half_open")
+    assert len(probed) >= 4
+    per_period = [sum(start <= at < end for at in calls) for start, end in pairwise(probed)]
+    assert per_period == [permits] * len(per_period)
+    assert min(calls) >= probed[0]
+
+    client.set("healthy", 1)
+    until(lambda: breaker.state is BreakerState.CLOSED, "the breaker to close")
+    until(lambda: int(client.get("succeeded") or 0) >= 100, "calls to flow again")
+    client.set("stop", 1)
+
+
+def test_a_killed_prober_frees_its_permit_after_its_lease(redis_url: str, drivers: Drivers, until: Until) -> None:
+    lease = 1.5
+    breaker = CircuitBreaker(redis_url, "payments", BreakerConfig(recovery_timeout=0.05, permit_lease=lease))
+    breaker.force_open(lasts=0.01)
+    until(lambda: breaker.state is BreakerState.HALF_OPEN, "the recovery timeout")
+    prober = drivers("breaker_driver.py", "hold", redis_url, lease)
+    assert prober.stdout is not None
+    assert prober.stdout.readline() == "holding\n"
+    granted_ms = breaker.history()[0].at_ms
+    with pytest.raises(CircuitOpen):
+        breaker.call(int)
+    prober.kill()
+    prober.wait()
+
+    def trial_gets_through() -> bool:
+        try:
+            breaker.call(int)
+        except CircuitOpen:
+            return False
+        return True
+
+    until(trial_gets_through, "the dead prober's permit")
+    closed = breaker.history()[0]
+    assert (closed.to_state, closed.reason) == ("closed", "trial calls succeeded")
+    assert closed.at_ms - granted_ms >= lease * 1000
+
+
+class Down(Exception):
+    pass
+
+
+def fail() -> None:
+    raise Down
+
+
+def test_redis_killed_and_restarted_under_the_breaker(
+    own_redis: Any, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    breaker = CircuitBreaker(own_redis.url, "payments", BreakerConfig(failure_threshold=3))
+    events: list[BreakerEvent] = []
+    breaker.listen(events.append)
+    assert breaker.call(lambda: 7) == 7
+    assert breaker.snapshot().shared
+
+    own_redis.kill()
+    with caplog.at_level(logging.WARNING, "perdure.resilience"):
+        assert [breaker.call(lambda: 7) for _ in range(20)] == [7] * 20
+        assert len(caplog.records) == 1
+        for _ in range(3):
+            with pytest.raises(Down):
+                breaker.call(fail)
+        with pytest.raises(CircuitOpen):
+            breaker.call(lambda: 7)
+        assert len(caplog.records) == 1
+    assert not breaker.snapshot().shared
+
+    own_redis.start()
+    restored = lambda: any(event.kind == "restored" for event in events)  # noqa: E731
+    admitted: list[int] = []
+
+    def ask() -> bool:
+        with suppress(CircuitOpen):
+            breaker.call(admitted.append, 1)
+        return restored()
+
+    until(ask, "the shared state")
+    assert not admitted, "it stays open when the shared state, which knows nothing of it, is back"
+    assert breaker.snapshot().shared
+    assert [event.kind for event in events if event.kind in ("degraded", "restored")] == ["degraded", "restored"]
+    other = CircuitBreaker(own_redis.url, "payments", BreakerConfig(failure_threshold=3))
+    assert other.state is BreakerState.OPEN, "what one process learned alone is known to all"
+    assert "while Redis was away" in other.snapshot().reason
+
+
+def test_an_open_breaker_stays_open_when_redis_dies(own_redis: Any) -> None:
+    breaker = CircuitBreaker(own_redis.url, "payments", BreakerConfig(failure_threshold=1))
+    with pytest.raises(Down):
+        breaker.call(fail)
+    own_redis.kill()
+    with pytest.raises(CircuitOpen):
+        breaker.call(lambda: 7)

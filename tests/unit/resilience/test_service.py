@@ -1,0 +1,170 @@
+"""A service's parts work together in the documented order."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Event
+from typing import Any
+
+import pytest
+
+from perdure.errors import BulkheadFull, SettingsError
+from perdure.resilience.breaker_config import BreakerConfig
+from perdure.resilience.breaker_events import CircuitOpen
+from perdure.resilience.fallback import FallbackConfig
+from perdure.resilience.permits import PermitsConfig
+from perdure.resilience.rate_limit import RateLimitConfig, RateLimited
+from perdure.resilience.service import Service, ServiceConfig
+from perdure.resilience.service_settings import service_config
+from perdure.resilience.timeouts import OperationTimeout
+from perdure.retry import RetryPolicy
+
+QUICK = RetryPolicy(max_retries=2, base=0.001, max_delay=0.002)
+
+
+class Down(Exception):
+    pass
+
+
+class Flaky:
+    def __init__(self, failures: int) -> None:
+        self.failures, self.calls = failures, 0
+
+    def __call__(self, *args: Any) -> int:
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise Down
+        return 7
+
+    async def answer(self) -> int:
+        return self()
+
+
+def make(url: str, **options: Any) -> Service:
+    more = {key: options.pop(key) for key in ("secondaries", "default") if key in options}
+    return Service(url, "payments", ServiceConfig(**({"retry": QUICK} | options)), **more)
+
+
+def test_a_call_that_a_retry_saved_is_a_success_for_the_breaker(redis_url: str) -> None:
+    service, flaky = make(redis_url, breaker=BreakerConfig(failure_threshold=1)), Flaky(2)
+    assert service.call(flaky) == 7
+    assert flaky.calls == 3
+    assert service.snapshot().breaker.failures == 0  # type: ignore[union-attr]
+
+
+def test_an_open_breaker_is_not_retried(redis_url: str) -> None:
+    service, flaky = make(redis_url, breaker=BreakerConfig(failure_threshold=1)), Flaky(99)
+    with pytest.raises(Down):
+        service.call(flaky)
+    assert flaky.calls == 3
+    with pytest.raises(CircuitOpen):
+        service.call(flaky)
+    assert flaky.calls == 3
+
+
+def test_a_hanging_call_times_out_and_opens_the_breaker(redis_url: str) -> None:
+    service = make(redis_url, timeout=0.1, breaker=BreakerConfig(failure_threshold=1))
+    hang = Event()
+    with pytest.raises(OperationTimeout):
+        service.call(hang.wait, 20)
+    with pytest.raises(CircuitOpen):
+        service.call(int)
+    hang.set()
+
+
+def test_a_refusal_by_the_rate_limit_is_no_failure_of_the_service(redis_url: str) -> None:
+    service = make(
+        redis_url, rate=RateLimitConfig(rate=0.01, burst=1), rate_wait=0, breaker=BreakerConfig(failure_threshold=1)
+    )
+    assert service.call(int) == 0
+    with pytest.raises(RateLimited):
+        service.call(int)
+    snapshot = service.snapshot()
+    assert snapshot.breaker is not None
+    assert (snapshot.breaker.state, snapshot.breaker.failures) == ("closed", 0)
+
+
+def test_each_attempt_counts_for_the_rate(redis_url: str) -> None:
+    service = make(redis_url, rate=RateLimitConfig(rate=0.01, burst=5), rate_wait=0)
+    service.call(Flaky(2))
+    snapshot = service.snapshot().rate
+    assert snapshot is not None
+    assert snapshot.tokens == pytest.approx(2, abs=0.1)
+
+
+def test_permits_bound_what_is_under_way(redis_url: str) -> None:
+    service = make(redis_url, permits=PermitsConfig(limit=1), permits_wait=0)
+    with pytest.raises(BulkheadFull):
+        service.call(lambda: service.call(int))
+    assert service.call(int) == 0
+
+
+def test_the_fallback_serves_whatever_went_wrong(redis_url: str) -> None:
+    service = make(redis_url, fallback=FallbackConfig(), breaker=BreakerConfig(failure_threshold=1), default="none")
+    flaky = Flaky(99)
+    assert service.serve(flaky).level == "default"
+    assert service.call(flaky) == "none"
+    assert flaky.calls == 3, "the breaker is open"
+    service.breaker.reset()  # type: ignore[union-attr]
+    assert service.serve(Flaky(0), "5").level == "primary"
+    served = service.serve(flaky, "5")
+    assert (served.value, served.level) == (7, "cached")
+
+
+def test_async(redis_url: str) -> None:
+    service = make(redis_url, timeout=5, permits=PermitsConfig(limit=1), rate=RateLimitConfig(rate=100), default="none")
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        assert await service.call_async(Flaky(99).answer) == "none"
+        assert await service.call_async(Flaky(2).answer) == 7
+        assert await service.call_async(Flaky(99).answer) == 7, "the last good value"
+        with pytest.raises(OperationTimeout):
+            await make(redis_url, timeout=0.05).call_async(hang)
+
+    asyncio.run(run())
+
+
+def test_decorator(redis_url: str) -> None:
+    @make(redis_url)
+    def double(x: int) -> int:
+        return 2 * x
+
+    assert double(4) == 8
+
+
+def test_settings() -> None:
+    config = service_config(
+        "payments",
+        {
+            "timeout": 10,
+            "retry": {"max_retries": 5, "retry_on": ["ConnectionError"]},
+            "breaker": {"recovery_timeout": 30, "expected": ["httpx.TransportError", "TimeoutError"]},
+            "rate": {"rate": 50},
+            "fallback": True,
+            "retry_budget": False,
+        },
+    )
+    assert (config.timeout, config.retry_budget, config.fallback) == (10, None, FallbackConfig())
+    assert config.breaker is not None
+    assert [kind.__name__ for kind in config.breaker.expected] == ["TransportError", "TimeoutError"]
+    assert isinstance(config.retry, RetryPolicy)
+    assert config.retry.retry_on == (ConnectionError,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"timout": 1}, "resilience.services.payments.timout is unknown. Did you mean 'timeout'?"),
+        ({"breaker": {"failure_rate": 2}}, "resilience.services.payments.breaker: .*failure_rate"),
+        ({"breaker": {"expected": ["nowhere.Error"]}}, "breaker.expected: no exception 'nowhere.Error'"),
+        ({"breaker": {"expected": ["int"]}}, "'int' is not an exception"),
+        ({"rate": 5}, "resilience.services.payments.rate = 5: must be a table"),
+        ({"permits": True}, "resilience.services.payments.permits: .*limit"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        service_config("payments", settings)
