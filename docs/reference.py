@@ -17,8 +17,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Arguments of `Perdure()` win over `PERDURE_*` variables, these over `perdure.toml` in the current folder, and",
-        "that over the defaults. Nested ones are written with two underscores: `PERDURE_BULKHEADS__CRITICAL__CONCURRENCY=4`.",
+        "Arguments of `Perdure()` win over `PERDURE_*` variables, these over `perdure.toml` in the current folder,",
+        "and that over the defaults. Nested ones have two underscores: `PERDURE_BULKHEADS__CRITICAL__CONCURRENCY=4`.",
         "Times are seconds.",
         "",
         "| setting | type | default |",
@@ -36,8 +36,8 @@ def cli_page() -> str:
         "# Command line",
         "",
         "`-A module:attribute` (or `PERDURE_APP`) names the application, `--home` (or `PERDURE_HOME`) the home folder;",
-        "both may stand before or after the command. Exit codes: 0 done, 1 an error, 2 a wrong command line; of `--wait` and",
-        "`jobs wait`: 3 dead, 4 cancelled, 5 timed out.",
+        "both may stand before or after the command. Exit codes: 0 done, 1 an error, 2 a wrong command line; of",
+        "`--wait` and `jobs wait`: 3 dead, 4 cancelled, 5 timed out.",
         "",
     ]
     for path, command in _commands(perdure, "perdure"):

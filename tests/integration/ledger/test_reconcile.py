@@ -78,7 +78,7 @@ def test_a_new_epoch_forgets_all_tickets_and_is_begun_once(ledger: Ledger) -> No
     assert ledger.broker_epoch() is None
     assert ledger.begin_broker_epoch(None, "e-1")
     assert ledger.broker_epoch() == "e-1"
-    assert sorted(ticket.id for ticket in ledger.take_unticketed(10)) == ids
+    assert ledger.take_unticketed(10) == []  # before the first epoch nothing was lost: these tickets are in the broker
     assert not ledger.begin_broker_epoch(None, "e-2")
     assert not ledger.begin_broker_epoch("e-0", "e-2")
     assert ledger.take_unticketed(10) == []
@@ -87,7 +87,7 @@ def test_a_new_epoch_forgets_all_tickets_and_is_begun_once(ledger: Ledger) -> No
         False,
         True,
     ]
-    assert len(ledger.take_unticketed(10)) == 3
+    assert sorted(ticket.id for ticket in ledger.take_unticketed(10)) == ids
 
 
 def test_supervisors_that_start_together_begin_one_first_epoch(ledger: Ledger) -> None:
