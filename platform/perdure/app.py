@@ -12,6 +12,7 @@ from perdure.context import JobContext
 from perdure.dead_letters import DeadLetters
 from perdure.errors import DuplicateTask, InvalidJobDefinition, UnknownTask, did_you_mean
 from perdure.events import EventBus, log_event
+from perdure.health import platform_health
 from perdure.jobs import Jobs
 from perdure.ledger import Ledger
 from perdure.liveness import WorkerEvent
@@ -72,6 +73,7 @@ class Perdure:
         self.dead_letters = DeadLetters(self)
         self.bulkheads = Bulkheads(self)
         self.workers = Workers(self)
+        self.health = platform_health(self)
 
     @overload
     def job(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...

@@ -10,6 +10,7 @@ from perdure.errors import PerdureError
 from perdure_workers.cli.bulkheads import bulkheads
 from perdure_workers.cli.database import db
 from perdure_workers.cli.dead import dead
+from perdure_workers.cli.health import health
 from perdure_workers.cli.jobs import jobs, submit
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.output import Exit
@@ -30,7 +31,23 @@ def perdure(context: click.Context, app: str | None, home: str | None) -> None:
     context.obj = Context(app, home)
 
 
-for _command in (submit, jobs, why, dead, bulkheads, workers, db, worker, supervisor, flower, up, down, status, demo):
+for _command in (
+    submit,
+    jobs,
+    why,
+    dead,
+    bulkheads,
+    workers,
+    db,
+    worker,
+    supervisor,
+    flower,
+    up,
+    down,
+    status,
+    health,
+    demo,
+):
     perdure.add_command(_command)
 
 
