@@ -31,7 +31,7 @@ from typing import Any, Final
 
 from perdure.stores import divergence
 from perdure.stores.errors import InsufficientReplicas, MissingKey, StaleWrite
-from perdure.stores.protocol import CheckpointStore, Damage, DamageCallback, ScanPage, StoredVersion
+from perdure.stores.protocol import CheckpointStore, DamageCallback, ScanPage, StoredVersion
 from perdure.stores.quorum import Quorum, Reading, judge
 from perdure.stores.record import CheckpointKey, CheckpointRecord, Version, check_name
 from perdure.stores.replica import Answers, Replica, ask
