@@ -1,0 +1,133 @@
+"""Every service of docker-compose.yml runs here, on embedded servers, and Flower tells the truth about a job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from perdure import Perdure
+from perdure_workers.embedded.ports import free_port
+from support.compose import ServiceCommand, perdure_commands, start_locally
+from support.waiting import wait_until
+
+APPLICATION = """
+from perdure import JobContext, Perdure, RetryPolicy
+
+app = Perdure()
+
+
+@app.job(name="shop.add", bulkhead="critical")
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@app.job(name="shop.second_time", retry=RetryPolicy(max_retries=2, base=0.05))
+def second_time(ctx: JobContext) -> int:
+    if ctx.attempt < 2:
+        raise ValueError("not yet")
+    return ctx.attempt
+
+
+@app.job(name="shop.never", bulkhead="background", retry="none")
+def never() -> None:
+    raise ValueError("never")
+"""
+SUBMIT = """
+from shop import add, never, second_time
+for job in (add.submit(2, 3), second_time.submit(), never.submit()):
+    print(job.id)
+"""
+SECRETS = {
+    "PERDURE_APP": "shop",
+    "POSTGRES_PASSWORD": "p",
+    "REDIS_PASSWORD": "r",
+    "PERDURE_FLOWER_PASSWORD": "flower secret",
+}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    return tmp_path
+
+
+@pytest.fixture
+def services(shop: Path, postgres_url: str, redis_url: str) -> Iterator[tuple[dict[str, str], int]]:
+    port = free_port()
+    overrides = {"PERDURE_LEDGER_URL": postgres_url, "PERDURE_BROKER_URL": redis_url, "PERDURE_HOME": str(shop / "home")}
+    commands = {command.service: command for command in perdure_commands(SECRETS)}
+    migrate = _start(commands.pop("migrate"), shop, overrides, port)
+    assert migrate.wait(60) == 0, (shop / "migrate.log").read_text()
+    running = {name: _start(command, shop, overrides, port) for name, command in commands.items()}
+    try:
+        app = Perdure(ledger_url=postgres_url, broker_url=redis_url)
+        wait_until(lambda: len(app.workers.list()) == 3, timeout=60, message="three workers")
+        wait_until(lambda: _flower_answers(port), timeout=60, message="Flower answers")
+        assert all(process.poll() is None for process in running.values())
+        yield overrides, port
+    finally:
+        for process in running.values():
+            process.terminate()
+        codes = {name: process.wait(60) for name, process in running.items()}
+    assert set(codes.values()) == {0}, codes
+
+
+@pytest.mark.timeout(240)
+def test_the_services_run_jobs_of_another_process_and_flower_shows_them(
+    shop: Path, services: tuple[dict[str, str], int]
+) -> None:
+    overrides, port = services
+    health = subprocess.run([_perdure(), "-A", "shop", "health"], cwd=shop, env=_environment(overrides), check=False)
+    assert health.returncode == 0
+    printed = subprocess.run(
+        [sys.executable, "-c", SUBMIT], cwd=shop, env=_environment(overrides), capture_output=True, text=True, check=True
+    )
+    added, retried, dead = printed.stdout.split()
+    expected = {added: "SUCCESS", retried: "SUCCESS", dead: "FAILURE"}
+    wait_until(
+        lambda: {job: task["state"] for job, task in _tasks(port).items() if job in expected} == expected,
+        timeout=60,
+        message="Flower shows how each job ended",
+    )
+    tasks = _tasks(port)
+    assert (tasks[added]["name"], tasks[added]["args"], tasks[added]["result"]) == ("shop.add", "[2,3]", "5")
+    assert tasks[retried]["retries"] == 1
+    assert "ValueError: never" in tasks[dead]["exception"]
+
+
+def test_flower_lets_nobody_in_without_the_password(services: tuple[dict[str, str], int]) -> None:
+    _, port = services
+    assert httpx.get(f"http://127.0.0.1:{port}/api/tasks").status_code == 401
+    assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 401
+
+
+def _start(command: ServiceCommand, shop: Path, overrides: dict[str, str], port: int) -> subprocess.Popen[bytes]:
+    replace = {"0.0.0.0": "127.0.0.1", "5555": str(port)}
+    return start_locally(command, cwd=shop, overrides=overrides, log=shop / f"{command.service}.log", replace=replace)
+
+
+def _flower_answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/").status_code == 401
+    except httpx.TransportError:
+        return False
+
+
+def _tasks(port: int) -> dict[str, Any]:
+    answer = httpx.get(f"http://127.0.0.1:{port}/api/tasks", auth=("perdure", SECRETS["PERDURE_FLOWER_PASSWORD"]))
+    return dict(answer.raise_for_status().json())
+
+
+def _environment(overrides: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, **overrides}
+
+
+def _perdure() -> str:
+    return str(Path(sys.executable).with_name("perdure"))
