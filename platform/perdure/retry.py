@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import tenacity
 
+from perdure.clock import LONGEST_DELAY
 from perdure.errors import InvalidJobDefinition, did_you_mean
 
 ExceptionTypes = tuple[type[BaseException], ...]
@@ -43,14 +44,14 @@ class RetryPolicy:
     jitter: bool = True
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0 or self.base < 0 or self.max_delay < 0 or (self.max_elapsed or 0) < 0:
-            raise InvalidJobDefinition(f"{self}: max_retries, base, max_delay and max_elapsed must not be negative.")
+        if not isinstance(self.max_retries, int) or self.max_retries < 0:
+            raise InvalidJobDefinition(f"RetryPolicy: max_retries={self.max_retries!r} must be a whole number from 0 on.")
+        for field in ("base", "max_delay", "max_elapsed"):
+            seconds = getattr(self, field)
+            if not (_is_duration(seconds) or (seconds is None and field == "max_elapsed")):
+                raise InvalidJobDefinition(f"RetryPolicy: {field}={seconds!r} must be a number of seconds, not negative.")
         for field in ("retry_on", "give_up_on"):
-            value = getattr(self, field)
-            types = (value,) if isinstance(value, type) else tuple(value)
-            if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types):
-                raise InvalidJobDefinition(f"RetryPolicy: {field}={value!r} must be exception types.")
-            object.__setattr__(self, field, types)
+            object.__setattr__(self, field, _exception_types(field, getattr(self, field)))
 
     def retries(self, error: BaseException) -> bool:
         """Return whether this kind of error is worth another attempt."""
@@ -82,6 +83,17 @@ class RetryPolicy:
                 f"retry={name!r} is no preset.{did_you_mean(str(name), PRESETS)} Presets: {', '.join(PRESETS)}"
             )
         return PRESETS[name]
+
+
+def _is_duration(seconds: Any) -> bool:
+    return isinstance(seconds, (int, float)) and 0 <= seconds <= LONGEST_DELAY
+
+
+def _exception_types(field: str, value: Any) -> ExceptionTypes:
+    types = tuple(value) if isinstance(value, (tuple, list, set, frozenset)) else (value,)
+    if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types):
+        raise InvalidJobDefinition(f"RetryPolicy: {field}={value!r} must be exception types.")
+    return types
 
 
 _SHARED = random.Random()  # noqa: S311 - jitter, not a secret
