@@ -61,8 +61,33 @@ class BreakerRules(RuleBasedStateMachine):
     def a_caller_dies(self, data: st.DataObject) -> None:
         self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
 
-    @rule(ms=st.sampled_from([1, 300, 999, 1000, 2000, 5000]))
+    @rule()
+    def the_service_fails_everybody(self) -> None:
+        """A shortcut to an open breaker, which random steps find rarely."""
+        for _ in range(3):
+            call = self.enter()
+            if call.admitted:
+                self.record(call, "f")
+
+    @rule()
+    def the_service_is_well_again(self) -> None:
+        """A shortcut to a closed one, if its trial calls are not taken by others."""
+        self.now += self.enter().retry_after_ms
+        for _ in range(3):
+            call = self.enter()
+            if call.admitted:
+                self.record(call, "s")
+
+    @rule(ms=st.sampled_from([1, 300, 999, 1000, 5000]))
     def time_passes(self, ms: int) -> None:
+        self.now += ms
+
+    @rule(ms=st.sampled_from([400, 600, 900]))
+    def probers_die(self, ms: int) -> None:
+        """All permits are taken by callers that are never heard of again."""
+        self.now += self.enter().retry_after_ms
+        for _ in range(CONFIG.half_open_permits):
+            self.enter()
         self.now += ms
 
     @invariant()
@@ -91,5 +116,19 @@ class BreakerRules(RuleBasedStateMachine):
         self.state, self.now, self.count, self.trials = saved
 
 
-BreakerRules.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+BreakerRules.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestBreakerRules = BreakerRules.TestCase
+
+
+def test_calls_that_began_before_the_last_closing_change_nothing() -> None:
+    state = MachineState()
+    for _ in range(2):
+        state, _ = record(NUMBERS, state, 0, generation=0, token="", outcomes="f")
+    assert state.state == "open"
+    for token in ("t1", "t2"):
+        state, trial = enter(NUMBERS, state, 1000, token)
+        state, _ = record(NUMBERS, state, 1000, generation=trial.generation, token=token, outcomes="s")
+    assert state.state == "closed"
+    for _ in range(5):
+        state, _ = record(NUMBERS, state, 1001, generation=0, token="", outcomes="f")
+    assert (state.state, state.streak, state.late) == ("closed", 0, 5)
