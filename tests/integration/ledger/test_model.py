@@ -71,10 +71,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.worker = new_id()
         row = {"id": self.worker, "name": self.worker, "bulkhead": "normal", "host": "h", "pid": 1, "concurrency": 1}
         self.ledger.register_worker({**row, "lease_ttl": 5.0, "lock_path": None})
+        for _ in range(2):
+            self.submit_one(None)
 
     @precondition(lambda self: len(self.model) < 3)  # few jobs, so that old claims and new ones of one job meet
     @rule(delay=st.sampled_from([None, None, 3600.0]))
     def submit(self, delay: float | None) -> None:
+        self.submit_one(delay)
+
+    def submit_one(self, delay: float | None) -> None:
         job = NewJob(new_id(), "t", "normal", "[]", "{}", "d", delay=delay)
         [submitted] = self.ledger.submit([job])
         self.model[submitted.id] = Job("queued" if delay is None else "scheduled")
@@ -83,7 +88,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
         waiting = sorted(job_id for job_id, model in self.model.items() if model.state == "queued")
-        job_id = data.draw(st.sampled_from(waiting or sorted(self.model)))
+        self.claim_one(data.draw(st.sampled_from(waiting or sorted(self.model))))
+
+    def claim_one(self, job_id: str) -> None:
         pid = len(self.claims) + 1000
         claim = self.ledger.claim(job_id, self.worker, "w", pid)
         model = self.model[job_id]
@@ -92,6 +99,18 @@ class LedgerMachine(RuleBasedStateMachine):
             model.state, model.fence, model.attempt = "running", model.fence + 1, model.attempt + 1
             assert (claim.fence, claim.attempt, claim.crashes) == (model.fence, model.attempt, model.crashes)
             self.claims.append(claim)
+
+    @rule(data=st.data())
+    def take_over(self, data: st.DataObject) -> None:
+        """Lose a running job and claim it anew: its old claim is a zombie's from then on."""
+        job_id = data.draw(st.sampled_from(sorted(self.model)))
+        self.claim_one(job_id)
+        if self.model[job_id].state == "running":
+            held = next(claim for claim in self.claims if claim.job_id == job_id and self._holds(claim))
+            self.ledger.settle(held, ENDS["lose"])
+            self._settle_model(self.model[job_id], "lose", ENDS["lose"])
+            self.settled[job_id, held.fence] = ENDS["lose"].outcome
+            self.claim_one(job_id)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), how=st.sampled_from([*ENDS, "lose", "hand back", "lose", "hand back"]))
@@ -179,7 +198,7 @@ def test_ledger_behaves_like_its_model(ledger_url: str) -> None:
     ledger.upgrade()
     machine: Any = type("Machine", (LedgerMachine,), {"ledger": ledger})
     profile = settings(
-        max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     run_state_machine_as_test(machine, settings=profile)
     ledger.close()
