@@ -88,6 +88,10 @@ class DeadLetterNotFound(PerdureError, LookupError):
     """The ledger has no dead letter of that id."""
 
 
+class ReplayRefused(PerdureError):
+    """A dead letter is not replayed, because its circuit breaker is open; nothing was written."""
+
+
 class JobDead(PerdureError):
     """The awaited job ended as a dead letter."""
 

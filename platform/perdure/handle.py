@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from perdure import codec
-from perdure.errors import JobCancelled, JobDead, JobNotFinished
+from perdure.errors import JobCancelled, JobDead, JobNotFinished, JobNotFound
 from perdure.ledger.records import AttemptRecord, JobRecord, Progress
 from perdure.states import JobState
 
@@ -93,6 +93,35 @@ class JobHandle(Generic[R]):
     def attempts(self) -> list[AttemptRecord]:
         """Return the job's ended attempts, the first one first."""
         return self._app.ledger.attempts(self.id)
+
+    @property
+    def replay_of(self) -> JobHandle[R] | None:
+        """The dead job that this one replays, or None."""
+        original = self.record.replay_of
+        return None if original is None else JobHandle(self._app, original)
+
+    @property
+    def replays(self) -> list[JobHandle[R]]:
+        """The jobs that replay this one, the first one first."""
+        return [JobHandle.of(self._app, record) for record in reversed(self._app.ledger.jobs(replay_of=self.id))]
+
+    def lineage(self) -> list[JobHandle[R]]:
+        """Return the original job, its replay, that one's replay, and so on: all that this job belongs to."""
+        first, known = self, {self.id}
+        while (before := first.replay_of) is not None and before.id not in known and before._exists():
+            first = before
+            known.add(before.id)
+        line = [first]
+        for job in line:
+            line += job.replays
+        return line
+
+    def _exists(self) -> bool:
+        try:
+            self.refresh()
+        except JobNotFound:  # it was pruned, or lived in another environment
+            return False
+        return True
 
     def wait(self, timeout: float | None = None) -> R:
         """Wait for the job's end and return its result.

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, null, select, updat
 
 from perdure.fingerprint import fingerprint
 from perdure.ids import new_id
+from perdure.ledger import letter_groups, letter_tags
 from perdure.ledger.conditions import may, state_is
 from perdure.ledger.now import now
 from perdure.ledger.schema import dead_letters, jobs
@@ -33,7 +34,10 @@ _UNKNOWN = (
     _STATE.in_([JobState.QUEUED.value]),
 )
 
-_COLUMNS = tuple(jobs.c[name] for name in ("id", "task", "bulkhead", "state", "attempt", "args", "kwargs"))
+#: What a letter takes from its job as it is.
+_KEPT = ("task", "bulkhead", "args", "kwargs", "attempt", "crashes", "priority", "timeout", "tags", "checkpoint_seq", "replay_of")
+_OF_JOB = ("id", "state", *_KEPT)
+_COLUMNS = tuple(jobs.c[name] for name in _OF_JOB)
 
 _NOTE_UNKNOWN = (
     update(jobs)
@@ -75,7 +79,8 @@ def note_unknown(connection: Connection, job_id: str) -> None:
 
 def _lock(connection: Connection, where: Sequence[ColumnElement[bool]], values: dict[str, Any], page: int) -> Sequence[Any]:
     query = select(*_COLUMNS).where(*where).limit(page).with_for_update(skip_locked=True)
-    return connection.execute(query, values).all()
+    # In one order, so that two that count the same faults do not wait for each other.
+    return sorted(connection.execute(query, values).all(), key=lambda row: row.task)
 
 
 def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str, error: str) -> Buried:
@@ -83,9 +88,10 @@ def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str,
     described = {"error_type": error_type, "error": error}
     died = {"state": target(Transition.DIE).value, "finished_at": now(), "run_at": null(), "dead_letter_id": letter}
     connection.execute(update(jobs).where(jobs.c.id == row.id, may(Transition.DIE)).values(**died, **described))
-    of_job = {"job_id": row.id, "task": row.task, "bulkhead": row.bulkhead, "args": row.args, "kwargs": row.kwargs}
+    of_job = {"job_id": row.id, **{name: getattr(row, name) for name in _KEPT}}
     fault = {"reason": reason.value, "fingerprint": fingerprint(row.task, error_type, reason.value, [])}
-    connection.execute(
-        dead_letters.insert().values(id=letter, **of_job, **fault, **described, status="open", created_at=now())
-    )
+    values = {"id": letter, **of_job, **fault, **described}
+    connection.execute(dead_letters.insert().values(**values, status="open", created_at=now()))
+    letter_tags.write(connection, letter, row.tags)
+    letter_groups.seen(connection, values)
     return Buried(row.id, row.task, row.bulkhead, row.state, row.attempt, error)

@@ -95,6 +95,7 @@ class Death:
 
     reason: DeadReason
     fingerprint: str
+    breaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,20 +235,35 @@ class DeadLetterRecord:
     replayed_by: str | None
     replayed_at: datetime | None
     resolved_reason: str | None
+    attempt: int | None = None
+    crashes: int | None = None
+    priority: int | None = None
+    timeout: float | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    checkpoint_seq: int = 0
+    breaker: str | None = None
+    replay_of: str | None = None
+    replay_diff: dict[str, Any] | None = None
+    note: str | None = None
+    history: list[dict[str, Any]] | None = field(repr=False, default=None)
     raw: bytes | None = field(repr=False, default=None)
 
     @classmethod
     def of(cls, row: Row) -> DeadLetterRecord:
         """Make the record of a row."""
         same = ("id", "job_id", "task", "bulkhead", "reason", "error_type", "error", "traceback", "fingerprint")
-        more = ("status", "replayed_as", "replayed_by", "resolved_reason")
+        more = ("status", "replayed_as", "replayed_by", "resolved_reason", "attempt", "crashes", "priority", "timeout")
+        yet_more = ("checkpoint_seq", "breaker", "replay_of", "note")
         return cls(
+            tags=msgspec.json.decode(row["tags"]) if row["tags"] else {},
+            replay_diff=msgspec.json.decode(row["replay_diff"]) if row["replay_diff"] else None,
+            history=msgspec.json.decode(row["history"]) if row["history"] else None,
             args=msgspec.json.decode(row["args"]) if row["args"] else [],
             kwargs=msgspec.json.decode(row["kwargs"]) if row["kwargs"] else {},
             created_at=to_datetime(row["created_at"]),
             replayed_at=to_datetime(row["replayed_at"]),
             raw=bytes(row["raw"]) if row["raw"] is not None else None,
-            **{name: row[name] for name in (*same, *more)},
+            **{name: row[name] for name in (*same, *more, *yet_more)},
         )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, case, null, select, update
 
 from perdure.errors import LeaseLost
 from perdure.ids import new_id
+from perdure.ledger import letter_groups, letter_tags
 from perdure.ledger.conditions import insert_ignoring, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import Claim, Settlement
@@ -51,6 +52,10 @@ _ATTEMPT_VALUES: dict[str, Any] = {
 _LETTER_VALUES: dict[str, Any] = {
     **{name: bindparam(name) for name in ("id", "job_id", "task", "bulkhead", "args", "kwargs", "reason", "fingerprint")},
     **{name: bindparam(name) for name in ("error_type", "error", "traceback", "raw")},
+    **{name: bindparam(name) for name in ("attempt", "priority", "timeout", "tags", "breaker", "replay_of")},
+    # Not the claim's: the attempt may have saved checkpoints since, and may have crashed.
+    "checkpoint_seq": select(jobs.c.checkpoint_seq).where(jobs.c.id == bindparam("job_id")).scalar_subquery(),
+    "crashes": select(jobs.c.crashes).where(jobs.c.id == bindparam("job_id")).scalar_subquery(),
     "status": "open",
     "created_at": now(),
 }
@@ -71,9 +76,10 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str 
     dialect = connection.dialect.name
     connection.execute(insert_ignoring(attempts, dialect).values(_ATTEMPT_VALUES), _attempt(claim, settlement))
     if letter:
-        connection.execute(
-            insert_ignoring(dead_letters, dialect).values(_LETTER_VALUES), _letter(letter, claim, settlement)
-        )
+        row = _letter(letter, claim, settlement)
+        connection.execute(insert_ignoring(dead_letters, dialect).values(_LETTER_VALUES), row)
+        letter_tags.write(connection, letter, claim.tags)
+        letter_groups.seen(connection, row)
     return letter
 
 
@@ -125,6 +131,12 @@ def _letter(letter: str, claim: Claim, settlement: Settlement) -> dict[str, Any]
         "error": storable(settlement.error, MAX_ERROR),
         "traceback": storable(settlement.traceback, MAX_TRACEBACK),
         "raw": None,
+        "attempt": claim.attempt,
+        "priority": claim.priority,
+        "timeout": claim.timeout,
+        "tags": claim.tags,
+        "breaker": settlement.death.breaker,
+        "replay_of": claim.replay_of,
     }
 
 
