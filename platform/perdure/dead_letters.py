@@ -1,11 +1,10 @@
-"""``app.dead_letters``: what was given up: found, understood, run again or put away. One layer for Python, CLI and pages."""
+"""``app.dead_letters``: what was given up, to find, understand, run again or put away. One layer for Python, CLI, pages."""
 
 from __future__ import annotations
 
 import builtins
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from perdure import letter_file
@@ -244,7 +243,7 @@ class DeadLetters:
             DeadLetterNotFound: No letter ever died of it.
         """
         if not self._app.ledger.note_dead_letter_group(fingerprint, text, by):
-            raise DeadLetterNotFound(f"no dead letter has the fingerprint {fingerprint!r}. List them: perdure dead groups")
+            raise DeadLetterNotFound(f"no dead letter has fingerprint {fingerprint!r}. List them: perdure dead groups")
 
     def purge(self, *, by: str = "python", everything: bool = False, **filters: Any) -> int:
         """Delete the letters that match, in batches, and return how many it was.
@@ -259,7 +258,7 @@ class DeadLetters:
         """
         chosen = letter_filters(**filters)
         if not chosen.given() and not everything:
-            raise InvalidArguments("purge() without a filter deletes all dead letters; say everything=True if that is meant")
+            raise InvalidArguments("purge() without a filter deletes all dead letters; say everything=True to mean it")
         total = 0
         while deleted := self._app.ledger.purge_dead_letters(chosen, by, PAGE):
             total += deleted

@@ -35,7 +35,10 @@ _UNKNOWN = (
 )
 
 #: What a letter takes from its job as it is.
-_KEPT = ("task", "bulkhead", "args", "kwargs", "attempt", "crashes", "priority", "timeout", "tags", "checkpoint_seq", "replay_of")
+_KEPT = (
+    *("task", "bulkhead", "args", "kwargs", "attempt", "crashes", "priority", "timeout", "tags"),
+    *("checkpoint_seq", "replay_of"),
+)
 _OF_JOB = ("id", "state", *_KEPT)
 _COLUMNS = tuple(jobs.c[name] for name in _OF_JOB)
 

@@ -76,7 +76,8 @@ def _matching(filters: LetterFilters) -> Select[Any]:
     }
     query = query.where(*(c[name] == value for name, value in equal.items() if value is not None))
     if filters.text is not None:
-        query = query.where(c.error.icontains(filters.text, autoescape=True) | c.args.icontains(filters.text, autoescape=True))
+        contained = {"other": filters.text, "autoescape": True}
+        query = query.where(c.error.icontains(**contained) | c.args.icontains(**contained))
     if filters.since is not None:
         query = query.where(*made_since(c.id, c.created_at, filters.since))
     if filters.until is not None:
@@ -96,7 +97,9 @@ def quarantine(connection: Connection, letter: dict[str, Any]) -> None:
     """Write a dead letter for a broker message that names no job that can run."""
     cleaned = {name: storable(value, MAX_ERROR) if isinstance(value, str) else value for name, value in letter.items()}
     written = insert_ignoring(dead_letters, connection.dialect.name).values(**cleaned, status=OPEN, created_at=now())
-    if connection.execute(written).rowcount == 1:  # else a repeat after a commit in doubt
+    if (
+        connection.execute(written.returning(dead_letters.c.id)).first() is not None
+    ):  # else a repeat after a commit in doubt
         letter_groups.seen(connection, cleaned)
 
 
@@ -165,16 +168,14 @@ def note(connection: Connection, letter_id: str, text: str, by: str) -> DeadLett
     """
     letter = get(connection, letter_id, lock=True)
     _mark(connection, letter_id, note=storable(text, MAX_REASON))
-    letter_audit.write(
-        connection, "note", by, letter_id=letter_id, fingerprint=letter.fingerprint, details={"note": text}
-    )
+    letter_audit.write(connection, "note", by, letter_id=letter_id, fingerprint=letter.fingerprint, details={"note": text})
     return get(connection, letter_id)
 
 
 def write_imported(connection: Connection, row: Mapping[str, Any], by: str) -> bool:
     """Write a letter of another ledger as an open one; False when it is here already."""
     written = insert_ignoring(dead_letters, connection.dialect.name).values(**row, status=OPEN)
-    if connection.execute(written).rowcount == 0:
+    if connection.execute(written.returning(dead_letters.c.id)).first() is None:
         return False
     letter_tags.write(connection, row["id"], row["tags"])
     letter_groups.seen(connection, row)
@@ -203,9 +204,7 @@ def _mark(connection: Connection, letter_id: str, **values: Any) -> None:
 def _copy_checkpoints(connection: Connection, of_job: str, to_job: str) -> None:
     c = checkpoints.c
     rows = select(literal(to_job), c.name, c.seq, literal(0), c.data, c.saved_at).where(c.job_id == of_job)
-    connection.execute(
-        insert(checkpoints).from_select(["job_id", "name", "seq", "fence", "data", "saved_at"], rows)
-    )
+    connection.execute(insert(checkpoints).from_select(["job_id", "name", "seq", "fence", "data", "saved_at"], rows))
     reached = select(jobs.c.checkpoint_seq).where(jobs.c.id == of_job)
     seq = connection.execute(reached).scalar_one_or_none()
     if seq is not None:

@@ -26,4 +26,4 @@ def take_turn(connection: Connection, name: str, every: float) -> bool:
     if connection.execute(mine).rowcount == 1:
         return True
     first = insert_ignoring(facts, connection.dialect.name).values(name=name, value="", updated_at=now())
-    return connection.execute(first).rowcount == 1
+    return connection.execute(first.returning(facts.c.name)).first() is not None

@@ -295,9 +295,7 @@ class Ledger:
     ) -> list[DeadLetterRecord]:
         """Return dead letters, the newest first; the filters are the fields of ``LetterFilters``."""
         chosen = LetterFilters(**filters)
-        return self._read(
-            lambda c: dead_letters.listing(c, chosen, limit=limit, after=after, oldest_first=oldest_first)
-        )
+        return self._read(lambda c: dead_letters.listing(c, chosen, limit=limit, after=after, oldest_first=oldest_first))
 
     def count_dead_letters(self, filters: LetterFilters) -> int:
         """Return how many dead letters match."""

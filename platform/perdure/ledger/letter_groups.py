@@ -79,8 +79,10 @@ def seen(connection: Connection, letter: Mapping[str, Any]) -> None:
     connection.execute(insert_ignoring(dead_letter_groups, dialect).values(**group, first_seen=now()))
     insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(dead_letter_hours)
     boomerang = int(letter.get("replay_of") is not None)
-    hour = insert.values(fingerprint=letter["fingerprint"], hour=this_hour(), count=1, boomerangs=boomerang, last_seen=now())
-    more = {"count": dead_letter_hours.c.count + 1, "boomerangs": dead_letter_hours.c.boomerangs + boomerang}
+    hour = insert.values(
+        fingerprint=letter["fingerprint"], hour=this_hour(), count=1, boomerangs=boomerang, last_seen=now()
+    )
+    more = {"count": dead_letter_hours.c["count"] + 1, "boomerangs": dead_letter_hours.c.boomerangs + boomerang}
     connection.execute(
         hour.on_conflict_do_update(index_elements=["fingerprint", "hour"], set_={**more, "last_seen": now()})
     )
@@ -89,7 +91,7 @@ def seen(connection: Connection, letter: Mapping[str, Any]) -> None:
 def listing(connection: Connection, limit: int) -> list[DeadLetterGroup]:
     """Return the faults that were seen most often, with their counts, times, trends and notes."""
     hours, groups = dead_letter_hours.c, dead_letter_groups.c
-    count = func.sum(hours.count).label("count")
+    count = func.sum(hours["count"]).label("count")
     totals = (
         select(
             hours.fingerprint,
@@ -103,8 +105,12 @@ def listing(connection: Connection, limit: int) -> list[DeadLetterGroup]:
         .subquery()
     )
     wanted = (groups.task, groups.error_type, groups.error, groups.first_seen, groups.note, groups.noted_by)
-    query = select(totals, *wanted, this_hour().label("hour")).join(dead_letter_groups, groups.fingerprint == totals.c.fingerprint)
-    rows = connection.execute(query.order_by(totals.c.count.desc(), totals.c.fingerprint)).all()
+    query = (
+        select(totals, *wanted, this_hour().label("hour"))
+        .join(dead_letter_groups, groups.fingerprint == totals.c.fingerprint)
+        .order_by(totals.c["count"].desc(), totals.c.fingerprint)
+    )
+    rows = connection.execute(query).all()
     return [_group(connection, row) for row in rows]
 
 
@@ -125,16 +131,15 @@ def note_of(connection: Connection, fingerprint: str) -> str | None:
 def unnoticed(connection: Connection) -> list[Seen]:
     """Return the groups that were seen more often than the hooks have been told."""
     hours, groups = dead_letter_hours.c, dead_letter_groups.c
-    count, boomerangs = func.sum(hours.count).label("count"), func.sum(hours.boomerangs).label("boomerangs")
+    count, boomerangs = func.sum(hours["count"]).label("count"), func.sum(hours.boomerangs).label("boomerangs")
     totals = select(hours.fingerprint, count, boomerangs).group_by(hours.fingerprint).subquery()
     names = ("fingerprint", "task", "error_type", "error", "noticed", "noticed_boomerangs", "grown_at")
     query = (
-        select(*(groups[name] for name in names), totals.c.count, totals.c.boomerangs)
+        select(*(groups[name] for name in names), totals.c["count"], totals.c.boomerangs)
         .join(totals, totals.c.fingerprint == groups.fingerprint)
-        .where(totals.c.count > groups.noticed)
+        .where(totals.c["count"] > groups.noticed)
     )
-    return [Seen(**{k: int(v) if k in ("count", "boomerangs") else v for k, v in row._mapping.items()}) for row in
-            connection.execute(query)]
+    return [_seen(row) for row in connection.execute(query)]
 
 
 _NOTICE = (
@@ -143,9 +148,7 @@ _NOTICE = (
         dead_letter_groups.c.fingerprint == bindparam("of_fingerprint"),
         dead_letter_groups.c.noticed == bindparam("before"),
     )
-    .values(
-        noticed=bindparam("to_count"), noticed_boomerangs=bindparam("to_boomerangs"), grown_at=bindparam("to_grown_at")
-    )
+    .values(noticed=bindparam("to_count"), noticed_boomerangs=bindparam("to_boomerangs"), grown_at=bindparam("to_grown_at"))
 )
 
 
@@ -156,11 +159,18 @@ def notice(connection: Connection, group: Seen, grown_at: int) -> bool:
     return connection.execute(_NOTICE, values | more).rowcount == 1
 
 
+def _seen(row: Any) -> Seen:
+    values: dict[str, Any] = dict(row._mapping)
+    return Seen(
+        **(values | {name: int(values[name]) for name in ("count", "boomerangs")})
+    )  # PostgreSQL's sums are Decimals
+
+
 def _group(connection: Connection, row: Any) -> DeadLetterGroup:
     hours, letters = dead_letter_hours.c, dead_letters.c
     first_hour = row.hour - TREND_HOURS + 1
-    query = select(hours.hour, hours.count).where(hours.fingerprint == row.fingerprint, hours.hour >= first_hour)
-    trend: dict[int, int] = {hour: number for hour, number in connection.execute(query)}
+    query = select(hours.hour, hours["count"]).where(hours.fingerprint == row.fingerprint, hours.hour >= first_hour)
+    trend: dict[int, int] = {row.hour: row._mapping["count"] for row in connection.execute(query)}
     waiting = select(func.count()).where(letters.fingerprint == row.fingerprint, letters.status == "open")
     same = {name: getattr(row, name) for name in ("fingerprint", "task", "error_type", "error", "note", "noted_by")}
     return DeadLetterGroup(
@@ -172,5 +182,3 @@ def _group(connection: Connection, row: Any) -> DeadLetterGroup:
         last_seen=to_datetime(row.last_seen),
         trend=[trend.get(first_hour + hour, 0) for hour in range(TREND_HOURS)],
     )
-
-
