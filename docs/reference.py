@@ -40,7 +40,8 @@ def cli_page() -> str:
         "`--wait` and `jobs wait`: 3 dead, 4 cancelled, 5 timed out.",
         "",
     ]
-    root = click.Context(perdure, info_name="perdure", terminal_width=100, max_content_width=100, **perdure.context_settings)
+    width = {"terminal_width": 100, "max_content_width": 100}
+    root = click.Context(perdure, info_name="perdure", **width, **perdure.context_settings)
     for context in _contexts(root):
         path, command = context.command_path, context.command
         lines += [f"## `{path}`", "", "```", command.get_help(context), "```", ""]
