@@ -70,7 +70,7 @@ class Ledger:
         """Write jobs, in the caller's transaction if a connection is given; see :func:`submit.submit`."""
         if connection is not None:
             return submit.submit(connection, new)
-        return self._run(lambda c: submit.submit(c, new))
+        return (self._read if submit.in_one_statement(new) else self._run)(lambda c: submit.submit(c, new))
 
     def depth(self, bulkhead: str, bound: int) -> int:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
@@ -86,7 +86,8 @@ class Ledger:
 
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""
-        return self._run(lambda c: settle.settle(c, of, settlement))
+        alone = settle.in_one_statement(self.database.dialect, settlement)
+        return (self._read if alone else self._run)(lambda c: settle.settle(c, of, settlement))
 
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
