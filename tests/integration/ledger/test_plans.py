@@ -14,46 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from perdure.ids import new_id
 from perdure.ledger import Ledger
 from perdure.states import JobState
+from support.full_ledgers import fill
 from support.ledgers import DIE, SUCCEED, dead, job, running, submitted
 
 JOBS = 30_000
 BIG_TABLES = {"jobs", "attempts", "dead_letters", "job_tags"}
 #: These hold a few rows only, because few jobs are in these states at a time: they may be read whole.
 SMALL_INDEXES = ("ix_jobs_due", "ix_jobs_queued", "ix_jobs_unticketed", "ix_jobs_running")
-
-#: Every hundredth job is unfinished or dead, as in a ledger that has been in use for a while.
-FILL = """
-INSERT INTO jobs (id, task, bulkhead, state, priority, args, kwargs, payload_digest, created_at, queued_at, ticketed_at,
-                  run_at, worker_id, worker_pid, idempotency_key, idempotency_expires_at, fence, attempt)
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :jobs),
-     kinds AS (SELECT i, CASE WHEN i % 100 = 0 THEN (i / 100) % 5 ELSE 9 END AS kind FROM n)
-SELECT {id}, CASE WHEN i % 3 = 0 THEN 'tests.add' ELSE 'tests.other' END,
-       CASE WHEN i % 5 = 0 THEN 'critical' ELSE 'normal' END,
-       CASE kind WHEN 0 THEN 'queued' WHEN 1 THEN 'running' WHEN 2 THEN 'scheduled' WHEN 3 THEN 'retrying'
-                 WHEN 4 THEN 'dead' ELSE 'succeeded' END,
-       i % 3, '[]', '{{}}', 'd', 1.7e9 + i, 1.7e9 + i, CASE WHEN i % 200 = 0 THEN NULL ELSE 1.7e9 + i END,
-       CASE WHEN kind IN (2, 3) THEN 4e9 END, CASE kind WHEN 1 THEN 'w-' || (i % 7) END,
-       CASE kind WHEN 1 THEN i END, CASE WHEN i % 2 = 0 THEN 'key-' || i END, 4e9, 1, 1
-FROM kinds
-"""
-FILL_ATTEMPTS = """
-INSERT INTO attempts (job_id, number, outcome, finished_at) SELECT id, 1, 'succeeded', created_at FROM jobs
-"""
-FILL_TAGS = "INSERT INTO job_tags (job_id, tag, value) SELECT id, 'tenant', 'tenant-' || (priority) FROM jobs"
-FILL_LETTERS = """
-INSERT INTO dead_letters (id, job_id, task, bulkhead, reason, error_type, fingerprint, created_at, status)
-SELECT id, id, task, bulkhead, 'exhausted', 'E' || priority, 'f' || (fence + priority), created_at,
-       CASE WHEN state = 'dead' THEN 'open' ELSE 'replayed' END FROM jobs
-"""
-IDS = {
-    "sqlite": "printf('018bcfe5-%04x-7000-8000-%012x', i / 60, i)",
-    "postgresql": "'018bcfe5-' || lpad(to_hex(i / 60), 4, '0') || '-7000-8000-' || lpad(to_hex(i), 12, '0')",
-}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "sqlite-without-statistics", "postgresql"])
@@ -66,12 +38,7 @@ def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         url = f"sqlite:///{shutil.copy(template, tmp_path_factory.mktemp('full') / 'ledger.sqlite3')}"
     ledger = Ledger(url)
     ledger.upgrade()
-    with ledger.database.engine.begin() as connection:
-        connection.execute(text(FILL.format(id=IDS[ledger.database.dialect])), {"jobs": JOBS})
-        for statement in (FILL_ATTEMPTS, FILL_TAGS, FILL_LETTERS):
-            connection.execute(text(statement))
-        if request.param != "sqlite-without-statistics":
-            connection.execute(text("ANALYZE"))
+    fill(ledger, JOBS, statistics=request.param != "sqlite-without-statistics")
     yield ledger
     ledger.close()
 
