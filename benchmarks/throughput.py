@@ -27,9 +27,9 @@ from perdure_workers.embedded.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 CHILDREN = 2
-SUBMITS = 1000
-DRAINS = 4000
-ROUNDS = 3
+SUBMITS = 500
+DRAINS = 2000
+ROUNDS = 5
 DEADLINE = 120.0
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
-from perdure.ledger.fork_gate import gate
+from perdure.fork_gate import gate
 from perdure.settings import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
@@ -107,7 +107,7 @@ class Database:
         Raises:
             LedgerUnavailable: The database cannot be reached or refuses to work.
         """
-        with gate.statement(), self._translating():
+        with gate.use(), self._translating():
             try:
                 return self._run(work, autocommit)
             except DBAPIError as error:
