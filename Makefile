@@ -25,7 +25,7 @@ up: .venv/.synced ## Run Redis, the workers and Flower in this folder until Ctrl
 	@exec $(BIN)/perdure up $(ARGS)
 
 test: .venv/.synced ## Run the tests on real servers
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
 
 check: .venv/.synced ## Lint, format, types, import contracts, lock
 	$(BIN)/ruff check

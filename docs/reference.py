@@ -40,8 +40,10 @@ def cli_page() -> str:
         "`--wait` and `jobs wait`: 3 dead, 4 cancelled, 5 timed out.",
         "",
     ]
-    for path, command in _commands(perdure, "perdure"):
-        context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+    width = {"terminal_width": 100, "max_content_width": 100}
+    root = click.Context(perdure, info_name="perdure", **width, **perdure.context_settings)
+    for context in _contexts(root):
+        path, command = context.command_path, context.command
         lines += [f"## `{path}`", "", "```", command.get_help(context), "```", ""]
     return "\n".join(lines)
 
@@ -52,12 +54,14 @@ def _row(name: str, field: object) -> str:
     return f"| `{name}` | {annotation.replace('|', 'or')} | {default!s} |"
 
 
-def _commands(group: click.Group, prefix: str) -> list[tuple[str, click.Command]]:
-    found: list[tuple[str, click.Command]] = []
-    for name in sorted(group.commands):
-        command = group.commands[name]
-        path = f"{prefix} {name}"
-        found += _commands(command, path) if isinstance(command, click.Group) else [(path, command)]
+def _contexts(parent: click.Context) -> list[click.Context]:
+    """Return the contexts of all commands below a group; each inherits its parent's settings, as when it is called."""
+    found: list[click.Context] = []
+    assert isinstance(parent.command, click.Group)
+    for name in sorted(parent.command.commands):
+        command = parent.command.commands[name]
+        context = click.Context(command, parent, info_name=name, **command.context_settings)
+        found += _contexts(context) if isinstance(command, click.Group) else [context]
     return found
 
 

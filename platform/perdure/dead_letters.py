@@ -1,50 +1,42 @@
-"""``app.dead_letters``: what was given up, to find, understand, run again or put away. One layer for Python, CLI, pages."""
+"""``app.dead_letters``: find, understand, replay and resolve what was given up.
+
+The one service layer: the Python API, the command line and the web pages call these methods.
+"""
 
 from __future__ import annotations
 
 import builtins
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from perdure import letter_file
-from perdure.bulk_replay import BULK_REPLAY, BulkReplay, register_bulk_replay
-from perdure.clock import to_epoch
-from perdure.errors import DeadLetterNotFound, InvalidArguments, did_you_mean
-from perdure.events import JobEvent
+from perdure.errors import InvalidArguments, did_you_mean
 from perdure.handle import JobHandle
-from perdure.ledger.letter_audit import AuditRecord
-from perdure.ledger.letter_filters import LetterFilters
-from perdure.ledger.letter_groups import DeadLetterGroup
-from perdure.ledger.records import AttemptRecord, DeadLetterRecord, Ticketed
-from perdure.letter_notices import LetterNotice, LetterNotices
-from perdure.replay_plan import ReplayPlan, make_plan, parse_rate
-from perdure.replaying import Breakers, replacement
-from perdure.states import DeadReason, JobState
+from perdure.ledger.letter_groups import ORDERS
+from perdure.ledger.letter_records import Actor, AuditEntry, DeadLetterDetail, DeadLetterGroup, LineageEntry
+from perdure.ledger.records import DeadLetterRecord
+from perdure.letter_filters import letter_filter
+from perdure.replayer import Replayer
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
 
-#: Letters that one transaction deletes, or one read of an export fetches.
-PAGE = 500
-_STATUSES = ("open", "replayed", "discarded")
+#: Entries of the audit trail that :meth:`DeadLetters.show` returns.
+SHOWN_ENTRIES = 50
 
 
 class DeadLetters:
     """The dead letters of an application's ledger.
 
-    Wherever filters are taken they are: ``task``, ``bulkhead``, ``error`` (its type), ``text`` (in its message or
-    arguments), ``fingerprint``, ``reason``, ``tag`` (``("tenant", "a")`` or ``"tenant=a"``), ``since``, ``until``
-    (datetimes or epoch seconds), ``status`` (``open``, ``replayed``, ``discarded``) and ``breaker``.
-
-    Attributes:
-        breakers: Says whether a circuit breaker is open; replays ask it.
+    Whatever changes something takes ``by=`` (who does it) and ``source=`` (from where; this process if not given), which
+    go to the audit trail.
     """
 
     def __init__(self, app: Perdure) -> None:
         self._app = app
-        self._notices = LetterNotices(app)
-        self.breakers = Breakers(app)
+        self._replayer = Replayer(app)
+        #: Says whether the circuit breaker of a name is open.
+        self.breaker_is_open: Callable[[str], bool] = self._breaker_is_open
 
     # -- find --------------------------------------------------------------------------------------------------------
 
@@ -56,39 +48,127 @@ class DeadLetters:
         """
         return self._app.ledger.dead_letter(letter_id)
 
-    def list(self, *, limit: int = 100, after: str | None = None, **filters: Any) -> builtins.list[DeadLetterRecord]:
+    def show(self, letter_id: str) -> DeadLetterDetail:
+        """Return everything about a dead letter: attempts, checkpoints, lineage, its group, what was done with it.
+
+        Raises:
+            DeadLetterNotFound: The ledger has none of that id.
+        """
+        letter, ledger = self.get(letter_id), self._app.ledger
+        groups = ledger.letters.groups(fingerprints=[letter.fingerprint])
+        return DeadLetterDetail(
+            letter,
+            attempts=ledger.attempts(letter.job_id) if letter.job_id else [],
+            checkpoints=ledger.letters.checkpoints(letter.job_id) if letter.job_id else [],
+            lineage=ledger.letters.line(letter.job_id) if letter.job_id else [],
+            group=groups[0] if groups else None,
+            audit=self.audit(letter_id=letter_id, limit=SHOWN_ENTRIES),
+        )
+
+    def list(
+        self,
+        *,
+        task: str | None = None,
+        bulkhead: str | None = None,
+        error: str | None = None,
+        text: str | None = None,
+        fingerprint: str | None = None,
+        reason: str | None = None,
+        tag: tuple[str, str] | str | None = None,
+        breaker: str | None = None,
+        since: datetime | float | None = None,
+        until: datetime | float | None = None,
+        status: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> builtins.list[DeadLetterRecord]:
         """Return dead letters, the newest first.
 
         Args:
+            task: Only those of this task.
+            bulkhead: Only those of this bulkhead.
+            error: Only those of this error type.
+            text: Only those with all of these words in their task, error or arguments.
+            fingerprint: Only those of this fault.
+            reason: Only those that were given up for this reason.
+            tag: Only those with this tag: ``("tenant", "a")`` or ``"tenant=a"``.
+            breaker: Only those that died of this circuit breaker.
+            since: Only those since this moment.
+            until: Only those before this moment.
+            status: Only ``open``, ``replayed`` or ``discarded`` ones.
             limit: The most to return.
             after: The id of the last one of the page before.
-            filters: Those of the class.
 
         Raises:
-            InvalidArguments: There is no such filter, or its value is not allowed.
+            InvalidArguments: A filter's value is not allowed.
         """
-        return self._app.ledger.dead_letters(limit=limit, after=after, **letter_filters(**filters).given())
+        which = letter_filter(
+            task=task,
+            bulkhead=bulkhead,
+            error=error,
+            text=text,
+            fingerprint=fingerprint,
+            reason=reason,
+            tag=tag,
+            breaker=breaker,
+            since=since,
+            until=until,
+            status=status,
+        )
+        return self._app.ledger.letters.page(which, limit=limit, after=after)
 
     def count(self, **filters: Any) -> int:
-        """Return how many dead letters match the filters."""
-        return self._app.ledger.count_dead_letters(letter_filters(**filters))
+        """Return how many dead letters match filters, which are those of :meth:`list`."""
+        return self._app.ledger.letters.count(letter_filter(**filters))
 
-    def groups(self, limit: int = 100) -> builtins.list[DeadLetterGroup]:
-        """Return the faults that letters died of, the most frequent first."""
-        return self._app.ledger.dead_letter_groups(limit)
+    def groups(
+        self,
+        limit: int = 100,
+        *,
+        task: str | None = None,
+        error: str | None = None,
+        since: datetime | float | None = None,
+        open_only: bool = False,
+        order: str = "count",
+    ) -> builtins.list[DeadLetterGroup]:
+        """Return the faults that letters died of, the most frequent first.
 
-    def attempts(self, letter_id: str) -> builtins.list[AttemptRecord]:
-        """Return what the letter's job tried, the first attempt first."""
-        letter = self.get(letter_id)
-        if letter.history is not None:
-            return letter_file.attempts_of(letter.history)
-        return self._app.ledger.attempts(letter.job_id) if letter.job_id else []
+        Args:
+            limit: The most to return.
+            task: Only faults that were seen last in this task.
+            error: Only those of this error type.
+            since: Only those that were seen since this moment.
+            open_only: Only those with open letters.
+            order: ``count``, ``last_seen`` or ``first_seen``; the largest or latest first.
+
+        Raises:
+            InvalidArguments: There is no such order.
+        """
+        if order not in ORDERS:
+            raise InvalidArguments(
+                f"order={order!r} is not known.{did_you_mean(order, ORDERS)} Allowed: {', '.join(ORDERS)}"
+            )
+        moment = letter_filter(since=since).since
+        return self._app.ledger.letters.groups(
+            task=task, error=error, since=moment, open_only=open_only, order=order, limit=limit
+        )
+
+    def lineage(self, job_id: str) -> builtins.list[LineageEntry]:
+        """Return the line of replays that a job belongs to, the first job first; see also :meth:`JobHandle.lineage`."""
+        return self._app.ledger.letters.line(job_id)
 
     def audit(
-        self, letter_id: str | None = None, *, fingerprint: str | None = None, limit: int = 100
-    ) -> builtins.list[AuditRecord]:
-        """Return who did what to a letter, to the letters of a fault, or to any; the newest first."""
-        return self._app.ledger.dead_letter_audit(letter_id=letter_id, fingerprint=fingerprint, limit=limit)
+        self, *, letter_id: str | None = None, fingerprint: str | None = None, limit: int = 100, after: str | None = None
+    ) -> builtins.list[AuditEntry]:
+        """Return who did what to dead letters, the newest first.
+
+        Args:
+            letter_id: Only what was done to this letter.
+            fingerprint: Only what was done to letters of this fault, and to it as a whole.
+            limit: The most to return.
+            after: The id of the last entry of the page before.
+        """
+        return self._app.ledger.letters.audit(letter_id=letter_id, fingerprint=fingerprint, limit=limit, after=after)
 
     # -- replay ------------------------------------------------------------------------------------------------------
 
@@ -98,12 +178,13 @@ class DeadLetters:
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         *,
-        by: str = "python",
-        force: bool = False,
         bulkhead: str | None = None,
         from_checkpoint: bool = False,
+        by: str = "python",
+        source: str | None = None,
+        force: bool = False,
     ) -> JobHandle[Any]:
-        """Run a dead letter again as a new job and return its handle.
+        """Run a dead letter again as a new job, with its tags, priority and timeout, and return the job's handle.
 
         Replaying the same letter twice returns the same job.
 
@@ -111,218 +192,62 @@ class DeadLetters:
             letter_id: The dead letter.
             args: Positional arguments in place of the letter's; None keeps them.
             kwargs: Keyword arguments in place of the letter's; None keeps them.
+            bulkhead: Where to run it; the letter's bulkhead by default.
+            from_checkpoint: Begin at the checkpoint that the dead job had reached; otherwise at the start.
             by: Who replays it, for the record.
-            force: Make a new job even if the letter was replayed before, or the job's circuit breaker is open.
-            bulkhead: Where to run it; None for where it died.
-            from_checkpoint: Go on from what the dead job had saved, instead of from the start.
+            source: From where.
+            force: Make a new job even if the letter was replayed or discarded, or its circuit breaker is open.
 
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
             UnknownTask: This application does not have the letter's task.
             UnknownBulkhead: There is no such bulkhead.
             InvalidArguments: The arguments do not fit the task's signature; nothing was written.
-            ReplayRefused: The job's breaker is open; nothing was written.
+            ReplayRefused: The letter was discarded, or its circuit breaker is open; nothing was written.
         """
         letter = self.get(letter_id)
-        if not force and letter.replayed_as is None:
-            self.breakers.check(letter)
-        how: dict[str, Any] = {"by": by, "force": force, "bulkhead": bulkhead, "from_checkpoint": from_checkpoint}
-        return self.run_again(letter, args, kwargs, **how)
-
-    def run_again(
-        self,
-        letter: DeadLetterRecord,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        by: str,
-        force: bool,
-        bulkhead: str | None = None,
-        from_checkpoint: bool = False,
-    ) -> JobHandle[Any]:
-        """Replay a letter as :meth:`replay` does, without asking its breaker."""
-        new, diff = replacement(self._app, letter, args, kwargs, bulkhead)
-        submitted, is_new = self._app.ledger.replay(
-            letter.id, new, by, force=force, from_checkpoint=from_checkpoint, diff=diff
-        )
-        ticketed = True
-        if is_new:
-            ticket = Ticketed(
-                new.id, new.task, new.bulkhead, new.priority, new.args, new.kwargs, new.timeout, new.replay_of
+        if letter.replayed_as is None or force:
+            item = self._replayer.prepare(
+                letter, args=args, kwargs=kwargs, bulkhead=bulkhead, from_checkpoint=from_checkpoint
             )
-            ticketed = not self._app.submitter.send_tickets([ticket])
-            reason = f"replay of dead letter {letter.id} by {by}"
-            self._app.events.emit(JobEvent(new.id, new.task, new.bulkhead, None, None, JobState.QUEUED, reason=reason))
-        return JobHandle(self._app, submitted.id, deduplicated=not is_new, ticketed=ticketed)
-
-    def plan(self, *, rate: float | str | None = None, limit: int | None = None, **filters: Any) -> ReplayPlan:
-        """Return what a bulk replay of open letters would do; nothing is written.
-
-        Args:
-            rate: Replays a second, as ``50`` or ``"50/s"``; None for as fast as it goes.
-            limit: The most letters.
-            filters: Those of the class.
-        """
-        return make_plan(self._app, letter_filters(**_open(filters)), parse_rate(rate), limit)
-
-    def replay_many(
-        self,
-        *,
-        rate: float | str | None = None,
-        dry_run: bool = False,
-        canary: int = 0,
-        max_failure_rate: float = 0.5,
-        limit: int | None = None,
-        bulkhead: str | None = None,
-        from_checkpoint: bool = False,
-        force: bool = False,
-        by: str = "python",
-        **filters: Any,
-    ) -> JobHandle[Any] | ReplayPlan:
-        """Replay all open letters that match, by a durable job that goes on where it was when its worker dies.
-
-        Args:
-            rate: Replays a second, as ``50`` or ``"50/s"``; None for as fast as it goes.
-            dry_run: Say what would happen, and do nothing.
-            canary: Replay so many first, and the rest only when not too many of them fail.
-            max_failure_rate: The part of the replays, from 0 to 1, that may fail before the bulk replay stops.
-            limit: The most letters to replay.
-            bulkhead: Where to run them; None for where they died.
-            from_checkpoint: Go on from what each had saved.
-            force: Replay although a breaker is open.
-            by: Who replays them, for the record.
-            filters: Those of the class.
-
-        Returns:
-            The handle of the job ``perdure.replay``, whose result says what became of the letters; for a dry run the plan.
-        """
-        if dry_run:
-            return self.plan(rate=rate, limit=limit, **filters)
-        if not 0 <= max_failure_rate <= 1:
-            raise InvalidArguments(f"max_failure_rate={max_failure_rate!r} must be from 0 to 1")
-        chosen = letter_filters(**_open(filters))
-        chosen = dataclasses.replace(chosen, up_to=chosen.up_to or self._app.ledger.newest_dead_letter())
-        how = BulkReplay(
-            filters=chosen.given(),
-            rate=parse_rate(rate),
-            canary=canary,
-            max_failure_rate=max_failure_rate,
-            limit=limit,
-            bulkhead=None if bulkhead is None else self._app.bulkheads.checked(bulkhead),
-            from_checkpoint=from_checkpoint,
-            force=force,
-            by=by,
-        )
-        register_bulk_replay(self._app)
-        job = self._app.task(BULK_REPLAY).submit(how)
-        self._app.ledger.audit_dead_letters("replay_many", by, {"job": job.id, **dataclasses.asdict(how)})
-        return job
+            if not force:
+                self._replayer.refuse_if_open(letter)
+            [result], unticketed = self._replayer.write([item], Actor.of(by, source), force=force)
+            job_id = result.submitted.id
+            return JobHandle(self._app, job_id, deduplicated=not result.is_new, ticketed=job_id not in unticketed)
+        return JobHandle(self._app, letter.replayed_as, deduplicated=True)
 
     # -- resolve -----------------------------------------------------------------------------------------------------
 
-    def discard(self, letter_id: str, reason: str, by: str = "python") -> DeadLetterRecord:
+    def discard(self, letter_id: str, reason: str, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
         """Mark a letter as not to be replayed and return it.
 
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
         """
-        return self._app.ledger.discard_dead_letter(letter_id, reason, by)
+        self._app.ledger.letters.discard([letter_id], reason, Actor.of(by, source))
+        return self.get(letter_id)
 
-    def note(self, letter_id: str, text: str, by: str = "python") -> DeadLetterRecord:
-        """Write a note on a letter and return it.
+    def note(self, letter_id: str, text: str | None, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
+        """Write a note on a letter, in place of the one it had, and return the letter; None removes the note.
 
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
         """
-        return self._app.ledger.note_dead_letter(letter_id, text, by)
+        return self._app.ledger.letters.annotate(letter_id, text, Actor.of(by, source))
 
-    def note_group(self, fingerprint: str, text: str, by: str = "python") -> None:
-        """Write a note on a fault, such as "known, fixed in 1.4".
-
-        Raises:
-            DeadLetterNotFound: No letter ever died of it.
-        """
-        if not self._app.ledger.note_dead_letter_group(fingerprint, text, by):
-            raise DeadLetterNotFound(f"no dead letter has fingerprint {fingerprint!r}. List them: perdure dead groups")
-
-    def purge(self, *, by: str = "python", everything: bool = False, **filters: Any) -> int:
-        """Delete the letters that match, in batches, and return how many it was.
-
-        Args:
-            by: Who deletes them, for the record.
-            everything: Needed to delete without any filter.
-            filters: Those of the class.
+    def note_group(
+        self, fingerprint: str, text: str | None, by: str = "python", *, source: str | None = None
+    ) -> DeadLetterGroup | None:
+        """Write a note on a fault, such as "known, fixed in 1.4", and return its group; None removes the note.
 
         Raises:
-            InvalidArguments: No filter is given, and not ``everything`` either.
+            DeadLetterNotFound: There are no letters of that fault.
         """
-        chosen = letter_filters(**filters)
-        if not chosen.given() and not everything:
-            raise InvalidArguments("purge() without a filter deletes all dead letters; say everything=True to mean it")
-        total = 0
-        while deleted := self._app.ledger.purge_dead_letters(chosen, by, PAGE):
-            total += deleted
-        return total
+        letters = self._app.ledger.letters
+        letters.annotate_group(fingerprint, text, Actor.of(by, source))
+        return next(iter(letters.groups(fingerprints=[fingerprint])), None)
 
-    def export(self, *, by: str = "python", **filters: Any) -> Iterator[str]:
-        """Yield the letters that match as lines of JSON, the oldest first; :meth:`import_` reads them elsewhere."""
-        chosen = letter_filters(**filters).given()
-        self._app.ledger.audit_dead_letters("export", by, chosen)
-        after: str | None = None
-        while page := self._app.ledger.dead_letters(limit=PAGE, after=after, oldest_first=True, **chosen):
-            for letter in page:
-                yield letter_file.to_line(letter, self.attempts(letter.id))
-            after = page[-1].id
-
-    def import_(self, lines: Iterable[str], by: str = "python") -> int:
-        """Write exported letters as open ones and return how many were new; those that are here already stay as they are.
-
-        Raises:
-            InvalidArguments: A line is no exported letter; those before it were written.
-        """
-        rows = (letter_file.from_line(line, number) for number, line in enumerate(lines, 1) if line.strip())
-        return sum(self._app.ledger.import_dead_letter(row, by) for row in rows)
-
-    # -- notice ------------------------------------------------------------------------------------------------------
-
-    def subscribe(self, subscriber: Callable[[LetterNotice], object]) -> Callable[[LetterNotice], object]:
-        """Call a function with each notice: a new fault, one that grows, replays that fail again. Usable as a decorator.
-
-        It is called once, in the process that found it out: a supervisor or a worker.
-        """
-        return self._notices.subscribe(subscriber)
-
-    def look(self) -> int:
-        """Tell subscribers what happened since the last look of any process; returns how many notices it was."""
-        return self._notices.look()
-
-
-def letter_filters(**filters: Any) -> LetterFilters:
-    """Return filters as the ledger takes them; None counts as not given.
-
-    Raises:
-        InvalidArguments: There is no such filter, or its value is not allowed.
-    """
-    allowed = [field.name for field in dataclasses.fields(LetterFilters)]
-    given = {name: value for name, value in filters.items() if value is not None}
-    for name in given.keys() - set(allowed):
-        raise InvalidArguments(f"{name!r} is no filter.{did_you_mean(name, allowed)} Filters: {', '.join(allowed)}")
-    for name, choices in (("status", _STATUSES), ("reason", tuple(DeadReason))):
-        if name in given and given[name] not in choices:
-            raise InvalidArguments(f"{name}={given[name]!r} is not known. Allowed: {', '.join(choices)}")
-    for name in {"since", "until"} & given.keys():
-        given[name] = to_epoch(given[name])
-    if "tag" in given:
-        given["tag"] = _tag(given["tag"])
-    return LetterFilters(**given)
-
-
-def _open(filters: Mapping[str, Any]) -> dict[str, Any]:
-    return {"status": "open", **{name: value for name, value in filters.items() if value is not None}}
-
-
-def _tag(tag: Any) -> tuple[str, str]:
-    name, equals, value = tag.partition("=") if isinstance(tag, str) else (tag[0], "=", tag[1])
-    if not equals:
-        raise InvalidArguments(f"tag={tag!r} must be NAME=VALUE")
-    return name, value
+    def _breaker_is_open(self, name: str) -> bool:
+        breakers = getattr(self._app, "breakers", None)
+        return breakers is not None and breakers[name].state == "open"

@@ -89,7 +89,7 @@ class DeadLetterNotFound(PerdureError, LookupError):
 
 
 class ReplayRefused(PerdureError):
-    """A dead letter is not replayed, because its circuit breaker is open; nothing was written."""
+    """A dead letter is not to be replayed now: it was discarded, or its circuit breaker is open. ``force`` does it."""
 
 
 class JobDead(PerdureError):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from perdure import codec
-from perdure.errors import JobCancelled, JobDead, JobNotFinished, JobNotFound
+from perdure.errors import JobCancelled, JobDead, JobNotFinished
+from perdure.ledger.letter_records import LineageEntry
 from perdure.ledger.records import AttemptRecord, JobRecord, Progress
 from perdure.states import JobState
 
@@ -95,33 +96,19 @@ class JobHandle(Generic[R]):
         return self._app.ledger.attempts(self.id)
 
     @property
-    def replay_of(self) -> JobHandle[R] | None:
-        """The dead job that this one replays, or None."""
-        original = self.record.replay_of
-        return None if original is None else JobHandle(self._app, original)
+    def replay_of(self) -> JobHandle[Any] | None:
+        """The job that this one is a replay of, or None."""
+        before = self.record.replay_of
+        return None if before is None else JobHandle(self._app, before)
 
-    @property
-    def replays(self) -> list[JobHandle[R]]:
-        """The jobs that replay this one, the first one first."""
-        return [JobHandle.of(self._app, record) for record in reversed(self._app.ledger.jobs(replay_of=self.id))]
+    def replays(self) -> list[JobHandle[Any]]:
+        """Return the replays of this job, the first one first."""
+        records = self._app.ledger.jobs(replay_of=self.id)
+        return [JobHandle.of(self._app, record) for record in reversed(records)]
 
-    def lineage(self) -> list[JobHandle[R]]:
-        """Return the original job, its replay, that one's replay, and so on: all that this job belongs to."""
-        first, known = self, {self.id}
-        while (before := first.replay_of) is not None and before.id not in known and before._exists():
-            first = before
-            known.add(before.id)
-        line = [first]
-        for job in line:
-            line += job.replays
-        return line
-
-    def _exists(self) -> bool:
-        try:
-            self.refresh()
-        except JobNotFound:  # it was pruned, or lived in another environment
-            return False
-        return True
+    def lineage(self) -> list[LineageEntry]:
+        """Return the whole line of replays that this job belongs to, the first job first."""
+        return self._app.dead_letters.lineage(self.id)
 
     def wait(self, timeout: float | None = None) -> R:
         """Wait for the job's end and return its result.

@@ -99,11 +99,11 @@ def test_connection_dropped_in_the_middle_of_a_publish(
 def test_lost_tickets_are_not_sent_again_while_the_queue_moves(
     make_cluster: MakeCluster, sqlite_url: str, redis_url: str
 ) -> None:
-    cluster = make_cluster(sqlite_url, redis_url, ticket_grace="0.2")
+    cluster = make_cluster(sqlite_url, redis_url, ticket_grace="1")  # less than the queue lasts, more than a prefetch
     worker = cluster.worker("w1")
-    jobs = cluster.app.task("nap").submit_many([(0.01,)] * 200)
+    jobs = cluster.app.task("nap").submit_many([(0.02,)] * 300)
 
-    wait_until(lambda: cluster.app.jobs.count().get("succeeded", 0) == 200, PATIENCE)
+    wait_until(lambda: cluster.app.jobs.count().get("succeeded", 0) == 300, PATIENCE)
 
     assert_each_ran_once(cluster, jobs)
     assert "dropped: its job is not queued" not in worker.logged()

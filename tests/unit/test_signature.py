@@ -143,7 +143,9 @@ def test_a_dict_of_anything_refuses_what_would_come_back_as_something_else() -> 
             signature(store).encode(call, {})
 
 
-@pytest.mark.parametrize("value", [float("nan"), 2**70, object(), "\ud800", {1: 2}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [float("nan"), 2**70, object(), "\ud800", {1: 2}], ids=["nan", "2**70", "object", "surrogate", "int key"]
+)
 def test_a_value_without_a_json_form_is_refused_by_the_name_of_its_parameter(value: Any) -> None:
     def store(document) -> None: ...  # type: ignore[no-untyped-def]
 

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, bindparam, null, select, updat
 
 from perdure.fingerprint import fingerprint
 from perdure.ids import new_id
-from perdure.ledger import letter_groups, letter_tags
+from perdure.ledger import letter_write
 from perdure.ledger.conditions import may, state_is
 from perdure.ledger.now import now
-from perdure.ledger.schema import dead_letters, jobs
+from perdure.ledger.schema import jobs
 from perdure.states import WAITING_STATES, DeadReason, JobState, Transition, target
 
 #: Computed, so that SQLite looks by deadline and not through all that waits: without statistics it prefers ix_jobs_state.
@@ -34,13 +34,7 @@ _UNKNOWN = (
     _STATE.in_([JobState.QUEUED.value]),
 )
 
-#: What a letter takes from its job as it is.
-_KEPT = (
-    *("task", "bulkhead", "args", "kwargs", "attempt", "crashes", "priority", "timeout", "tags"),
-    *("checkpoint_seq", "replay_of"),
-)
-_OF_JOB = ("id", "state", *_KEPT)
-_COLUMNS = tuple(jobs.c[name] for name in _OF_JOB)
+_COLUMNS = tuple(jobs.c[name] for name in ("id", "task", "bulkhead", "state", "attempt", "args", "kwargs"))
 
 _NOTE_UNKNOWN = (
     update(jobs)
@@ -65,14 +59,14 @@ def bury_expired(connection: Connection, page: int) -> list[Buried]:
     """Make dead letters of waiting jobs whose deadline has passed; at most ``page`` of them."""
     rows = _lock(connection, _EXPIRED, {}, page)
     error = "its deadline passed before it could run"
-    return [_bury(connection, row, DeadReason.EXPIRED, "DeadlinePassed", error) for row in rows]
+    return _buried(connection, rows, DeadReason.EXPIRED, "DeadlinePassed", error)
 
 
 def bury_unknown(connection: Connection, ttl: float, page: int) -> list[Buried]:
     """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds; at most ``page`` of them."""
     rows = _lock(connection, _UNKNOWN, {"ttl": ttl}, page)
     error = f"no worker knew its task for {ttl:g} s; deploy a release that does, and replay it"
-    return [_bury(connection, row, DeadReason.UNKNOWN_TASK, "UnknownTask", error) for row in rows]
+    return _buried(connection, rows, DeadReason.UNKNOWN_TASK, "UnknownTask", error)
 
 
 def note_unknown(connection: Connection, job_id: str) -> None:
@@ -82,19 +76,19 @@ def note_unknown(connection: Connection, job_id: str) -> None:
 
 def _lock(connection: Connection, where: Sequence[ColumnElement[bool]], values: dict[str, Any], page: int) -> Sequence[Any]:
     query = select(*_COLUMNS).where(*where).limit(page).with_for_update(skip_locked=True)
-    # In one order, so that two that count the same faults do not wait for each other.
-    return sorted(connection.execute(query, values).all(), key=lambda row: row.task)
+    return connection.execute(query, values).all()
 
 
-def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str, error: str) -> Buried:
+def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str, error: str) -> dict[str, Any]:
     letter = new_id()
     described = {"error_type": error_type, "error": error}
     died = {"state": target(Transition.DIE).value, "finished_at": now(), "run_at": null(), "dead_letter_id": letter}
     connection.execute(update(jobs).where(jobs.c.id == row.id, may(Transition.DIE)).values(**died, **described))
-    of_job = {"job_id": row.id, **{name: getattr(row, name) for name in _KEPT}}
     fault = {"reason": reason.value, "fingerprint": fingerprint(row.task, error_type, reason.value, [])}
-    values = {"id": letter, **of_job, **fault, **described}
-    connection.execute(dead_letters.insert().values(**values, status="open", created_at=now()))
-    letter_tags.write(connection, letter, row.tags)
-    letter_groups.seen(connection, values)
-    return Buried(row.id, row.task, row.bulkhead, row.state, row.attempt, error)
+    of_job = {"job_id": row.id, **{name: getattr(row, name) for name in ("task", "bulkhead", "args", "kwargs")}}
+    return {"id": letter, **of_job, **letter_write.of_job(connection, row.id), **fault, **described}
+
+
+def _buried(connection: Connection, rows: Sequence[Any], reason: DeadReason, error_type: str, error: str) -> list[Buried]:
+    letter_write.write(connection, [_bury(connection, row, reason, error_type, error) for row in rows])
+    return [Buried(row.id, row.task, row.bulkhead, row.state, row.attempt, error) for row in rows]

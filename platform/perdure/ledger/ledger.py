@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -16,9 +16,7 @@ from perdure.ledger import (
     claim,
     dead_letters,
     due,
-    facts,
-    letter_audit,
-    letter_groups,
+    letter_write,
     migrate,
     origin,
     prune,
@@ -34,8 +32,7 @@ from perdure.ledger import (
     workers,
 )
 from perdure.ledger.engine import Database, Result
-from perdure.ledger.letter_filters import LetterFilters
-from perdure.ledger.letter_groups import DeadLetterGroup
+from perdure.ledger.letters import Letters
 from perdure.ledger.records import (
     AttemptRecord,
     Claim,
@@ -65,6 +62,8 @@ class Ledger:
 
     def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
         self.database = Database(url, durability)
+        #: What is done with dead letters once they are written.
+        self.letters = Letters(self._run, self._read)
         self._checked = False
         self._check_lock = threading.Lock()
 
@@ -74,7 +73,7 @@ class Ledger:
         """Write jobs, in the caller's transaction if a connection is given; see :func:`submit.submit`."""
         if connection is not None:
             return submit.submit(connection, new)
-        return self._run(lambda c: submit.submit(c, new))
+        return (self._read if submit.in_one_statement(new) else self._run)(lambda c: submit.submit(c, new))
 
     def depth(self, bulkhead: str, bound: int) -> int:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
@@ -90,7 +89,8 @@ class Ledger:
 
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""
-        return self._run(lambda c: settle.settle(c, of, settlement))
+        alone = settle.in_one_statement(self.database.dialect, settlement)
+        return (self._read if alone else self._run)(lambda c: settle.settle(c, of, settlement))
 
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
@@ -290,99 +290,9 @@ class Ledger:
         """Return a dead letter; raises ``DeadLetterNotFound``."""
         return self._read(lambda c: dead_letters.get(c, letter_id))
 
-    def dead_letters(
-        self, *, limit: int = 100, after: str | None = None, oldest_first: bool = False, **filters: Any
-    ) -> list[DeadLetterRecord]:
-        """Return dead letters, the newest first; the filters are the fields of ``LetterFilters``."""
-        chosen = LetterFilters(**filters)
-        return self._read(lambda c: dead_letters.listing(c, chosen, limit=limit, after=after, oldest_first=oldest_first))
-
-    def count_dead_letters(self, filters: LetterFilters) -> int:
-        """Return how many dead letters match."""
-        return self._read(lambda c: dead_letters.count(c, filters))
-
-    def newest_dead_letter(self) -> str | None:
-        """Return the id of the newest dead letter."""
-        return self._read(dead_letters.newest)
-
-    def dead_letter_groups(self, limit: int) -> list[DeadLetterGroup]:
-        """Return the faults with the most letters."""
-        return self._read(lambda c: letter_groups.listing(c, limit))
-
-    def replay(
-        self,
-        letter_id: str,
-        new: NewJob,
-        by: str,
-        *,
-        force: bool,
-        from_checkpoint: bool = False,
-        diff: Mapping[str, Any] | None = None,
-    ) -> tuple[Submitted, bool]:
-        """Replay a dead letter as a new job; see :func:`dead_letters.replay`."""
-        how: dict[str, Any] = {"force": force, "from_checkpoint": from_checkpoint, "diff": diff}
-        return self._run(lambda c: dead_letters.replay(c, letter_id, new, by, **how))
-
-    def discard_dead_letter(self, letter_id: str, reason: str, by: str) -> DeadLetterRecord:
-        """Mark a dead letter as not to be replayed; see :func:`dead_letters.discard`."""
-        return self._run(lambda c: dead_letters.discard(c, letter_id, reason, by))
-
-    def note_dead_letter(self, letter_id: str, text: str, by: str) -> DeadLetterRecord:
-        """Write what is known of a dead letter."""
-        return self._run(lambda c: dead_letters.note(c, letter_id, text, by))
-
-    def note_dead_letter_group(self, fingerprint: str, text: str, by: str) -> bool:
-        """Write what is known of a fault; False when it was never seen."""
-
-        def write(connection: Connection) -> bool:
-            letter_audit.write(connection, "note_group", by, fingerprint=fingerprint, details={"note": text})
-            return letter_groups.note(connection, fingerprint, text, by)
-
-        return self._run(write)
-
-    def import_dead_letter(self, row: Mapping[str, Any], by: str) -> bool:
-        """Write a dead letter of another ledger; False when it is here already."""
-        return self._run(lambda c: dead_letters.write_imported(c, row, by))
-
-    def purge_dead_letters(self, filters: LetterFilters, by: str, page: int) -> int:
-        """Delete a page of dead letters; see :func:`dead_letters.purge`."""
-        return self._run(lambda c: dead_letters.purge(c, filters, by, page))
-
-    def dead_letter_audit(self, **filters: Any) -> list[letter_audit.AuditRecord]:
-        """Return what was done to dead letters, the newest first; see :func:`letter_audit.listing`."""
-        return self._read(lambda c: letter_audit.listing(c, **filters))
-
-    def audit_dead_letters(self, action: str, by: str, details: Mapping[str, Any]) -> None:
-        """Note an action on many dead letters."""
-        self._run(lambda c: letter_audit.write(c, action, by, details=details))
-
-    def unnoticed_groups(self) -> list[letter_groups.Seen]:
-        """Return the groups that were seen more often than the hooks have been told."""
-        return self._read(letter_groups.unnoticed)
-
-    def notice_group(self, group: letter_groups.Seen, grown_at: int) -> bool:
-        """Note that the hooks are told of a group; False when another process was first."""
-        return self._read(lambda c: letter_groups.notice(c, group, grown_at))
-
-    def take_turn(self, name: str, every: float) -> bool:
-        """Return whether this process may do something that is done once in ``every`` seconds by one of many."""
-        return self._run(lambda c: facts.take_turn(c, name, every))
-
-    def fact(self, name: str) -> str | None:
-        """Return a small fact about the platform."""
-        return self._read(lambda c: facts.get(c, name))
-
-    def set_fact(self, name: str, value: str) -> None:
-        """Write a small fact about the platform."""
-        self._run(lambda c: facts.put(c, name, value))
-
-    def job_states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
-        """Return the states of several jobs by id."""
-        return self._read(lambda c: queries.states(c, job_ids))
-
     def quarantine(self, letter: dict[str, Any]) -> None:
         """Write a dead letter for a broker message that names no job that can run."""
-        self._run(lambda c: dead_letters.quarantine(c, letter))
+        self._run(lambda c: letter_write.quarantine(c, letter))
 
     # -- schema ------------------------------------------------------------------------------------------------------
 

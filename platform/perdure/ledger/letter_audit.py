@@ -1,88 +1,65 @@
-"""The audit trail of dead letters: who did what, when, to which letter or fault, and from where."""
+"""The audit trail of dead letters: written in the transaction of what it tells of."""
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 
 from perdure.clock import to_datetime
 from perdure.ids import new_id
+from perdure.ledger.letter_records import Actor, AuditEntry
 from perdure.ledger.now import now
 from perdure.ledger.schema import dead_letter_audit
 from perdure.ledger.text import storable_name
 
+_NAMES = ("letter_id", "fingerprint", "job_id")
+_INSERT = insert(dead_letter_audit).values({"at": now()})
 
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
-    """One action on dead letters.
 
-    Attributes:
-        id: The entry's id, which sorts by time.
-        letter_id: The letter that it was about; None for a group or for many.
-        fingerprint: The group that it was about.
-        action: ``replay``, ``discard``, ``note``, ``note_group``, ``purge``, ``export``, ``import``, ``replay_many``.
-        by: Who did it.
-        origin: The host and process that it was done from.
-        details: What exactly: reason, new job, difference of the arguments, filters, counts.
-        at: When, by the ledger's clock.
+def record(connection: Connection, actor: Actor, action: str, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Write one entry for each of what an action touched.
+
+    Args:
+        connection: The action's transaction.
+        actor: Who does it, from where.
+        action: What is done, such as ``replay``.
+        entries: ``letter_id``, ``fingerprint`` and ``job_id`` as far as there are; everything else is the detail.
     """
-
-    id: str
-    letter_id: str | None
-    fingerprint: str | None
-    action: str
-    by: str
-    origin: str
-    details: dict[str, Any]
-    at: datetime | None
-
-
-def write(
-    connection: Connection,
-    action: str,
-    by: str,
-    *,
-    letter_id: str | None = None,
-    fingerprint: str | None = None,
-    details: Mapping[str, Any] | None = None,
-) -> None:
-    """Write one entry, in the transaction of the action."""
-    text = msgspec.json.encode(dict(details or {}), enc_hook=str).decode()
-    connection.execute(
-        dead_letter_audit.insert().values(
-            id=new_id(),
-            letter_id=letter_id,
-            fingerprint=fingerprint,
-            action=action,
-            by=storable_name(by) or "?",
-            origin=f"{socket.gethostname()}:{os.getpid()}"[:255],
-            details=text.replace("\\u0000", "\\\\x00"),
-            at=now(),
-        )
-    )
+    common = {"who": storable_name(actor.who), "source": storable_name(actor.source), "action": action}
+    rows = [{**common, "id": new_id(), **_row(entry)} for entry in entries]
+    if rows:
+        connection.execute(_INSERT, rows)
 
 
 def listing(
-    connection: Connection, *, letter_id: str | None = None, fingerprint: str | None = None, limit: int = 100
-) -> list[AuditRecord]:
-    """Return entries, the newest first."""
+    connection: Connection,
+    *,
+    letter_id: str | None = None,
+    fingerprint: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> list[AuditEntry]:
+    """Return entries, the newest first; of one letter or one fault if asked to."""
     c = dead_letter_audit.c
-    query = select(dead_letter_audit).order_by(c.id.desc()).limit(limit)
-    if letter_id is not None:
-        query = query.where(c.letter_id == letter_id)
-    if fingerprint is not None:
-        query = query.where(c.fingerprint == fingerprint)
-    return [_record(row) for row in connection.execute(query)]
+    query = select(dead_letter_audit)
+    for name, value in {"letter_id": letter_id, "fingerprint": fingerprint}.items():
+        if value is not None:
+            query = query.where(c[name] == value)
+    if after is not None:
+        query = query.where(c.id < after)
+    return [_entry(row._mapping) for row in connection.execute(query.order_by(c.id.desc()).limit(limit))]
 
 
-def _record(row: Any) -> AuditRecord:
-    values = dict(row._mapping)
-    details = msgspec.json.decode(values["details"]) if values["details"] else {}
-    return AuditRecord(**(values | {"details": details, "at": to_datetime(values["at"])}))
+def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    detail = {name: value for name, value in entry.items() if name not in _NAMES and value is not None}
+    text = msgspec.json.encode(detail).decode() if detail else None
+    return {**{name: entry.get(name) for name in _NAMES}, "detail": text}
+
+
+def _entry(row: Mapping[Any, Any]) -> AuditEntry:
+    values = {name: row[name] for name in ("id", "who", "source", "action", *_NAMES)}
+    detail = msgspec.json.decode(row["detail"]) if row["detail"] else {}
+    return AuditEntry(at=to_datetime(row["at"]), detail=detail, **values)

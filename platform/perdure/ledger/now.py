@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Double, Integer
+from sqlalchemy import Double
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -26,21 +26,3 @@ def _sqlite(_element: now, _compiler: Any, **_options: Any) -> str:
 def _postgresql(_element: now, _compiler: Any, **_options: Any) -> str:
     # statement_timestamp() is stable, so that an index on the compared column can be used; clock_timestamp() is not.
     return "extract(epoch from statement_timestamp())::double precision"
-
-
-class this_hour(FunctionElement[int]):  # noqa: N801
-    """Whole hours since the epoch by the database's clock."""
-
-    type = Integer()
-    name = "perdure_this_hour"
-    inherit_cache = True
-
-
-@compiles(this_hour, "sqlite")
-def _sqlite_hour(_element: this_hour, _compiler: Any, **_options: Any) -> str:
-    return "CAST((julianday('now') - 2440587.5) * 24.0 AS INTEGER)"
-
-
-@compiles(this_hour, "postgresql")
-def _postgresql_hour(_element: this_hour, _compiler: Any, **_options: Any) -> str:
-    return "floor(extract(epoch from statement_timestamp()) / 3600)::integer"

@@ -94,7 +94,9 @@ def test_the_environment_gives_the_ring() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["nocolon", "k1:%%%", "k1:QUJD", "bad id:" + NEW[4:], f"{NEW},{NEW}", ",", ":" + NEW[4:], NEW[4:] + ":new"]
+    "text",
+    ["nocolon", "k1:%%%", "k1:QUJD", "bad id:" + NEW[4:], f"{NEW},{NEW}", ",", ":" + NEW[4:], NEW[4:] + ":new"],
+    ids=["no colon", "not base64", "too short", "bad id", "twice", "empty", "no id", "reversed"],
 )
 def test_a_malformed_ring_is_refused_without_showing_keys(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
