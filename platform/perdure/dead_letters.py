@@ -20,6 +20,7 @@ from perdure.states import JobState
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
+    from perdure.task import Task
 
 
 class DeadLetters:
@@ -121,10 +122,10 @@ class DeadLetters:
             codec.untagged(letter.args) if args is None else args,
             codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs),
         )
-        return _new_job(letter, payload, letter.bulkhead or task.bulkhead, task.priority)
+        return _new_job(letter, payload, letter.bulkhead or task.bulkhead, task)
 
 
-def _new_job(letter: DeadLetterRecord, payload: Payload, bulkhead: str, priority: int) -> NewJob:
+def _new_job(letter: DeadLetterRecord, payload: Payload, bulkhead: str, task: Task[..., Any]) -> NewJob:
     return NewJob(
         id=new_id(),
         task=letter.task,
@@ -132,6 +133,7 @@ def _new_job(letter: DeadLetterRecord, payload: Payload, bulkhead: str, priority
         args=payload.args,
         kwargs=payload.kwargs,
         payload_digest=payload.digest,
-        priority=priority,
+        priority=task.priority,
         replay_of=letter.job_id,
+        breaker=task.breaker,
     )
