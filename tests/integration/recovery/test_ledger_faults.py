@@ -105,6 +105,6 @@ def test_decisions_do_not_use_the_worker_s_clock(app: Perdure, register, monkeyp
     from celery.exceptions import Retry
 
     with pytest.raises(Retry):  # with the skewed clock, 60 s would seem to be over
-        TicketRunner(app, worker, lambda: False)(type("Request", (), {"id": job.id}))
+        TicketRunner(app, worker, lambda: False)(type("Request", (), {"id": job.id, "task": "fails"}))
 
     assert app.ledger.job(job.id).state == "retrying"
