@@ -94,6 +94,10 @@ class JobHandle(Generic[R]):
         """Return the job's ended attempts, the first one first."""
         return self._app.ledger.attempts(self.id)
 
+    def replicas(self) -> list[JobRecord]:
+        """Return the records of the job's replicas; empty for a job without."""
+        return self._app.ledger.replicas_of(self.id)
+
     def wait(self, timeout: float | None = None) -> R:
         """Wait for the job's end and return its result.
 
