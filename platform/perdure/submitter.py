@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -117,19 +117,25 @@ class Submitter:
             deadline=to_epoch(how.deadline),
             timeout=how.timeout,
             breaker=task.breaker,
-            limit_key=self._limit_key(task, bulkhead, args, kwargs, how),
+            limit_key=self.limit_key(task, bulkhead, args, kwargs, how.tags),
         )
 
-    def _limit_key(
-        self, task: Task[..., Any], bulkhead: str, args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions
+    def limit_key(
+        self,
+        task: Task[..., Any],
+        bulkhead: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        tags: Mapping[str, str],
     ) -> str | None:
+        """Return the key of a limit for which a job counts; see :func:`perdure.limits.limit_key`."""
         limits = self._app.settings.bulkheads[bulkhead]
         if task.limit is task.rate is limits.limit is limits.rate is None:
             return None
         from perdure.limits import limit_key  # who has no limits need not load them
 
         call = task.signature.arguments(args, kwargs) if task.limit_by else {}
-        return limit_key(self._app, task, bulkhead, call, how.tags)
+        return limit_key(self._app, task, bulkhead, call, tags)
 
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Accepted]:
         if how.session is None:
