@@ -28,6 +28,7 @@ from perdure.workers import Workers
 if TYPE_CHECKING:
     from celery import Celery
 
+    from perdure.limits import Limits
     from perdure.resilience.breaker_events import BreakerEvent
     from perdure.resilience.breakers import Breakers
     from perdure.resilience.service import Service
@@ -117,6 +118,10 @@ class Perdure:
         retry: str | RetryPolicy | None = None,
         timeout: float | None = None,
         breaker: str | None = None,
+        limit: int | None = None,
+        limit_by: str | None = None,
+        rate: float | None = None,
+        replicas: int = 1,
         priority: int = 5,
     ) -> Task[..., Any]:
         """Register a function as a task and return the task.
@@ -128,6 +133,10 @@ class Perdure:
             retry: A preset (``fast``, ``standard``, ``slow``, ``none``) or a policy; ``default_retry`` by default.
             timeout: Seconds that one attempt may run; None for no bound.
             breaker: The circuit breaker that guards its jobs.
+            limit: Jobs that may run at once in all workers, or of each key of ``limit_by``; None for no bound.
+            limit_by: The argument or tag that is the limit's key, such as ``tenant``.
+            rate: Jobs that may start per second in all workers; None for no bound.
+            replicas: Different workers that run each job; the result is that of the majority.
             priority: 0 (first) to 9 (last) within the bulkhead.
 
         Raises:
@@ -149,6 +158,10 @@ class Perdure:
             retry=RetryPolicy.named(retry or self.settings.default_retry),
             timeout=timeout,
             breaker=breaker,
+            limit=limit,
+            limit_by=limit_by,
+            rate=rate,
+            replicas=replicas,
             priority=priority,
         )
         self.tasks[task_name] = task
@@ -221,6 +234,13 @@ class Perdure:
         from perdure.guards import breakers_of
 
         return breakers_of(self)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How many jobs may run at once and start per second."""
+        from perdure.limits import Limits
+
+        return Limits(self)
 
     def service(self, name: str, **parts: Any) -> Service:
         """Return the service of that name, protected as ``[resilience.services.NAME]`` says, else by the defaults.

@@ -67,6 +67,8 @@ class JobContext:
 
         It is the same in every attempt, and in a replay with the same arguments: others recognise what they have done.
         """
+        if self.claim.replica_of is not None:
+            return self.claim.replica_of
         if self.claim.replay_of is not None:
             return self.ledger.effect_key(self.claim.job_id)
         return self.claim.idempotency_key or self.claim.job_id

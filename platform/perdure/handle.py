@@ -95,6 +95,10 @@ class JobHandle(Generic[R]):
         """Return the job's ended attempts, the first one first."""
         return self._app.ledger.attempts(self.id)
 
+    def replicas(self) -> list[JobRecord]:
+        """Return the records of the job's replicas; empty for a job without."""
+        return self._app.ledger.replicas_of(self.id)
+
     @property
     def replay_of(self) -> JobHandle[Any] | None:
         """The job that this one is a replay of, or None."""

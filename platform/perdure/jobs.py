@@ -90,6 +90,10 @@ class Jobs:
         if facts.breaker is not None and not facts.state.is_final:
             wait = self._app.breakers[facts.breaker].next_probe_in()
             facts = replace(facts, breaker_wait=wait or None)
+        if facts.limit_key is not None and not facts.state.is_final:
+            limits = self._app.limits
+            active = limits.active(facts.task, facts.limit_key)
+            facts = replace(facts, task_limit=limits.of_task(facts.task), task_active=active)
         return explain(facts)
 
     def cancel(self, job_id: str, reason: str = "cancelled") -> bool:

@@ -49,14 +49,14 @@ class Replayer:
             InvalidArguments: The arguments do not fit the task's signature, or the letter holds a message and no job.
         """
         task = self._task_of(letter)
-        payload = task.signature.encode(
-            codec.untagged(letter.args) if args is None else args,
-            codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs),
-        )
+        positional = codec.untagged(letter.args) if args is None else args
+        named = codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs)
+        payload = task.signature.encode(positional, named)
+        bulkhead = self._app.bulkheads.checked(bulkhead or self._bulkhead_of(letter, task))
         new = NewJob(
             id=new_id(),
             task=letter.task,
-            bulkhead=self._app.bulkheads.checked(bulkhead or self._bulkhead_of(letter, task)),
+            bulkhead=bulkhead,
             args=payload.args,
             kwargs=payload.kwargs,
             payload_digest=payload.digest,
@@ -65,6 +65,7 @@ class Replayer:
             tags=letter.tags or None,
             replay_of=letter.job_id,
             breaker=task.breaker,
+            limit_key=self._app.submitter.limit_key(task, bulkhead, positional, named, letter.tags or {}),
         )
         return Replay(letter.id, new, _changes(letter, task.signature, payload, new), from_checkpoint)
 
@@ -93,7 +94,7 @@ class Replayer:
         """Write jobs, send their tickets and return what became of each, and the jobs whose tickets could not be sent."""
         replayed = self._app.ledger.letters.replay(items, actor, batch=batch, force=force)
         fresh = [item for item, result in zip(items, replayed, strict=True) if result.is_new]
-        unticketed = self._app.submitter.send_tickets([_ticket(item.new) for item in fresh])
+        unticketed = self._app.submitter.send_tickets([_ticket(item.new) for item in fresh if item.new.limit_key is None])
         for item in fresh:
             new, reason = item.new, f"replay of dead letter {item.letter_id} by {actor.who}"
             self._app.events.emit(JobEvent(new.id, new.task, new.bulkhead, None, None, JobState.QUEUED, reason=reason))

@@ -38,6 +38,7 @@ class BulkheadSettings(BaseModel):
         overflow: What submit does at ``max_depth``: refuse with ``BulkheadFull``, or wait for room.
         overflow_timeout: Seconds that a submit waits for room before it refuses.
         limit: Jobs that may run at once across all workers; None for no bound.
+        rate: Jobs that may start per second across all workers; None for no bound.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,6 +48,7 @@ class BulkheadSettings(BaseModel):
     overflow: Literal["reject", "wait"] = "reject"
     overflow_timeout: Seconds = 10.0
     limit: int | None = Field(default=None, ge=1)
+    rate: Seconds | None = None
 
 
 class ResilienceSettings(BaseModel):

@@ -87,6 +87,14 @@ class Signature:
         digest = hashlib.sha256(codec.dumps(bound, sort=True, what=self._name).encode()).hexdigest()
         return Payload(codec.dumps(plain_args), codec.dumps(plain_kwargs), digest)
 
+    def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a call's arguments by parameter.
+
+        Raises:
+            InvalidArguments: An argument is missing or unexpected.
+        """
+        return self._bind(args, kwargs)
+
     def decode(self, args: str, kwargs: str) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of an encoded call, each as its annotated type.
 

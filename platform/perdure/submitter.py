@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -84,6 +84,10 @@ class Submitter:
         self._ticket([new], [submitted])
         return True
 
+    def submit_new(self, new: list[NewJob]) -> list[Accepted]:
+        """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""
+        return self._ticket(new, self._app.ledger.submit(new))
+
     def send_tickets(self, tickets: Sequence[Ticketed]) -> set[str]:
         """Send tickets and return the ids of those that could not be sent; the ledger then knows of it."""
         failed = self._app.tickets.send(tickets)
@@ -96,10 +100,11 @@ class Submitter:
     def _new_job(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> NewJob:
         payload = task.signature.encode(args, kwargs)
         settings = self._app.settings
+        bulkhead = self._app.bulkheads.checked(how.bulkhead or task.bulkhead)
         return NewJob(
             id=new_id(),
             task=task.name,
-            bulkhead=self._app.bulkheads.checked(how.bulkhead or task.bulkhead),
+            bulkhead=bulkhead,
             args=payload.args,
             kwargs=payload.kwargs,
             payload_digest=payload.digest,
@@ -112,7 +117,25 @@ class Submitter:
             deadline=to_epoch(how.deadline),
             timeout=how.timeout,
             breaker=task.breaker,
+            limit_key=self.limit_key(task, bulkhead, args, kwargs, how.tags),
         )
+
+    def limit_key(
+        self,
+        task: Task[..., Any],
+        bulkhead: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        tags: Mapping[str, str],
+    ) -> str | None:
+        """Return the key of a limit for which a job counts; see :func:`perdure.limits.limit_key`."""
+        limits = self._app.settings.bulkheads[bulkhead]
+        if task.limit is task.rate is limits.limit is limits.rate is None:
+            return None
+        from perdure.limits import limit_key  # who has no limits need not load them
+
+        call = task.signature.arguments(args, kwargs) if task.limit_by else {}
+        return limit_key(self._app, task, bulkhead, call, tags)
 
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Accepted]:
         if how.session is None:
@@ -136,7 +159,8 @@ class Submitter:
 
     def _ticket(self, new: list[NewJob], submitted: list[Submitted]) -> list[Accepted]:
         fresh = [job for job, result in zip(new, submitted, strict=True) if not result.deduplicated]
-        failed = self.send_tickets([_ticket(job) for job in fresh if job.delay is None and job.run_at is None])
+        now = [job for job in fresh if job.delay is None and job.run_at is None and job.limit_key is None]
+        failed = self.send_tickets([_ticket(job) for job in now])
         for job in fresh:
             state = JobState.QUEUED if job.delay is None and job.run_at is None else JobState.SCHEDULED
             self._app.events.emit(JobEvent(job.id, job.task, job.bulkhead, None, None, state))

@@ -37,6 +37,10 @@ class Task(Generic[P, R]):
         retry: What happens when an attempt fails.
         timeout: Seconds that one attempt may run; None for no bound.
         breaker: The circuit breaker that guards its jobs.
+        limit: Jobs that may run at once in all workers, or of each key of ``limit_by``; None for no bound.
+        limit_by: The argument or tag that is the limit's key, such as ``tenant``.
+        rate: Jobs that may start per second in all workers; None for no bound.
+        replicas: Workers that run each job; the result is that of the majority.
         priority: 0 (first) to 9 (last) within the bulkhead.
 
     Raises:
@@ -53,6 +57,10 @@ class Task(Generic[P, R]):
         retry: RetryPolicy,
         timeout: float | None = None,
         breaker: str | None = None,
+        limit: int | None = None,
+        limit_by: str | None = None,
+        rate: float | None = None,
+        replicas: int = 1,
         priority: int = 5,
     ) -> None:
         if not inspect.isfunction(function) or _yields(function):
@@ -61,6 +69,16 @@ class Task(Generic[P, R]):
             raise InvalidJobDefinition(f"name={name!r:.80}... must be a text of 1 to {MAX_NAME} characters")
         if timeout is not None and not timeout > 0:
             raise InvalidJobDefinition(f"{name}: timeout={timeout!r} must be a positive number of seconds")
+        if limit is not None and limit < 1:
+            raise InvalidJobDefinition(f"{name}: limit={limit!r} must be 1 or more")
+        if limit_by is not None and limit is None:
+            raise InvalidJobDefinition(f"{name}: limit_by={limit_by!r} needs a limit= for each key")
+        if rate is not None and not rate > 0:
+            raise InvalidJobDefinition(f"{name}: rate={rate!r} must be above 0 jobs per second")
+        if replicas < 1 or replicas == 2:
+            raise InvalidJobDefinition(
+                f"{name}: replicas={replicas!r} must be 1, or 3 or more: of two there is no majority"
+            )
         if priority not in range(10):
             raise InvalidJobDefinition(f"{name}: priority={priority!r} must be from 0 (first) to 9 (last)")
         self._app = app
@@ -70,6 +88,10 @@ class Task(Generic[P, R]):
         self.retry = retry
         self.timeout = timeout
         self.breaker = breaker
+        self.limit = limit
+        self.limit_by = limit_by
+        self.rate = rate
+        self.replicas = replicas
         self.priority = priority
         self.signature = Signature(function, name, JobContext)
         functools.update_wrapper(self, function)

@@ -35,6 +35,8 @@ class Facts:
         ahead: Queued jobs that come before it.
         breaker: The circuit breaker that guards it.
         breaker_wait: Seconds until that lets a call through; None when it does now.
+        task_limit: The most of its key that may run at once; None for no bound.
+        task_active: How many of its key run or are about to.
         limit_key: Which key of a limit it counts for; None when no limit bounds it.
     """
 
@@ -61,6 +63,8 @@ class Facts:
     breaker: str | None = None
     breaker_wait: float | None = None
     limit_key: str | None = None
+    task_limit: int | None = None
+    task_active: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,9 @@ def _obstacles(facts: Facts) -> list[Reason]:
                 f"See: perdure breakers list; to let calls through now: perdure breakers reset {facts.breaker}",
             )
         )
+    if facts.task_limit is not None and facts.ticketed_at is None and facts.task_active >= facts.task_limit:
+        of_key = f" of key {facts.limit_key!r}" if facts.limit_key else ""
+        found.append(Reason("task_limit", f"{facts.task}{of_key} runs {facts.task_active} jobs in all workers, its limit."))
     if facts.limit is not None and facts.running >= facts.limit:
         found.append(Reason("limit", f"Bulkhead {facts.bulkhead} runs {facts.running} jobs, its limit."))
     return found
@@ -139,6 +146,8 @@ def _obstacles(facts: Facts) -> list[Reason]:
 
 def _in_line(facts: Facts) -> Reason:
     if facts.ticketed_at is None:
+        if facts.limit_key is not None:
+            return Reason("rate", "It waits for the dispatcher: for room within its limit, or for its rate.")
         return Reason("no_ticket", "The broker was not reached when it was queued; a supervisor sends its ticket again.")
     if facts.ahead:
         busy = f"{facts.running} of {facts.slots} places are taken"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any
 
-from chaos_jobs import FOLDER, note
+from chaos_jobs import FOLDER, await_release, note
 
 from perdure import JobContext, Perdure, RetryPolicy
 from perdure.resilience.deadline import remaining
@@ -26,6 +28,34 @@ def build(**settings: Any) -> Perdure:
     @app.job(name="nested", timeout=20)
     def nested(ctx: JobContext) -> list[float | None]:
         return [ctx.remaining(), remaining(), app.service("payments").call(remaining)]
+
+    @app.job(name="narrow", limit=2)
+    def narrow(ctx: JobContext, gate: str) -> int:
+        note(ctx, "start", "narrow")
+        await_release(gate)
+        note(ctx, "end", "narrow")
+        return ctx.attempt
+
+    @app.job(name="tenant", limit=1, limit_by="tenant", bulkhead="background")
+    def tenant(ctx: JobContext, tenant: str) -> str:
+        note(ctx, f"start:{tenant}", "tenant")
+        time.sleep(0.05)
+        note(ctx, f"end:{tenant}", "tenant")
+        return tenant
+
+    @app.job(name="paced", rate=5.0)
+    def paced(ctx: JobContext) -> int:
+        note(ctx, "start", "paced")
+        return ctx.attempt
+
+    @app.job(name="vote", replicas=3, retry="none")
+    def vote(ctx: JobContext, how: str) -> dict[str, str]:
+        note(ctx, "start", "vote")
+        worker = os.environ["VOTER"]
+        liar = worker == "w3" and how == "one lies"
+        if worker == "w3" and how == "one fails":
+            raise ValueError("no idea")
+        return {"answer": worker if liar or how == "all differ" else "42"}
 
     return app
 

@@ -8,6 +8,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,16 @@ from perdure import codec
 from perdure.context import JobContext
 from perdure.control import Snooze
 from perdure.decision import Ended, TimeLimitReached, decide, time_limit
-from perdure.errors import LeaseLost, UnknownTask
+from perdure.errors import BulkheadFull, LeaseLost, UnknownTask
 from perdure.events import JobEvent
 from perdure.ledger.put_off import Delay
 from perdure.ledger.records import Claim, Settlement
+from perdure.ledger.replicas import SiblingWasHere
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import deadline
 from perdure.states import JobState, Outcome, Transition, target
 from perdure_workers.outage import until_the_ledger_is_back
+from perdure_workers.replicas import answered, coordinate
 from perdure_workers.time_limit import soft_time_limit
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ logger = logging.getLogger("perdure.execute")
 
 #: Longest text of a result that Flower is shown, in characters.
 MAX_SHOWN = 500
+#: Seconds after which another worker may get a replica that must not run on this one.
+ELSEWHERE = 0.3
 
 
 class JobFailed(Exception):
@@ -80,17 +85,35 @@ class TicketRunner:
         """
         if self._is_held(str(request.id), str(request.task)):
             raise Ignore
-        claim = self._claim(str(request.id))
+        claim = self._claim(str(request.id), str(request.task))
         if claim is None:
             raise Ignore
-        ended = self._run(claim)
-        settlement = decide(ended, claim, self._task(claim).retry)
-        try:
-            self._settle(claim, settlement, ended.ran)
-        except LeaseLost as error:
-            logger.warning("%s", error)
-            raise Ignore from error
+        with ExitStack() as permits:
+            settlement, ran = self._attempt(claim, permits)
+            try:
+                self._settle(claim, settlement, ran)
+            except LeaseLost as error:
+                logger.warning("%s", error)
+                raise Ignore from error
         return self._tell_celery(settlement)
+
+    def _attempt(self, claim: Claim, permits: ExitStack) -> tuple[Settlement, float]:
+        task = self._task(claim)
+        if task.replicas > 1 and claim.replica_of is None:
+            return until_the_ledger_is_back(lambda: coordinate(self._app, claim, task)), 0.0
+        ended = self._held(claim, permits) or self._run(claim)
+        settlement = decide(ended, claim, task.retry)
+        return answered(settlement) if claim.replica_of else settlement, ended.ran
+
+    def _held(self, claim: Claim, permits: ExitStack) -> Ended | None:
+        """Take the permits that a job needs, or say that it has to wait; a job without limits costs nothing here."""
+        if claim.limit_key is None:
+            return None
+        try:
+            self._app.limits.hold(claim, permits)
+        except BulkheadFull as full:
+            return Ended(error=Snooze(self._app.limits.snooze(self._rng), str(full)))
+        return None
 
     def _is_held(self, job_id: str, task_name: str) -> bool:
         """Put a job off whose breaker is open, before anything is tried; a job without one costs nothing here."""
@@ -108,9 +131,14 @@ class TicketRunner:
     def _jittered(self, wait: float, recovery: float) -> float:
         return wait + self._rng.uniform(0, recovery / 10)
 
-    def _claim(self, job_id: str) -> Claim | None:
+    def _claim(self, job_id: str, task_name: str) -> Claim | None:
         worker = self._worker
-        claim = until_the_ledger_is_back(lambda: self._app.ledger.claim(job_id, worker.id, worker.name, os.getpid()))
+        try:
+            claim = until_the_ledger_is_back(lambda: self._app.ledger.claim(job_id, worker.id, worker.name, os.getpid()))
+        except SiblingWasHere as elsewhere:
+            delay = Delay(job_id, task_name, ELSEWHERE * self._rng.uniform(0.5, 1.5), str(elsewhere))
+            until_the_ledger_is_back(lambda: self._app.ledger.put_off([delay]))
+            return None
         if claim is None:
             logger.info("ticket %s dropped: its job is not queued", job_id)
             return None
@@ -163,6 +191,8 @@ class TicketRunner:
 
     def _settle(self, claim: Claim, settlement: Settlement, ran: float) -> None:
         until_the_ledger_is_back(lambda: self._app.ledger.settle(claim, settlement))
+        if claim.replica_of is not None:
+            until_the_ledger_is_back(lambda: self._app.ledger.wake(str(claim.replica_of)))
         self._emit(claim, settlement.transition, JobState.RUNNING, reason=settlement.error or "", ran=ran)
 
     def _task(self, claim: Claim) -> Task[..., Any]:

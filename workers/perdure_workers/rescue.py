@@ -8,6 +8,7 @@ from perdure import Perdure
 from perdure.decision import Ended, Stop, TimeLimitReached, decide, lost, time_limit
 from perdure.errors import JobCancelled, LeaseLost
 from perdure.events import JobEvent
+from perdure.fork_gate import gate
 from perdure.ledger.records import Claim, Settlement
 from perdure.liveness import WorkerState
 from perdure.retry import RetryPolicy
@@ -87,6 +88,9 @@ def _ended(error: BaseException, ran: float = 0.0) -> Ended:
 
 
 def _take_back(app: Perdure, claim: Claim, settlement: Settlement) -> bool:
+    if claim.limit_key is not None:
+        with gate.use():
+            app.limits.free(claim)  # before the job can be claimed again
     try:
         app.ledger.settle(claim, settlement)
     except LeaseLost:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from perdure.ledger import (
     bulkheads,
@@ -17,12 +18,14 @@ from perdure.ledger import (
     dead_letters,
     due,
     letter_write,
+    limits,
     migrate,
     origin,
     prune,
     put_off,
     queries,
     reconcile,
+    replicas,
     resend,
     running,
     schedules,
@@ -81,8 +84,23 @@ class Ledger:
         return self._read(lambda c: submit.depth(c, bulkhead, bound))
 
     def claim(self, job_id: str, worker_id: str, worker_name: str, pid: int) -> Claim | None:
-        """Claim a queued job for a worker's child; see :func:`claim.claim`."""
-        return self._read(lambda c: claim.claim(c, job_id, worker_id, worker_name, pid))
+        """Claim a queued job for a worker's child; see :func:`claim.claim`.
+
+        Raises:
+            SiblingWasHere: It is a replica, and another of the same job has this worker.
+        """
+        try:
+            return self._read(lambda c: claim.claim(c, job_id, worker_id, worker_name, pid))
+        except IntegrityError as error:
+            raise replicas.SiblingWasHere(f"{job_id}: another replica of its job has worker {worker_name}") from error
+
+    def replicas_of(self, job_id: str) -> list[JobRecord]:
+        """Return a job's replicas."""
+        return self._read(lambda c: replicas.replicas_of(c, job_id))
+
+    def wake(self, job_id: str) -> None:
+        """Have a job that waits look at its replicas now."""
+        self._read(lambda c: replicas.wake(c, job_id))
 
     def effect_key(self, job_id: str) -> str:
         """Return the key under which a job's effects are known to others; see :func:`origin.effect_key`."""
@@ -106,6 +124,18 @@ class Ledger:
     def take_unticketed(self, page: int) -> list[Ticketed]:
         """Take queued jobs that have no ticket; see :func:`due.take_unticketed`."""
         return self._read(lambda c: due.take_unticketed(c, page))
+
+    def any_waiting_for_room(self) -> bool:
+        """Return whether a job waits for room within a limit."""
+        return self._read(limits.any_waiting)
+
+    def limit_counts(self) -> list[limits.LimitCount]:
+        """Return the unfinished jobs that limits bound, by bulkhead, task and key."""
+        return self._read(limits.counts)
+
+    def take_within_limit(self, bulkhead: str, task: str, key: str, page: int) -> list[Ticketed]:
+        """Take waiting jobs of a limit's key; see :func:`limits.take`."""
+        return self._read(lambda c: limits.take(c, bulkhead, task, key, page))
 
     def due_behind_breakers(self, page: int) -> list[put_off.Behind]:
         """Return due jobs that a breaker guards; see :mod:`put_off`."""

@@ -102,7 +102,8 @@ _partial(
     jobs.c.ticketed_at,
     where="limit_key IS NOT NULL AND finished_at IS NULL",
 )
-_partial("ix_jobs_replica_of", jobs.c.replica_of, where="replica_of IS NOT NULL")
+# Each replica on another worker; those that nobody has claimed have no worker and are no duplicates.
+_partial("ux_jobs_replica_of", jobs.c.replica_of, jobs.c.worker_name, where="replica_of IS NOT NULL", unique=True)
 _partial("ix_jobs_running", jobs.c.state, jobs.c.worker_id, where="state = 'running'")
 _partial("ix_jobs_deadline", jobs.c.deadline, where="deadline IS NOT NULL AND finished_at IS NULL")
 _partial("ix_jobs_unknown", jobs.c.unknown_since, where="unknown_since IS NOT NULL AND finished_at IS NULL")

@@ -141,15 +141,17 @@ class Permits:
         self._listeners: Listeners[PermitEvent] = Listeners()
         self._keeper = LeaseKeeper(config.lease / 3, self._renew, self._lose)
 
-    def acquire(self, key: str = "", *, timeout: float = 0.0) -> Permit:
+    def acquire(self, key: str = "", *, timeout: float = 0.0, token: str | None = None) -> Permit:
         """Take a permit of ``key``, waiting up to ``timeout`` seconds (or what the deadline leaves) for it.
+
+        ``token`` names the permit for :meth:`free`; the same one is granted once. A random one by default.
 
         Raises:
             BulkheadFull: none became free in time, or too many wait already.
         """
         began = self._clock()
         wait = capped(timeout) or 0.0
-        token = secrets.token_hex(8)
+        token = token or secrets.token_hex(8)
         waiter = token if wait > 0 else ""
         poll = FIRST_POLL_S
         while True:
@@ -163,6 +165,10 @@ class Permits:
                 raise self._full(key, outcome)
             self._sleep(min(left, max(0.001, free_in), poll * self._rng.uniform(0.5, 1.0)))
             poll = min(poll * 2, LAST_POLL_S)
+
+    def free(self, key: str, token: str) -> None:
+        """Free the permit of a holder that is known to be gone."""
+        self._drop(self._keys(key)[0], token)
 
     def snapshot(self, key: str = "") -> PermitsSnapshot:
         """Return how many hold and wait for permits of ``key``."""

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from perdure.errors import PerdureError
+from perdure.stores.quorum import Quorum
 
 
 class NoQuorum(PerdureError):
@@ -85,7 +86,7 @@ def majority(answers: Mapping[str, Answer], n: int) -> Verdict:
     failed = tuple(sorted(name for name, answer in answers.items() if answer.error is not None))
     counts = Counter(votes.values())
     best, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
-    needed = n // 2 + 1
+    needed = Quorum.majority(n).write
     if count >= needed:
         agreeing = tuple(sorted(name for name, vote in votes.items() if vote == best))
         disagreeing = tuple(sorted(name for name, vote in votes.items() if vote != best))
@@ -170,7 +171,7 @@ def elect(states: Mapping[str, ReplicaState], n: int) -> tuple[str, int]:
     Raises:
         NoQuorum: fewer than a majority of the ``n`` members can be reached, so another side might elect as well.
     """
-    needed = n // 2 + 1
+    needed = Quorum.majority(n).write
     if len(states) < needed:
         raise NoQuorum(f"{len(states)} of {n} members can be reached, {needed} are needed to promote one")
     best = max(states.values(), key=lambda state: (state.applied_epoch, state.sequence))

@@ -30,6 +30,9 @@ def list_bulkheads(context: Context, as_json: bool) -> None:
             "oldest_wait": bulkhead.counts.oldest_wait,
             "paused": bulkhead.counts.paused,
             "concurrency": bulkhead.settings.concurrency,
+            "limit": bulkhead.settings.limit,
+            "rate": bulkhead.settings.rate,
+            "max_depth": bulkhead.settings.max_depth,
         }
         for bulkhead in context.app.bulkheads.list()
     ]

@@ -11,6 +11,7 @@ from perdure.events import JobEvent
 from perdure.fork_gate import gate
 from perdure.guards import park
 from perdure.ledger.put_off import Behind, Delay
+from perdure.ledger.records import Ticketed
 from perdure.states import JobState, Transition
 from perdure_workers.duties.duty import Duty
 
@@ -25,6 +26,8 @@ class Dispatch(Duty):
 
     def __init__(self, app: Perdure) -> None:
         super().__init__(app)
+        # Made before children are forked: one that is forked while a thread makes it would wait for that for ever.
+        self._limits = app.limits
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
 
     @property
@@ -41,8 +44,20 @@ class Dispatch(Duty):
         for job in due:
             event = JobEvent(job.id, job.task, job.bulkhead, Transition.DUE, None, JobState.QUEUED)
             self.app.events.emit(event)
-        tickets = [*due, *self.app.ledger.take_unticketed(PAGE)]
+        free = [job for job in due if job.limit_key is None]
+        tickets = [*free, *self.app.ledger.take_unticketed(PAGE), *self._within_limits()]
         return len(tickets) - len(self.app.submitter.send_tickets(tickets))
+
+    def _within_limits(self) -> list[Ticketed]:
+        """Take jobs for which there is room; Redis is asked for rate limits alone."""
+        ledger = self.app.ledger
+        if not ledger.any_waiting_for_room():
+            return []
+        return [
+            job
+            for share in self._limits.shares()
+            for job in ledger.take_within_limit(share.bulkhead, share.task, share.key, share.count)
+        ]
 
     def _hold_back(self) -> int:
         """Put off due jobs whose breaker lets them not through now, and return how many."""

@@ -297,13 +297,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("replay_of IS NOT NULL"),
         )
         batch_op.create_index(
-            "ix_jobs_replica_of",
-            ["replica_of"],
-            unique=False,
-            sqlite_where=sa.text("replica_of IS NOT NULL"),
-            postgresql_where=sa.text("replica_of IS NOT NULL"),
-        )
-        batch_op.create_index(
             "ix_jobs_running",
             ["state", "worker_id"],
             unique=False,
@@ -332,6 +325,13 @@ def upgrade() -> None:
             unique=True,
             sqlite_where=sa.text("idempotency_key IS NOT NULL"),
             postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ux_jobs_replica_of",
+            ["replica_of", "worker_name"],
+            unique=True,
+            sqlite_where=sa.text("replica_of IS NOT NULL"),
+            postgresql_where=sa.text("replica_of IS NOT NULL"),
         )
 
     op.create_table(
@@ -405,6 +405,11 @@ def downgrade() -> None:
     op.drop_table("schedules")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
+            "ux_jobs_replica_of",
+            sqlite_where=sa.text("replica_of IS NOT NULL"),
+            postgresql_where=sa.text("replica_of IS NOT NULL"),
+        )
+        batch_op.drop_index(
             "ux_jobs_idempotency",
             sqlite_where=sa.text("idempotency_key IS NOT NULL"),
             postgresql_where=sa.text("idempotency_key IS NOT NULL"),
@@ -423,11 +428,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_jobs_state")
         batch_op.drop_index(
             "ix_jobs_running", sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'")
-        )
-        batch_op.drop_index(
-            "ix_jobs_replica_of",
-            sqlite_where=sa.text("replica_of IS NOT NULL"),
-            postgresql_where=sa.text("replica_of IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_replay_of",

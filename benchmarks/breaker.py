@@ -1,7 +1,6 @@
 """What a breaker adds to a call, closed and open, beside pybreaker with its Redis storage, and permits per second.
 
-    pip install pybreaker
-    python benchmarks/breaker_overhead.py redis://localhost:6379/9      # empties that database
+    python -m benchmarks breaker
 
 All run in one process, in turns of a few hundred calls, so that a busy machine slows all of them alike.
 """
@@ -9,10 +8,11 @@ All run in one process, in turns of a few hundred calls, so that a busy machine 
 from __future__ import annotations
 
 import statistics
-import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pybreaker
 import redis
@@ -21,6 +21,7 @@ from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.permits import Permits, PermitsConfig
+from perdure_workers.embedded.redis import RedisServer
 
 ROUNDS, CALLS = 30, 200
 
@@ -71,8 +72,14 @@ def measure(subjects: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in took.items()}
 
 
-def main(url: str) -> None:
-    """Run everything and print a table."""
+def main() -> None:
+    """Run everything on a Redis of its own and print a table."""
+    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder), die_with_parent=True) as server:
+        compare(server.url)
+
+
+def compare(url: str) -> None:
+    """Measure all subjects on one Redis and print a table."""
     client = redis.Redis.from_url(url)
     client.flushdb()
     subjects: dict[str, Callable[[], object]] = {"one PING": client.ping}
@@ -81,9 +88,9 @@ def main(url: str) -> None:
         subjects[f"perdure, {state}"] = ours(url, f"a-{state}", 0.0, is_open=is_open)
         subjects[f"perdure, {state}, max_staleness=0.1"] = ours(url, f"b-{state}", 0.1, is_open=is_open)
     subjects["permit: acquire and release"] = permit(url)
-    for name, micros in measure(subjects).items():
+    measured = measure(subjects)
+    for name, micros in measured.items():
         print(f"{name:40} {micros:8.1f} us   {1e6 / micros:9.0f} /s")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    for state in ("closed", "open"):
+        ratio = measured[f"pybreaker, {state}"] / measured[f"perdure, {state}"]
+        print(f"{state}: pybreaker costs {ratio:.1f} times as much as perdure")
