@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("throughput", "recovery", "table_size", "checkpoints")
+NAMES = ("throughput", "recovery", "table_size", "dead_letters", "checkpoints")
 
 
 def main() -> None:
