@@ -50,9 +50,12 @@ FILL_HOURS = """
 INSERT INTO dead_letter_hours (fingerprint, hour, count)
 SELECT fingerprint, CAST(created_at / 3600 - 0.5 AS INTEGER) AS h, count(*) FROM dead_letters GROUP BY 1, 2
 """
+#: UUIDv7s of the moments at which the rows are made, since lists "since" a moment go by the ids.
 IDS = {
-    "sqlite": "printf('018bcfe5-%04x-7000-8000-%012x', i / 60, i)",
-    "postgresql": "'018bcfe5-' || lpad(to_hex(i / 60), 4, '0') || '-7000-8000-' || lpad(to_hex(i), 12, '0')",
+    "sqlite": "substr(printf('%012x', 1700000000000 + i * 1000), 1, 8) || '-' || "
+    "substr(printf('%012x', 1700000000000 + i * 1000), 9) || printf('-7000-8000-%012x', i)",
+    "postgresql": "substr(lpad(to_hex(1700000000000 + i::bigint * 1000), 12, '0'), 1, 8) || '-' || "
+    "substr(lpad(to_hex(1700000000000 + i::bigint * 1000), 12, '0'), 9) || '-7000-8000-' || lpad(to_hex(i), 12, '0')",
 }
 
 
