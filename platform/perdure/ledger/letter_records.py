@@ -30,6 +30,7 @@ class LetterFilter:
         since: Written at this moment or later, epoch seconds.
         until: Written before this moment, epoch seconds.
         status: ``open``, ``replayed`` or ``discarded``.
+        replayed_in: Replayed by this bulk replay.
         upto: With this id or a smaller one, which is: not written after it.
     """
 
@@ -44,6 +45,7 @@ class LetterFilter:
     since: float | None = None
     until: float | None = None
     status: str | None = None
+    replayed_in: str | None = None
     upto: str | None = None
 
     def given(self) -> dict[str, Any]:
