@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection, delete, select, tuple_
 
@@ -36,7 +36,10 @@ def purge(connection: Connection, which: LetterFilter, page: int) -> int:
     """
     query, key = matching(connection, which, dead_letters)
     chosen = query.order_by(key).limit(page).with_for_update(of=dead_letters, skip_locked=True)
-    letters = [row._mapping for row in connection.execute(chosen)]
+    return _delete(connection, [dict(row._mapping) for row in connection.execute(chosen)])
+
+
+def _delete(connection: Connection, letters: Sequence[dict[str, Any]]) -> int:
     if not letters:
         return 0
     ids = [letter["id"] for letter in letters]
@@ -54,9 +57,13 @@ def purge(connection: Connection, which: LetterFilter, page: int) -> int:
 
 def resolved(connection: Connection, retention: float, page: int) -> int:
     """Delete a page of letters that were replayed or discarded, ``retention`` seconds after they were written."""
-    until = connection.execute(select(now() - retention)).scalar_one()
-    which = LetterFilter(until=until)
-    return sum(purge(connection, replace(which, status=status), page) for status in (REPLAYED, DISCARDED))
+    total, c = 0, dead_letters.c
+    for status in (REPLAYED, DISCARDED):
+        oldest = select(c.id).where(c.status == status).order_by(c.id).limit(page)  # if these are young, all are
+        chosen = select(dead_letters).where(c.id.in_(oldest), c.created_at < now() - retention)
+        rows = connection.execute(chosen.with_for_update(skip_locked=True))
+        total += _delete(connection, [dict(row._mapping) for row in rows])
+    return total
 
 
 def leftovers(connection: Connection, retention: float, page: int) -> int:

@@ -49,8 +49,8 @@ class LetterFilter:
     upto: str | None = None
 
     def given(self) -> dict[str, Any]:
-        """Return the filters that are set."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return the filters that a caller has set."""
+        return {name: value for name, value in asdict(self).items() if value is not None and name != "upto"}
 
 
 @dataclass(frozen=True, slots=True)
