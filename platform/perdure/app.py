@@ -7,6 +7,7 @@ from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
+from perdure.auto_replay import AutoReplay
 from perdure.bulkheads import Bulkheads
 from perdure.context import JobContext
 from perdure.dead_letters import DeadLetters
@@ -107,6 +108,7 @@ class Perdure:
         retry: str | RetryPolicy | None = None,
         timeout: float | None = None,
         breaker: str | None = None,
+        auto_replay: AutoReplay | bool | None = None,
         priority: int = 5,
     ) -> Task[..., Any]:
         """Register a function as a task and return the task.
@@ -118,6 +120,8 @@ class Perdure:
             retry: A preset (``fast``, ``standard``, ``slow``, ``none``) or a policy; ``default_retry`` by default.
             timeout: Seconds that one attempt may run; None for no bound.
             breaker: The circuit breaker that guards its jobs.
+            auto_replay: True or an :class:`~perdure.AutoReplay`: replay the dead letters that its jobs leave when that
+                breaker has closed again. By default they wait for a person.
             priority: 0 (first) to 9 (last) within the bulkhead.
 
         Raises:
@@ -139,6 +143,7 @@ class Perdure:
             retry=RetryPolicy.named(retry or self.settings.default_retry),
             timeout=timeout,
             breaker=breaker,
+            auto_replay=auto_replay,
             priority=priority,
         )
         self.tasks[task_name] = task

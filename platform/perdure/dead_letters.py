@@ -9,7 +9,7 @@ import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from perdure import letter_transfer
 from perdure.bulk_replay import ReplayReport, ReplayRequest, register_bulk_replay
@@ -28,6 +28,7 @@ from perdure.ledger.letter_records import (
 )
 from perdure.ledger.records import DeadLetterRecord
 from perdure.letter_filters import letter_filter
+from perdure.letter_notices import DeadLetterNotice, NoticeKind, Notices
 from perdure.letter_transfer import ImportReport
 from perdure.rates import per_second
 from perdure.replay_plan import ReplayPlan, fixed, plan
@@ -35,6 +36,8 @@ from perdure.replayer import Replayer
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
+
+Hook = TypeVar("Hook", bound=Callable[[DeadLetterNotice], object])
 
 #: Entries of the audit trail that :meth:`DeadLetters.show` returns.
 SHOWN_ENTRIES = 50
@@ -53,6 +56,7 @@ class DeadLetters:
         self._app = app
         #: Makes new jobs of letters; for the parts of perdure that replay many.
         self.replayer = Replayer(app)
+        self.notices = Notices()
         #: Says whether the circuit breaker of a name is open.
         self.breaker_is_open: Callable[[str], bool] = self._breaker_is_open
 
@@ -293,10 +297,12 @@ class DeadLetters:
         )
         return plan(self._app, request) if dry_run else self.start_replay(request)
 
-    def start_replay(self, request: ReplayRequest, idempotency_key: str | None = None) -> JobHandle[ReplayReport]:
+    def start_replay(
+        self, request: ReplayRequest, idempotency_key: str | None = None, tags: dict[str, str] | None = None
+    ) -> JobHandle[ReplayReport]:
         """Submit a bulk replay and return its job; for the parts of perdure that make requests of their own."""
         task = register_bulk_replay(self._app)
-        job: JobHandle[ReplayReport] = task.options(idempotency_key=idempotency_key).submit(request)
+        job: JobHandle[ReplayReport] = task.options(idempotency_key=idempotency_key, tags=tags or {}).submit(request)
         if not job.deduplicated:
             how = {
                 name: value for name, value in asdict(request).items() if value and name not in ("by", "source", "which")
@@ -418,6 +424,31 @@ class DeadLetters:
             InvalidArguments: A line is no exported letter; the message names its number.
         """
         return letter_transfer.import_(self._app.ledger.letters, lines, Actor.of(by, source))
+
+    # -- notices -----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, subscriber: Hook) -> Hook:
+        """Call a function with each :class:`~perdure.letter_notices.DeadLetterNotice`; usable as a decorator.
+
+        A notice is told of once, in the process that found it out: a supervisor or a worker.
+        """
+        self.notices.subscribe(subscriber)
+        return subscriber
+
+    def on_new_group(self, hook: Hook) -> Hook:
+        """Call a function with the notice of each fault that was never seen before."""
+        self.notices.subscribe(hook, NoticeKind.NEW_GROUP)
+        return hook
+
+    def on_growth(self, hook: Hook) -> Hook:
+        """Call a function with the notice of each fault whose letters have doubled, from ten on."""
+        self.notices.subscribe(hook, NoticeKind.GROWTH)
+        return hook
+
+    def on_boomerang(self, hook: Hook) -> Hook:
+        """Call a function with the notice of each fault of which a replay died again."""
+        self.notices.subscribe(hook, NoticeKind.BOOMERANG)
+        return hook
 
     def _breaker_is_open(self, name: str) -> bool:
         breakers = getattr(self._app, "breakers", None)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from perdure.auto_replay import AutoReplay
 from perdure.context import JobContext
 from perdure.errors import InvalidArguments, InvalidJobDefinition
 from perdure.handle import JobHandle
@@ -37,6 +38,7 @@ class Task(Generic[P, R]):
         retry: What happens when an attempt fails.
         timeout: Seconds that one attempt may run; None for no bound.
         breaker: The circuit breaker that guards its jobs.
+        auto_replay: What happens to its dead letters when that has closed again; None: they wait for a person.
         priority: 0 (first) to 9 (last) within the bulkhead.
 
     Raises:
@@ -53,6 +55,7 @@ class Task(Generic[P, R]):
         retry: RetryPolicy,
         timeout: float | None = None,
         breaker: str | None = None,
+        auto_replay: AutoReplay | bool | None = None,
         priority: int = 5,
     ) -> None:
         if not inspect.isfunction(function) or _yields(function):
@@ -70,6 +73,7 @@ class Task(Generic[P, R]):
         self.retry = retry
         self.timeout = timeout
         self.breaker = breaker
+        self.auto_replay = AutoReplay.of(auto_replay, name, breaker)
         self.priority = priority
         self.signature = Signature(function, name, JobContext)
         functools.update_wrapper(self, function)

@@ -15,7 +15,7 @@ from celery.exceptions import Ignore, Retry
 
 from perdure import codec
 from perdure.context import JobContext
-from perdure.decision import Ended, TimeLimitReached, decide, time_limit
+from perdure.decision import Ended, TimeLimitReached, blamed, decide, time_limit
 from perdure.errors import LeaseLost, UnknownTask
 from perdure.events import JobEvent
 from perdure.ledger.records import Claim, Settlement
@@ -76,7 +76,8 @@ class TicketRunner:
         if claim is None:
             raise Ignore
         ended = self._run(claim)
-        settlement = decide(ended, claim, self._task(claim).retry)
+        task = self._task(claim)
+        settlement = blamed(decide(ended, claim, task.retry), task.breaker)
         try:
             self._settle(claim, settlement, ended.ran)
         except LeaseLost as error:

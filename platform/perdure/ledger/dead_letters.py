@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, literal_column, select
 
 from perdure.errors import DeadLetterNotFound
 from perdure.ids import earliest_id
@@ -92,6 +92,15 @@ def newest_id(connection: Connection) -> str | None:
     """Return the id of the newest letter."""
     newest: str | None = connection.execute(select(func.max(dead_letters.c.id))).scalar_one()
     return newest
+
+
+def newest_replayable(connection: Connection, task: str, breaker: str, generations: int) -> str | None:
+    """Return the newest open letter of a task that died of a breaker and was replayed fewer than ``generations`` times."""
+    c = dead_letters.c
+    waits = (c.status == literal_column("'open'"), c.breaker.is_not(None), c.breaker == breaker, c.task == task)
+    query = select(c.id).where(*waits, c.generation < generations).order_by(c.id.desc()).limit(1)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
 
 
 def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, DeadLetterRecord]:

@@ -12,6 +12,7 @@ from perdure.ledger import (
     dead_letters,
     letter_audit,
     letter_groups,
+    letter_notice,
     letter_purge,
     letter_replay,
     letter_transfer,
@@ -20,6 +21,7 @@ from perdure.ledger import (
 from perdure.ledger.letter_records import Actor, AuditEntry, DeadLetterGroup, LetterFilter, LineageEntry
 from perdure.ledger.letter_replay import Replay, Replayed
 from perdure.ledger.records import DeadLetterRecord
+from perdure.letter_notices import DeadLetterNotice
 
 T = TypeVar("T")
 
@@ -123,3 +125,11 @@ class Letters:
     def write(self, lines: Sequence[letter_transfer.Exported], actor: Actor) -> int:
         """Write letters of another ledger; see :func:`letter_transfer.write`."""
         return self._run(lambda c: letter_transfer.write(c, lines, actor))
+
+    def newest_replayable(self, task: str, breaker: str, generations: int) -> str | None:
+        """Return the newest letter that died of a breaker and waits; see :func:`dead_letters.newest_replayable`."""
+        return self._read(lambda c: dead_letters.newest_replayable(c, task, breaker, generations))
+
+    def take_notices(self, page: int) -> list[DeadLetterNotice]:
+        """Return what there is to tell of faults; see :func:`letter_notice.take`."""
+        return self._run(lambda c: letter_notice.take(c, page))
