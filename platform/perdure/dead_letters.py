@@ -451,5 +451,4 @@ class DeadLetters:
         return hook
 
     def _breaker_is_open(self, name: str) -> bool:
-        breakers = getattr(self._app, "breakers", None)
-        return breakers is not None and breakers[name].state == "open"
+        return self._app.breakers[name].state == "open"
