@@ -1,6 +1,7 @@
 """perdure: fault-tolerant jobs on Celery. The ledger owns the job, the broker carries a ticket."""
 
 from perdure.app import Perdure
+from perdure.auto_replay import AutoReplay
 from perdure.context import JobContext
 from perdure.control import Discard, RetryAfter, Snooze
 from perdure.errors import (
@@ -22,6 +23,7 @@ from perdure.states import JobState
 from perdure.task import Task
 
 __all__ = [
+    "AutoReplay",
     "BulkheadFull",
     "Discard",
     "IdempotencyConflict",

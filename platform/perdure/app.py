@@ -8,6 +8,7 @@ from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
+from perdure.auto_replay import AutoReplay
 from perdure.bulkheads import Bulkheads
 from perdure.context import JobContext
 from perdure.dead_letters import DeadLetters
@@ -122,6 +123,7 @@ class Perdure:
         limit_by: str | None = None,
         rate: float | None = None,
         replicas: int = 1,
+        auto_replay: AutoReplay | bool | None = None,
         priority: int = 5,
     ) -> Task[..., Any]:
         """Register a function as a task and return the task.
@@ -137,6 +139,8 @@ class Perdure:
             limit_by: The argument or tag that is the limit's key, such as ``tenant``.
             rate: Jobs that may start per second in all workers; None for no bound.
             replicas: Different workers that run each job; the result is that of the majority.
+            auto_replay: True or an :class:`~perdure.AutoReplay`: replay the dead letters that its jobs leave when that
+                breaker has closed again. By default they wait for a person.
             priority: 0 (first) to 9 (last) within the bulkhead.
 
         Raises:
@@ -162,6 +166,7 @@ class Perdure:
             limit_by=limit_by,
             rate=rate,
             replicas=replicas,
+            auto_replay=auto_replay,
             priority=priority,
         )
         self.tasks[task_name] = task

@@ -6,23 +6,43 @@ The one service layer: the Python API, the command line and the web pages call t
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from perdure import letter_transfer
+from perdure.bulk_replay import ReplayReport, ReplayRequest, register_bulk_replay
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.handle import JobHandle
 from perdure.ledger.letter_groups import ORDERS
-from perdure.ledger.letter_records import Actor, AuditEntry, DeadLetterDetail, DeadLetterGroup, LineageEntry
+from perdure.ledger.letter_records import (
+    DISCARDED,
+    OPEN,
+    REPLAYED,
+    Actor,
+    AuditEntry,
+    DeadLetterDetail,
+    DeadLetterGroup,
+    LineageEntry,
+)
 from perdure.ledger.records import DeadLetterRecord
 from perdure.letter_filters import letter_filter
+from perdure.letter_notices import DeadLetterNotice, NoticeKind, Notices
+from perdure.letter_transfer import ImportReport
+from perdure.rates import per_second
+from perdure.replay_plan import ReplayPlan, fixed, plan
 from perdure.replayer import Replayer
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
 
+Hook = TypeVar("Hook", bound=Callable[[DeadLetterNotice], object])
+
 #: Entries of the audit trail that :meth:`DeadLetters.show` returns.
 SHOWN_ENTRIES = 50
+#: Letters that one transaction discards or deletes: a fraction of a second, so that nobody waits long for it.
+BATCH = 200
 
 
 class DeadLetters:
@@ -34,7 +54,9 @@ class DeadLetters:
 
     def __init__(self, app: Perdure) -> None:
         self._app = app
-        self._replayer = Replayer(app)
+        #: Makes new jobs of letters; for the parts of perdure that replay many.
+        self.replayer = Replayer(app)
+        self.notices = Notices()
         #: Says whether the circuit breaker of a name is open.
         self.breaker_is_open: Callable[[str], bool] = self._breaker_is_open
 
@@ -207,15 +229,87 @@ class DeadLetters:
         """
         letter = self.get(letter_id)
         if letter.replayed_as is None or force:
-            item = self._replayer.prepare(
+            item = self.replayer.prepare(
                 letter, args=args, kwargs=kwargs, bulkhead=bulkhead, from_checkpoint=from_checkpoint
             )
             if not force:
-                self._replayer.refuse_if_open(letter)
-            [result], unticketed = self._replayer.write([item], Actor.of(by, source), force=force)
+                self.replayer.refuse_if_open(letter)
+            [result], unticketed = self.replayer.write([item], Actor.of(by, source), force=force)
             job_id = result.submitted.id
             return JobHandle(self._app, job_id, deduplicated=not result.is_new, ticketed=job_id not in unticketed)
         return JobHandle(self._app, letter.replayed_as, deduplicated=True)
+
+    @overload
+    def replay_many(self, *, dry_run: Literal[True], **how: Any) -> ReplayPlan: ...
+    @overload
+    def replay_many(self, *, dry_run: Literal[False] = False, **how: Any) -> JobHandle[ReplayReport]: ...
+    def replay_many(
+        self,
+        *,
+        rate: str | float | None = None,
+        dry_run: bool = False,
+        canary: int = 0,
+        max_failure_rate: float | None = None,
+        to_bulkhead: str | None = None,
+        from_checkpoint: bool = False,
+        force: bool = False,
+        by: str = "python",
+        source: str | None = None,
+        **filters: Any,
+    ) -> JobHandle[ReplayReport] | ReplayPlan:
+        """Replay all letters that match filters, the oldest first, by a durable job that workers of ``background`` run.
+
+        It replays what is open now, not what comes in later. Killed half-way it goes on, and replays none twice. Its
+        result is a :class:`~perdure.bulk_replay.ReplayReport`.
+
+        Args:
+            rate: Letters a second, or a text such as ``50/s`` or ``10/m``; None for no bound.
+            dry_run: Write nothing and return a :class:`~perdure.replay_plan.ReplayPlan` that says what would happen.
+            canary: Replay so many first, and the rest only when these have succeeded; 0 for none.
+            max_failure_rate: The share of replays that may fail, 0 to 1: of the canaries (none by default), and of the last
+                thousand while it runs (any by default). It halts when more do.
+            to_bulkhead: Where to run them; the letters' bulkheads by default.
+            from_checkpoint: Begin each job at the checkpoint that it had reached.
+            force: Also replay letters that were replayed or discarded, and those whose circuit breaker is open.
+            by: Who replays them, for the record.
+            source: From where.
+            filters: Those of :meth:`list`; open letters unless ``status=`` or ``force=`` says otherwise.
+
+        Raises:
+            InvalidArguments: A filter, the rate or a limit is not allowed.
+            UnknownBulkhead: There is no such bulkhead.
+        """
+        if canary < 0 or (max_failure_rate is not None and not 0 <= max_failure_rate <= 1):
+            raise InvalidArguments(
+                f"canary={canary!r} must not be negative, max_failure_rate={max_failure_rate!r} be 0 to 1"
+            )
+        actor, letters = Actor.of(by, source), self._app.ledger.letters
+        request = ReplayRequest(
+            fixed(letter_filter(**filters), letters.newest_id()),
+            actor.who,
+            actor.source,
+            rate=per_second(rate),
+            canary=canary,
+            max_failure_rate=max_failure_rate,
+            to_bulkhead=None if to_bulkhead is None else self._app.bulkheads.checked(to_bulkhead),
+            from_checkpoint=from_checkpoint,
+            force=force,
+        )
+        return plan(self._app, request) if dry_run else self.start_replay(request)
+
+    def start_replay(
+        self, request: ReplayRequest, idempotency_key: str | None = None, tags: dict[str, str] | None = None
+    ) -> JobHandle[ReplayReport]:
+        """Submit a bulk replay and return its job; for the parts of perdure that make requests of their own."""
+        task = register_bulk_replay(self._app)
+        job: JobHandle[ReplayReport] = task.options(idempotency_key=idempotency_key, tags=tags or {}).submit(request)
+        if not job.deduplicated:
+            how = {
+                name: value for name, value in asdict(request).items() if value and name not in ("by", "source", "which")
+            }
+            entry = {"job_id": job.id, "which": request.which.given(), **how}
+            self._app.ledger.letters.record(Actor(request.by, request.source), "replay_many", [entry])
+        return job
 
     # -- resolve -----------------------------------------------------------------------------------------------------
 
@@ -248,6 +342,113 @@ class DeadLetters:
         letters.annotate_group(fingerprint, text, Actor.of(by, source))
         return next(iter(letters.groups(fingerprints=[fingerprint])), None)
 
+    def discard_many(
+        self,
+        reason: str,
+        by: str = "python",
+        *,
+        source: str | None = None,
+        on_batch: Callable[[int], object] = lambda _count: None,
+        **filters: Any,
+    ) -> int:
+        """Mark all open letters that match filters as not to be replayed, in batches, and return how many.
+
+        Args:
+            reason: Why.
+            by: Who discards them.
+            source: From where.
+            on_batch: Called after each batch with the number of letters in it.
+            filters: Those of :meth:`list`; with another ``status=`` letters in that one.
+
+        Raises:
+            InvalidArguments: A filter is not allowed.
+        """
+        letters, actor = self._app.ledger.letters, Actor.of(by, source)
+        which = fixed(letter_filter(**{"status": OPEN, **filters}), letters.newest_id())
+        total, after = 0, None
+        while page := letters.page(which, limit=BATCH, after=after, oldest_first=True):
+            after = page[-1].id
+            changed = len(letters.discard([letter.id for letter in page], reason, actor))
+            total += changed
+            on_batch(changed)
+        return total
+
+    # -- purge, export, import ---------------------------------------------------------------------------------------
+
+    def purge(
+        self,
+        *,
+        by: str = "python",
+        source: str | None = None,
+        everything: bool = False,
+        on_batch: Callable[[int], object] = lambda _count: None,
+        **filters: Any,
+    ) -> int:
+        """Delete letters for good, in batches, and return how many. The audit trail stays.
+
+        Args:
+            by: Who deletes them.
+            source: From where.
+            everything: Needed when no filter is given, so that nobody empties the ledger by a slip.
+            on_batch: Called after each batch with the number of letters in it.
+            filters: Those of :meth:`list`; ``status="open"`` must be named: without a status, open letters stay.
+
+        Raises:
+            InvalidArguments: No filter was given, or one is not allowed; nothing was deleted.
+        """
+        which = letter_filter(**filters)
+        if not which.given() and not everything:
+            raise InvalidArguments("purge() without a filter deletes every letter that was dealt with. Say everything=True")
+        letters, actor = self._app.ledger.letters, Actor.of(by, source)
+        bounded, total = fixed(which, letters.newest_id()), 0
+        for status in [which.status] if which.status else [REPLAYED, DISCARDED]:
+            while count := letters.purge(replace(bounded, status=status), BATCH):
+                total += count
+                on_batch(count)
+        letters.record(actor, "purge", [{"count": total, "which": which.given()}])
+        return total
+
+    def export(self, *, by: str = "python", source: str | None = None, **filters: Any) -> Iterator[str]:
+        """Yield each letter that matches filters as a line of JSON, with its attempts and checkpoints; the oldest first.
+
+        Raises:
+            InvalidArguments: A filter is not allowed.
+        """
+        which, letters = letter_filter(**filters), self._app.ledger.letters
+        return letter_transfer.export(letters, fixed(which, letters.newest_id()), Actor.of(by, source))
+
+    def import_lines(self, lines: Iterable[str], *, by: str = "python", source: str | None = None) -> ImportReport:
+        """Write the letters of an export, of this environment or another one; letters that are there stay as they are.
+
+        Raises:
+            InvalidArguments: A line is no exported letter; the message names its number.
+        """
+        return letter_transfer.import_(self._app.ledger.letters, lines, Actor.of(by, source))
+
+    # -- notices -----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, subscriber: Hook) -> Hook:
+        """Call a function with each :class:`~perdure.letter_notices.DeadLetterNotice`; usable as a decorator.
+
+        A notice is told of once, in the process that found it out: a supervisor or a worker.
+        """
+        self.notices.subscribe(subscriber)
+        return subscriber
+
+    def on_new_group(self, hook: Hook) -> Hook:
+        """Call a function with the notice of each fault that was never seen before."""
+        self.notices.subscribe(hook, NoticeKind.NEW_GROUP)
+        return hook
+
+    def on_growth(self, hook: Hook) -> Hook:
+        """Call a function with the notice of each fault whose letters have doubled, from ten on."""
+        self.notices.subscribe(hook, NoticeKind.GROWTH)
+        return hook
+
+    def on_boomerang(self, hook: Hook) -> Hook:
+        """Call a function with the notice of each fault of which a replay died again."""
+        self.notices.subscribe(hook, NoticeKind.BOOMERANG)
+        return hook
+
     def _breaker_is_open(self, name: str) -> bool:
-        breakers = getattr(self._app, "breakers", None)
-        return breakers is not None and breakers[name].state == "open"
+        return self._app.breakers[name].state == "open"

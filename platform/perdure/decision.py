@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import traceback as tracebacks
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -56,6 +56,19 @@ def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random |
     if isinstance(error, (Discard, InvalidArguments)):
         return _death(error, DeadReason.DISCARDED, Outcome.FAILED)
     return _retry_or_death(error, claim, policy, now, rng)
+
+
+def blamed(settlement: Settlement, breaker: str | None) -> Settlement:
+    """Return a settlement whose dead letter names the circuit breaker that it died of, if it can have died of one.
+
+    Args:
+        settlement: How the attempt ends.
+        breaker: The circuit breaker that guarded it, if any.
+    """
+    death = settlement.death
+    if breaker is None or death is None or death.reason not in (DeadReason.EXHAUSTED, DeadReason.TIMEOUT):
+        return settlement
+    return replace(settlement, death=replace(death, breaker=breaker))
 
 
 def lost(claim: Claim, max_crashes: int, why: str, outcome: Outcome = Outcome.CRASHED) -> Settlement:

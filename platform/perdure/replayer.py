@@ -84,9 +84,12 @@ class Replayer:
 
     def open_breaker(self, letter: DeadLetterRecord) -> str | None:
         """Return the name of the open breaker that a letter's job would meet, or None."""
+        return next((name for name in self.breakers_of(letter) if self._app.dead_letters.breaker_is_open(name)), None)
+
+    def breakers_of(self, letter: DeadLetterRecord) -> list[str]:
+        """Return the circuit breakers that a letter's job would meet: the one it died of, and its task's."""
         task = self._app.tasks.get(letter.task)
-        names = {name for name in (letter.breaker, task.breaker if task else None) if name}
-        return next((name for name in sorted(names) if self._app.dead_letters.breaker_is_open(name)), None)
+        return sorted({name for name in (letter.breaker, task.breaker if task else None) if name})
 
     def write(
         self, items: Sequence[Replay], actor: Actor, *, batch: str | None = None, force: bool = False

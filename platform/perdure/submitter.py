@@ -45,7 +45,7 @@ class Submitter:
     def submit(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> Accepted:
         """Submit one job; raises what :meth:`Task.submit` says."""
         new = self._new_job(task, args, kwargs, how)
-        self._await_room(new.bulkhead, 1)
+        self.await_room(new.bulkhead, 1)
         [accepted] = self._accept([new], how)
         return accepted
 
@@ -59,7 +59,7 @@ class Submitter:
         stream = iter(calls)
         while chunk := [self._new_job(task, *_as_call(call), how) for call in islice(stream, size)]:
             try:
-                self._await_room(bulkhead, len(chunk))
+                self.await_room(bulkhead, len(chunk))
             except BulkheadFull as error:
                 raise BulkheadFull(f"{error} {len(accepted)} jobs were submitted before.") from error
             accepted += self._accept(chunk, how)
@@ -166,7 +166,12 @@ class Submitter:
             self._app.events.emit(JobEvent(job.id, job.task, job.bulkhead, None, None, state))
         return [Accepted(result.id, result.deduplicated, result.id not in failed) for result in submitted]
 
-    def _await_room(self, bulkhead: str, count: int) -> None:
+    def await_room(self, bulkhead: str, count: int) -> None:
+        """Wait until a bulkhead has room for so many jobs, as long as its ``overflow`` says.
+
+        Raises:
+            BulkheadFull: It has none.
+        """
         limits = self._app.settings.bulkheads[bulkhead]
         if limits.max_depth is None:
             return

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from perdure.auto_replay import AutoReplay
 from perdure.context import JobContext
 from perdure.errors import InvalidArguments, InvalidJobDefinition
 from perdure.handle import JobHandle
@@ -41,6 +42,7 @@ class Task(Generic[P, R]):
         limit_by: The argument or tag that is the limit's key, such as ``tenant``.
         rate: Jobs that may start per second in all workers; None for no bound.
         replicas: Workers that run each job; the result is that of the majority.
+        auto_replay: What happens to its dead letters when that has closed again; None: they wait for a person.
         priority: 0 (first) to 9 (last) within the bulkhead.
 
     Raises:
@@ -61,6 +63,7 @@ class Task(Generic[P, R]):
         limit_by: str | None = None,
         rate: float | None = None,
         replicas: int = 1,
+        auto_replay: AutoReplay | bool | None = None,
         priority: int = 5,
     ) -> None:
         if not inspect.isfunction(function) or _yields(function):
@@ -92,6 +95,7 @@ class Task(Generic[P, R]):
         self.limit_by = limit_by
         self.rate = rate
         self.replicas = replicas
+        self.auto_replay = AutoReplay.of(auto_replay, name, breaker)
         self.priority = priority
         self.signature = Signature(function, name, JobContext)
         functools.update_wrapper(self, function)

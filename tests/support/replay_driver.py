@@ -1,24 +1,36 @@
-"""One of several processes that replay the same dead letter: prints the job that came of it."""
+"""Several processes that replay the same dead letter at once: prints the job that came of it in each."""
 
 from __future__ import annotations
 
+import os
 import sys
-import time
-from pathlib import Path
+from collections.abc import Callable
 
 from perdure import Perdure
+from support.shop import define
+
+PROCESSES = 8
+
+
+def in_child(work: Callable[[], str], gate: int) -> int:
+    """Start a process that does some work when it has read a byte from the gate, and return where its answer is to be read."""
+    answer, write = os.pipe()
+    if os.fork() == 0:
+        os.close(answer)
+        os.read(gate, 1)
+        os.write(write, work().encode())
+        os._exit(0)
+    os.close(write)
+    return answer
+
 
 if __name__ == "__main__":
-    ledger_url, broker_url, letter_id, gate = sys.argv[1:]
+    ledger_url, broker_url, letter_id = sys.argv[1:]
     app = Perdure(ledger_url=ledger_url, broker_url=broker_url)
-
-    @app.job(name="shop.charge", bulkhead="critical")
-    def charge(order: str, cents: int) -> int:
-        return cents
-
-    app.dead_letters.get(letter_id)
-    print("ready", flush=True)
-    give_up_at = time.monotonic() + 60
-    while not Path(gate).exists() and time.monotonic() < give_up_at:
-        time.sleep(0.001)
-    print(app.dead_letters.replay(letter_id, by="somebody").id, flush=True)
+    define(app)
+    gate, opener = os.pipe()
+    answers = [in_child(lambda: app.dead_letters.replay(letter_id, by="somebody").id, gate) for _ in range(PROCESSES)]
+    os.write(opener, b"x" * PROCESSES)
+    for answer in answers:
+        with os.fdopen(answer) as stream:
+            print(stream.read())

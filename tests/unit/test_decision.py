@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure import Discard, JobCancelled, RetryAfter, RetryPolicy, Snooze
-from perdure.decision import Ended, TimeLimitReached, decide, lost, retries_used
+from perdure.decision import Ended, TimeLimitReached, blamed, decide, lost, retries_used
 from perdure.errors import HandedBack, InvalidArguments
-from perdure.ledger.records import Claim, Settlement
+from perdure.ledger.records import Claim, Death, Settlement
 from perdure.states import DeadReason, JobState, Outcome, Transition, target
 
 NOW = 1_000_000.0
@@ -215,3 +215,15 @@ def test_an_absurd_delay_stays_a_date(raising: Any, asked: float) -> None:
     from perdure.clock import to_datetime
 
     assert to_datetime(NOW + raising(asked).seconds) is not None
+
+
+@pytest.mark.parametrize(
+    ("reason", "breaker"),
+    [(reason, "payments" if reason in (DeadReason.EXHAUSTED, DeadReason.TIMEOUT) else None) for reason in DeadReason],
+)
+def test_a_death_of_a_guarded_job_names_its_breaker(reason: DeadReason, breaker: str | None) -> None:
+    settlement = Settlement(Transition.DIE, Outcome.FAILED, death=Death(reason, "f"))
+    death = blamed(settlement, "payments").death
+    assert death is not None
+    assert death.breaker == breaker
+    assert blamed(settlement, None) is settlement

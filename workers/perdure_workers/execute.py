@@ -18,7 +18,7 @@ from celery.exceptions import Ignore, Retry
 from perdure import codec
 from perdure.context import JobContext
 from perdure.control import Snooze
-from perdure.decision import Ended, TimeLimitReached, decide, time_limit
+from perdure.decision import Ended, TimeLimitReached, blamed, decide, time_limit
 from perdure.errors import BulkheadFull, LeaseLost, UnknownTask
 from perdure.events import JobEvent
 from perdure.ledger.put_off import Delay
@@ -102,7 +102,7 @@ class TicketRunner:
         if task.replicas > 1 and claim.replica_of is None:
             return until_the_ledger_is_back(lambda: coordinate(self._app, claim, task)), 0.0
         ended = self._held(claim, permits) or self._run(claim)
-        settlement = decide(ended, claim, task.retry)
+        settlement = blamed(decide(ended, claim, task.retry), task.breaker)
         return answered(settlement) if claim.replica_of else settlement, ended.ran
 
     def _held(self, claim: Claim, permits: ExitStack) -> Ended | None:

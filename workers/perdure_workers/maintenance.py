@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perdure import JobContext, Perdure
+from perdure.bulk_replay import register_bulk_replay
 from perdure.states import JobState
 
 NAME = "perdure.prune"
@@ -16,7 +17,8 @@ PAGE = 500
 
 
 def register_maintenance(app: Perdure) -> None:
-    """Add the maintenance job to an application, once; workers and supervisors do."""
+    """Add the maintenance job and the bulk replay to an application, once; workers and supervisors do."""
+    register_bulk_replay(app)
     if NAME in app.tasks:
         return
 
@@ -39,7 +41,8 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
         "succeeded": lambda: ledger.prune_jobs(JobState.SUCCEEDED, keep, PAGE),
         "cancelled": lambda: ledger.prune_jobs(JobState.CANCELLED, keep, PAGE),
         "dead": lambda: ledger.prune_jobs(JobState.DEAD, keep_dead, PAGE),
-        "dead_letters": lambda: ledger.prune_letters(keep_dead, PAGE),
+        "dead_letters": lambda: ledger.letters.prune(keep_dead, PAGE),
+        "dead_letter_records": lambda: ledger.letters.prune_leftovers(keep_dead, PAGE),
         "workers": lambda: ledger.prune_workers(keep, PAGE),
     }
     return {name: _all(step, between) for name, step in steps.items()}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, literal_column, select
 
 from perdure.errors import DeadLetterNotFound
 from perdure.ids import earliest_id
 from perdure.ledger.conditions import CLOCK_SKEW, made_since
 from perdure.ledger.letter_records import LetterFilter
 from perdure.ledger.records import DeadLetterRecord
-from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters
+from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters, jobs
 from perdure.letter_words import words
 
 #: Columns that are compared for equality, by filter; the one that says most first: SQLite finds letters by that one.
 _EQUAL: dict[str, Column[str]] = {
+    "replayed_in": dead_letters.c.replayed_in,
     "fingerprint": dead_letters.c.fingerprint,
     "breaker": dead_letters.c.breaker,
     "error": dead_letters.c.error_type,
@@ -26,6 +27,8 @@ _EQUAL: dict[str, Column[str]] = {
 }
 #: Letters up to which it is counted how common a word is.
 _RARE = 1_000
+#: Replays of a bulk replay that are looked at to see how they fare.
+_WINDOW = 1_000
 
 
 def get(connection: Connection, letter_id: str, *, lock: bool = False) -> DeadLetterRecord:
@@ -76,10 +79,28 @@ def count(connection: Connection, which: LetterFilter) -> int:
     return connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
 
 
+def outcomes(connection: Connection, batch: str) -> dict[str, int]:
+    """Return the states of the newest replays of a bulk replay, with their counts."""
+    c = dead_letters.c
+    mine = select(c.replayed_as).where(c.replayed_in.is_not(None), c.replayed_in == batch)
+    newest = mine.order_by(c.id.desc()).limit(_WINDOW).subquery()
+    query = select(jobs.c.state, func.count()).join(newest, newest.c.replayed_as == jobs.c.id).group_by(jobs.c.state)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def newest_id(connection: Connection) -> str | None:
     """Return the id of the newest letter."""
     newest: str | None = connection.execute(select(func.max(dead_letters.c.id))).scalar_one()
     return newest
+
+
+def newest_replayable(connection: Connection, task: str, breaker: str, generations: int) -> str | None:
+    """Return the newest open letter of a task that died of a breaker and was replayed fewer than ``generations`` times."""
+    c = dead_letters.c
+    waits = (c.status == literal_column("'open'"), c.breaker.is_not(None), c.breaker == breaker, c.task == task)
+    query = select(c.id).where(*waits, c.generation < generations).order_by(c.id.desc()).limit(1)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
 
 
 def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, DeadLetterRecord]:
@@ -123,8 +144,8 @@ def _conditions(
         usable = not driven or connection.dialect.name != "sqlite"
         conditions.append((column if usable else column.concat("")) == value)
         driven = True
-    if which.breaker is not None:
-        conditions.append(dead_letters.c.breaker.is_not(None))  # the index is of these only
+    # Their indexes are of these only.
+    conditions += [_EQUAL[name].is_not(None) for name in ("breaker", "replayed_in") if getattr(which, name) is not None]
     if which.since is not None:
         conditions += made_since(key, dead_letters.c.created_at, which.since)
     if which.until is not None:

@@ -203,10 +203,6 @@ class Ledger:
         """Delete a page of jobs that ended long ago; see :func:`prune.finished_jobs`."""
         return self._run(lambda c: prune.finished_jobs(c, state, retention, page))
 
-    def prune_letters(self, retention: float, page: int) -> int:
-        """Delete a page of dead letters that were dealt with long ago."""
-        return self._run(lambda c: prune.resolved_letters(c, retention, page))
-
     def prune_workers(self, retention: float, page: int) -> int:
         """Delete a page of workers that ended long ago."""
         return self._run(lambda c: prune.ended_workers(c, retention, page))
@@ -318,6 +314,10 @@ class Ledger:
     def count_jobs(self, by: str) -> dict[str, int]:
         """Return how many jobs there are by state, task or bulkhead."""
         return self._read(lambda c: queries.count(c, by))
+
+    def mean_run(self, task: str) -> float:
+        """Return the seconds that a task's newest jobs took."""
+        return self._read(lambda c: queries.mean_run(c, task))
 
     def attempts(self, job_id: str) -> list[AttemptRecord]:
         """Return a job's ended attempts."""

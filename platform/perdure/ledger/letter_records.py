@@ -30,6 +30,7 @@ class LetterFilter:
         since: Written at this moment or later, epoch seconds.
         until: Written before this moment, epoch seconds.
         status: ``open``, ``replayed`` or ``discarded``.
+        replayed_in: Replayed by this bulk replay.
         upto: With this id or a smaller one, which is: not written after it.
     """
 
@@ -44,11 +45,12 @@ class LetterFilter:
     since: float | None = None
     until: float | None = None
     status: str | None = None
+    replayed_in: str | None = None
     upto: str | None = None
 
     def given(self) -> dict[str, Any]:
-        """Return the filters that are set."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return the filters that a caller has set."""
+        return {name: value for name, value in asdict(self).items() if value is not None and name != "upto"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,21 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from perdure.ledger import checkpoints, dead_letters, letter_audit, letter_groups, letter_replay, lineage
+from perdure.ledger import (
+    checkpoints,
+    dead_letters,
+    letter_audit,
+    letter_groups,
+    letter_notice,
+    letter_purge,
+    letter_replay,
+    letter_transfer,
+    lineage,
+)
 from perdure.ledger.letter_records import Actor, AuditEntry, DeadLetterGroup, LetterFilter, LineageEntry
 from perdure.ledger.letter_replay import Replay, Replayed
 from perdure.ledger.records import DeadLetterRecord
+from perdure.letter_notices import DeadLetterNotice
 
 T = TypeVar("T")
 
@@ -43,6 +54,10 @@ class Letters:
     def count(self, which: LetterFilter) -> int:
         """Return how many letters there are."""
         return self._read(lambda c: dead_letters.count(c, which))
+
+    def outcomes(self, batch: str) -> dict[str, int]:
+        """Return how the newest replays of a bulk replay fare: states and counts."""
+        return self._read(lambda c: dead_letters.outcomes(c, batch))
 
     def newest_id(self) -> str | None:
         """Return the id of the newest letter."""
@@ -90,3 +105,31 @@ class Letters:
     def checkpoints(self, job_id: str) -> list[dict[str, Any]]:
         """Return the checkpoints that a job had reached: name, number, bytes and moment of each."""
         return self._read(lambda c: checkpoints.reached(c, job_id))
+
+    def purge(self, which: LetterFilter, page: int) -> int:
+        """Delete a page of letters; see :func:`letter_purge.purge`."""
+        return self._run(lambda c: letter_purge.purge(c, which, page))
+
+    def prune(self, retention: float, page: int) -> int:
+        """Delete a page of letters that were dealt with long ago."""
+        return self._run(lambda c: letter_purge.resolved(c, retention, page))
+
+    def prune_leftovers(self, retention: float, page: int) -> int:
+        """Delete a page of what remains of letters; see :func:`letter_purge.leftovers`."""
+        return self._run(lambda c: letter_purge.leftovers(c, retention, page))
+
+    def read(self, which: LetterFilter, *, limit: int, after: str | None) -> list[letter_transfer.Exported]:
+        """Return a page of letters with what belongs to them; see :func:`letter_transfer.read`."""
+        return self._read(lambda c: letter_transfer.read(c, which, limit=limit, after=after))
+
+    def write(self, lines: Sequence[letter_transfer.Exported], actor: Actor) -> int:
+        """Write letters of another ledger; see :func:`letter_transfer.write`."""
+        return self._run(lambda c: letter_transfer.write(c, lines, actor))
+
+    def newest_replayable(self, task: str, breaker: str, generations: int) -> str | None:
+        """Return the newest letter that died of a breaker and waits; see :func:`dead_letters.newest_replayable`."""
+        return self._read(lambda c: dead_letters.newest_replayable(c, task, breaker, generations))
+
+    def take_notices(self, page: int) -> list[DeadLetterNotice]:
+        """Return what there is to tell of faults; see :func:`letter_notice.take`."""
+        return self._run(lambda c: letter_notice.take(c, page))

@@ -36,13 +36,6 @@ def finished_jobs(connection: Connection, state: JobState, retention: float, pag
     return len(ids)
 
 
-def resolved_letters(connection: Connection, retention: float, page: int) -> int:
-    """Delete dead letters that were replayed or discarded, ``retention`` seconds after they were written."""
-    return _page(
-        connection, dead_letters, page, dead_letters.c.status != _OPEN, dead_letters.c.created_at < now() - retention
-    )
-
-
 def ended_workers(connection: Connection, retention: float, page: int) -> int:
     """Delete incarnations that ended more than ``retention`` seconds ago, and events as old as that."""
     ended = workers.c.state.in_(WorkerState.ended())

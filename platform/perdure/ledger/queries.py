@@ -13,6 +13,8 @@ from perdure.ledger.schema import attempts, job_tags, jobs
 from perdure.states import JobState
 
 COUNTABLE = ("state", "task", "bulkhead")
+#: Jobs of a task that its mean duration is taken from.
+_NEWEST = 200
 
 
 def get(connection: Connection, job_id: str) -> JobRecord:
@@ -78,6 +80,17 @@ def count(connection: Connection, by: str) -> dict[str, int]:
     """Return how many jobs there are by state, task or bulkhead."""
     column = jobs.c[by]
     return {row[0]: row[1] for row in connection.execute(select(column, func.count()).group_by(column))}
+
+
+def mean_run(connection: Connection, task: str) -> float:
+    """Return the seconds that the newest jobs of a task took that succeeded; 0 when there are none."""
+    c = jobs.c
+    newest = (
+        select(c.state, c.started_at, c.finished_at).where(c.task == task).order_by(c.id.desc()).limit(_NEWEST).subquery()
+    )
+    took = func.avg(newest.c.finished_at - newest.c.started_at)
+    mean = connection.execute(select(took).where(newest.c.state == JobState.SUCCEEDED.value)).scalar_one()
+    return float(mean or 0.0)
 
 
 def attempts_of(connection: Connection, job_id: str) -> list[AttemptRecord]:

@@ -179,6 +179,13 @@ Index("ix_dead_letters_reason", dead_letters.c.reason, dead_letters.c.id)
 Index("ix_dead_letters_fingerprint", dead_letters.c.fingerprint, dead_letters.c.id)
 Index("ix_dead_letters_error_type", dead_letters.c.error_type, dead_letters.c.id)
 _partial("ix_dead_letters_breaker", dead_letters.c.breaker, dead_letters.c.id, where="breaker IS NOT NULL")
+_partial(
+    "ix_dead_letters_waiting",
+    dead_letters.c.breaker,
+    dead_letters.c.task,
+    dead_letters.c.id,
+    where="status = 'open' AND breaker IS NOT NULL",
+)
 _partial("ix_dead_letters_replayed_in", dead_letters.c.replayed_in, dead_letters.c.id, where="replayed_in IS NOT NULL")
 _partial("ix_dead_letters_job", dead_letters.c.job_id, where="job_id IS NOT NULL")
 

@@ -8,23 +8,14 @@ from typing import Any
 
 import pytest
 
-from perdure import JobContext, Perdure
+from perdure import Perdure
 from perdure.fingerprint import fingerprint
 from perdure.ledger.records import Death
 from perdure.states import DeadReason
 from support.ledgers import DIE, dead
+from support.shop import define
 
 Die = Callable[..., str]
-
-
-def define(app: Perdure) -> None:
-    @app.job(name="shop.charge", bulkhead="critical", breaker="payments")
-    def charge(order: str, cents: int) -> int:
-        return cents
-
-    @app.job(name="shop.mail", bulkhead="normal", priority=7)
-    def mail(ctx: JobContext, to: str) -> Any:
-        return ctx.checkpoint.load(default="no checkpoint")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,10 +13,10 @@ import pytest
 from perdure import InvalidArguments, Perdure
 from perdure.errors import ReplayRefused, UnknownBulkhead, UnknownTask
 from support.ledgers import DIE, SUCCEED, claimed, running, submitted
+from support.replay_driver import PROCESSES
 
 Die = Callable[..., str]
-DRIVER = Path(__file__).parents[2] / "support" / "replay_driver.py"
-PROCESSES = 8
+TESTS = Path(__file__).parents[2]
 
 
 def test_a_replay_is_what_the_job_was(shop: Perdure, die: Die) -> None:
@@ -116,23 +117,21 @@ def test_from_the_checkpoint_or_from_the_start(shop: Perdure) -> None:
 
 
 def test_replays_from_several_processes_make_one_job(shop: Perdure, die: Die, tmp_path: Path) -> None:
-    letter_id, gate = die(), tmp_path / "gate"
-    settings = shop.settings
-    command = [
-        sys.executable,
-        str(DRIVER),
-        settings.effective_ledger_url,
-        settings.effective_broker_url,
-        letter_id,
-        str(gate),
-    ]
-    drivers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) for _ in range(PROCESSES)]
-    for driver in drivers:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "ready\n"
-    gate.touch()
-    jobs = {driver.communicate(timeout=60)[0].strip() for driver in drivers}
-    assert len(jobs) == 1
+    letter_id, settings = die(), shop.settings
+    command = ["-m", "support.replay_driver", settings.effective_ledger_url, settings.effective_broker_url, letter_id]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    done = subprocess.run(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=110,
+        check=True,
+    )
+    answers = done.stdout.split()
+    assert len(answers) == PROCESSES
+    assert len(set(answers)) == 1
     assert shop.jobs.count() == {"dead": 1, "queued": 1}
     assert len(shop.dead_letters.audit(letter_id=letter_id)) == 1
     assert shop.dead_letters.groups()[0].replayed == 1

@@ -127,6 +127,14 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "dead letters since": lambda ledger: letters(ledger, since=time.time() - 60),
     "dead letters until": lambda ledger: letters(ledger, until=time.time() - 60),
     "dead letters, a further page": lambda ledger: ledger.letters.page(LetterFilter(), after=letter(ledger), limit=50),
+    "letters that wait for a breaker": lambda ledger: ledger.letters.newest_replayable("tests.add", "payments", 3),
+    "outcomes of a bulk replay": lambda ledger: ledger.letters.outcomes("nobody"),
+    "letters of a bulk replay": lambda ledger: letters(ledger, replayed_in="nobody"),
+    "notices": lambda ledger: ledger.letters.take_notices(10),
+    "purge": lambda ledger: ledger.letters.purge(LetterFilter(status="replayed", until=1.7e9 + 5), 10),
+    "prune": lambda ledger: [ledger.letters.prune(1e12, 10), ledger.letters.prune_leftovers(1e12, 10)],
+    "export": lambda ledger: ledger.letters.read(LetterFilter(status="open"), limit=10, after=None),
+    "mean run": lambda ledger: ledger.mean_run("tests.add"),
     "groups": lambda ledger: ledger.letters.groups(limit=50),
     "audit": lambda ledger: [
         ledger.letters.audit(),
@@ -174,6 +182,8 @@ INDEXES = {
     "dead letters by bulkhead": "ix_dead_letters_bulkhead",
     "dead letters by reason": "ix_dead_letters_reason",
     "dead letters by breaker": "ix_dead_letters_breaker",
+    "letters that wait for a breaker": "ix_dead_letters_waiting",
+    "letters of a bulk replay": "ix_dead_letters_replayed_in",
     "dead letters by tag and status": "ix_dead_letter_tags_lookup",
     "dead letters by fingerprint and status": "ix_dead_letters_fingerprint",
 }

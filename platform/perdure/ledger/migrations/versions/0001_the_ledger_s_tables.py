@@ -193,6 +193,13 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_dead_letters_status", ["status", "id"], unique=False)
         batch_op.create_index("ix_dead_letters_task", ["task", "id"], unique=False)
+        batch_op.create_index(
+            "ix_dead_letters_waiting",
+            ["breaker", "task", "id"],
+            unique=False,
+            sqlite_where=sa.text("status = 'open' AND breaker IS NOT NULL"),
+            postgresql_where=sa.text("status = 'open' AND breaker IS NOT NULL"),
+        )
 
     op.create_table(
         "facts",
@@ -459,6 +466,11 @@ def downgrade() -> None:
     op.drop_table("job_tags")
     op.drop_table("facts")
     with op.batch_alter_table("dead_letters", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_dead_letters_waiting",
+            sqlite_where=sa.text("status = 'open' AND breaker IS NOT NULL"),
+            postgresql_where=sa.text("status = 'open' AND breaker IS NOT NULL"),
+        )
         batch_op.drop_index("ix_dead_letters_task")
         batch_op.drop_index("ix_dead_letters_status")
         batch_op.drop_index(
