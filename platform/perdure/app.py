@@ -19,8 +19,11 @@ from perdure.liveness import WorkerEvent
 from perdure.periodic import Periodic
 from perdure.retry import RetryPolicy
 from perdure.settings import Settings, load_settings
+from perdure.state import StatePolicy
+from perdure.storage import storage_of
 from perdure.submitter import Submitter
 from perdure.task import Task
+from perdure.vault import Vault
 from perdure.workers import Workers
 
 if TYPE_CHECKING:
@@ -67,7 +70,8 @@ class Perdure:
         self.schedules: dict[str, Periodic] = {}
         self.events = EventBus()
         self.events.subscribe(log_event)
-        self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability)
+        self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability, Vault.of(self.settings))
+        self.storage = storage_of(self.settings, self.ledger)
         self.submitter = Submitter(self)
         self.jobs = Jobs(self)
         self.dead_letters = DeadLetters(self)
@@ -108,6 +112,7 @@ class Perdure:
         timeout: float | None = None,
         breaker: str | None = None,
         priority: int = 5,
+        state: StatePolicy | None = None,
     ) -> Task[..., Any]:
         """Register a function as a task and return the task.
 
@@ -119,6 +124,7 @@ class Perdure:
             timeout: Seconds that one attempt may run; None for no bound.
             breaker: The circuit breaker that guards its jobs.
             priority: 0 (first) to 9 (last) within the bulkhead.
+            state: The shape of its checkpoints, and what becomes of one of another shape.
 
         Raises:
             InvalidJobDefinition: The function or an option cannot be used.
@@ -140,6 +146,7 @@ class Perdure:
             timeout=timeout,
             breaker=breaker,
             priority=priority,
+            state=state,
         )
         self.tasks[task_name] = task
         if "celery" in self.__dict__:

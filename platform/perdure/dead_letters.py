@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from perdure.ledger.dead_letters import DeadLetterGroup
 from perdure.ledger.records import DeadLetterRecord, NewJob, Ticketed
 from perdure.signature import Payload
 from perdure.states import JobState
+from perdure.stores.errors import StoreError
+from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -63,7 +66,7 @@ class DeadLetters:
 
     def groups(self, limit: int = 100) -> builtins.list[DeadLetterGroup]:
         """Return the faults that letters died of, the most frequent first."""
-        return self._app.ledger.dead_letter_groups(limit)
+        return [self._opened(group) for group in self._app.ledger.dead_letter_groups(limit)]
 
     def replay(
         self,
@@ -89,6 +92,7 @@ class DeadLetters:
             DeadLetterNotFound: The ledger has none of that id.
             UnknownTask: This application does not have the letter's task.
             InvalidArguments: The arguments do not fit the task's signature; nothing was written.
+            StoreError: The letter's arguments are sealed or offloaded and cannot be opened here; nothing was written.
         """
         letter = self.get(letter_id)
         new = self._replacement(letter, args, kwargs)
@@ -109,6 +113,13 @@ class DeadLetters:
         """
         return self._app.ledger.discard_dead_letter(letter_id, reason, by)
 
+    def _opened(self, group: DeadLetterGroup) -> DeadLetterGroup:
+        """Return a group whose error can be read, when it is sealed and there is a key."""
+        if not is_stored(group.error):
+            return group
+        newest = self._app.ledger.dead_letters(fingerprint=group.fingerprint, limit=1)
+        return replace(group, error=newest[0].error if newest else None)
+
     def _replacement(
         self, letter: DeadLetterRecord, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
     ) -> NewJob:
@@ -117,11 +128,15 @@ class DeadLetters:
             raise UnknownTask(letter.task, self._app.tasks)
         if letter.job_id is None:
             raise InvalidArguments(f"dead letter {letter.id} holds a broker message, not a job; it cannot be replayed")
+        for column, given in (("args", args), ("kwargs", kwargs)):
+            if given is None and column in letter.unopened:
+                raise StoreError(f"dead letter {letter.id} cannot be replayed: {letter.unopened[column]}")
         payload = task.signature.encode(
             codec.untagged(letter.args) if args is None else args,
             codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs),
         )
-        return _new_job(letter, payload, letter.bulkhead or task.bulkhead, task.priority)
+        new = _new_job(letter, payload, letter.bulkhead or task.bulkhead, task.priority)
+        return self._app.ledger.vault.new_job(new)
 
 
 def _new_job(letter: DeadLetterRecord, payload: Payload, bulkhead: str, priority: int) -> NewJob:

@@ -96,7 +96,7 @@ class Submitter:
     def _new_job(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> NewJob:
         payload = task.signature.encode(args, kwargs)
         settings = self._app.settings
-        return NewJob(
+        new = NewJob(
             id=new_id(),
             task=task.name,
             bulkhead=self._app.bulkheads.checked(how.bulkhead or task.bulkhead),
@@ -112,6 +112,7 @@ class Submitter:
             deadline=to_epoch(how.deadline),
             timeout=how.timeout,
         )
+        return self._app.ledger.vault.new_job(new)
 
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Accepted]:
         if how.session is None:

@@ -15,6 +15,7 @@ from perdure.handle import JobHandle
 from perdure.options import SubmitOptions
 from perdure.retry import RetryPolicy
 from perdure.signature import Signature
+from perdure.state import StatePolicy
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -38,6 +39,7 @@ class Task(Generic[P, R]):
         timeout: Seconds that one attempt may run; None for no bound.
         breaker: The circuit breaker that guards its jobs.
         priority: 0 (first) to 9 (last) within the bulkhead.
+        state: The shape of its checkpoints.
 
     Raises:
         InvalidJobDefinition: The function or an option cannot be used.
@@ -54,6 +56,7 @@ class Task(Generic[P, R]):
         timeout: float | None = None,
         breaker: str | None = None,
         priority: int = 5,
+        state: StatePolicy | None = None,
     ) -> None:
         if not inspect.isfunction(function) or _yields(function):
             raise InvalidJobDefinition(f"{name}: a job must be a function or coroutine function, not {function!r}")
@@ -71,6 +74,7 @@ class Task(Generic[P, R]):
         self.timeout = timeout
         self.breaker = breaker
         self.priority = priority
+        self.state = state or StatePolicy()
         self.signature = Signature(function, name, JobContext)
         functools.update_wrapper(self, function)
 

@@ -31,6 +31,12 @@ logger = logging.getLogger("perdure.execute")
 
 #: Longest text of a result that Flower is shown, in characters.
 MAX_SHOWN = 500
+#: What Flower is shown in place of what is encrypted at rest.
+HIDDEN = "(encrypted)"
+
+
+#: Seconds that a draining worker's child gives slow copies of replicated checkpoints.
+DRAIN_SECONDS = 5.0
 
 
 class JobFailed(Exception):
@@ -60,6 +66,7 @@ class TicketRunner:
         self._app = app
         self._worker = worker
         self._draining = draining
+        self._context: JobContext | None = None
 
     def __call__(self, request: Any) -> Any:
         """Claim the job that a Celery request names, run it and settle it.
@@ -76,9 +83,8 @@ class TicketRunner:
         if claim is None:
             raise Ignore
         ended = self._run(claim)
-        settlement = decide(ended, claim, self._task(claim).retry)
         try:
-            self._settle(claim, settlement, ended.ran)
+            settlement = self._settle(claim, ended)
         except LeaseLost as error:
             logger.warning("%s", error)
             raise Ignore from error
@@ -97,6 +103,7 @@ class TicketRunner:
     def _run(self, claim: Claim) -> Ended:
         started = time.monotonic()
         limit: float | None = None
+        self._context = None
         try:
             task = self._app.task(claim.task)
             limit = time_limit(claim, task.timeout)
@@ -112,27 +119,45 @@ class TicketRunner:
             return Ended(error=wrapped.with_traceback(error.__traceback__), ran=_since(started))
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is its outcome
             return Ended(error=error, ran=_since(started))
+        finally:
+            if self._draining():
+                self._app.storage.drain(DRAIN_SECONDS)
         return Ended(result=result, ran=_since(started))
 
     def _call(self, task: Task[..., Any], claim: Claim, limit: float | None) -> Any:
-        args, kwargs = task.signature.decode(claim.args, claim.kwargs)
+        vault, job_id = self._app.ledger.vault, claim.job_id
+        args, kwargs = task.signature.decode(
+            vault.get(claim.args, "args", job_id), vault.get(claim.kwargs, "kwargs", job_id)
+        )
         if task.signature.takes_context:
-            args.insert(0, self._context(claim, limit))
+            self._context = self._new_context(task, claim, limit)
+            args.insert(0, self._context)
         value = task.function(*args, **kwargs)
         return asyncio.run(value) if task.is_async else value
 
-    def _context(self, claim: Claim, limit: float | None) -> JobContext:
+    def _new_context(self, task: Task[..., Any], claim: Claim, limit: float | None) -> JobContext:
         return JobContext(
             claim,
             self._app.ledger,
             timeout=limit,
             draining=self._draining,
             progress_interval=self._app.settings.progress_interval,
+            storage=self._app.storage,
+            state_policy=task.state,
         )
 
-    def _settle(self, claim: Claim, settlement: Settlement, ran: float) -> None:
-        until_the_ledger_is_back(lambda: self._app.ledger.settle(claim, settlement))
-        self._emit(claim, settlement.transition, JobState.RUNNING, reason=settlement.error or "", ran=ran)
+    def _settle(self, claim: Claim, ended: Ended) -> Settlement:
+        settled = self._context.settlement if self._context is not None else None
+        if settled is not None:
+            # Its last transaction carried the settlement; whatever came after it cannot undo that.
+            if ended.error is not None:
+                logger.error("%s %s raised after its final transaction", claim.task, claim.job_id, exc_info=ended.error)
+            settlement = settled
+        else:
+            settlement = decide(ended, claim, self._task(claim).retry)
+            until_the_ledger_is_back(lambda: self._app.ledger.settle(claim, settlement))
+        self._emit(claim, settlement.transition, JobState.RUNNING, reason=settlement.error or "", ran=ended.ran)
+        return settlement
 
     def _task(self, claim: Claim) -> Task[..., Any]:
         try:
@@ -147,9 +172,11 @@ class TicketRunner:
         self._app.events.emit(event)
 
     def _tell_celery(self, settlement: Settlement) -> Any:
+        seals = self._app.ledger.vault.seals  # what is sealed in the ledger does not go through the broker either
         if settlement.transition is Transition.SUCCEED:
-            return Shown(settlement.result or "null")
-        text = f"{settlement.error_type}: {settlement.error}" if settlement.error_type else settlement.error or ""
+            return Shown(HIDDEN if seals else settlement.result or "null")
+        told = HIDDEN if seals else settlement.error
+        text = f"{settlement.error_type}: {told}" if settlement.error_type else told or ""
         if settlement.transition is Transition.DIE:
             raise JobFailed(text)
         if settlement.outcome is Outcome.CANCELLED:

@@ -10,10 +10,14 @@ from typing import Any
 import msgspec
 
 from perdure.clock import to_datetime
+from perdure.ledger.text import SEALED
 from perdure.states import DeadReason, JobState, Outcome, Transition
 
 #: A row as a mapping from column names.
 Row = Mapping[Any, Any]
+
+#: How a column's text begins that is not the value itself: sealed, or a reference to a blob.
+ELSEWHERE = (SEALED, "blob:sha256:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,8 @@ class JobRecord:
     replay_of: str | None
     cancel_requested_at: datetime | None
     result_json: str | None = field(repr=False, default=None)
+    #: Columns that are sealed or offloaded and could not be opened here, each with why.
+    unopened: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, row: Row) -> JobRecord:
@@ -202,8 +208,9 @@ class JobRecord:
         more = ("worker_pid", "error_type", "error", "checkpoint_seq", "dead_letter_id", "replay_of")
         return cls(
             state=JobState(row["state"]),
-            args=msgspec.json.decode(row["args"]),
-            kwargs=msgspec.json.decode(row["kwargs"]),
+            args=_json(row["args"], list),
+            kwargs=_json(row["kwargs"], dict),
+            unopened=_stored(row, ("args", "kwargs", "result", "error")),
             tags=msgspec.json.decode(row["tags"]) if row["tags"] else {},
             worker=row["worker_name"],
             progress=_progress(row),
@@ -235,6 +242,8 @@ class DeadLetterRecord:
     replayed_at: datetime | None
     resolved_reason: str | None
     raw: bytes | None = field(repr=False, default=None)
+    #: Columns that are sealed or offloaded and could not be opened here, each with why.
+    unopened: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, row: Row) -> DeadLetterRecord:
@@ -242,8 +251,9 @@ class DeadLetterRecord:
         same = ("id", "job_id", "task", "bulkhead", "reason", "error_type", "error", "traceback", "fingerprint")
         more = ("status", "replayed_as", "replayed_by", "resolved_reason")
         return cls(
-            args=msgspec.json.decode(row["args"]) if row["args"] else [],
-            kwargs=msgspec.json.decode(row["kwargs"]) if row["kwargs"] else {},
+            args=_json(row["args"], list),
+            kwargs=_json(row["kwargs"], dict),
+            unopened=_stored(row, ("args", "kwargs", "error", "traceback")),
             created_at=to_datetime(row["created_at"]),
             replayed_at=to_datetime(row["replayed_at"]),
             raw=bytes(row["raw"]) if row["raw"] is not None else None,
@@ -267,6 +277,21 @@ class WorkerRecord:
     heartbeat_at: datetime | None
     heartbeat_age: float
     running: int
+
+
+def field_of(column: str, text: str) -> tuple[str, Any]:
+    """Return the name and the value of the record's field that a column's text becomes."""
+    if column in ("args", "kwargs"):
+        return column, msgspec.json.decode(text)
+    return ("result_json" if column == "result" else column), text
+
+
+def _json(text: str | None, kind: type[Any]) -> Any:
+    return msgspec.json.decode(text) if text and not text.startswith(ELSEWHERE) else kind()
+
+
+def _stored(row: Row, columns: tuple[str, ...]) -> dict[str, str]:
+    return {name: row[name] for name in columns if row[name] and row[name].startswith(ELSEWHERE)}
 
 
 def _progress(row: Row) -> Progress | None:
