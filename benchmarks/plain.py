@@ -14,6 +14,6 @@ app.conf.update(
 )
 
 
-@app.task(name="noop")
+@app.task(name="plain.noop")
 def noop() -> None:
     """Do nothing."""

@@ -1,6 +1,7 @@
-"""Submit and drain no-op jobs on perdure and on plain Celery, same Redis, same pool size, in turn.
+"""Submit and drain no-op jobs on perdure and on plain Celery: same Redis, same pool size, in turn.
 
-Ratios are what counts: machines differ, and rounds are interleaved so that a slow minute hits both sides.
+All workers are up from the beginning; each round has every side take one burst while the others idle. A burst takes a
+second or two, so that a slow minute of the machine hits all sides: the ratios are what counts.
 """
 
 from __future__ import annotations
@@ -13,91 +14,164 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from perdure import Perdure
+from perdure.tickets import queue_name
 from perdure_workers.duties.reconcile import SEPARATOR
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 CHILDREN = 2
-SUBMITS = 1000
-DRAINS = 4000
-ROUNDS = 3
-DEADLINE = 120.0
+SUBMITS = 100
+BURST = 500
+ROUNDS = 12
+DEADLINE = 60.0
+COLUMNS = ("submit/s", "bulk submit/s", "drain/s")
+
+
+@dataclass
+class Side:
+    """One of those that are compared.
+
+    Attributes:
+        celery: Its Celery application, for remote control.
+        queue: The queue that its worker takes from.
+        key: That queue's key in Redis.
+        url: Its Redis database.
+        submit_one: Submits one job.
+        submit_many: Submits so many jobs.
+        left: Returns how many jobs have not ended.
+    """
+
+    celery: Any
+    queue: str
+    key: str
+    url: str
+    submit_one: Callable[[], object]
+    submit_many: Callable[[int], object]
+    left: Callable[[], int]
+
+    def burst(self) -> tuple[float, ...]:
+        """Submit a burst while the worker takes nothing, then let it, and return the three rates."""
+        self._tell("cancel_consumer")
+        one = _rate(SUBMITS, lambda: [self.submit_one() for _ in range(SUBMITS)])
+        many = _rate(BURST, lambda: self.submit_many(BURST))
+        started = time.perf_counter()
+        self._tell("add_consumer")
+        self._await_end()
+        return one, many, (SUBMITS + BURST) / (time.perf_counter() - started)
+
+    def warm_up(self) -> None:
+        """Run a burst that nobody counts, once the worker answers."""
+        give_up_at = time.monotonic() + DEADLINE
+        while not self.celery.control.ping(timeout=0.5):
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"the worker of {self.queue} does not answer")
+        self.burst()
+
+    def _tell(self, command: str) -> None:
+        getattr(self.celery.control, command)(self.queue, reply=True, timeout=5, limit=1)
+
+    def _await_end(self) -> None:
+        give_up_at = time.monotonic() + DEADLINE
+        with redis.Redis.from_url(self.url) as client:
+            while client.llen(self.key) or client.hlen("unacked"):  # cheap to ask, unlike the ledger
+                time.sleep(0.01)
+                if time.monotonic() > give_up_at:
+                    raise TimeoutError(f"{self.queue}: not drained after {DEADLINE:g} s")
+        while self.left():
+            time.sleep(0.005)
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"{self.queue}: {self.left()} jobs did not end")
 
 
 def main() -> None:
     """Run the rounds and print a table."""
-    with tempfile.TemporaryDirectory(prefix="perdure-bench-") as folder:
-        home = Path(folder)
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perdure-bench-")))
         home.chmod(0o755)
-        servers = RedisServer(home / "redis", die_with_parent=True), PostgresServer(home / "postgres", die_with_parent=True)
-        with servers[0] as broker, servers[1] as postgres:
-            sides: dict[str, Callable[[], tuple[float, float, float]]] = {
-                "plain Celery": lambda: plain_round(broker.url),
-                "perdure, SQLite": lambda: perdure_round(broker.url, f"sqlite:///{home / 'ledger.db'}"),
-                "perdure, PostgreSQL": lambda: perdure_round(broker.url, postgres.create_database(f"b{time.time_ns()}")),
-            }
-            results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sides}
-            for number in range(ROUNDS):
-                for name, run in sides.items():
-                    results[name].append(run())
-                    print(f"round {number + 1}: {name} {results[name][-1]}", file=sys.stderr)
-    show(results)
+        broker = stack.enter_context(RedisServer(home / "redis", die_with_parent=True))
+        postgres = stack.enter_context(PostgresServer(home / "postgres", die_with_parent=True))
+        base = broker.url.rsplit("/", 1)[0]
+        sides = {
+            "plain Celery": stack.enter_context(plain(f"{base}/1")),
+            "perdure, SQLite": stack.enter_context(perdure(f"{base}/2", f"sqlite:///{home / 'ledger.db'}", home / "2")),
+            "perdure, PostgreSQL": stack.enter_context(perdure(f"{base}/3", postgres.create_database("bench"), home / "3")),
+        }
+        for side in sides.values():
+            side.warm_up()
+        rates: dict[str, list[tuple[float, ...]]] = {name: [] for name in sides}
+        for _ in track(range(ROUNDS), "rounds", console=Console(stderr=True)):
+            for name, side in sides.items():
+                rates[name].append(side.burst())
+    show(rates)
 
 
-def show(results: dict[str, list[tuple[float, float, float]]]) -> None:
-    """Print medians and ratios to plain Celery; the ratio is the median over the rounds of each round's ratio."""
-    table = Table(
-        "", "submit/s", "ratio", "bulk submit/s", "ratio", "drain/s", "ratio", title="no-op jobs, median of rounds"
-    )
+def show(results: dict[str, list[tuple[float, ...]]]) -> None:
+    """Print medians, and the median over the rounds of each round's ratio to plain Celery, with its quartiles."""
+    table = Table("", *(cell for name in COLUMNS for cell in (name, "ratio")), title="no-op jobs, median of rounds")
     base = results["plain Celery"]
     for name, rounds in results.items():
         cells = []
-        for column in range(3):
-            value = statistics.median(r[column] for r in rounds)
-            ratio = statistics.median(r[column] / b[column] for r, b in zip(rounds, base, strict=True))
-            cells += [f"{value:,.0f}", f"{ratio:.2f}"]
+        for column in range(len(COLUMNS)):
+            ratios = [of[column] / to[column] for of, to in zip(rounds, base, strict=True)]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            value = statistics.median(rates[column] for rates in rounds)
+            cells += [f"{value:,.0f}", f"{middle:.2f} ({low:.2f}-{high:.2f})"]
         table.add_row(name, *cells)
-    Console().print(table)
+    Console(width=140).print(table)
 
 
-def plain_round(broker_url: str) -> tuple[float, float, float]:
-    """Measure plain Celery: (submits, bulk submits, drained jobs) a second."""
+@contextmanager
+def plain(broker_url: str) -> Iterator[Side]:
+    """Yield plain Celery with a worker."""
     from benchmarks.plain import app, noop
 
     app.conf.broker_url = broker_url
-    one = _rate(SUBMITS, lambda: [noop.apply_async() for _ in range(SUBMITS)])
-    many = _rate(DRAINS, lambda: [noop.apply_async() for _ in range(DRAINS)])
     command = ["celery", "-A", "benchmarks.plain", "worker", "-c", str(CHILDREN), "-P", "prefork", "-l", "ERROR",
                "--without-gossip", "--without-mingle", "-n", "plain"]  # fmt: skip
     with _worker(command, {"BENCH_BROKER_URL": broker_url}):
-        return one, many, _drain_rate(broker_url, "celery")
+        yield Side(
+            app,
+            "celery",
+            "celery",
+            broker_url,
+            noop.apply_async,
+            lambda n: [noop.apply_async() for _ in range(n)],
+            lambda: 0,
+        )
 
 
-def perdure_round(broker_url: str, ledger_url: str) -> tuple[float, float, float]:
-    """Measure perdure: (submits, bulk submits, drained jobs) a second."""
-    app = Perdure(broker_url=broker_url, ledger_url=ledger_url)
+@contextmanager
+def perdure(broker_url: str, ledger_url: str, home: Path) -> Iterator[Side]:
+    """Yield perdure with a worker."""
+    app = Perdure(broker_url=broker_url, ledger_url=ledger_url, home=home)
     app.ledger.upgrade()
     noop = app.register(_noop, name="noop")
-    before = app.jobs.count().get("succeeded", 0)
-    one = _rate(SUBMITS, lambda: [noop.submit() for _ in range(SUBMITS)])
-    many = _rate(DRAINS, lambda: noop.submit_many(() for _ in range(DRAINS)))
     command = ["perdure", "worker", "normal", "-A", "benchmarks.jobs", "-c", str(CHILDREN)]
-    environment = {"PERDURE_BROKER_URL": broker_url, "PERDURE_LEDGER_URL": ledger_url, "PERDURE_LOG_LEVEL": "ERROR"}
-    with _worker(command, environment):
-        rate = _drain_rate(broker_url, f"perdure.normal{SEPARATOR}5")
-    succeeded = app.jobs.count().get("succeeded", 0) - before
-    assert succeeded == SUBMITS + DRAINS, f"{succeeded} jobs succeeded"
+    urls = {"PERDURE_BROKER_URL": broker_url, "PERDURE_LEDGER_URL": ledger_url, "PERDURE_HOME": str(home)}
+    queue = queue_name("normal")
+    with _worker(command, {**urls, "PERDURE_LOG_LEVEL": "ERROR"}):
+        yield Side(
+            app.celery,
+            queue,
+            f"{queue}{SEPARATOR}{noop.priority}",
+            broker_url,
+            noop.submit,
+            lambda n: noop.submit_many(() for _ in range(n)),
+            lambda: len(app.jobs.list(state="queued", limit=1)) + len(app.jobs.list(state="running", limit=1)),
+        )
     app.close()
-    return one, many, rate
 
 
 def _noop() -> None:
@@ -108,26 +182,6 @@ def _rate(count: int, work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return count / (time.perf_counter() - started)
-
-
-def _drain_rate(broker_url: str, queue: str) -> float:
-    """Return jobs a second between the first fifth (the worker has warmed up) and the end."""
-    total = SUBMITS + DRAINS
-    client = redis.Redis.from_url(broker_url)
-
-    def done() -> int:
-        return total - int(client.llen(queue)) - int(client.hlen("unacked"))
-
-    give_up_at = time.monotonic() + DEADLINE
-    first: tuple[float, int] | None = None
-    while (count := done()) < total:
-        if first is None and count >= total // 5:
-            first = (time.perf_counter(), count)
-        if time.monotonic() > give_up_at:
-            raise TimeoutError(f"{count} of {total} jobs done after {DEADLINE:g} s")
-        time.sleep(0.02)
-    assert first is not None
-    return (total - first[1]) / (time.perf_counter() - first[0])
 
 
 @contextmanager

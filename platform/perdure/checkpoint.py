@@ -73,7 +73,7 @@ class Checkpoint:
             StoreUnavailable: The store cannot be read; the job waits.
         """
         context = self._context
-        found = context.storage.find(context.job_id, self.name, self._column)
+        found = context.storage.find(context.job_id, self.name, self._column, context.claim.replay_of)
         self._tell_damage(found.damage, None if found.record is None else found.record.seq)
         self._seq = 0 if found.record is None else found.record.seq
         if found.data is None:

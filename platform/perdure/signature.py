@@ -103,6 +103,14 @@ class Signature:
         )
         return list(values.args), dict(values.kwargs)
 
+    def by_parameter(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call by the names of their parameters, as they are.
+
+        Raises:
+            InvalidArguments: An argument is missing or unexpected.
+        """
+        return self._bind(args, kwargs)
+
     def __str__(self) -> str:
         return f"{self._name}{self._signature}"
 

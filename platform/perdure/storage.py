@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from perdure.errors import LeaseLost, SettingsError
 from perdure.ledger.checkpoints import Standing
-from perdure.stores.errors import BlobNotFound, CorruptBlob, StaleWrite, Undecipherable
-from perdure.stores.protocol import CheckpointStore, Damage, stored_version
+from perdure.stores.errors import BlobNotFound, CorruptBlob, CorruptRecord, StaleWrite, Undecipherable
+from perdure.stores.protocol import CheckpointStore, Damage, StoredVersion, stored_version
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
 from perdure.vault import Vault
 
@@ -24,6 +24,9 @@ logger = logging.getLogger("perdure.storage")
 
 #: The ledger, as a checkpoint store's name in the settings.
 LEDGER: Final = "sql"
+
+#: The fence of a checkpoint that was copied from the job that is replayed: below that of every claim.
+COPIED: Final = 0
 
 DEFAULT_INTERVAL_S: Final = 2.0
 DEFAULT_MAX_BYTES: Final = 16 * 1024 * 1024
@@ -114,17 +117,23 @@ class Storage:
             raise LeaseLost(str(error)) from error
         return seq, standing
 
-    def find(self, job_id: str, name: str, column: str) -> Found:
+    def find(self, job_id: str, name: str, column: str, origin: str | None = None) -> Found:
         """Return the newest good version of a checkpoint.
+
+        Args:
+            job_id: The job.
+            name: Which of its checkpoints.
+            column: The place for which its data was sealed.
+            origin: The job that this one replays: its checkpoints may have been copied to begin with.
 
         Raises:
             MissingKey: It is sealed or authenticated with a key that this process does not have.
             StoreUnavailable: The store cannot be read.
         """
         key, found = CheckpointKey(job_id, name), Found()
-        for record in self._candidates(key, found.damage):
+        for record in self._candidates(key, found.damage, origin):
             try:
-                found.data = None if record.cleared else self.vault.get_bytes(record.data, column, job_id)
+                found.data = None if record.cleared else self.vault.get_bytes(record.data, column, record.job_id)
             except (Undecipherable, CorruptBlob, BlobNotFound) as error:
                 found.damage.append(f"seq {record.seq}: {error}")
                 continue
@@ -137,12 +146,14 @@ class Storage:
         if self._store is not None and self._pid == os.getpid() and hasattr(self._store, "drain"):
             self._store.drain(timeout)
 
-    def _candidates(self, key: CheckpointKey, damage: list[str]) -> list[CheckpointRecord]:
+    def _candidates(self, key: CheckpointKey, damage: list[str], origin: str | None) -> list[CheckpointRecord]:
         """Return the good versions, newest first, and add what was wrong with others."""
         records: dict[Version, CheckpointRecord] = {}
         # Also when the store is another one: what ctx.transaction() saved is in the ledger.
         for row in self._ledger.load_checkpoint(*key):
             each = stored_version(self._codec, row.data, key, Version(row.fence, row.seq))
+            if each.record is None and row.fence == COPIED and origin is not None:
+                each = self._copied(row.data, CheckpointKey(origin, key.name), each)
             if each.record is not None:
                 records[each.version] = each.record
             elif each.damage is not None:
@@ -156,6 +167,13 @@ class Storage:
             if newest is not None:
                 records[newest.version] = newest
         return [records[version] for version in sorted(records, reverse=True)]
+
+    def _copied(self, frame: bytes, source: CheckpointKey, own: StoredVersion) -> StoredVersion:
+        """Return a copied version: its frame is still that of the job it was copied from, its place is the copy's."""
+        try:
+            return StoredVersion(own.version, record=self._codec.decode(frame, source))
+        except CorruptRecord as damage:
+            return StoredVersion(own.version, damage=damage)
 
     def _make_store(self) -> CheckpointStore:
         if self._open_store is None:

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from perdure.clock import Clock, SystemClock
+from perdure.fork_gate import gate
 from perdure.ledger.records import Ticketed
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Tickets:
         sent = 0
         try:
             pool: Any = self._celery.producer_pool
-            with pool.acquire(block=True) as producer:
+            with gate.use(), pool.acquire(block=True) as producer:
                 for page in _pages(tickets):
                     with producer.batch() if len(page) > 1 else nullcontext():
                         for ticket in page:

@@ -28,6 +28,12 @@ def until_the_ledger_is_back(work: Callable[[], Result], timeout: float | None =
     Raises:
         LedgerUnavailable: The time is over.
     """
+    try:
+        return work()  # nearly always; tenacity's machinery costs as much as a statement
+    except LedgerUnavailable as error:
+        if not _is_outage(error):
+            raise
+        _log_outage(error)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_outage),
         wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
@@ -43,5 +49,9 @@ def _is_outage(error: BaseException) -> bool:
 
 
 def _log(state: tenacity.RetryCallState) -> None:
-    if state.attempt_number in (1, 10) or state.attempt_number % 100 == 0:
-        logger.warning("waiting for the ledger: %s", state.outcome.exception() if state.outcome else "")
+    if state.attempt_number == 10 or state.attempt_number % 100 == 0:
+        _log_outage(state.outcome.exception() if state.outcome else None)
+
+
+def _log_outage(error: BaseException | None) -> None:
+    logger.warning("waiting for the ledger: %s", error)

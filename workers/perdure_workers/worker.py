@@ -19,6 +19,7 @@ from perdure.tickets import queue_name
 from perdure_workers.background import Background
 from perdure_workers.children import ChildExit, ChildWatch, end_children
 from perdure_workers.drain import DrainFlag
+from perdure_workers.event_batches import batch_events
 from perdure_workers.execute import TicketRunner
 from perdure_workers.incarnation import Incarnation
 from perdure_workers.intake import Intake
@@ -108,6 +109,7 @@ class Worker:
         TicketTask.Request = request_class(self)  # type: ignore[assignment] # a class will do where Celery says a name
         install_quarantine(self)
         self._intake.install(app.celery)
+        batch_events(app.celery)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
 

@@ -68,4 +68,4 @@ def claim(connection: Connection, job_id: str, worker_id: str, worker_name: str,
     row = connection.execute(_CLAIM, {**who, "by_name": worker_name}).one_or_none()
     if row is None:
         row = connection.execute(_MINE, who).one_or_none()
-    return None if row is None else Claim(**row._mapping)
+    return None if row is None else Claim(*row)

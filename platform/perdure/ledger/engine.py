@@ -25,7 +25,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
-from perdure.ledger.fork_gate import gate
+from perdure.fork_gate import gate
 from perdure.settings import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
@@ -66,6 +66,7 @@ class Database:
             raise SettingsError(f"ledger_url: {self.dialect!r} is not supported. Allowed: sqlite, postgresql")
         self._durability = durability
         self._engine: Engine | None = None
+        self._autocommitting: Engine | None = None
         self._pid = 0
         self._lock = threading.Lock()
         _databases.add(self)
@@ -88,6 +89,8 @@ class Database:
             with self._lock:
                 if self._engine is None or self._pid != os.getpid():
                     self._engine = self._connectable()
+                    # Kept, because to make one for each statement costs as much as the statement.
+                    self._autocommitting = self._engine.execution_options(**_AUTOCOMMIT[self.dialect])
                     self._pid = os.getpid()
         return self._engine
 
@@ -104,7 +107,7 @@ class Database:
         Raises:
             LedgerUnavailable: The database cannot be reached or refuses to work.
         """
-        with gate.statement(), self._translating():
+        with gate.use(), self._translating():
             try:
                 return self._run(work, autocommit)
             except DBAPIError as error:
@@ -125,7 +128,8 @@ class Database:
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
         engine = self.engine
         if autocommit:
-            with engine.execution_options(**_AUTOCOMMIT[self.dialect]).connect() as connection:
+            assert self._autocommitting is not None
+            with self._autocommitting.connect() as connection:
                 return work(connection)
         with engine.begin() as connection:
             return work(connection)
@@ -134,7 +138,7 @@ class Database:
         """Close this process' connections."""
         if self._engine is not None and self._pid == os.getpid():
             self._engine.dispose()
-        self._engine = None
+        self._engine = self._autocommitting = None
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -161,8 +165,8 @@ _inherited: list[Engine | None] = []
 
 def _forget_inherited() -> None:
     for database in _databases:
-        _inherited.append(database._engine)
-        database._engine = None
+        _inherited.extend((database._engine, database._autocommitting))
+        database._engine = database._autocommitting = None
         database._lock = threading.Lock()  # another thread of the parent may have held the old one
 
 

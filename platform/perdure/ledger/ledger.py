@@ -17,6 +17,7 @@ from perdure.ledger import (
     claim,
     dead_letters,
     due,
+    letter_write,
     migrate,
     notes,
     origin,
@@ -33,8 +34,8 @@ from perdure.ledger import (
     worker_events,
     workers,
 )
-from perdure.ledger.dead_letters import DeadLetterGroup
 from perdure.ledger.engine import Database, Result
+from perdure.ledger.letters import Letters
 from perdure.ledger.records import (
     AttemptRecord,
     Claim,
@@ -67,6 +68,8 @@ class Ledger:
     def __init__(self, url: str, durability: Literal["normal", "full"] = "normal", vault: Vault | None = None) -> None:
         self.vault = vault or Vault()
         self.database = Database(url, durability)
+        #: What is done with dead letters once they are written.
+        self.letters = Letters(self._run, self._read, self.vault)
         self._checked = False
         self._check_lock = threading.Lock()
 
@@ -76,7 +79,7 @@ class Ledger:
         """Write jobs, in the caller's transaction if a connection is given; see :func:`submit.submit`."""
         if connection is not None:
             return submit.submit(connection, new)
-        return self._run(lambda c: submit.submit(c, new))
+        return (self._read if submit.in_one_statement(new) else self._run)(lambda c: submit.submit(c, new))
 
     def depth(self, bulkhead: str, bound: int) -> int:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
@@ -93,7 +96,8 @@ class Ledger:
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""
         stored = self.vault.settlement(of.job_id, settlement)
-        return self._run(lambda c: settle.settle(c, of, stored))
+        alone = settle.in_one_statement(self.database.dialect, stored)
+        return (self._read if alone else self._run)(lambda c: settle.settle(c, of, stored))
 
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
@@ -309,25 +313,9 @@ class Ledger:
         """Return a dead letter; raises ``DeadLetterNotFound``."""
         return self.vault.letter(self._read(lambda c: dead_letters.get(c, letter_id)))
 
-    def dead_letters(self, **filters: Any) -> list[DeadLetterRecord]:
-        """Return dead letters, the newest first; see :func:`dead_letters.listing`."""
-        return [self.vault.letter(each) for each in self._read(lambda c: dead_letters.listing(c, **filters))]
-
-    def dead_letter_groups(self, limit: int) -> list[DeadLetterGroup]:
-        """Return the faults with the most letters."""
-        return self._read(lambda c: dead_letters.groups(c, limit))
-
-    def replay(self, letter_id: str, new: NewJob, by: str, *, force: bool) -> tuple[Submitted, bool]:
-        """Replay a dead letter as a new job; see :func:`dead_letters.replay`."""
-        return self._run(lambda c: dead_letters.replay(c, letter_id, new, by, force=force))
-
-    def discard_dead_letter(self, letter_id: str, reason: str, by: str) -> DeadLetterRecord:
-        """Mark a dead letter as not to be replayed; see :func:`dead_letters.discard`."""
-        return self.vault.letter(self._run(lambda c: dead_letters.discard(c, letter_id, reason, by)))
-
     def quarantine(self, letter: dict[str, Any]) -> None:
         """Write a dead letter for a broker message that names no job that can run."""
-        self._run(lambda c: dead_letters.quarantine(c, letter))
+        self._run(lambda c: letter_write.quarantine(c, letter))
 
     # -- schema ------------------------------------------------------------------------------------------------------
 

@@ -16,10 +16,8 @@ from perdure.states import JobState
 
 RUNS = state_is(JobState.RUNNING)
 
-CLAIM_COLUMNS = (
-    jobs.c.id.label("job_id"),
-    *(jobs.c[name] for name in Claim.__slots__ if name != "job_id"),
-)
+#: In the order of the claim's fields.
+CLAIM_COLUMNS = tuple(jobs.c.id if name == "job_id" else jobs.c[name] for name in Claim.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def running_of(connection: Connection, worker_id: str) -> list[RunningJob]:
 def running_by_child(connection: Connection, worker_id: str, pid: int) -> list[Claim]:
     """Return the claims that name a worker's child: one at most, unless the child failed to settle an earlier one."""
     query = select(*CLAIM_COLUMNS).where(_OF_WORKER, jobs.c.worker_pid == pid)
-    return [Claim(**row._mapping) for row in connection.execute(query, {"of_worker": worker_id})]
+    return [Claim(*row) for row in connection.execute(query, {"of_worker": worker_id})]
 
 
 def is_held(connection: Connection, job_id: str, fence: int) -> bool:
@@ -78,6 +76,5 @@ def is_held(connection: Connection, job_id: str, fence: int) -> bool:
 
 
 def _running(row: Any) -> RunningJob:
-    values = dict(row._mapping)
-    elapsed, cancelled_for = values.pop("elapsed"), values.pop("cancelled_for")
-    return RunningJob(Claim(**values), elapsed, cancelled_for)
+    *of_claim, elapsed, cancelled_for = row
+    return RunningJob(Claim(*of_claim), elapsed, cancelled_for)

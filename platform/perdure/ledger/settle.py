@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, null, select, update
+from sqlalchemy import Boolean, Connection, bindparam, case, null, select, update
 
 from perdure.errors import LeaseLost
 from perdure.ids import new_id
-from perdure.ledger.conditions import insert_ignoring, state_is
+from perdure.ledger import letter_write
+from perdure.ledger.conditions import DIALECTS, insert_ignoring, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import Claim, Settlement
-from perdure.ledger.schema import attempts, dead_letters, jobs
+from perdure.ledger.schema import attempts, jobs
 from perdure.ledger.text import MAX_ERROR, MAX_TRACEBACK, storable, storable_name
 from perdure.states import JobState, Transition, target
 
@@ -26,9 +27,9 @@ _SETTLE = (
         worker_id=null(),
         worker_pid=null(),
         run_at=now() + bindparam("in_seconds"),
-        queued_at=case((bindparam("to_queue") == 1, now()), else_=jobs.c.queued_at),
+        queued_at=case((bindparam("to_queue", type_=Boolean()), now()), else_=jobs.c.queued_at),
         ticketed_at=null(),
-        finished_at=case((bindparam("is_final") == 1, now()), else_=null()),
+        finished_at=case((bindparam("is_final", type_=Boolean()), now()), else_=null()),
         result=bindparam("new_result"),
         error_type=bindparam("new_error_type"),
         error=bindparam("new_error"),
@@ -42,18 +43,27 @@ _SETTLED_BY = select(attempts.c.outcome).where(
 
 _LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"))
 
+_ATTEMPT_NAMES = ("job_id", "number", "outcome", "worker", "worker_pid", "started_at", "error_type", "error", "traceback")
+#: A parameter that has the name of a column would be taken for a new value of it, in the other table of the statement too.
 _ATTEMPT_VALUES: dict[str, Any] = {
-    **{name: bindparam(name) for name in ("job_id", "number", "outcome", "worker", "worker_pid", "started_at")},
-    **{name: bindparam(name) for name in ("error_type", "error", "traceback")},
+    **{name: bindparam(f"attempt_{name}", type_=attempts.c[name].type) for name in _ATTEMPT_NAMES},
     "finished_at": now(),
 }
+_RECORD = {dialect: insert_ignoring(attempts, dialect).values(_ATTEMPT_VALUES) for dialect in DIALECTS}
 
-_LETTER_VALUES: dict[str, Any] = {
-    **{name: bindparam(name) for name in ("id", "job_id", "task", "bulkhead", "args", "kwargs", "reason", "fingerprint")},
-    **{name: bindparam(name) for name in ("error_type", "error", "traceback", "raw")},
-    "status": "open",
-    "created_at": now(),
-}
+#: PostgreSQL takes both changes in one statement, which is its own transaction: one round trip and not four.
+_SETTLED = _SETTLE.returning(jobs.c.id).cte("settled")
+_RECORDED = (
+    insert_ignoring(attempts, "postgresql")
+    .from_select(list(_ATTEMPT_VALUES), select(*_ATTEMPT_VALUES.values()).select_from(_SETTLED))
+    .cte("recorded")
+)
+_SETTLE_AND_RECORD = select(_SETTLED.c.id).add_cte(_RECORDED)
+
+
+def in_one_statement(dialect: str, settlement: Settlement) -> bool:
+    """Return whether a settlement needs no transaction around it."""
+    return dialect == "postgresql" and settlement.death is None
 
 
 def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str | None:
@@ -64,16 +74,18 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str 
     Raises:
         LeaseLost: The claim's fence is stale; nothing was written.
     """
-    letter = new_id() if settlement.death else None
-    changed = connection.execute(_SETTLE, _job_changes(claim, settlement, letter))
-    if changed.rowcount == 0:
-        return _settled_before(connection, claim, settlement)
     dialect = connection.dialect.name
-    connection.execute(insert_ignoring(attempts, dialect).values(_ATTEMPT_VALUES), _attempt(claim, settlement))
+    letter = new_id() if settlement.death else None
+    changes, attempt = _job_changes(claim, settlement, letter), _attempt(claim, settlement)
+    if in_one_statement(dialect, settlement):
+        if connection.execute(_SETTLE_AND_RECORD, {**changes, **attempt}).first() is None:
+            return _settled_before(connection, claim, settlement)
+        return None
+    if connection.execute(_SETTLE, changes).rowcount == 0:
+        return _settled_before(connection, claim, settlement)
+    connection.execute(_RECORD[dialect], attempt)
     if letter:
-        connection.execute(
-            insert_ignoring(dead_letters, dialect).values(_LETTER_VALUES), _letter(letter, claim, settlement)
-        )
+        letter_write.write(connection, [_letter(letter, claim, settlement) | letter_write.of_job(connection, claim.job_id)])
     return letter
 
 
@@ -87,8 +99,8 @@ def _job_changes(claim: Claim, settlement: Settlement, letter: str | None) -> di
         "crashed": int(settlement.transition is Transition.LOSE or settlement.outcome == "crashed"),
         "snoozed": int(settlement.transition is Transition.SNOOZE),
         "in_seconds": settlement.delay if state is JobState.RETRYING else None,
-        "to_queue": int(state is JobState.QUEUED),
-        "is_final": int(state.is_final),
+        "to_queue": state is JobState.QUEUED,
+        "is_final": state.is_final,
         "new_result": settlement.result,
         "new_error_type": storable_name(settlement.error_type),
         "new_error": storable(settlement.error, MAX_ERROR),
@@ -98,15 +110,15 @@ def _job_changes(claim: Claim, settlement: Settlement, letter: str | None) -> di
 
 def _attempt(claim: Claim, settlement: Settlement) -> dict[str, Any]:
     return {
-        "job_id": claim.job_id,
-        "number": claim.fence,
-        "outcome": settlement.outcome.value,
-        "worker": claim.worker_name,
-        "worker_pid": claim.worker_pid,
-        "started_at": claim.started_at,
-        "error_type": storable_name(settlement.error_type),
-        "error": storable(settlement.error, MAX_ERROR),
-        "traceback": storable(settlement.traceback, MAX_TRACEBACK),
+        "attempt_job_id": claim.job_id,
+        "attempt_number": claim.fence,
+        "attempt_outcome": settlement.outcome.value,
+        "attempt_worker": claim.worker_name,
+        "attempt_worker_pid": claim.worker_pid,
+        "attempt_started_at": claim.started_at,
+        "attempt_error_type": storable_name(settlement.error_type),
+        "attempt_error": storable(settlement.error, MAX_ERROR),
+        "attempt_traceback": storable(settlement.traceback, MAX_TRACEBACK),
     }
 
 
@@ -124,7 +136,7 @@ def _letter(letter: str, claim: Claim, settlement: Settlement) -> dict[str, Any]
         "error_type": storable_name(settlement.error_type),
         "error": storable(settlement.error, MAX_ERROR),
         "traceback": storable(settlement.traceback, MAX_TRACEBACK),
-        "raw": None,
+        "breaker": settlement.death.breaker,
     }
 
 

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, null, select, update
 
 from perdure.errors import IdempotencyConflict
-from perdure.ledger.conditions import insert_ignoring, state_is
+from perdure.ledger.conditions import DIALECTS, insert_ignoring, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import NewJob, Submitted
 from perdure.ledger.schema import job_tags, jobs
@@ -35,6 +35,9 @@ _VALUES: dict[str, Any] = {
     "idempotency_expires_at": case((bindparam("idempotency_key").is_not(None), now() + bindparam("ttl")), else_=null()),
 }
 
+#: A job that is there already stays as it is: this is the repeat after a commit whose outcome was unknown.
+_INSERT = {dialect: insert_ignoring(jobs, dialect).values(_VALUES) for dialect in DIALECTS}
+
 _RELEASE_KEY = (
     update(jobs)
     .where(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key == bindparam("of_key"))
@@ -47,6 +50,11 @@ _HOLDER = select(jobs.c.id, jobs.c.state, jobs.c.payload_digest).where(
 )
 
 
+def in_one_statement(new: Sequence[NewJob]) -> bool:
+    """Return whether writing these jobs needs no transaction around it."""
+    return len(new) == 1 and new[0].idempotency_key is None and not new[0].tags
+
+
 def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     """Write jobs and return what became of each, in their order.
 
@@ -55,8 +63,8 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     """
     plain = [job for job in new if job.idempotency_key is None]
     if plain:
-        statement = insert_ignoring(jobs, connection.dialect.name).values(_VALUES)  # a repeat after an unknown commit
-        connection.execute(statement, [_parameters(job) for job in plain])
+        rows = [_parameters(job) for job in plain]
+        connection.execute(_INSERT[connection.dialect.name], rows if len(rows) > 1 else rows[0])
     keyed = {job.id: _submit_keyed(connection, job) for job in new if job.idempotency_key is not None}
     tags = [row for job in new for row in _tag_rows(job) if job.id not in keyed or not keyed[job.id].deduplicated]
     if tags:
@@ -73,7 +81,7 @@ def depth(connection: Connection, bulkhead: str, bound: int) -> int:
 def _submit_keyed(connection: Connection, job: NewJob) -> Submitted:
     names = {"of_task": job.task, "of_key": job.idempotency_key}
     connection.execute(_RELEASE_KEY, names)
-    connection.execute(insert_ignoring(jobs, connection.dialect.name).values(_VALUES), _parameters(job))
+    connection.execute(_INSERT[connection.dialect.name], _parameters(job))
     holder = connection.execute(_HOLDER, names).one()
     if holder.payload_digest != job.payload_digest:
         raise IdempotencyConflict(job.task, str(job.idempotency_key), holder.id)

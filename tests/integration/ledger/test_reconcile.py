@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from perdure.ledger import Ledger
 from support.ledgers import at_once, claimed, job, submitted
+from support.waiting import wait_until
 
 
 def test_no_levels_without_queued_jobs(ledger: Ledger) -> None:
@@ -32,6 +33,8 @@ def test_there_is_one_level_for_each_bulkhead_and_priority(ledger: Ledger) -> No
 def test_served_is_the_newest_ticket_among_running_jobs_of_the_level(ledger: Ledger) -> None:
     claimed(ledger, submitted(ledger, 0))
     old = submitted(ledger, 1)
+    sent = ledger.clock()
+    wait_until(lambda: ledger.clock() > sent)  # SQLite's clock has milliseconds
     newer, other = submitted(ledger, 2), submitted(ledger, 3, priority=1)
     claimed(ledger, newer)
     claimed(ledger, other)

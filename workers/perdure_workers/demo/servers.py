@@ -21,7 +21,7 @@ from perdure_workers.embedded.lifeline import end_with_parent
 
 APP = "perdure_workers.demo.app:app"
 #: How long the platform may take to start or stop, in seconds.
-START_S, STOP_S = 45.0, 45.0
+START_S, STOP_S, STATUS_S = 45.0, 45.0, 45.0
 
 
 class DemoFailed(PerdureError):
@@ -74,7 +74,7 @@ class Platform:
         Raises:
             DemoFailed: Nothing is running.
         """
-        status: dict[str, Any] = json.loads(self._run("status", "--json", timeout=15.0))
+        status: dict[str, Any] = json.loads(self._run("status", "--json", timeout=STATUS_S))
         return status
 
     def worker_pid(self, bulkhead: str) -> int:

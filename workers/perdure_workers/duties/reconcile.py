@@ -8,6 +8,7 @@ from typing import ClassVar
 import redis
 
 from perdure import Perdure
+from perdure.fork_gate import gate
 from perdure.ids import new_id
 from perdure.ledger.reconcile import Level
 from perdure.tickets import queue_name
@@ -49,21 +50,23 @@ class Reconcile(Duty):
 
     def _watch_epoch(self) -> None:
         """Notice that the broker lost everything: the epoch key is gone, or is not the one the ledger knows."""
-        found = self._redis.get(EPOCH_KEY)
+        with gate.use():
+            found = self._redis.get(EPOCH_KEY)
         epoch = found.decode() if isinstance(found, bytes) else None
         known = self.app.ledger.broker_epoch()
         if epoch is not None and epoch == known:
             return
         new = new_id()
         if self.app.ledger.begin_broker_epoch(known, new):
-            self._redis.set(EPOCH_KEY, new)
+            with gate.use():
+                self._redis.set(EPOCH_KEY, new)
             if known is not None:
                 logger.warning("the broker lost its data: all queued jobs get new tickets")
 
     def _lengths(self, levels: list[Level]) -> list[int]:
         if not levels:
             return []
-        with self._redis.pipeline(transaction=False) as pipe:
+        with gate.use(), self._redis.pipeline(transaction=False) as pipe:
             for level in levels:
                 pipe.llen(_key(level))
             return [int(length) for length in pipe.execute()]
