@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,11 @@ class Jobs:
             JobNotFound: The ledger has no job of that id.
         """
         bulkhead = self._app.settings.bulkheads.get(self._app.ledger.job(job_id).bulkhead)
-        return explain(self._app.ledger.why(job_id, bulkhead.limit if bulkhead else None))
+        facts = self._app.ledger.why(job_id, bulkhead.limit if bulkhead else None)
+        if facts.breaker is not None and not facts.state.is_final:
+            wait = self._app.breakers[facts.breaker].next_probe_in()
+            facts = replace(facts, breaker_wait=wait or None)
+        return explain(facts)
 
     def cancel(self, job_id: str, reason: str = "cancelled") -> bool:
         """Cancel a job; see :meth:`JobHandle.cancel`.

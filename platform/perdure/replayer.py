@@ -69,6 +69,7 @@ class Replayer:
             timeout=letter.timeout,
             tags=letter.tags or None,
             replay_of=letter.job_id,
+            breaker=task.breaker,
         )
         changes = _changes(letter, task.signature, payload, new)
         if self._app.ledger.vault.seals:

@@ -111,6 +111,7 @@ class Submitter:
             idempotency_ttl=how.idempotency_ttl or settings.idempotency_ttl,
             deadline=to_epoch(how.deadline),
             timeout=how.timeout,
+            breaker=task.breaker,
         )
         return self._app.ledger.vault.new_job(new)
 

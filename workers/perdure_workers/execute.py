@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,14 @@ from celery.exceptions import Ignore, Retry
 
 from perdure import codec
 from perdure.context import JobContext
+from perdure.control import Snooze
 from perdure.decision import Ended, TimeLimitReached, decide, time_limit
 from perdure.errors import LeaseLost, UnknownTask
 from perdure.events import JobEvent
+from perdure.ledger.put_off import Delay
 from perdure.ledger.records import Claim, Settlement
+from perdure.resilience.breaker_events import CircuitOpen
+from perdure.resilience.deadline import deadline
 from perdure.states import JobState, Outcome, Transition, target
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.time_limit import soft_time_limit
@@ -67,6 +72,7 @@ class TicketRunner:
         self._worker = worker
         self._draining = draining
         self._context: JobContext | None = None
+        self._rng = random.Random()  # noqa: S311 - jitter, not a secret
 
     def __call__(self, request: Any) -> Any:
         """Claim the job that a Celery request names, run it and settle it.
@@ -79,6 +85,8 @@ class TicketRunner:
             Retry: The job runs again later; tells Flower so and publishes nothing.
             JobFailed: The job ended as a dead letter.
         """
+        if self._is_held(str(request.id), str(request.task)):
+            raise Ignore
         claim = self._claim(str(request.id))
         if claim is None:
             raise Ignore
@@ -89,6 +97,22 @@ class TicketRunner:
             logger.warning("%s", error)
             raise Ignore from error
         return self._tell_celery(settlement)
+
+    def _is_held(self, job_id: str, task_name: str) -> bool:
+        """Put a job off whose breaker is open, before anything is tried; a job without one costs nothing here."""
+        task = self._app.tasks.get(task_name)
+        if task is None or task.breaker is None:
+            return False
+        breaker = self._app.breakers[task.breaker]
+        wait = breaker.next_probe_in()
+        if wait <= 0:
+            return False
+        delay = Delay(job_id, task_name, self._jittered(wait, breaker.config.recovery_timeout), _open(task.breaker))
+        until_the_ledger_is_back(lambda: self._app.ledger.put_off([delay]))
+        return True
+
+    def _jittered(self, wait: float, recovery: float) -> float:
+        return wait + self._rng.uniform(0, recovery / 10)
 
     def _claim(self, job_id: str) -> Claim | None:
         worker = self._worker
@@ -107,13 +131,16 @@ class TicketRunner:
         try:
             task = self._app.task(claim.task)
             limit = time_limit(claim, task.timeout)
-            with soft_time_limit(limit):
+            with soft_time_limit(limit), deadline(limit):
                 value = self._call(task, claim, limit)
             # Encoded here, so that a result that JSON cannot carry is the job's error.
             result = codec.encode(value, what=f"the result of {claim.task}")
         except SoftTimeLimitExceeded as error:
             reached = TimeLimitReached(f"ran longer than its timeout of {limit or 0.0:g} s")
             return Ended(error=reached.with_traceback(error.__traceback__), ran=_since(started))
+        except CircuitOpen as refused:
+            later = self._jittered(refused.retry_after_s, self._app.breakers[refused.name].config.recovery_timeout)
+            return Ended(error=Snooze(later, _open(refused.name)), ran=_since(started))
         except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
             wrapped = RuntimeError(f"the job raised {type(error).__name__}: {error}")
             return Ended(error=wrapped.with_traceback(error.__traceback__), ran=_since(started))
@@ -132,8 +159,12 @@ class TicketRunner:
         if task.signature.takes_context:
             self._context = self._new_context(task, claim, limit)
             args.insert(0, self._context)
-        value = task.function(*args, **kwargs)
-        return asyncio.run(value) if task.is_async else value
+
+        def run() -> Any:
+            value = task.function(*args, **kwargs)
+            return asyncio.run(value) if task.is_async else value
+
+        return run() if task.breaker is None else self._app.breakers[task.breaker].call(run)
 
     def _new_context(self, task: Task[..., Any], claim: Claim, limit: float | None) -> JobContext:
         return JobContext(
@@ -186,3 +217,7 @@ class TicketRunner:
 
 def _since(started: float) -> float:
     return time.monotonic() - started
+
+
+def _open(breaker: str) -> str:
+    return f"circuit breaker {breaker!r} is open"

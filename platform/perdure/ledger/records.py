@@ -39,6 +39,9 @@ class NewJob:
     replay_of: str | None = None
     deadline: float | None = None
     timeout: float | None = None
+    replica_of: str | None = None
+    breaker: str | None = None
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Ticketed:
     timeout: float | None = None
     replay_of: str | None = None
     attempt: int = 0
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,9 @@ class Claim:
     deadline: float | None
     timeout: float | None
     checkpoint_seq: int
+    replica_of: str | None = None
+    limit_key: str | None = None
+    breaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +203,9 @@ class JobRecord:
     deadline: datetime | None
     dead_letter_id: str | None
     replay_of: str | None
+    replica_of: str | None
+    breaker: str | None
+    limit_key: str | None
     cancel_requested_at: datetime | None
     result_json: str | None = field(repr=False, default=None)
     #: Columns that are sealed or offloaded and could not be opened here, each with why.
@@ -206,7 +216,8 @@ class JobRecord:
         """Make the record of a row."""
         times = ("checkpointed_at", "created_at", "run_at", "started_at", "finished_at", "deadline")
         same = ("id", "task", "bulkhead", "priority", "idempotency_key", "attempt", "crashes", "snoozes", "fence")
-        more = ("worker_pid", "error_type", "error", "checkpoint_seq", "dead_letter_id", "replay_of")
+        more = ("worker_pid", "error_type", "error", "checkpoint_seq", "dead_letter_id", "replay_of", "replica_of")
+        last = ("breaker", "limit_key")
         return cls(
             state=JobState(row["state"]),
             args=_json(row["args"], list),
@@ -217,7 +228,7 @@ class JobRecord:
             progress=_progress(row),
             cancel_requested_at=to_datetime(row["cancel_requested_at"]),
             result_json=row["result"],
-            **({name: row[name] for name in (*same, *more)} | {name: to_datetime(row[name]) for name in times}),
+            **({name: row[name] for name in (*same, *more, *last)} | {name: to_datetime(row[name]) for name in times}),
         )
 
 
