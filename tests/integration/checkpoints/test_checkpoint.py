@@ -28,7 +28,7 @@ effects = Table("effects", MetaData(), Column("number", Integer))
 
 class Request:
     def __init__(self, job_id: str) -> None:
-        self.id = job_id
+        self.id, self.task = job_id, ""
 
 
 class Place(msgspec.Struct):
