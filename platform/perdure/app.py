@@ -22,8 +22,11 @@ from perdure.periodic import Periodic
 from perdure.resilience.listeners import Listeners
 from perdure.retry import RetryPolicy
 from perdure.settings import Settings, load_settings
+from perdure.state import StatePolicy
+from perdure.storage import storage_of
 from perdure.submitter import Submitter
 from perdure.task import Task
+from perdure.vault import Vault
 from perdure.workers import Workers
 
 if TYPE_CHECKING:
@@ -78,7 +81,8 @@ class Perdure:
         self.events.subscribe(log_event)
         self.breaker_events: Listeners[BreakerEvent] = Listeners()
         self.breaker_events.add(_log_breaker)
-        self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability)
+        self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability, Vault.of(self.settings))
+        self.storage = storage_of(self.settings, self.ledger)
         self.submitter = Submitter(self)
         self.jobs = Jobs(self)
         self.dead_letters = DeadLetters(self)
@@ -125,6 +129,7 @@ class Perdure:
         replicas: int = 1,
         auto_replay: AutoReplay | bool | None = None,
         priority: int = 5,
+        state: StatePolicy | None = None,
     ) -> Task[..., Any]:
         """Register a function as a task and return the task.
 
@@ -142,6 +147,7 @@ class Perdure:
             auto_replay: True or an :class:`~perdure.AutoReplay`: replay the dead letters that its jobs leave when that
                 breaker has closed again. By default they wait for a person.
             priority: 0 (first) to 9 (last) within the bulkhead.
+            state: The shape of its checkpoints, and what becomes of one of another shape.
 
         Raises:
             InvalidJobDefinition: The function or an option cannot be used.
@@ -168,6 +174,7 @@ class Perdure:
             replicas=replicas,
             auto_replay=auto_replay,
             priority=priority,
+            state=state,
         )
         self.tasks[task_name] = task
         if "celery" in self.__dict__:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
+from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
-from perdure.checkpoint import Checkpoint
+from perdure.checkpoint import MAIN, Checkpoint
 from perdure.clock import Clock, SystemClock
-from perdure.errors import HandedBack, JobCancelled
+from perdure.errors import CommitWasInDoubt, HandedBack, JobCancelled, TransactionMisused
 from perdure.ledger import Ledger
 from perdure.ledger.checkpoints import Standing
-from perdure.ledger.records import Claim
+from perdure.ledger.notes import NoteKind
+from perdure.ledger.records import Claim, Settlement
+from perdure.state import StatePolicy
+from perdure.storage import Storage
+from perdure.transaction import OpenTransaction, transaction
+
+logger = logging.getLogger("perdure.context")
 
 
 class JobContext:
@@ -25,6 +35,8 @@ class JobContext:
         draining: Says whether the worker wants its jobs back.
         progress_interval: Seconds between two writes of progress.
         clock: What measures those.
+        storage: Where checkpoints are kept; the ledger by default.
+        state_policy: The shape of the task's checkpoints.
     """
 
     def __init__(
@@ -36,10 +48,22 @@ class JobContext:
         draining: Callable[[], bool] = lambda: False,
         progress_interval: float = 0.5,
         clock: Clock | None = None,
+        storage: Storage | None = None,
+        state_policy: StatePolicy | None = None,
     ) -> None:
         self.claim = claim
         self.ledger = ledger
-        self._draining = draining
+        self.storage = storage or Storage(ledger)
+        self.state_policy = state_policy or StatePolicy()
+        self.draining = draining
+        #: The number of the job's checkpoint that was saved last, as this attempt knows it.
+        self.last_seq = claim.checkpoint_seq
+        self.open_transaction: OpenTransaction | None = None
+        #: What ``transaction(final=True)`` has committed; the worker settles nothing more then.
+        self.settlement: Settlement | None = None
+        #: Whether a commit failed in a way that does not tell whether it happened.
+        self.is_in_doubt = False
+        self._checkpoints: dict[str, Checkpoint] = {}
         self._clock = clock or SystemClock()
         self._progress_interval = progress_interval
         self._next_progress = 0.0
@@ -86,12 +110,68 @@ class JobContext:
 
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, never negative; None for no bound."""
-        return None if self.deadline is None else max(0.0, self.deadline - self._ledger_now())
+        return None if self.deadline is None else max(0.0, self.deadline - self.ledger_now())
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """The job's checkpoint."""
-        return Checkpoint(self)
+        """The job's checkpoint; ``ctx.checkpoint.named("x")`` is another one."""
+        return self.checkpoint_named(MAIN)
+
+    def checkpoint_named(self, name: str) -> Checkpoint:
+        """Return one of the job's checkpoints, the same one each time."""
+        if name not in self._checkpoints:
+            self._checkpoints[name] = Checkpoint(self, name)
+        return self._checkpoints[name]
+
+    def transaction(self, *, final: bool = False) -> AbstractContextManager[Connection]:
+        """Open a transaction on the ledger's database for effects that happen exactly once::
+
+            with ctx.transaction() as connection:
+                connection.execute(insert(payments).values(...))
+                ctx.checkpoint.save({"next": number + 1})
+
+        The job's writes and the checkpoints and steps in the block are committed together, or none of them, and only while
+        this worker holds the job. Keep it short: on SQLite nobody else writes meanwhile.
+
+        Args:
+            final: Settle the job as succeeded in the same commit. Give its result with :meth:`set_result`; the function
+                should return behind the block, and nothing that it does there can undo the success.
+
+        Raises:
+            LeaseLost: Another worker has the job now; nothing was written.
+            HandedBack, JobCancelled: As for a checkpoint, behind a block that saved one; it is committed.
+            LedgerUnavailable: The database went away; this attempt can save nothing more, the next one finds out whether
+                the block was committed.
+            TransactionMisused: Another transaction of this job is open.
+        """
+        return transaction(self, final=final)
+
+    def set_result(self, value: Any) -> None:
+        """Give the result of a job that ends with ``transaction(final=True)``; call it inside of the block.
+
+        Raises:
+            TransactionMisused: No transaction is open.
+        """
+        if self.open_transaction is None:
+            raise TransactionMisused("set_result() belongs inside of ctx.transaction(final=True); else return the result")
+        self.open_transaction.result = value
+
+    def note(self, kind: NoteKind, text: str) -> None:
+        """Write a note about the job for people."""
+        logger.warning("%s: %s", kind.value, text)
+        self.ledger.note(self.job_id, kind, text)
+
+    def check_not_in_doubt(self) -> None:
+        """Stop an attempt whose memory may be older than what is committed.
+
+        Raises:
+            CommitWasInDoubt: A commit failed in a way that does not tell whether it happened.
+        """
+        if self.is_in_doubt:
+            raise CommitWasInDoubt(
+                f"job {self.job_id}: a commit of this attempt failed in a way that does not tell whether it happened. "
+                "Nothing more is written; the next attempt goes on from what was committed"
+            )
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Say how far the job is. Cheap: it is written at most every ``progress_interval`` seconds, and at the end.
@@ -133,12 +213,13 @@ class JobContext:
         """
         if standing.cancel_requested:
             raise JobCancelled(f"job {self.job_id} was cancelled")
-        if self._draining():
+        if self.draining():
             raise HandedBack(f"job {self.job_id} is handed back at its checkpoint: the worker drains")
 
     def _attempt_ends_at(self) -> float | None:
         return None if self._timeout is None else self.claim.started_at + self._timeout
 
-    def _ledger_now(self) -> float:
+    def ledger_now(self) -> float:
+        """Return the time by the ledger's clock, seconds since the epoch."""
         # The ledger's clock as of the claim, plus what has passed here: this machine's own clock may be wrong.
         return self.claim.started_at + self._clock.monotonic() - self._started

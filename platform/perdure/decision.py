@@ -9,12 +9,16 @@ from enum import StrEnum
 from typing import Any
 
 from perdure.control import Discard, RetryAfter, Snooze
-from perdure.errors import HandedBack, InvalidArguments, JobCancelled
+from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, JobCancelled
 from perdure.fingerprint import fingerprint
 from perdure.ledger.records import Claim, Death, Settlement
 from perdure.ledger.running import RunningJob
 from perdure.retry import RetryPolicy
 from perdure.states import DeadReason, Outcome, Transition
+from perdure.stores.errors import MissingKey, StoreUnavailable
+
+#: Longest wait of a job for a store that is away or a key that is missing, in seconds.
+LONGEST_WAIT = 60
 
 
 class TimeLimitReached(Exception):
@@ -49,6 +53,11 @@ def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random |
         return Settlement(
             Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=error.seconds, **_described(error, trace=False)
         )
+    if isinstance(error, (MissingKey, StoreUnavailable, CommitWasInDoubt)):
+        # The platform's fault and not the job's: it waits, visibly, and loses no retry.
+        delay = 0.0 if isinstance(error, CommitWasInDoubt) else _wait(claim.snoozes)
+        described = _described(error, trace=False)
+        return Settlement(Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=delay, **described)
     if isinstance(error, HandedBack):
         return Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=str(error))
     if isinstance(error, JobCancelled):
@@ -117,6 +126,11 @@ def time_limit(claim: Claim, timeout: float | None) -> float | None:
         return of_attempt
     until_deadline = max(claim.deadline - claim.started_at, 0.001)
     return until_deadline if of_attempt is None else min(of_attempt, until_deadline)
+
+
+def _wait(snoozes: int) -> float:
+    """Return the seconds that a job waits for storage or a key: doubling from 1 to 60."""
+    return float(min(LONGEST_WAIT, 2 ** min(snoozes, 10)))
 
 
 def retries_used(claim: Claim) -> int:

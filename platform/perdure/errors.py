@@ -116,6 +116,18 @@ class HandedBack(PerdureError):
     """The worker drains: the job stops at this checkpoint and goes on elsewhere. Do not catch it."""
 
 
+class CommitWasInDoubt(PerdureError):
+    """A commit of this attempt that seemed to fail did happen; the next attempt goes on behind it. Do not catch it."""
+
+
+class CheckpointTooLarge(PerdureError, ValueError):
+    """A state is larger than a checkpoint may be; nothing was saved."""
+
+
+class TransactionMisused(PerdureError):
+    """``ctx.transaction()`` was used in a way that it cannot keep its promise for."""
+
+
 class NotAWorker(PerdureError):
     """A ticket was run in a process that is not a perdure worker."""
 

@@ -12,6 +12,7 @@ from perdure.errors import JobCancelled, JobDead, JobNotFinished
 from perdure.ledger.letter_records import LineageEntry
 from perdure.ledger.records import AttemptRecord, JobRecord, Progress
 from perdure.states import JobState
+from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -161,7 +162,10 @@ class JobHandle(Generic[R]):
             raise JobDead(message, job_id=self.id, dead_letter_id=record.dead_letter_id)
         if record.state is JobState.CANCELLED:
             raise JobCancelled(f"{record.task} {self.id} was cancelled")
-        value: Any = None if record.result_json is None else self._decoded(record.result_json, record.task)
+        text = record.result_json
+        if text is not None and is_stored(text):  # it could not be opened before: this says why
+            text = self._app.ledger.vault.get(text, "result", record.id)
+        value: Any = None if text is None else self._decoded(text, record.task)
         result: R = value
         return result
 

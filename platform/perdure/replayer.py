@@ -15,6 +15,7 @@ from perdure.ledger.letter_records import Actor
 from perdure.ledger.letter_replay import Replay, Replayed
 from perdure.ledger.records import DeadLetterRecord, NewJob, Ticketed
 from perdure.states import JobState
+from perdure.stores.errors import StoreError
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -47,8 +48,12 @@ class Replayer:
             UnknownTask: This application does not have the letter's task.
             UnknownBulkhead: There is no such bulkhead.
             InvalidArguments: The arguments do not fit the task's signature, or the letter holds a message and no job.
+            StoreError: The letter's arguments are sealed or offloaded and cannot be opened here.
         """
         task = self._task_of(letter)
+        for column, given in (("args", args), ("kwargs", kwargs)):
+            if given is None and column in letter.unopened:
+                raise StoreError(f"dead letter {letter.id} cannot be replayed: {letter.unopened[column]}")
         positional = codec.untagged(letter.args) if args is None else args
         named = codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs)
         payload = task.signature.encode(positional, named)
@@ -67,7 +72,10 @@ class Replayer:
             breaker=task.breaker,
             limit_key=self._app.submitter.limit_key(task, bulkhead, positional, named, letter.tags or {}),
         )
-        return Replay(letter.id, new, _changes(letter, task.signature, payload, new), from_checkpoint)
+        changes = _changes(letter, task.signature, payload, new)
+        if self._app.ledger.vault.seals:
+            changes.pop("arguments", None)  # the audit trail is not sealed
+        return Replay(letter.id, self._app.ledger.vault.new_job(new), changes, from_checkpoint)
 
     def refuse_if_open(self, letter: DeadLetterRecord) -> None:
         """Refuse to replay a letter whose circuit breaker is open.

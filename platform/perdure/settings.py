@@ -26,6 +26,9 @@ _PASSWORD = re.compile(r"(?<=//)([^/:@]*):.*@")
 _QUERY_PASSWORD = re.compile(r"([?&][a-z_]*(?:password|secret|token)=)[^&]*", re.IGNORECASE)
 _NEXT_URL = re.compile(r";(?=\w+://)")  # kombu's list of alternatives
 
+#: Ends of the names of settings that are never shown.
+_SECRET = ("_password", "_secret", "_keys")
+
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -109,6 +112,16 @@ class Settings(BaseSettings):
     retention: Seconds = WEEK
     dead_retention: Seconds = 26 * WEEK
     progress_interval: Seconds = 0.5
+    checkpoint_store: str | list[str] = "sql"
+    checkpoint_quorum: int | None = Field(default=None, ge=1)
+    checkpoint_timeout: Seconds = 2.0
+    checkpoint_interval: Seconds = 2.0
+    checkpoint_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1)
+    checkpoint_secret: str | None = Field(default=None, min_length=16, max_length=64)
+    blob_store: str | None = None
+    offload_threshold: int = Field(default=256 * 1024, ge=1024)
+    encryption_keys: str | None = None
+    encryption_accept_plain: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "perdure"
@@ -139,10 +152,10 @@ class Settings(BaseSettings):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            if name and name.endswith("_password") and value:
+            if name and name.endswith(_SECRET) and value:
                 yield name, "***"
             else:
-                yield name, masked_url(value) if isinstance(value, str) else value
+                yield name, _masked(value)
 
     __str__ = BaseSettings.__repr__
 
@@ -197,6 +210,12 @@ def masked_url(url: str) -> str:
     return ";".join(parts)
 
 
+def _masked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return masked_url(value) if isinstance(value, str) else value
+
+
 def with_driver(url: str) -> str:
     """Return a database URL with perdure's driver where it names none: psycopg for PostgreSQL."""
     scheme, colon, rest = url.partition(":")
@@ -227,7 +246,7 @@ def _explain(error: ValidationError, arguments: Mapping[str, Any]) -> str:
 
 
 def _shown(path: list[str], value: Any) -> str:
-    secret = any(word in path[-1] for word in ("password", "secret", "url"))
+    secret = any(word in part for part in path for word in ("password", "secret", "url", "keys", "store"))
     return "***" if secret else repr(value)
 
 

@@ -101,7 +101,7 @@ class Submitter:
         payload = task.signature.encode(args, kwargs)
         settings = self._app.settings
         bulkhead = self._app.bulkheads.checked(how.bulkhead or task.bulkhead)
-        return NewJob(
+        new = NewJob(
             id=new_id(),
             task=task.name,
             bulkhead=bulkhead,
@@ -119,6 +119,7 @@ class Submitter:
             breaker=task.breaker,
             limit_key=self.limit_key(task, bulkhead, args, kwargs, how.tags),
         )
+        return self._app.ledger.vault.new_job(new)
 
     def limit_key(
         self,

@@ -16,6 +16,7 @@ from perdure.handle import JobHandle
 from perdure.options import SubmitOptions
 from perdure.retry import RetryPolicy
 from perdure.signature import Signature
+from perdure.state import StatePolicy
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -44,6 +45,7 @@ class Task(Generic[P, R]):
         replicas: Workers that run each job; the result is that of the majority.
         auto_replay: What happens to its dead letters when that has closed again; None: they wait for a person.
         priority: 0 (first) to 9 (last) within the bulkhead.
+        state: The shape of its checkpoints.
 
     Raises:
         InvalidJobDefinition: The function or an option cannot be used.
@@ -65,6 +67,7 @@ class Task(Generic[P, R]):
         replicas: int = 1,
         auto_replay: AutoReplay | bool | None = None,
         priority: int = 5,
+        state: StatePolicy | None = None,
     ) -> None:
         if not inspect.isfunction(function) or _yields(function):
             raise InvalidJobDefinition(f"{name}: a job must be a function or coroutine function, not {function!r}")
@@ -97,6 +100,7 @@ class Task(Generic[P, R]):
         self.replicas = replicas
         self.auto_replay = AutoReplay.of(auto_replay, name, breaker)
         self.priority = priority
+        self.state = state or StatePolicy()
         self.signature = Signature(function, name, JobContext)
         functools.update_wrapper(self, function)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import text
 
 from perdure import JobContext, Perdure
 
@@ -84,6 +85,16 @@ def build(**settings: Any) -> Perdure:
             note(ctx, f"saved:{step + 1}")
         note(ctx, "end")
         return [first, ctx.attempt]
+
+    @app.job(name="count")
+    def count(ctx: JobContext, total: int) -> None:
+        done = ctx.checkpoint.load(default=0)
+        note(ctx, f"start:{done}")
+        for number in range(done, total):
+            with ctx.transaction(final=number + 1 == total) as connection:
+                values = {"job": ctx.job_id, "number": number}
+                connection.execute(text("INSERT INTO counted (job_id, number) VALUES (:job, :number)"), values)
+                ctx.checkpoint.save(number + 1)
 
     @app.job(name="die")
     def die(ctx: JobContext, how: str, times: int) -> int:

@@ -13,7 +13,7 @@ PROCESSES = 8
 
 
 def in_child(work: Callable[[], str], gate: int) -> int:
-    """Start a process that does some work when it has read a byte from the gate, and return where its answer is to be read."""
+    """Start a process that does some work once the gate is open, and return where its answer is to be read."""
     answer, write = os.pipe()
     if os.fork() == 0:
         os.close(answer)

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,10 @@ logger = logging.getLogger("perdure.execute")
 MAX_SHOWN = 500
 #: Seconds after which another worker may get a replica that must not run on this one.
 ELSEWHERE = 0.3
+#: What Flower is shown in place of what is encrypted at rest.
+HIDDEN = "(encrypted)"
+#: Seconds that a draining worker's child gives slow copies of replicated checkpoints.
+DRAIN_SECONDS = 5.0
 
 
 class JobFailed(Exception):
@@ -57,6 +62,21 @@ class Shown:
         return self.text
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt ended.
+
+    Attributes:
+        settlement: What becomes of the job.
+        ran: Seconds that its function ran.
+        is_settled: Whether the function's own final transaction has committed the settlement.
+    """
+
+    settlement: Settlement
+    ran: float = 0.0
+    is_settled: bool = False
+
+
 class TicketRunner:
     """Runs the jobs of tickets in one child.
 
@@ -70,6 +90,7 @@ class TicketRunner:
         self._app = app
         self._worker = worker
         self._draining = draining
+        self._context: JobContext | None = None
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
 
     def __call__(self, request: Any) -> Any:
@@ -89,21 +110,27 @@ class TicketRunner:
         if claim is None:
             raise Ignore
         with ExitStack() as permits:
-            settlement, ran = self._attempt(claim, permits)
+            attempt = self._attempt(claim, permits)
             try:
-                self._settle(claim, settlement, ran)
+                self._settle(claim, attempt)
             except LeaseLost as error:
                 logger.warning("%s", error)
                 raise Ignore from error
-        return self._tell_celery(settlement)
+        return self._tell_celery(attempt.settlement)
 
-    def _attempt(self, claim: Claim, permits: ExitStack) -> tuple[Settlement, float]:
-        task = self._task(claim)
+    def _attempt(self, claim: Claim, permits: ExitStack) -> Attempt:
+        task, self._context = self._task(claim), None
         if task.replicas > 1 and claim.replica_of is None:
-            return until_the_ledger_is_back(lambda: coordinate(self._app, claim, task)), 0.0
+            return Attempt(until_the_ledger_is_back(lambda: coordinate(self._app, claim, task)))
         ended = self._held(claim, permits) or self._run(claim)
+        settled = self._context.settlement if self._context is not None else None
+        if settled is not None:
+            # Its last transaction carried the settlement; whatever came after it cannot undo that.
+            if ended.error is not None:
+                logger.error("%s %s raised after its final transaction", claim.task, claim.job_id, exc_info=ended.error)
+            return Attempt(settled, ended.ran, is_settled=True)
         settlement = blamed(decide(ended, claim, task.retry), task.breaker)
-        return answered(settlement) if claim.replica_of else settlement, ended.ran
+        return Attempt(answered(settlement) if claim.replica_of else settlement, ended.ran)
 
     def _held(self, claim: Claim, permits: ExitStack) -> Ended | None:
         """Take the permits that a job needs, or say that it has to wait; a job without limits costs nothing here."""
@@ -167,12 +194,19 @@ class TicketRunner:
             return Ended(error=wrapped.with_traceback(error.__traceback__), ran=_since(started))
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is its outcome
             return Ended(error=error, ran=_since(started))
+        finally:
+            if self._draining():
+                self._app.storage.drain(DRAIN_SECONDS)
         return Ended(result=result, ran=_since(started))
 
     def _call(self, task: Task[..., Any], claim: Claim, limit: float | None) -> Any:
-        args, kwargs = task.signature.decode(claim.args, claim.kwargs)
+        vault, job_id = self._app.ledger.vault, claim.job_id
+        args, kwargs = task.signature.decode(
+            vault.get(claim.args, "args", job_id), vault.get(claim.kwargs, "kwargs", job_id)
+        )
         if task.signature.takes_context:
-            args.insert(0, self._context(claim, limit))
+            self._context = self._new_context(task, claim, limit)
+            args.insert(0, self._context)
 
         def run() -> Any:
             value = task.function(*args, **kwargs)
@@ -180,20 +214,24 @@ class TicketRunner:
 
         return run() if task.breaker is None else self._app.breakers[task.breaker].call(run)
 
-    def _context(self, claim: Claim, limit: float | None) -> JobContext:
+    def _new_context(self, task: Task[..., Any], claim: Claim, limit: float | None) -> JobContext:
         return JobContext(
             claim,
             self._app.ledger,
             timeout=limit,
             draining=self._draining,
             progress_interval=self._app.settings.progress_interval,
+            storage=self._app.storage,
+            state_policy=task.state,
         )
 
-    def _settle(self, claim: Claim, settlement: Settlement, ran: float) -> None:
-        until_the_ledger_is_back(lambda: self._app.ledger.settle(claim, settlement))
+    def _settle(self, claim: Claim, attempt: Attempt) -> None:
+        settlement = attempt.settlement
+        if not attempt.is_settled:
+            until_the_ledger_is_back(lambda: self._app.ledger.settle(claim, settlement))
         if claim.replica_of is not None:
             until_the_ledger_is_back(lambda: self._app.ledger.wake(str(claim.replica_of)))
-        self._emit(claim, settlement.transition, JobState.RUNNING, reason=settlement.error or "", ran=ran)
+        self._emit(claim, settlement.transition, JobState.RUNNING, reason=settlement.error or "", ran=attempt.ran)
 
     def _task(self, claim: Claim) -> Task[..., Any]:
         try:
@@ -208,9 +246,11 @@ class TicketRunner:
         self._app.events.emit(event)
 
     def _tell_celery(self, settlement: Settlement) -> Any:
+        seals = self._app.ledger.vault.seals  # what is sealed in the ledger does not go through the broker either
         if settlement.transition is Transition.SUCCEED:
-            return Shown(settlement.result or "null")
-        text = f"{settlement.error_type}: {settlement.error}" if settlement.error_type else settlement.error or ""
+            return Shown(HIDDEN if seals else settlement.result or "null")
+        told = HIDDEN if seals else settlement.error
+        text = f"{settlement.error_type}: {told}" if settlement.error_type else told or ""
         if settlement.transition is Transition.DIE:
             raise JobFailed(text)
         if settlement.outcome is Outcome.CANCELLED:

@@ -67,14 +67,15 @@ def _ask(app: Perdure, claim: Claim, task: Task[..., Any]) -> list[JobRecord]:
 
 
 def _replica(app: Perdure, claim: Claim, number: int) -> NewJob:
-    task = app.task(claim.task)
-    payload = task.signature.encode(*(codec.untagged(msgspec.json.decode(text)) for text in (claim.args, claim.kwargs)))
-    return NewJob(
+    task, vault = app.task(claim.task), app.ledger.vault
+    args, kwargs = (vault.get(getattr(claim, column), column, claim.job_id) for column in ("args", "kwargs"))
+    payload = task.signature.encode(*(codec.untagged(msgspec.json.decode(text)) for text in (args, kwargs)))
+    new = NewJob(
         id=new_id(),
         task=claim.task,
         bulkhead=claim.bulkhead,
-        args=claim.args,
-        kwargs=claim.kwargs,
+        args=args,
+        kwargs=kwargs,
         payload_digest=payload.digest,
         priority=claim.priority,
         idempotency_key=f"replica:{claim.job_id}:{number}",
@@ -84,6 +85,7 @@ def _replica(app: Perdure, claim: Claim, number: int) -> NewJob:
         replica_of=claim.job_id,
         breaker=task.breaker,
     )
+    return vault.new_job(new)
 
 
 def _name(replica: JobRecord) -> str:

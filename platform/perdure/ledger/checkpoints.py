@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
 
 from perdure.clock import to_datetime
-from perdure.errors import LeaseLost
+from perdure.errors import CommitWasInDoubt, LeaseLost
 from perdure.ledger.conditions import state_is
 from perdure.ledger.now import now
 from perdure.ledger.schema import checkpoints, jobs
@@ -18,11 +19,15 @@ from perdure.states import JobState
 #: Longest message of progress that is kept, in characters.
 MAX_MESSAGE = 1_000
 
-_HELD = (jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"), state_is(JobState.RUNNING))
+#: What to write, or what makes it of the sequence number that the save gets.
+Frame = bytes | Callable[[int], bytes]
+
+HELD = (jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"), state_is(JobState.RUNNING))
 
 _ADVANCE = (
     update(jobs)
-    .where(*_HELD)
+    .where(*HELD)
+    .where(jobs.c.checkpoint_seq == func.coalesce(bindparam("expected", type_=Integer), jobs.c.checkpoint_seq))
     .values(checkpoint_seq=jobs.c.checkpoint_seq + 1, checkpointed_at=now())
     .returning(jobs.c.checkpoint_seq, jobs.c.cancel_requested_at)
 )
@@ -41,12 +46,12 @@ _DROP_OLDER = delete(checkpoints).where(
 _VERSIONS = (
     select(checkpoints.c.seq, checkpoints.c.fence, checkpoints.c.data, checkpoints.c.saved_at)
     .where(checkpoints.c.job_id == bindparam("of_job"), checkpoints.c.name == bindparam("of_name"))
-    .order_by(checkpoints.c.seq.desc())
+    .order_by(checkpoints.c.fence.desc(), checkpoints.c.seq.desc())
 )
 
 _PROGRESS = (
     update(jobs)
-    .where(*_HELD)
+    .where(*HELD)
     .values(
         progress_done=bindparam("done"),
         progress_total=bindparam("total"),
@@ -56,7 +61,7 @@ _PROGRESS = (
     .returning(jobs.c.cancel_requested_at)
 )
 
-_HOLDS = select(jobs.c.cancel_requested_at).where(*_HELD)
+_HOLDS = select(jobs.c.cancel_requested_at).where(*HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,40 @@ class Standing:
     cancel_requested: bool
 
 
+def advance(connection: Connection, job_id: str, fence: int, expected: int | None = None) -> tuple[int, Standing]:
+    """Give a running job the next sequence number of its checkpoints.
+
+    Args:
+        connection: A connection.
+        job_id: The running job.
+        fence: Its claim's fence.
+        expected: The number that the job believes to be the last; None when that does not matter.
+
+    Raises:
+        LeaseLost: The fence is stale; nothing was written.
+        CommitWasInDoubt: The last number is another one.
+    """
+    values = {"of_job": job_id, "of_fence": fence, "expected": expected}
+    row = connection.execute(_ADVANCE, values).one_or_none()
+    if row is None:
+        if expected is not None:
+            standing(connection, job_id, fence)
+            raise CommitWasInDoubt(
+                f"job {job_id}: a commit of this attempt that seemed to fail did happen; its state in memory is older "
+                "than its checkpoint. Nothing was written; the next attempt goes on from the checkpoint"
+            )
+        raise LeaseLost(f"job {job_id}: fence {fence} is stale; the checkpoint was not written")
+    return row.checkpoint_seq, Standing(row.cancel_requested_at is not None)
+
+
 def save(
-    connection: Connection, job_id: str, fence: int, name: str, data: bytes, previous_seq: int
+    connection: Connection,
+    job_id: str,
+    fence: int,
+    name: str,
+    data: Frame,
+    previous_seq: int,
+    expected: int | None = None,
 ) -> tuple[int, Standing]:
     """Write a checkpoint and return its sequence number.
 
@@ -88,17 +125,17 @@ def save(
         name: Which of the job's checkpoints.
         data: What to write.
         previous_seq: The version to keep besides this one.
+        expected: See :func:`advance`.
 
     Raises:
         LeaseLost: The fence is stale; nothing was written.
     """
-    row = connection.execute(_ADVANCE, {"of_job": job_id, "of_fence": fence}).one_or_none()
-    if row is None:
-        raise LeaseLost(f"job {job_id}: fence {fence} is stale; the checkpoint was not written")
-    values = {"job_id": job_id, "name": name, "seq": row.checkpoint_seq, "fence": fence, "data": data}
+    seq, standing_now = advance(connection, job_id, fence, expected)
+    frame = data if isinstance(data, bytes) else data(seq)
+    values = {"job_id": job_id, "name": name, "seq": seq, "fence": fence, "data": frame}
     connection.execute(checkpoints.insert().values(_VALUES), values)
     connection.execute(_DROP_OLDER, {"of_job": job_id, "of_name": name, "kept_from": previous_seq})
-    return row.checkpoint_seq, Standing(row.cancel_requested_at is not None)
+    return seq, standing_now
 
 
 def load(connection: Connection, job_id: str, name: str) -> list[StoredCheckpoint]:
@@ -116,17 +153,6 @@ def reached(connection: Connection, job_id: str) -> list[dict[str, Any]]:
     return list(newest.values())
 
 
-def clear(connection: Connection, job_id: str, fence: int, name: str) -> None:
-    """Delete all versions of a checkpoint.
-
-    Raises:
-        LeaseLost: The fence is stale; nothing was deleted.
-    """
-    standing(connection, job_id, fence)
-    mine = (checkpoints.c.job_id == job_id) & (checkpoints.c.name == name)
-    connection.execute(delete(checkpoints).where(mine))
-
-
 def report_progress(
     connection: Connection, job_id: str, fence: int, done: float, total: float | None, message: str
 ) -> Standing:
@@ -139,13 +165,14 @@ def report_progress(
     return _standing(connection.execute(_PROGRESS, values).one_or_none(), job_id, fence)
 
 
-def standing(connection: Connection, job_id: str, fence: int) -> Standing:
-    """Return whether a running job shall stop.
+def standing(connection: Connection, job_id: str, fence: int, *, lock: bool = False) -> Standing:
+    """Return whether a running job shall stop; ``lock`` keeps its fence as it is until the transaction ends.
 
     Raises:
         LeaseLost: The fence is stale.
     """
-    row = connection.execute(_HOLDS, {"of_job": job_id, "of_fence": fence}).one_or_none()
+    query = _HOLDS.with_for_update() if lock else _HOLDS
+    row = connection.execute(query, {"of_job": job_id, "of_fence": fence}).one_or_none()
     return _standing(row, job_id, fence)
 
 

@@ -115,6 +115,16 @@ class Database:
                     raise
                 return self._run(work, autocommit)
 
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that commits when the block ends without an error; it is run once only.
+
+        Raises:
+            LedgerUnavailable: The database cannot be reached; if at the end, whether it was committed is not known.
+        """
+        with self._translating(), self.engine.begin() as connection:
+            yield connection
+
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
         engine = self.engine
         if autocommit:

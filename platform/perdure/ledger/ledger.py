@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from perdure.ledger import (
     letter_write,
     limits,
     migrate,
+    notes,
     origin,
     prune,
     put_off,
@@ -30,6 +32,7 @@ from perdure.ledger import (
     running,
     schedules,
     settle,
+    steps,
     submit,
     why,
     worker_events,
@@ -50,6 +53,7 @@ from perdure.ledger.records import (
 )
 from perdure.liveness import WorkerEvent
 from perdure.states import JobState
+from perdure.vault import Vault
 from perdure.why import Facts
 
 
@@ -59,15 +63,17 @@ class Ledger:
     Args:
         url: SQLAlchemy URL of SQLite or PostgreSQL.
         durability: See :class:`~perdure.ledger.engine.Database`.
+        vault: What seals and offloads arguments, results and errors; None leaves them as they are.
 
     Every method raises ``LedgerUnavailable`` when the database cannot be reached or refuses to work, and
     ``LedgerOutdated`` when its schema is another release's. SQLite files are made and migrated on first use.
     """
 
-    def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
+    def __init__(self, url: str, durability: Literal["normal", "full"] = "normal", vault: Vault | None = None) -> None:
+        self.vault = vault or Vault()
         self.database = Database(url, durability)
         #: What is done with dead letters once they are written.
-        self.letters = Letters(self._run, self._read)
+        self.letters = Letters(self._run, self._read, self.vault)
         self._checked = False
         self._check_lock = threading.Lock()
 
@@ -108,8 +114,9 @@ class Ledger:
 
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""
-        alone = settle.in_one_statement(self.database.dialect, settlement)
-        return (self._read if alone else self._run)(lambda c: settle.settle(c, of, settlement))
+        stored = self.vault.settlement(of.job_id, settlement)
+        alone = settle.in_one_statement(self.database.dialect, stored)
+        return (self._read if alone else self._run)(lambda c: settle.settle(c, of, stored))
 
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
@@ -274,18 +281,34 @@ class Ledger:
     # -- running jobs ------------------------------------------------------------------------------------------------
 
     def save_checkpoint(
-        self, job_id: str, fence: int, name: str, data: bytes, previous_seq: int
+        self, job_id: str, fence: int, name: str, data: checkpoints.Frame, previous_seq: int
     ) -> tuple[int, checkpoints.Standing]:
         """Write a checkpoint; see :func:`checkpoints.save`."""
         return self._run(lambda c: checkpoints.save(c, job_id, fence, name, data, previous_seq))
+
+    def advance_checkpoint(self, job_id: str, fence: int) -> tuple[int, checkpoints.Standing]:
+        """Give a running job its next number; see :func:`checkpoints.advance`."""
+        return self._read(lambda c: checkpoints.advance(c, job_id, fence))
 
     def load_checkpoint(self, job_id: str, name: str) -> list[checkpoints.StoredCheckpoint]:
         """Return the kept versions of a checkpoint, the newest first."""
         return self._read(lambda c: checkpoints.load(c, job_id, name))
 
-    def clear_checkpoint(self, job_id: str, fence: int, name: str) -> None:
-        """Delete all versions of a checkpoint."""
-        self._run(lambda c: checkpoints.clear(c, job_id, fence, name))
+    def steps_of(self, job_id: str) -> list[steps.StepRecord]:
+        """Return a job's durable steps in their order."""
+        return self._read(lambda c: steps.of_job(c, job_id))
+
+    def record_step(self, job_id: str, fence: int, step: steps.StepRecord) -> checkpoints.Standing:
+        """Write a step that succeeded; see :func:`steps.record`."""
+        return self._run(lambda c: steps.record(c, job_id, fence, step))
+
+    def note(self, job_id: str, kind: notes.NoteKind, text: str) -> None:
+        """Write a note about a job."""
+        self._read(lambda c: notes.write(c, job_id, kind, text))
+
+    def notes_of(self, job_id: str) -> list[notes.JobNote]:
+        """Return a job's notes, the first one first."""
+        return self._read(lambda c: notes.of_job(c, job_id))
 
     def report_progress(
         self, job_id: str, fence: int, done: float, total: float | None, message: str
@@ -301,11 +324,11 @@ class Ledger:
 
     def job(self, job_id: str) -> JobRecord:
         """Return a job; raises ``JobNotFound``."""
-        return self._read(lambda c: queries.get(c, job_id))
+        return self.vault.job(self._read(lambda c: queries.get(c, job_id)))
 
     def jobs(self, **filters: Any) -> list[JobRecord]:
         """Return jobs, the newest first; see :func:`queries.listing`."""
-        return self._read(lambda c: queries.listing(c, **filters))
+        return [self.vault.job(job) for job in self._read(lambda c: queries.listing(c, **filters))]
 
     def why(self, job_id: str, limit: int | None) -> Facts:
         """Return the facts that say why a job is not running; see :func:`why.facts_of`."""
@@ -321,13 +344,13 @@ class Ledger:
 
     def attempts(self, job_id: str) -> list[AttemptRecord]:
         """Return a job's ended attempts."""
-        return self._read(lambda c: queries.attempts_of(c, job_id))
+        return [self.vault.attempt(each, job_id) for each in self._read(lambda c: queries.attempts_of(c, job_id))]
 
     # -- dead letters ------------------------------------------------------------------------------------------------
 
     def dead_letter(self, letter_id: str) -> DeadLetterRecord:
         """Return a dead letter; raises ``DeadLetterNotFound``."""
-        return self._read(lambda c: dead_letters.get(c, letter_id))
+        return self.vault.letter(self._read(lambda c: dead_letters.get(c, letter_id)))
 
     def quarantine(self, letter: dict[str, Any]) -> None:
         """Write a dead letter for a broker message that names no job that can run."""
@@ -348,6 +371,25 @@ class Ledger:
     def close(self) -> None:
         """Close this process' connections."""
         self.database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that commits when the block ends without an error.
+
+        Unlike the other methods' work it is never repeated: when it fails with ``LedgerUnavailable``, whether it was
+        committed is not known.
+        """
+        self._check()
+        with self.database.transaction() as connection:
+            yield connection
+
+    def transact(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what work that is safe to repeat returns in a transaction; see :meth:`Database.run`."""
+        return self._run(work)
+
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what work returns whose statements commit one by one; see :meth:`Database.run`."""
+        return self._read(work)
 
     def _run(self, work: Callable[[Connection], Result]) -> Result:
         self._check()

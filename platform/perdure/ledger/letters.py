@@ -22,6 +22,7 @@ from perdure.ledger.letter_records import Actor, AuditEntry, DeadLetterGroup, Le
 from perdure.ledger.letter_replay import Replay, Replayed
 from perdure.ledger.records import DeadLetterRecord
 from perdure.letter_notices import DeadLetterNotice
+from perdure.vault import Vault
 
 T = TypeVar("T")
 
@@ -39,9 +40,11 @@ class Letters:
     Args:
         run: Runs work in a transaction.
         read: Runs reads, and writes of a single statement.
+        vault: What opens sealed and offloaded columns.
     """
 
-    def __init__(self, run: Runner, read: Runner) -> None:
+    def __init__(self, run: Runner, read: Runner, vault: Vault) -> None:
+        self._vault = vault
         self._run = run
         self._read = read
 
@@ -49,7 +52,8 @@ class Letters:
         self, which: LetterFilter, *, limit: int = 100, after: str | None = None, oldest_first: bool = False
     ) -> list[DeadLetterRecord]:
         """Return a page of letters; see :func:`dead_letters.listing`."""
-        return self._read(lambda c: dead_letters.listing(c, which, limit=limit, after=after, oldest_first=oldest_first))
+        found = self._read(lambda c: dead_letters.listing(c, which, limit=limit, after=after, oldest_first=oldest_first))
+        return [self._vault.letter(letter) for letter in found]
 
     def count(self, which: LetterFilter) -> int:
         """Return how many letters there are."""
@@ -88,7 +92,7 @@ class Letters:
 
     def annotate(self, letter_id: str, note: str | None, actor: Actor) -> DeadLetterRecord:
         """Set or remove a letter's note."""
-        return self._run(lambda c: letter_replay.annotate(c, letter_id, note, actor))
+        return self._vault.letter(self._run(lambda c: letter_replay.annotate(c, letter_id, note, actor)))
 
     def record(self, actor: Actor, action: str, entries: Sequence[Mapping[str, Any]]) -> None:
         """Write entries of the audit trail for what changed nothing in the ledger."""

@@ -8,12 +8,22 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select
 
 from perdure.ledger.conditions import state_is
 from perdure.ledger.now import now
-from perdure.ledger.schema import attempts, checkpoints, dead_letters, job_tags, jobs, worker_events, workers
+from perdure.ledger.schema import (
+    attempts,
+    checkpoints,
+    dead_letters,
+    job_notes,
+    job_tags,
+    jobs,
+    steps,
+    worker_events,
+    workers,
+)
 from perdure.liveness import WorkerState
 from perdure.states import JobState
 
 _OPEN = "open"
-_OF_JOBS = (attempts, checkpoints, job_tags)
+_OF_JOBS = (attempts, checkpoints, job_notes, job_tags, steps)
 
 
 def finished_jobs(connection: Connection, state: JobState, retention: float, page: int) -> int:

@@ -10,10 +10,14 @@ from typing import Any
 import msgspec
 
 from perdure.clock import to_datetime
+from perdure.ledger.text import SEALED
 from perdure.states import DeadReason, JobState, Outcome, Transition
 
 #: A row as a mapping from column names.
 Row = Mapping[Any, Any]
+
+#: How a column's text begins that is not the value itself: sealed, or a reference to a blob.
+ELSEWHERE = (SEALED, "blob:sha256:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +208,8 @@ class JobRecord:
     limit_key: str | None
     cancel_requested_at: datetime | None
     result_json: str | None = field(repr=False, default=None)
+    #: Columns that are sealed or offloaded and could not be opened here, each with why.
+    unopened: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, row: Row) -> JobRecord:
@@ -214,8 +220,9 @@ class JobRecord:
         last = ("breaker", "limit_key")
         return cls(
             state=JobState(row["state"]),
-            args=msgspec.json.decode(row["args"]),
-            kwargs=msgspec.json.decode(row["kwargs"]),
+            args=_json(row["args"], list),
+            kwargs=_json(row["kwargs"], dict),
+            unopened=_stored(row, ("args", "kwargs", "result", "error")),
             tags=msgspec.json.decode(row["tags"]) if row["tags"] else {},
             worker=row["worker_name"],
             progress=_progress(row),
@@ -269,15 +276,18 @@ class DeadLetterRecord:
     noted_by: str | None
     noted_at: datetime | None
     raw: bytes | None = field(repr=False, default=None)
+    #: Columns that are sealed or offloaded and could not be opened here, each with why.
+    unopened: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, row: Row) -> DeadLetterRecord:
         """Make the record of a row."""
         times = ("created_at", "replayed_at", "noted_at")
-        decoded = ("args", "kwargs", "tags", "raw", *times)
+        decoded = ("args", "kwargs", "tags", "raw", "unopened", *times)
         return cls(
-            args=msgspec.json.decode(row["args"]) if row["args"] else [],
-            kwargs=msgspec.json.decode(row["kwargs"]) if row["kwargs"] else {},
+            args=_json(row["args"], list),
+            kwargs=_json(row["kwargs"], dict),
+            unopened=_stored(row, ("args", "kwargs", "error", "traceback")),
             tags=msgspec.json.decode(row["tags"]) if row["tags"] else {},
             raw=bytes(row["raw"]) if row["raw"] is not None else None,
             **({n: row[n] for n in cls.__slots__ if n not in decoded} | {n: to_datetime(row[n]) for n in times}),
@@ -300,6 +310,21 @@ class WorkerRecord:
     heartbeat_at: datetime | None
     heartbeat_age: float
     running: int
+
+
+def field_of(column: str, text: str) -> tuple[str, Any]:
+    """Return the name and the value of the record's field that a column's text becomes."""
+    if column in ("args", "kwargs"):
+        return column, msgspec.json.decode(text)
+    return ("result_json" if column == "result" else column), text
+
+
+def _json(text: str | None, kind: type[Any]) -> Any:
+    return msgspec.json.decode(text) if text and not text.startswith(ELSEWHERE) else kind()
+
+
+def _stored(row: Row, columns: tuple[str, ...]) -> dict[str, str]:
+    return {name: row[name] for name in columns if row[name] and row[name].startswith(ELSEWHERE)}
 
 
 def _progress(row: Row) -> Progress | None:

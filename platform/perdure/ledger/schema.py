@@ -266,17 +266,42 @@ _partial(
     where="fingerprint IS NOT NULL",
 )
 
-#: Checkpoints of running jobs; the newest two of each name are kept.
+#: Checkpoints of jobs, framed and with a checksum (``perdure.stores.record``); the newest two of each name are kept.
 checkpoints = Table(
     "checkpoints",
     metadata,
     Column("job_id", String(36), primary_key=True),
-    Column("name", String(64), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("fence", Integer, primary_key=True, autoincrement=False),
     Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("fence", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Column("saved_at", Double, nullable=False),
 )
+
+#: Durable steps of jobs: what each returned. ``position`` counts the steps of a job in the order of their calls, from 1.
+steps = Table(
+    "steps",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(255), nullable=False),
+    Column("result", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("finished_at", Double, nullable=False),
+)
+
+#: What happened to a job besides its transitions: a damaged checkpoint, a state that was migrated or given up.
+job_notes = Table(
+    "job_notes",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("job_id", String(36), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+Index("ix_job_notes_job", job_notes.c.job_id, job_notes.c.id)
 
 #: Worker incarnations; one row is one lease.
 workers = Table(

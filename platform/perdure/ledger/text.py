@@ -10,6 +10,9 @@ MAX_NAME = 255
 #: Longest reason that somebody gives for something, in characters.
 MAX_REASON = 1_000
 
+#: How a sealed value begins (see ``perdure.stores.cipher``): cut, it could not be opened any more.
+SEALED = "enc:v1:"
+
 
 def storable(text: str | None, limit: int) -> str | None:
     """Return a text that every database takes, of at most about ``limit`` characters.
@@ -20,7 +23,7 @@ def storable(text: str | None, limit: int) -> str | None:
     if text is None:
         return None
     text = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
-    if len(text) <= limit:
+    if len(text) <= limit or text.startswith(SEALED):
         return text
     half = limit // 2
     return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"

@@ -53,20 +53,9 @@ def test_a_stale_fence_saves_nothing_and_the_next_claim_goes_on(ledger: Ledger) 
     assert fresh.checkpoint_seq == 1
     with pytest.raises(LeaseLost):
         ledger.save_checkpoint(stale.job_id, stale.fence, "main", b"bad", 1)
-    with pytest.raises(LeaseLost):
-        ledger.clear_checkpoint(stale.job_id, stale.fence, "main")
     assert versions(ledger, stale.job_id) == [(1, 1, b"good")]
     assert ledger.save_checkpoint(fresh.job_id, fresh.fence, "main", b"next", 1)[0] == 2
     assert versions(ledger, stale.job_id) == [(2, 2, b"next"), (1, 1, b"good")]
-
-
-def test_clearing_a_checkpoint(ledger: Ledger) -> None:
-    claim = running(ledger)
-    ledger.save_checkpoint(claim.job_id, claim.fence, "main", b"a", 0)
-    ledger.save_checkpoint(claim.job_id, claim.fence, "other", b"b", 0)
-    ledger.clear_checkpoint(claim.job_id, claim.fence, "main")
-    assert versions(ledger, claim.job_id) == []
-    assert len(versions(ledger, claim.job_id, "other")) == 1
 
 
 def test_any_bytes_are_kept(ledger: Ledger) -> None:

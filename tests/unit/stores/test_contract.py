@@ -10,7 +10,11 @@ from uuid import uuid4
 
 import pytest
 from redis import Redis
+from sqlalchemy import Connection, select, update
 
+from perdure.ledger import Ledger
+from perdure.ledger.checkpoint_store import LedgerStore
+from perdure.ledger.schema import checkpoints
 from perdure.stores.errors import CorruptRecord, InvalidRecord, MissingKey, StaleWrite
 from perdure.stores.filesystem import FilesystemStore
 from perdure.stores.protocol import CheckpointStore, Damage, scan_all
@@ -82,8 +86,31 @@ def replicated() -> Kept:
     return Kept(store, damage, opened, seen)
 
 
-@pytest.fixture(params=["local", "memory", "redis", "replicated"])
+def ledger(url: str) -> Kept:
+    seen: list[Damage] = []
+    ledger = Ledger(url)
+    ledger.upgrade()
+
+    def opened(codec: RecordCodec) -> LedgerStore:
+        return LedgerStore(ledger, codec=codec, on_damage=seen.append)
+
+    def damage(key: CheckpointKey, version: Version, change: Callable[[bytes], bytes]) -> None:
+        c = checkpoints.c
+        here = (c.job_id == key.job_id) & (c.name == key.name) & (c.fence == version.fence) & (c.seq == version.seq)
+
+        def replace_data(connection: Connection) -> None:
+            frame = connection.execute(select(c.data).where(here)).scalar_one()
+            connection.execute(update(checkpoints).where(here).values(data=change(bytes(frame))))
+
+        ledger.transact(replace_data)
+
+    return Kept(opened(RecordCodec()), damage, opened, seen)
+
+
+@pytest.fixture(params=["local", "memory", "redis", "replicated", "sqlite", "postgres"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
+    if request.param in ("sqlite", "postgres"):
+        return ledger(request.getfixturevalue(f"{request.param}_url"))
     if request.param == "replicated":
         return replicated()
     if request.param == "redis":

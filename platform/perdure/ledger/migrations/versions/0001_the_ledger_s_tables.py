@@ -37,12 +37,12 @@ def upgrade() -> None:
     op.create_table(
         "checkpoints",
         sa.Column("job_id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("fence", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.Column("saved_at", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("job_id", "name", "seq", name=op.f("pk_checkpoints")),
+        sa.PrimaryKeyConstraint("job_id", "name", "fence", "seq", name=op.f("pk_checkpoints")),
     )
     op.create_table(
         "dead_letter_audit",
@@ -209,6 +209,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_facts")),
     )
     op.create_table(
+        "job_notes",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job_notes")),
+    )
+    with op.batch_alter_table("job_notes", schema=None) as batch_op:
+        batch_op.create_index("ix_job_notes_job", ["job_id", "id"], unique=False)
+
+    op.create_table(
         "job_tags",
         sa.Column("job_id", sa.String(length=36), nullable=False),
         sa.Column("tag", sa.String(length=64), nullable=False),
@@ -350,6 +362,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_schedules")),
     )
     op.create_table(
+        "steps",
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("finished_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", "position", name=op.f("pk_steps")),
+    )
+    op.create_table(
         "worker_events",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("worker_id", sa.String(length=36), nullable=False),
@@ -409,6 +432,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_worker_events_worker")
 
     op.drop_table("worker_events")
+    op.drop_table("steps")
     op.drop_table("schedules")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
@@ -464,6 +488,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_job_tags_lookup")
 
     op.drop_table("job_tags")
+    with op.batch_alter_table("job_notes", schema=None) as batch_op:
+        batch_op.drop_index("ix_job_notes_job")
+
+    op.drop_table("job_notes")
     op.drop_table("facts")
     with op.batch_alter_table("dead_letters", schema=None) as batch_op:
         batch_op.drop_index(
