@@ -6,6 +6,7 @@ import builtins
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from perdure.announce import announce
 from perdure.clock import to_epoch
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.events import JobEvent
@@ -96,8 +97,10 @@ class Jobs:
         before = self._app.ledger.job(job_id)
         state = self._app.ledger.cancel(job_id, reason)
         if state is JobState.CANCELLED:
-            event = JobEvent(job_id, before.task, before.bulkhead, Transition.CANCEL, before.state, state, reason=reason)
+            names = (job_id, before.task, before.bulkhead)
+            event = JobEvent(*names, Transition.CANCEL, before.state, state, before.attempt, reason)
             self._app.events.emit(event)
+            announce(self._app, event, before.worker)
         return state is not None
 
 

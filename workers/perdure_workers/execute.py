@@ -7,44 +7,27 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
-from celery.exceptions import Ignore, Retry
+from celery.exceptions import Ignore
 
 from perdure import codec
 from perdure.context import JobContext
 from perdure.decision import Ended, TimeLimitReached, decide, time_limit
-from perdure.errors import LeaseLost, UnknownTask
+from perdure.errors import JobNotFound, LeaseLost, UnknownTask
 from perdure.events import JobEvent
-from perdure.ledger.records import Claim, Settlement
-from perdure.states import JobState, Outcome, Transition, target
+from perdure.ledger.records import Claim, JobRecord, Settlement
+from perdure.states import JobState, Transition, target
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.time_limit import soft_time_limit
+from perdure_workers.told import tell, tell_unclaimed
 
 if TYPE_CHECKING:
     from perdure import Perdure, Task
     from perdure_workers.incarnation import Incarnation
 
 logger = logging.getLogger("perdure.execute")
-
-#: Longest text of a result that Flower is shown, in characters.
-MAX_SHOWN = 500
-
-
-class JobFailed(Exception):
-    """A job ended as a dead letter; what Celery and Flower are shown of the error."""
-
-
-class Shown:
-    """A result as Flower shows it: only its text crosses to the main process, not the value."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 class TicketRunner:
@@ -69,20 +52,20 @@ class TicketRunner:
 
         Raises:
             Ignore: There is nothing to run, or the outcome does not count.
-            Retry: The job runs again later; tells Flower so and publishes nothing.
-            JobFailed: The job ended as a dead letter.
+            RunsAgain, JobFailed, Cancelled: How it ended otherwise; see :mod:`perdure_workers.told`.
         """
         claim = self._claim(str(request.id))
         if claim is None:
+            tell_unclaimed(self._named(str(request.id)))
             raise Ignore
-        ended = self._run(claim)
+        ended = self._run(claim, _limit_set_in_flower(request))
         settlement = decide(ended, claim, self._task(claim).retry)
         try:
             self._settle(claim, settlement, ended.ran)
         except LeaseLost as error:
             logger.warning("%s", error)
             raise Ignore from error
-        return self._tell_celery(settlement)
+        return tell(settlement)
 
     def _claim(self, job_id: str) -> Claim | None:
         worker = self._worker
@@ -94,12 +77,18 @@ class TicketRunner:
         self._emit(claim, Transition.CLAIM, JobState.QUEUED, waited=waited)
         return claim
 
-    def _run(self, claim: Claim) -> Ended:
+    def _named(self, job_id: str) -> JobRecord | None:
+        try:
+            return until_the_ledger_is_back(lambda: self._app.ledger.job(job_id))
+        except JobNotFound:
+            return None
+
+    def _run(self, claim: Claim, set_in_flower: float | None) -> Ended:
         started = time.monotonic()
         limit: float | None = None
         try:
             task = self._app.task(claim.task)
-            limit = time_limit(claim, task.timeout)
+            limit = time_limit(claim, set_in_flower or task.timeout)
             with soft_time_limit(limit):
                 value = self._call(task, claim, limit)
             # Encoded here, so that a result that JSON cannot carry is the job's error.
@@ -146,16 +135,12 @@ class TicketRunner:
         event = JobEvent(*names, transition, source, target(transition), claim.attempt, **details)
         self._app.events.emit(event)
 
-    def _tell_celery(self, settlement: Settlement) -> Any:
-        if settlement.transition is Transition.SUCCEED:
-            return Shown(settlement.result or "null")
-        text = f"{settlement.error_type}: {settlement.error}" if settlement.error_type else settlement.error or ""
-        if settlement.transition is Transition.DIE:
-            raise JobFailed(text)
-        if settlement.outcome is Outcome.CANCELLED:
-            raise Ignore
-        raise Retry(text, when=datetime.now(UTC) + timedelta(seconds=settlement.delay or 0.0))
-
 
 def _since(started: float) -> float:
     return time.monotonic() - started
+
+
+def _limit_set_in_flower(request: Any) -> float | None:
+    """Return the time limit that the worker's main process put into the request; see :mod:`perdure_workers.request`."""
+    limits = getattr(request, "timelimit", None) or (None, None)
+    return limits[1]
