@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perdure.ledger import Ledger
+from perdure.ledger.letter_records import LetterFilter
 from perdure_workers.embedded.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,7 +89,7 @@ def operations(ledger: Ledger) -> dict[str, list[float]]:
         timed("list a page", lambda: ledger.jobs(limit=50))
         timed("list a page by state", lambda: ledger.jobs(state="dead", limit=50))  # type: ignore[arg-type]
         timed("list a page by tag", lambda: ledger.jobs(tag=("tenant", "tenant-1"), limit=50, after=newest))
-        timed("list dead letters", lambda: ledger.dead_letters(status="open", limit=50))
+        timed("list dead letters", lambda: ledger.letters.page(LetterFilter(status="open"), limit=50))
         assert claim is not None
     return times
 

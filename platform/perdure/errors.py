@@ -88,6 +88,10 @@ class DeadLetterNotFound(PerdureError, LookupError):
     """The ledger has no dead letter of that id."""
 
 
+class ReplayRefused(PerdureError):
+    """A dead letter is not to be replayed now: it was discarded, or its circuit breaker is open. ``force`` does it."""
+
+
 class JobDead(PerdureError):
     """The awaited job ended as a dead letter."""
 

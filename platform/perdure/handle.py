@@ -9,6 +9,7 @@ import msgspec
 
 from perdure import codec
 from perdure.errors import JobCancelled, JobDead, JobNotFinished
+from perdure.ledger.letter_records import LineageEntry
 from perdure.ledger.records import AttemptRecord, JobRecord, Progress
 from perdure.states import JobState
 
@@ -93,6 +94,21 @@ class JobHandle(Generic[R]):
     def attempts(self) -> list[AttemptRecord]:
         """Return the job's ended attempts, the first one first."""
         return self._app.ledger.attempts(self.id)
+
+    @property
+    def replay_of(self) -> JobHandle[Any] | None:
+        """The job that this one is a replay of, or None."""
+        before = self.record.replay_of
+        return None if before is None else JobHandle(self._app, before)
+
+    def replays(self) -> list[JobHandle[Any]]:
+        """Return the replays of this job, the first one first."""
+        records = self._app.ledger.jobs(replay_of=self.id)
+        return [JobHandle.of(self._app, record) for record in reversed(records)]
+
+    def lineage(self) -> list[LineageEntry]:
+        """Return the whole line of replays that this job belongs to, the first job first."""
+        return self._app.dead_letters.lineage(self.id)
 
     def wait(self, timeout: float | None = None) -> R:
         """Wait for the job's end and return its result.

@@ -62,7 +62,7 @@ class Jobs:
             state=None if state is None else _state(state),
             task=task,
             bulkhead=bulkhead,
-            tag=None if tag is None else _tag(tag),
+            tag=None if tag is None else as_tag(tag),
             since=to_epoch(since),
             limit=limit,
             after=after,
@@ -112,7 +112,12 @@ def _state(text: str) -> JobState:
         raise InvalidArguments(f"{text!r} is no job state.{did_you_mean(text, known)} States: {', '.join(known)}") from None
 
 
-def _tag(tag: tuple[str, str] | str) -> tuple[str, str]:
+def as_tag(tag: tuple[str, str] | str) -> tuple[str, str]:
+    """Return a tag and its value, also of ``"tenant=a"``.
+
+    Raises:
+        InvalidArguments: The text has no ``=``.
+    """
     if isinstance(tag, str):
         name, equals, value = tag.partition("=")
         if not equals:

@@ -112,6 +112,14 @@ class Signature:
         last = names[-1] if names and self._variadic.get(names[-1]) is inspect.Parameter.VAR_POSITIONAL else ""
         return (names + [last] * count)[:count]
 
+    def by_parameter(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call by the names of their parameters, as they are.
+
+        Raises:
+            InvalidArguments: An argument is missing or unexpected.
+        """
+        return self._bind(args, kwargs)
+
     def __str__(self) -> str:
         return f"{self._name}{self._signature}"
 

@@ -25,9 +25,30 @@ INSERT INTO attempts (job_id, number, outcome, finished_at) SELECT id, 1, 'succe
 """
 FILL_TAGS = "INSERT INTO job_tags (job_id, tag, value) SELECT id, 'tenant', 'tenant-' || (priority) FROM jobs"
 FILL_LETTERS = """
-INSERT INTO dead_letters (id, job_id, task, bulkhead, reason, error_type, fingerprint, created_at, status)
-SELECT id, id, task, bulkhead, 'exhausted', 'E' || priority, 'f' || (fence + priority), created_at,
-       CASE WHEN state = 'dead' THEN 'open' ELSE 'replayed' END FROM jobs
+INSERT INTO dead_letters (id, job_id, task, bulkhead, args, kwargs, reason, error_type, error, fingerprint, breaker,
+                          created_at, status)
+SELECT id, id, task, bulkhead, '[]', '{}', 'exhausted', 'E' || priority, 'card declined', 'f' || (fence + priority),
+       CASE WHEN priority = 1 THEN 'payments' END, created_at, CASE WHEN state = 'dead' THEN 'open' ELSE 'replayed' END
+FROM jobs
+"""
+FILL_LETTER_TAGS = "INSERT INTO dead_letter_tags (letter_id, tag, value) SELECT job_id, tag, value FROM job_tags"
+FILL_WORDS = """
+INSERT INTO dead_letter_words (word, letter_id)
+SELECT word, id FROM (SELECT 'declined' AS word, id FROM dead_letters
+                      UNION ALL SELECT 'card', id FROM dead_letters
+                      UNION ALL SELECT 'w' || CAST(created_at - 1.7e9 AS INTEGER), id FROM dead_letters) AS w ORDER BY 1, 2
+"""
+FILL_GROUPS = """
+INSERT INTO dead_letter_groups (fingerprint, task, reason, error_type, error, seen, open, replayed, discarded, boomerangs,
+                                first_seen, last_seen, changed)
+SELECT fingerprint, max(task), 'exhausted', max(error_type), max(error), count(*),
+       count(*) FILTER (WHERE status = 'open'), count(*) FILTER (WHERE status = 'replayed'), 0, 0, min(created_at),
+       max(created_at), FALSE
+FROM dead_letters GROUP BY fingerprint
+"""
+FILL_HOURS = """
+INSERT INTO dead_letter_hours (fingerprint, hour, count)
+SELECT fingerprint, CAST(created_at / 3600 - 0.5 AS INTEGER) AS h, count(*) FROM dead_letters GROUP BY 1, 2
 """
 IDS = {
     "sqlite": "printf('018bcfe5-%04x-7000-8000-%012x', i / 60, i)",
@@ -35,11 +56,27 @@ IDS = {
 }
 
 
+FILL_AUDIT = """
+INSERT INTO dead_letter_audit (id, at, who, source, action, letter_id, fingerprint)
+SELECT id, created_at, 'ann', 'a test', 'replay', id, fingerprint FROM dead_letters WHERE status = 'replayed'
+"""
+FILL_OTHERS = (
+    FILL_ATTEMPTS,
+    FILL_TAGS,
+    FILL_LETTERS,
+    FILL_LETTER_TAGS,
+    FILL_WORDS,
+    FILL_GROUPS,
+    FILL_HOURS,
+    FILL_AUDIT,
+)
+
+
 def fill(ledger: Ledger, jobs: int, *, statistics: bool, every: int = 100) -> None:
     """Write that many jobs, each ``every``-th one unfinished or dead; gather the database's statistics if asked to."""
     with ledger.database.engine.begin() as connection:
         connection.execute(text(FILL.format(id=IDS[ledger.database.dialect])), {"jobs": jobs, "every": every})
-        for statement in (FILL_ATTEMPTS, FILL_TAGS, FILL_LETTERS):
+        for statement in FILL_OTHERS:
             connection.execute(text(statement))
         if statistics:
             connection.execute(text("ANALYZE"))

@@ -17,6 +17,7 @@ from perdure_workers.duties.reconcile import Reconcile
 from perdure_workers.duties.tick import Tick
 from perdure_workers.duties.watch import Watch
 from perdure_workers.maintenance import register_maintenance
+from perdure_workers.metrics import DUTY_SECONDS
 
 logger = logging.getLogger("perdure.supervisor")
 
@@ -55,17 +56,18 @@ class Supervisor:
     def _run(self, duty: Duty) -> None:
         while not self._stop.is_set():
             started = time.monotonic()
-            done = self._run_once(duty)
+            done, outcome = self._run_once(duty)
             elapsed = time.monotonic() - started
+            DUTY_SECONDS.labels(duty.name, outcome).observe(elapsed)
             if done == 0 or elapsed > duty.period:
                 self._stop.wait(max(0.0, duty.period - elapsed) if done else duty.period)
 
     @staticmethod
-    def _run_once(duty: Duty) -> int:
+    def _run_once(duty: Duty) -> tuple[int, str]:
         try:
-            return duty.run_once()
+            return duty.run_once(), "done"
         except LedgerUnavailable as error:
             logger.warning("duty %s: %s", duty.name, error)
         except Exception:
             logger.exception("duty %s failed", duty.name)
-        return 0
+        return 0, "failed"

@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Connection, bindparam, null, select, updat
 
 from perdure.fingerprint import fingerprint
 from perdure.ids import new_id
+from perdure.ledger import letter_write
 from perdure.ledger.conditions import may, state_is
 from perdure.ledger.now import now
-from perdure.ledger.schema import dead_letters, jobs
+from perdure.ledger.schema import jobs
 from perdure.states import WAITING_STATES, DeadReason, JobState, Transition, target
 
 #: Computed, so that SQLite looks by deadline and not through all that waits: without statistics it prefers ix_jobs_state.
@@ -58,14 +59,14 @@ def bury_expired(connection: Connection, page: int) -> list[Buried]:
     """Make dead letters of waiting jobs whose deadline has passed; at most ``page`` of them."""
     rows = _lock(connection, _EXPIRED, {}, page)
     error = "its deadline passed before it could run"
-    return [_bury(connection, row, DeadReason.EXPIRED, "DeadlinePassed", error) for row in rows]
+    return _buried(connection, rows, DeadReason.EXPIRED, "DeadlinePassed", error)
 
 
 def bury_unknown(connection: Connection, ttl: float, page: int) -> list[Buried]:
     """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds; at most ``page`` of them."""
     rows = _lock(connection, _UNKNOWN, {"ttl": ttl}, page)
     error = f"no worker knew its task for {ttl:g} s; deploy a release that does, and replay it"
-    return [_bury(connection, row, DeadReason.UNKNOWN_TASK, "UnknownTask", error) for row in rows]
+    return _buried(connection, rows, DeadReason.UNKNOWN_TASK, "UnknownTask", error)
 
 
 def note_unknown(connection: Connection, job_id: str) -> None:
@@ -78,14 +79,16 @@ def _lock(connection: Connection, where: Sequence[ColumnElement[bool]], values: 
     return connection.execute(query, values).all()
 
 
-def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str, error: str) -> Buried:
+def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str, error: str) -> dict[str, Any]:
     letter = new_id()
     described = {"error_type": error_type, "error": error}
     died = {"state": target(Transition.DIE).value, "finished_at": now(), "run_at": null(), "dead_letter_id": letter}
     connection.execute(update(jobs).where(jobs.c.id == row.id, may(Transition.DIE)).values(**died, **described))
-    of_job = {"job_id": row.id, "task": row.task, "bulkhead": row.bulkhead, "args": row.args, "kwargs": row.kwargs}
     fault = {"reason": reason.value, "fingerprint": fingerprint(row.task, error_type, reason.value, [])}
-    connection.execute(
-        dead_letters.insert().values(id=letter, **of_job, **fault, **described, status="open", created_at=now())
-    )
-    return Buried(row.id, row.task, row.bulkhead, row.state, row.attempt, error)
+    of_job = {"job_id": row.id, **{name: getattr(row, name) for name in ("task", "bulkhead", "args", "kwargs")}}
+    return {"id": letter, **of_job, **letter_write.of_job(connection, row.id), **fault, **described}
+
+
+def _buried(connection: Connection, rows: Sequence[Any], reason: DeadReason, error_type: str, error: str) -> list[Buried]:
+    letter_write.write(connection, [_bury(connection, row, reason, error_type, error) for row in rows])
+    return [Buried(row.id, row.task, row.bulkhead, row.state, row.attempt, error) for row in rows]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
+from perdure.clock import to_datetime
 from perdure.errors import LeaseLost
 from perdure.ledger.conditions import state_is
 from perdure.ledger.now import now
@@ -104,6 +105,15 @@ def load(connection: Connection, job_id: str, name: str) -> list[StoredCheckpoin
     """Return the kept versions of a checkpoint, the newest first."""
     rows = connection.execute(_VERSIONS, {"of_job": job_id, "of_name": name})
     return [StoredCheckpoint(row.seq, row.fence, bytes(row.data), row.saved_at) for row in rows]
+
+
+def reached(connection: Connection, job_id: str) -> list[dict[str, Any]]:
+    """Return the newest version of each checkpoint of a job: ``name``, ``seq``, ``bytes`` and ``saved_at``."""
+    c = checkpoints.c
+    size = func.length(c.data).label("bytes")
+    rows = connection.execute(select(c.name, c.seq, size, c.saved_at).where(c.job_id == job_id).order_by(c.name, c.seq))
+    newest = {row.name: dict(row._mapping) | {"saved_at": to_datetime(row.saved_at)} for row in rows}
+    return list(newest.values())
 
 
 def clear(connection: Connection, job_id: str, fence: int, name: str) -> None:

@@ -1,38 +1,31 @@
-"""Dead letters: jobs and messages that were given up, waiting for somebody."""
+"""Finding dead letters: by id, and by filters in pages that stay as they are while letters come in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, select
 
-from perdure.clock import to_datetime
 from perdure.errors import DeadLetterNotFound
-from perdure.ledger.conditions import made_since
-from perdure.ledger.now import now
-from perdure.ledger.records import DeadLetterRecord, NewJob, Submitted
-from perdure.ledger.schema import dead_letters
-from perdure.ledger.submit import submit
-from perdure.ledger.text import MAX_ERROR, MAX_REASON, storable, storable_name
-from perdure.states import JobState
+from perdure.ids import earliest_id
+from perdure.ledger.conditions import CLOCK_SKEW, made_since
+from perdure.ledger.letter_records import LetterFilter
+from perdure.ledger.records import DeadLetterRecord
+from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters
+from perdure.letter_words import words
 
-OPEN, REPLAYED, DISCARDED = "open", "replayed", "discarded"
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterGroup:
-    """Dead letters of the same fault."""
-
-    fingerprint: str
-    task: str
-    error_type: str | None
-    error: str | None
-    count: int
-    open: int
-    first_seen: datetime | None
-    last_seen: datetime | None
+#: Columns that are compared for equality, by filter; the one that says most first: SQLite finds letters by that one.
+_EQUAL: dict[str, Column[str]] = {
+    "fingerprint": dead_letters.c.fingerprint,
+    "breaker": dead_letters.c.breaker,
+    "error": dead_letters.c.error_type,
+    "task": dead_letters.c.task,
+    "reason": dead_letters.c.reason,
+    "bulkhead": dead_letters.c.bulkhead,
+    "status": dead_letters.c.status,
+}
+#: Letters up to which it is counted how common a word is.
+_RARE = 1_000
 
 
 def get(connection: Connection, letter_id: str, *, lock: bool = False) -> DeadLetterRecord:
@@ -44,101 +37,112 @@ def get(connection: Connection, letter_id: str, *, lock: bool = False) -> DeadLe
     query = select(dead_letters).where(dead_letters.c.id == letter_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
-        raise DeadLetterNotFound(f"no dead letter {letter_id!r} in the ledger. List them: perdure dead list")
+        raise not_found(letter_id)
     return DeadLetterRecord.of(row._mapping)
+
+
+def not_found(letter_id: str) -> DeadLetterNotFound:
+    """Return the error that says that there is no such letter."""
+    return DeadLetterNotFound(f"no dead letter {letter_id!r} in the ledger. List them: perdure dead list")
 
 
 def listing(
     connection: Connection,
+    which: LetterFilter,
     *,
-    task: str | None = None,
-    error: str | None = None,
-    fingerprint: str | None = None,
-    status: str | None = None,
-    since: float | None = None,
     limit: int = 100,
     after: str | None = None,
+    oldest_first: bool = False,
 ) -> list[DeadLetterRecord]:
-    """Return dead letters, the newest first; ``after`` is the id of the last one of the page before."""
-    query = select(dead_letters)
-    wanted = {"task": task, "fingerprint": fingerprint, "status": status, "error_type": error}
-    for name, value in wanted.items():
-        if value is not None:
-            query = query.where(dead_letters.c[name] == value)
-    if since is not None:
-        query = query.where(*made_since(dead_letters.c.id, dead_letters.c.created_at, since))
+    """Return a page of dead letters, the newest first unless the oldest are asked for.
+
+    Args:
+        connection: Where to read.
+        which: Which letters.
+        limit: The most to return.
+        after: The id of the last one of the page before.
+        oldest_first: The other direction.
+    """
+    query, key = matching(connection, which, dead_letters)
     if after is not None:
-        query = query.where(dead_letters.c.id < after)
-    rows = connection.execute(query.order_by(dead_letters.c.id.desc()).limit(limit))
+        query = query.where(key > after if oldest_first else key < after)
+    rows = connection.execute(query.order_by(key if oldest_first else key.desc()).limit(limit))
     return [DeadLetterRecord.of(row._mapping) for row in rows]
 
 
-def groups(connection: Connection, limit: int) -> list[DeadLetterGroup]:
-    """Return the faults with the most letters, with their counts and times."""
-    c = dead_letters.c
-    count = func.count().label("count")
-    query = (
-        select(
-            c.fingerprint,
-            func.max(c.task).label("task"),
-            func.max(c.error_type).label("error_type"),
-            func.max(c.error).label("error"),
-            count,
-            func.count().filter(c.status == OPEN).label("open"),
-            func.min(c.created_at).label("first_seen"),
-            func.max(c.created_at).label("last_seen"),
-        )
-        .group_by(c.fingerprint)
-        .order_by(count.desc())
-        .limit(limit)
+def count(connection: Connection, which: LetterFilter) -> int:
+    """Return how many letters there are."""
+    query, _ = matching(connection, which, dead_letters.c.id)
+    return connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+
+
+def newest_id(connection: Connection) -> str | None:
+    """Return the id of the newest letter."""
+    newest: str | None = connection.execute(select(func.max(dead_letters.c.id))).scalar_one()
+    return newest
+
+
+def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, DeadLetterRecord]:
+    """Return the newest letter of each of these jobs that has one."""
+    rows = connection.execute(
+        select(dead_letters).where(dead_letters.c.job_id.is_not(None), dead_letters.c.job_id.in_(job_ids))
     )
-    return [_group(row) for row in connection.execute(query)]
+    letters = sorted((DeadLetterRecord.of(row._mapping) for row in rows), key=lambda letter: letter.id)
+    return {str(letter.job_id): letter for letter in letters}
 
 
-def mark(connection: Connection, letter_id: str, **values: Any) -> None:
-    """Set columns of a dead letter."""
-    connection.execute(update(dead_letters).where(dead_letters.c.id == letter_id).values(**values))
+def matching(connection: Connection, which: LetterFilter, *what: Any) -> tuple[Select[Any], ColumnElement[str]]:
+    """Return the query for the letters that a filter means, and the column that it is to be ordered by."""
+    query: Select[Any] = select(*what)
+    key: ColumnElement[str] = dead_letters.c.id
+    sought = _rarest_first(connection, words(which.text))
+    if which.tag is not None:
+        # From the tags to their letters, in the tags' order: a rare tag must not make a page read all letters.
+        key, tags = dead_letter_tags.c.letter_id, dead_letter_tags.c
+        query = query.join(dead_letter_tags, dead_letters.c.id == key)
+        query = query.where(tags.tag == which.tag[0], tags.value == which.tag[1])
+    elif sought:
+        key, word = dead_letter_words.c.letter_id, sought.pop(0)
+        query = query.join(dead_letter_words, dead_letters.c.id == key).where(dead_letter_words.c.word == word)
+    for word in sought:
+        other = dead_letter_words.alias()
+        query = query.where(exists().where(other.c.word == word, other.c.letter_id == key).correlate_except(other))
+    driven = key is not dead_letters.c.id
+    return query.where(*_conditions(connection, which, key, driven=driven)), key
 
 
-def mark_replayed(connection: Connection, letter_id: str, job_id: str, by: str) -> None:
-    """Record who replayed a dead letter, when, and as which job."""
-    mark(connection, letter_id, status=REPLAYED, replayed_as=job_id, replayed_by=storable_name(by), replayed_at=now())
+def _conditions(
+    connection: Connection, which: LetterFilter, key: ColumnElement[str], *, driven: bool
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    for name, column in _EQUAL.items():
+        value = getattr(which, name)
+        if value is None:
+            continue
+        # SQLite without statistics takes any index of an equal column rather than the one in the order of the list.
+        usable = not driven or connection.dialect.name != "sqlite"
+        conditions.append((column if usable else column.concat("")) == value)
+        driven = True
+    if which.breaker is not None:
+        conditions.append(dead_letters.c.breaker.is_not(None))  # the index is of these only
+    if which.since is not None:
+        conditions += made_since(key, dead_letters.c.created_at, which.since)
+    if which.until is not None:
+        conditions.append(key < earliest_id(which.until + CLOCK_SKEW))
+        conditions.append(dead_letters.c.created_at < which.until)
+    if which.upto is not None:
+        conditions.append(key <= which.upto)
+    return conditions
 
 
-def quarantine(connection: Connection, letter: dict[str, Any]) -> None:
-    """Write a dead letter for a broker message that names no job that can run."""
-    cleaned = {name: storable(value, MAX_ERROR) if isinstance(value, str) else value for name, value in letter.items()}
-    connection.execute(dead_letters.insert().values(**cleaned, status=OPEN, created_at=now()))
+def _rarest_first(connection: Connection, sought: list[str]) -> list[str]:
+    """Return words so that the search goes by the one that the fewest letters have."""
+    if len(sought) < 2:
+        return sought
+    c = dead_letter_words.c
 
+    def how_common(word: str) -> int:
+        some = select(c.letter_id).where(and_(c.word == word)).limit(_RARE).subquery()
+        return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
-def _group(row: Any) -> DeadLetterGroup:
-    values: dict[str, Any] = dict(row._mapping)
-    times = {name: to_datetime(values[name]) for name in ("first_seen", "last_seen")}
-    return DeadLetterGroup(**(values | times))
-
-
-def replay(connection: Connection, letter_id: str, new: NewJob, by: str, *, force: bool) -> tuple[Submitted, bool]:
-    """Write a new job in place of a dead letter, and return it and whether it is new.
-
-    A letter that was replayed before returns the job of then, unless ``force``.
-
-    Raises:
-        DeadLetterNotFound: There is no such letter.
-    """
-    letter = get(connection, letter_id, lock=True)
-    if letter.replayed_as not in (None, new.id) and not force:
-        return Submitted(letter.replayed_as, JobState.QUEUED, deduplicated=True), False
-    [submitted] = submit(connection, [new])
-    mark_replayed(connection, letter_id, submitted.id, by)
-    return submitted, True
-
-
-def discard(connection: Connection, letter_id: str, reason: str, by: str) -> DeadLetterRecord:
-    """Mark a letter as not to be replayed and return it.
-
-    Raises:
-        DeadLetterNotFound: There is no such letter.
-    """
-    get(connection, letter_id, lock=True)
-    mark(connection, letter_id, status=DISCARDED, resolved_reason=storable(f"{reason} (by {by})", MAX_REASON))
-    return get(connection, letter_id)
+    return sorted(sought, key=how_common)

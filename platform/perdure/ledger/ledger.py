@@ -16,6 +16,7 @@ from perdure.ledger import (
     claim,
     dead_letters,
     due,
+    letter_write,
     migrate,
     origin,
     prune,
@@ -30,8 +31,8 @@ from perdure.ledger import (
     worker_events,
     workers,
 )
-from perdure.ledger.dead_letters import DeadLetterGroup
 from perdure.ledger.engine import Database, Result
+from perdure.ledger.letters import Letters
 from perdure.ledger.records import (
     AttemptRecord,
     Claim,
@@ -61,6 +62,8 @@ class Ledger:
 
     def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
         self.database = Database(url, durability)
+        #: What is done with dead letters once they are written.
+        self.letters = Letters(self._run, self._read)
         self._checked = False
         self._check_lock = threading.Lock()
 
@@ -287,25 +290,9 @@ class Ledger:
         """Return a dead letter; raises ``DeadLetterNotFound``."""
         return self._read(lambda c: dead_letters.get(c, letter_id))
 
-    def dead_letters(self, **filters: Any) -> list[DeadLetterRecord]:
-        """Return dead letters, the newest first; see :func:`dead_letters.listing`."""
-        return self._read(lambda c: dead_letters.listing(c, **filters))
-
-    def dead_letter_groups(self, limit: int) -> list[DeadLetterGroup]:
-        """Return the faults with the most letters."""
-        return self._read(lambda c: dead_letters.groups(c, limit))
-
-    def replay(self, letter_id: str, new: NewJob, by: str, *, force: bool) -> tuple[Submitted, bool]:
-        """Replay a dead letter as a new job; see :func:`dead_letters.replay`."""
-        return self._run(lambda c: dead_letters.replay(c, letter_id, new, by, force=force))
-
-    def discard_dead_letter(self, letter_id: str, reason: str, by: str) -> DeadLetterRecord:
-        """Mark a dead letter as not to be replayed; see :func:`dead_letters.discard`."""
-        return self._run(lambda c: dead_letters.discard(c, letter_id, reason, by))
-
     def quarantine(self, letter: dict[str, Any]) -> None:
         """Write a dead letter for a broker message that names no job that can run."""
-        self._run(lambda c: dead_letters.quarantine(c, letter))
+        self._run(lambda c: letter_write.quarantine(c, letter))
 
     # -- schema ------------------------------------------------------------------------------------------------------
 

@@ -95,6 +95,7 @@ class Death:
 
     reason: DeadReason
     fingerprint: str
+    breaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,17 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRecord:
-    """A job (or a message) that was given up, as the ledger has it."""
+    """A job (or a message) that was given up, as the ledger has it.
+
+    Attributes:
+        attempts: How many times it was tried.
+        checkpoint_seq: The checkpoint that it had reached; 0 for none.
+        breaker: The circuit breaker that it died of, if any.
+        replay_of: The job that its job was a replay of.
+        generation: Replays that lie between the first letter and this one: 0 is no replay, 1 a replay that died again.
+        replayed_in: The bulk replay that replayed it.
+        raw: A quarantined message: a line of JSON (headers, content type), and its body.
+    """
 
     id: str
     job_id: str | None
@@ -233,21 +244,32 @@ class DeadLetterRecord:
     replayed_as: str | None
     replayed_by: str | None
     replayed_at: datetime | None
+    replayed_in: str | None
     resolved_reason: str | None
+    tags: dict[str, str]
+    priority: int | None
+    timeout: float | None
+    breaker: str | None
+    attempts: int
+    checkpoint_seq: int
+    replay_of: str | None
+    generation: int
+    note: str | None
+    noted_by: str | None
+    noted_at: datetime | None
     raw: bytes | None = field(repr=False, default=None)
 
     @classmethod
     def of(cls, row: Row) -> DeadLetterRecord:
         """Make the record of a row."""
-        same = ("id", "job_id", "task", "bulkhead", "reason", "error_type", "error", "traceback", "fingerprint")
-        more = ("status", "replayed_as", "replayed_by", "resolved_reason")
+        times = ("created_at", "replayed_at", "noted_at")
+        decoded = ("args", "kwargs", "tags", "raw", *times)
         return cls(
             args=msgspec.json.decode(row["args"]) if row["args"] else [],
             kwargs=msgspec.json.decode(row["kwargs"]) if row["kwargs"] else {},
-            created_at=to_datetime(row["created_at"]),
-            replayed_at=to_datetime(row["replayed_at"]),
+            tags=msgspec.json.decode(row["tags"]) if row["tags"] else {},
             raw=bytes(row["raw"]) if row["raw"] is not None else None,
-            **{name: row[name] for name in (*same, *more)},
+            **({n: row[n] for n in cls.__slots__ if n not in decoded} | {n: to_datetime(row[n]) for n in times}),
         )
 
 

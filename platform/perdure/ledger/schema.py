@@ -130,24 +130,117 @@ dead_letters = Table(
     Column("bulkhead", String(64)),
     Column("args", Text),
     Column("kwargs", Text),
+    Column("tags", Text),
+    Column("priority", Integer),
+    Column("timeout", Double),
     Column("reason", String(16), nullable=False),
     Column("error_type", String(255)),
     Column("error", Text),
     Column("traceback", Text),
     Column("fingerprint", String(64), nullable=False),
+    Column("breaker", String(255)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("checkpoint_seq", Integer, nullable=False, server_default="0"),
+    Column("replay_of", String(36)),
+    Column("generation", Integer, nullable=False, server_default="0"),
     Column("raw", LargeBinary),
     Column("created_at", Double, nullable=False),
     Column("status", String(16), nullable=False),
     Column("replayed_as", String(36)),
     Column("replayed_by", String(255)),
     Column("replayed_at", Double),
+    Column("replayed_in", String(36)),
     Column("resolved_reason", Text),
+    Column("note", Text),
+    Column("noted_by", String(255)),
+    Column("noted_at", Double),
 )
 Index("ix_dead_letters_status", dead_letters.c.status, dead_letters.c.id)
 Index("ix_dead_letters_task", dead_letters.c.task, dead_letters.c.id)
+Index("ix_dead_letters_bulkhead", dead_letters.c.bulkhead, dead_letters.c.id)
+Index("ix_dead_letters_reason", dead_letters.c.reason, dead_letters.c.id)
 Index("ix_dead_letters_fingerprint", dead_letters.c.fingerprint, dead_letters.c.id)
 Index("ix_dead_letters_error_type", dead_letters.c.error_type, dead_letters.c.id)
+_partial("ix_dead_letters_breaker", dead_letters.c.breaker, dead_letters.c.id, where="breaker IS NOT NULL")
+_partial("ix_dead_letters_replayed_in", dead_letters.c.replayed_in, dead_letters.c.id, where="replayed_in IS NOT NULL")
 _partial("ix_dead_letters_job", dead_letters.c.job_id, where="job_id IS NOT NULL")
+
+dead_letter_tags = Table(
+    "dead_letter_tags",
+    metadata,
+    Column("letter_id", String(36), primary_key=True),
+    Column("tag", String(64), primary_key=True),
+    Column("value", String(255), nullable=False),
+)
+Index("ix_dead_letter_tags_lookup", dead_letter_tags.c.tag, dead_letter_tags.c.value, dead_letter_tags.c.letter_id)
+
+#: The words of a letter's task, error and arguments: what a search for text goes by, alike on every database.
+dead_letter_words = Table(
+    "dead_letter_words",
+    metadata,
+    Column("word", String(40), primary_key=True),
+    Column("letter_id", String(36), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: One row for each fault, counted as letters come and go; ``seen`` counts those that were deleted as well.
+dead_letter_groups = Table(
+    "dead_letter_groups",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("task", String(255), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("error_type", String(255)),
+    Column("error", Text),
+    Column("seen", Integer, nullable=False),
+    Column("open", Integer, nullable=False),
+    Column("replayed", Integer, nullable=False),
+    Column("discarded", Integer, nullable=False),
+    Column("boomerangs", Integer, nullable=False),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Column("note", Text),
+    Column("noted_by", String(255)),
+    Column("noted_at", Double),
+    Column("noticed_seen", Integer, nullable=False, server_default="0"),
+    Column("noticed_boomerangs", Integer, nullable=False, server_default="0"),
+    Column("changed", Boolean, nullable=False),
+)
+_partial("ix_dead_letter_groups_changed", dead_letter_groups.c.fingerprint, where="changed")
+
+#: Letters of a fault in each hour (hours since the epoch): its trend.
+dead_letter_hours = Table(
+    "dead_letter_hours",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("count", Integer, nullable=False),
+)
+Index("ix_dead_letter_hours_hour", dead_letter_hours.c.hour)
+
+#: Who did what to dead letters, when and from where; kept when the letters are gone.
+dead_letter_audit = Table(
+    "dead_letter_audit",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("source", String(255), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("letter_id", String(36)),
+    Column("fingerprint", String(64)),
+    Column("job_id", String(36)),
+    Column("detail", Text),
+)
+_partial(
+    "ix_dead_letter_audit_letter", dead_letter_audit.c.letter_id, dead_letter_audit.c.id, where="letter_id IS NOT NULL"
+)
+_partial(
+    "ix_dead_letter_audit_fingerprint",
+    dead_letter_audit.c.fingerprint,
+    dead_letter_audit.c.id,
+    where="fingerprint IS NOT NULL",
+)
 
 #: Checkpoints of running jobs; the newest two of each name are kept.
 checkpoints = Table(

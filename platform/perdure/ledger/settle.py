@@ -8,10 +8,11 @@ from sqlalchemy import Boolean, Connection, bindparam, case, null, select, updat
 
 from perdure.errors import LeaseLost
 from perdure.ids import new_id
+from perdure.ledger import letter_write
 from perdure.ledger.conditions import DIALECTS, insert_ignoring, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import Claim, Settlement
-from perdure.ledger.schema import attempts, dead_letters, jobs
+from perdure.ledger.schema import attempts, jobs
 from perdure.ledger.text import MAX_ERROR, MAX_TRACEBACK, storable, storable_name
 from perdure.states import JobState, Transition, target
 
@@ -59,14 +60,6 @@ _RECORDED = (
 )
 _SETTLE_AND_RECORD = select(_SETTLED.c.id).add_cte(_RECORDED)
 
-_LETTER_VALUES: dict[str, Any] = {
-    **{name: bindparam(name) for name in ("id", "job_id", "task", "bulkhead", "args", "kwargs", "reason", "fingerprint")},
-    **{name: bindparam(name) for name in ("error_type", "error", "traceback", "raw")},
-    "status": "open",
-    "created_at": now(),
-}
-_BURY = {dialect: insert_ignoring(dead_letters, dialect).values(_LETTER_VALUES) for dialect in DIALECTS}
-
 
 def in_one_statement(dialect: str, settlement: Settlement) -> bool:
     """Return whether a settlement needs no transaction around it."""
@@ -92,7 +85,7 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str 
         return _settled_before(connection, claim, settlement)
     connection.execute(_RECORD[dialect], attempt)
     if letter:
-        connection.execute(_BURY[dialect], _letter(letter, claim, settlement))
+        letter_write.write(connection, [_letter(letter, claim, settlement) | letter_write.of_job(connection, claim.job_id)])
     return letter
 
 
@@ -143,7 +136,7 @@ def _letter(letter: str, claim: Claim, settlement: Settlement) -> dict[str, Any]
         "error_type": storable_name(settlement.error_type),
         "error": storable(settlement.error, MAX_ERROR),
         "traceback": storable(settlement.traceback, MAX_TRACEBACK),
-        "raw": None,
+        "breaker": settlement.death.breaker,
     }
 
 

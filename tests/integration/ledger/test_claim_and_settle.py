@@ -8,6 +8,7 @@ import pytest
 
 from perdure.errors import LeaseLost
 from perdure.ledger import Ledger
+from perdure.ledger.letter_records import LetterFilter
 from perdure.ledger.records import Settlement
 from perdure.states import JobState, Outcome, Transition
 from support.ledgers import DIE, LOSE, RETRY, SUCCEED, at_once, claimed, dead, running, submitted
@@ -107,7 +108,7 @@ def test_settling_again_is_the_first_time(ledger: Ledger, settlement: Settlement
     assert ledger.settle(claim, settlement) == letter
     assert ledger.job(claim.job_id) == before
     assert len(ledger.attempts(claim.job_id)) == 1
-    assert len(ledger.dead_letters()) == (1 if letter else 0)
+    assert len(ledger.letters.page(LetterFilter())) == (1 if letter else 0)
 
 
 @pytest.mark.parametrize("settlement", [SUCCEED, RETRY, LOSE, DIE, CANCEL], ids=lambda s: s.outcome.value)
@@ -121,7 +122,7 @@ def test_a_stale_fence_writes_nothing(ledger: Ledger, settlement: Settlement) ->
         ledger.settle(stale, settlement)
     assert ledger.job(stale.job_id) == before
     assert [entry.outcome for entry in ledger.attempts(stale.job_id)] == ["handed_back"]
-    assert ledger.dead_letters() == []
+    assert ledger.letters.page(LetterFilter()) == []
     ledger.settle(fresh, SUCCEED)
     assert ledger.job(stale.job_id).state == "succeeded"
 

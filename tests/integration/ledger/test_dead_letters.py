@@ -10,9 +10,21 @@ import pytest
 from perdure.errors import DeadLetterNotFound
 from perdure.ids import new_id
 from perdure.ledger import Ledger
+from perdure.ledger.letter_records import Actor, LetterFilter
+from perdure.ledger.letter_replay import Replay
 from perdure.ledger.records import Death, NewJob, Submitted
+from perdure.letter_filters import letter_filter
 from perdure.states import DeadReason, JobState
 from support.ledgers import DIE, at_once, dead, job
+
+ANN, BOB = Actor("ann", "a test"), Actor("bob", "a test")
+
+
+def replay(
+    ledger: Ledger, letter_id: str, new: NewJob, actor: Actor = ANN, *, force: bool = False, batch: str | None = None
+) -> tuple[Submitted, bool]:
+    [replayed] = ledger.letters.replay([Replay(letter_id, new)], actor, force=force, batch=batch)
+    return replayed.submitted, replayed.is_new
 
 
 def replacement(of: str, **changes: object) -> NewJob:
@@ -34,8 +46,8 @@ def test_a_dead_letter_has_what_the_job_had_and_why_it_died(ledger: Ledger) -> N
 def test_an_unknown_letter_is_named(ledger: Ledger) -> None:
     for asking in (
         lambda: ledger.dead_letter("nobody"),
-        lambda: ledger.discard_dead_letter("nobody", "x", "y"),
-        lambda: ledger.replay("nobody", job(), "ann", force=False),
+        lambda: ledger.letters.discard(["nobody"], "x", ANN),
+        lambda: replay(ledger, "nobody", job()),
     ):
         with pytest.raises(DeadLetterNotFound, match=r"'nobody'.*perdure dead list"):
             asking()
@@ -45,7 +57,7 @@ def test_an_unknown_letter_is_named(ledger: Ledger) -> None:
 def test_a_replay_is_a_new_job_and_the_letter_knows_of_it(ledger: Ledger) -> None:
     claim, letter_id = dead(ledger)
     new = replacement(claim.job_id)
-    assert ledger.replay(letter_id, new, "ann", force=False) == (Submitted(new.id, JobState.QUEUED), True)
+    assert replay(ledger, letter_id, new) == (Submitted(new.id, JobState.QUEUED), True)
     letter = ledger.dead_letter(letter_id)
     assert (letter.status, letter.replayed_as, letter.replayed_by) == ("replayed", new.id, "ann")
     assert letter.replayed_at is not None
@@ -57,11 +69,11 @@ def test_a_replay_is_a_new_job_and_the_letter_knows_of_it(ledger: Ledger) -> Non
 def test_a_second_replay_is_the_first_one_unless_forced(ledger: Ledger) -> None:
     claim, letter_id = dead(ledger)
     first, second, third = (replacement(claim.job_id) for _ in range(3))
-    ledger.replay(letter_id, first, "ann", force=False)
-    submitted, is_new = ledger.replay(letter_id, second, "bob", force=False)
+    replay(ledger, letter_id, first)
+    submitted, is_new = replay(ledger, letter_id, second, BOB, force=False)
     assert (submitted.id, submitted.deduplicated, is_new) == (first.id, True, False)
     assert ledger.dead_letter(letter_id).replayed_by == "ann"
-    assert ledger.replay(letter_id, third, "bob", force=True) == (Submitted(third.id, JobState.QUEUED), True)
+    assert replay(ledger, letter_id, third, BOB, force=True) == (Submitted(third.id, JobState.QUEUED), True)
     letter = ledger.dead_letter(letter_id)
     assert (letter.replayed_as, letter.replayed_by) == (third.id, "bob")
     assert ledger.count_jobs("state") == {"dead": 1, "queued": 2}
@@ -71,13 +83,13 @@ def test_a_replay_whose_commit_was_in_doubt_can_be_repeated(ledger: Ledger) -> N
     claim, letter_id = dead(ledger)
     new = replacement(claim.job_id)
     for force in (False, False, True):
-        assert ledger.replay(letter_id, new, "ann", force=force) == (Submitted(new.id, JobState.QUEUED), True)
+        assert replay(ledger, letter_id, new, ANN, force=force) == (Submitted(new.id, JobState.QUEUED), True)
     assert ledger.count_jobs("state") == {"dead": 1, "queued": 1}
 
 
 def test_replays_at_once_make_one_job(ledger: Ledger) -> None:
     claim, letter_id = dead(ledger)
-    works = [lambda: ledger.replay(letter_id, replacement(claim.job_id), "ann", force=False)] * 8
+    works = [lambda: replay(ledger, letter_id, replacement(claim.job_id))] * 8
     results = at_once(works)
     assert len({submitted.id for submitted, _ in results}) == 1
     assert sum(is_new for _, is_new in results) == 1
@@ -87,17 +99,18 @@ def test_replays_at_once_make_one_job(ledger: Ledger) -> None:
 def test_a_replay_that_dies_is_a_letter_of_its_own(ledger: Ledger) -> None:
     claim, first = dead(ledger)
     new = replacement(claim.job_id)
-    ledger.replay(first, new, "ann", force=False)
+    replay(ledger, first, new)
     again = ledger.claim(new.id, "w", "w", 1)
     assert again is not None
     assert again.replay_of == claim.job_id
     second = ledger.settle(again, DIE)
-    assert [letter.id for letter in ledger.dead_letters()] == [second, first]
+    assert [letter.id for letter in ledger.letters.page(LetterFilter())] == [second, first]
 
 
 def test_discarding_a_letter(ledger: Ledger) -> None:
     _, letter_id = dead(ledger)
-    letter = ledger.discard_dead_letter(letter_id, "known fault", "ann")
+    assert ledger.letters.discard([letter_id], "known fault", ANN) == [letter_id]
+    letter = ledger.dead_letter(letter_id)
     assert (letter.status, letter.resolved_reason) == ("discarded", "known fault (by ann)")
 
 
@@ -106,10 +119,11 @@ def test_letters_are_found_by_what_they_died_of(ledger: Ledger) -> None:
     _, second = dead(ledger, task="tests.other")
     other = replace(DIE, error_type="KeyError", death=Death(DeadReason.DISCARDED, "e" * 16))
     _, third = dead(ledger, settlement=other)
-    ledger.discard_dead_letter(third, "x", "y")
+    ledger.letters.discard([third], "x", ANN)
 
     def found(**filters: object) -> list[str]:
-        return [letter.id for letter in ledger.dead_letters(**filters)]
+        page = {name: filters.pop(name) for name in ("limit", "after") if name in filters}
+        return [letter.id for letter in ledger.letters.page(letter_filter(**filters), **page)]  # type: ignore[arg-type]
 
     assert found() == [third, second, first]
     assert found(task="tests.other") == [second]
@@ -130,21 +144,21 @@ def test_since_is_exact(ledger: Ledger) -> None:
     _, second = dead(ledger)
     moment = ledger.dead_letter(second).created_at
     assert moment is not None
-    assert [letter.id for letter in ledger.dead_letters(since=moment.timestamp())] == [second]
-    assert len(ledger.dead_letters(since=0.0)) == 2
+    assert [letter.id for letter in ledger.letters.page(letter_filter(since=moment.timestamp()))] == [second]
+    assert len(ledger.letters.page(letter_filter(since=0.0))) == 2
 
 
 def test_groups_count_letters_of_the_same_fault(ledger: Ledger) -> None:
     letters = [dead(ledger)[1] for _ in range(3)]
     dead(ledger, settlement=replace(DIE, error_type="KeyError", death=Death(DeadReason.DISCARDED, "e" * 16)))
-    ledger.discard_dead_letter(letters[0], "x", "y")
-    many, one = ledger.dead_letter_groups(10)
+    ledger.letters.discard([letters[0]], "x", ANN)
+    many, one = ledger.letters.groups(limit=10)
     assert (many.fingerprint, many.count, many.open, many.error_type) == ("f" * 16, 3, 2, "ValueError")
     assert (one.fingerprint, one.count, one.open, one.error_type) == ("e" * 16, 1, 1, "KeyError")
     assert many.first_seen is not None
     assert many.last_seen is not None
     assert many.first_seen <= many.last_seen
-    assert len(ledger.dead_letter_groups(1)) == 1
+    assert len(ledger.letters.groups(limit=1)) == 1
 
 
 def test_messages_are_quarantined_with_their_raw_bytes(ledger: Ledger) -> None:

@@ -18,12 +18,24 @@ from sqlalchemy import event
 
 from perdure.ids import new_id
 from perdure.ledger import Ledger
+from perdure.ledger.letter_records import Actor, LetterFilter
+from perdure.ledger.letter_replay import Replay
+from perdure.ledger.records import DeadLetterRecord
 from perdure.states import JobState
 from support.full_ledgers import fill
 from support.ledgers import DIE, SUCCEED, dead, job, running, submitted
 
 JOBS = 30_000
-BIG_TABLES = {"jobs", "attempts", "dead_letters", "job_tags"}
+BIG_TABLES = {
+    "jobs",
+    "attempts",
+    "dead_letters",
+    "job_tags",
+    "dead_letter_tags",
+    "dead_letter_words",
+    "dead_letter_audit",
+}
+ANN = Actor("ann", "a test")
 #: These hold a few rows only, because few jobs are in these states at a time: they may be read whole.
 SMALL_INDEXES = ("ix_jobs_due", "ix_jobs_queued", "ix_jobs_unticketed", "ix_jobs_running")
 
@@ -49,7 +61,11 @@ def worker_row() -> dict[str, Any]:
 
 
 def letter(ledger: Ledger) -> str:
-    return ledger.dead_letters(status="open", limit=1)[0].id
+    return letters(ledger, status="open")[0].id
+
+
+def letters(ledger: Ledger, **filters: Any) -> list[DeadLetterRecord]:
+    return ledger.letters.page(LetterFilter(**filters), limit=50)
 
 
 STATEMENTS: dict[str, Callable[[Ledger], object]] = {
@@ -91,16 +107,40 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "list since": lambda ledger: ledger.jobs(since=time.time() - 60, limit=50),
     "list since by state": lambda ledger: ledger.jobs(since=time.time() - 60, state=JobState.SUCCEEDED, limit=50),
     "list replays": lambda ledger: ledger.jobs(replay_of="nobody", limit=50),
-    "dead letters": lambda ledger: ledger.dead_letters(limit=50),
-    "dead letters by task": lambda ledger: ledger.dead_letters(task="tests.add", limit=50),
-    "dead letters by status": lambda ledger: ledger.dead_letters(status="open", limit=50),
-    "dead letters by fingerprint": lambda ledger: ledger.dead_letters(fingerprint="f2", limit=50),
-    "dead letters by error": lambda ledger: ledger.dead_letters(error="E1", limit=50),
-    "dead letters by task and status": lambda ledger: ledger.dead_letters(task="tests.add", status="open", limit=50),
-    "dead letters since": lambda ledger: ledger.dead_letters(since=time.time() - 60, limit=50),
-    "dead letters, a further page": lambda ledger: ledger.dead_letters(after=letter(ledger), limit=50),
-    "replay": lambda ledger: ledger.replay(letter(ledger), job(1), "ann", force=True),
-    "discard": lambda ledger: ledger.discard_dead_letter(letter(ledger), "x", "y"),
+    "dead letters": lambda ledger: letters(ledger),
+    "dead letters, the oldest first": lambda ledger: ledger.letters.page(LetterFilter(), limit=50, oldest_first=True),
+    "dead letters by task": lambda ledger: letters(ledger, task="tests.add"),
+    "dead letters by bulkhead": lambda ledger: letters(ledger, bulkhead="critical"),
+    "dead letters by status": lambda ledger: letters(ledger, status="open"),
+    "dead letters by fingerprint": lambda ledger: letters(ledger, fingerprint="f2"),
+    "dead letters by fingerprint and status": lambda ledger: letters(ledger, fingerprint="f2", status="open"),
+    "dead letters by error": lambda ledger: letters(ledger, error="E1"),
+    "dead letters by reason": lambda ledger: letters(ledger, reason="malformed"),
+    "dead letters by breaker": lambda ledger: letters(ledger, breaker="payments", status="open"),
+    "dead letters by tag": lambda ledger: letters(ledger, tag=("tenant", "tenant-1")),
+    "dead letters by tag and status": lambda ledger: letters(ledger, tag=("tenant", "tenant-1"), status="open"),
+    "dead letters by a word": lambda ledger: letters(ledger, text="declined"),
+    "dead letters by a rare word": lambda ledger: letters(ledger, text="w77"),
+    "dead letters by words and status": lambda ledger: letters(ledger, text="declined w77", status="open"),
+    "dead letters by tag and word": lambda ledger: letters(ledger, tag=("tenant", "tenant-1"), text="declined"),
+    "dead letters by task and status": lambda ledger: letters(ledger, task="tests.add", status="open"),
+    "dead letters since": lambda ledger: letters(ledger, since=time.time() - 60),
+    "dead letters until": lambda ledger: letters(ledger, until=time.time() - 60),
+    "dead letters, a further page": lambda ledger: ledger.letters.page(LetterFilter(), after=letter(ledger), limit=50),
+    "groups": lambda ledger: ledger.letters.groups(limit=50),
+    "audit": lambda ledger: [
+        ledger.letters.audit(),
+        ledger.letters.audit(letter_id="x"),
+        ledger.letters.audit(fingerprint="x"),
+    ],
+    "lineage": lambda ledger: ledger.letters.line(ledger.dead_letter(letter(ledger)).job_id or ""),
+    "replay": lambda ledger: ledger.letters.replay([Replay(letter(ledger), job(1))], ANN, force=True),
+    "replay from a checkpoint": lambda ledger: ledger.letters.replay(
+        [Replay(letter(ledger), job(1), from_checkpoint=True)], ANN, force=True
+    ),
+    "discard": lambda ledger: ledger.letters.discard([letter(ledger)], "x", ANN),
+    "note": lambda ledger: ledger.letters.annotate(letter(ledger), "x", ANN),
+    "note on a group": lambda ledger: ledger.letters.annotate_group("f2", "x", ANN),
 }
 
 
@@ -131,6 +171,11 @@ INDEXES = {
     "dead letters by task": "ix_dead_letters_task",
     "dead letters by fingerprint": "ix_dead_letters_fingerprint",
     "dead letters by error": "ix_dead_letters_error_type",
+    "dead letters by bulkhead": "ix_dead_letters_bulkhead",
+    "dead letters by reason": "ix_dead_letters_reason",
+    "dead letters by breaker": "ix_dead_letters_breaker",
+    "dead letters by tag and status": "ix_dead_letter_tags_lookup",
+    "dead letters by fingerprint and status": "ix_dead_letters_fingerprint",
 }
 
 

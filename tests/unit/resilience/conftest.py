@@ -61,7 +61,7 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], object], what: str, deadline: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, deadline: float = 60.0) -> None:
     end = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < end, f"waited {deadline} s for {what}"

@@ -45,6 +45,93 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "name", "seq", name=op.f("pk_checkpoints")),
     )
     op.create_table(
+        "dead_letter_audit",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("who", sa.String(length=255), nullable=False),
+        sa.Column("source", sa.String(length=255), nullable=False),
+        sa.Column("action", sa.String(length=32), nullable=False),
+        sa.Column("letter_id", sa.String(length=36), nullable=True),
+        sa.Column("fingerprint", sa.String(length=64), nullable=True),
+        sa.Column("job_id", sa.String(length=36), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter_audit")),
+    )
+    with op.batch_alter_table("dead_letter_audit", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_dead_letter_audit_fingerprint",
+            ["fingerprint", "id"],
+            unique=False,
+            sqlite_where=sa.text("fingerprint IS NOT NULL"),
+            postgresql_where=sa.text("fingerprint IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_dead_letter_audit_letter",
+            ["letter_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("letter_id IS NOT NULL"),
+            postgresql_where=sa.text("letter_id IS NOT NULL"),
+        )
+
+    op.create_table(
+        "dead_letter_groups",
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("task", sa.String(length=255), nullable=False),
+        sa.Column("reason", sa.String(length=16), nullable=False),
+        sa.Column("error_type", sa.String(length=255), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("seen", sa.Integer(), nullable=False),
+        sa.Column("open", sa.Integer(), nullable=False),
+        sa.Column("replayed", sa.Integer(), nullable=False),
+        sa.Column("discarded", sa.Integer(), nullable=False),
+        sa.Column("boomerangs", sa.Integer(), nullable=False),
+        sa.Column("first_seen", sa.Double(), nullable=False),
+        sa.Column("last_seen", sa.Double(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("noted_by", sa.String(length=255), nullable=True),
+        sa.Column("noted_at", sa.Double(), nullable=True),
+        sa.Column("noticed_seen", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("noticed_boomerangs", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("changed", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_dead_letter_groups")),
+    )
+    with op.batch_alter_table("dead_letter_groups", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_dead_letter_groups_changed",
+            ["fingerprint"],
+            unique=False,
+            sqlite_where=sa.text("changed"),
+            postgresql_where=sa.text("changed"),
+        )
+
+    op.create_table(
+        "dead_letter_hours",
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("hour", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("fingerprint", "hour", name=op.f("pk_dead_letter_hours")),
+    )
+    with op.batch_alter_table("dead_letter_hours", schema=None) as batch_op:
+        batch_op.create_index("ix_dead_letter_hours_hour", ["hour"], unique=False)
+
+    op.create_table(
+        "dead_letter_tags",
+        sa.Column("letter_id", sa.String(length=36), nullable=False),
+        sa.Column("tag", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("letter_id", "tag", name=op.f("pk_dead_letter_tags")),
+    )
+    with op.batch_alter_table("dead_letter_tags", schema=None) as batch_op:
+        batch_op.create_index("ix_dead_letter_tags_lookup", ["tag", "value", "letter_id"], unique=False)
+
+    op.create_table(
+        "dead_letter_words",
+        sa.Column("word", sa.String(length=40), nullable=False),
+        sa.Column("letter_id", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("word", "letter_id", name=op.f("pk_dead_letter_words")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "dead_letters",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("job_id", sa.String(length=36), nullable=True),
@@ -52,21 +139,41 @@ def upgrade() -> None:
         sa.Column("bulkhead", sa.String(length=64), nullable=True),
         sa.Column("args", sa.Text(), nullable=True),
         sa.Column("kwargs", sa.Text(), nullable=True),
+        sa.Column("tags", sa.Text(), nullable=True),
+        sa.Column("priority", sa.Integer(), nullable=True),
+        sa.Column("timeout", sa.Double(), nullable=True),
         sa.Column("reason", sa.String(length=16), nullable=False),
         sa.Column("error_type", sa.String(length=255), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("traceback", sa.Text(), nullable=True),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("breaker", sa.String(length=255), nullable=True),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("checkpoint_seq", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("replay_of", sa.String(length=36), nullable=True),
+        sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("replayed_as", sa.String(length=36), nullable=True),
         sa.Column("replayed_by", sa.String(length=255), nullable=True),
         sa.Column("replayed_at", sa.Double(), nullable=True),
+        sa.Column("replayed_in", sa.String(length=36), nullable=True),
         sa.Column("resolved_reason", sa.Text(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("noted_by", sa.String(length=255), nullable=True),
+        sa.Column("noted_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
     )
     with op.batch_alter_table("dead_letters", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_dead_letters_breaker",
+            ["breaker", "id"],
+            unique=False,
+            sqlite_where=sa.text("breaker IS NOT NULL"),
+            postgresql_where=sa.text("breaker IS NOT NULL"),
+        )
+        batch_op.create_index("ix_dead_letters_bulkhead", ["bulkhead", "id"], unique=False)
         batch_op.create_index("ix_dead_letters_error_type", ["error_type", "id"], unique=False)
         batch_op.create_index("ix_dead_letters_fingerprint", ["fingerprint", "id"], unique=False)
         batch_op.create_index(
@@ -75,6 +182,14 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("job_id IS NOT NULL"),
             postgresql_where=sa.text("job_id IS NOT NULL"),
+        )
+        batch_op.create_index("ix_dead_letters_reason", ["reason", "id"], unique=False)
+        batch_op.create_index(
+            "ix_dead_letters_replayed_in",
+            ["replayed_in", "id"],
+            unique=False,
+            sqlite_where=sa.text("replayed_in IS NOT NULL"),
+            postgresql_where=sa.text("replayed_in IS NOT NULL"),
         )
         batch_op.create_index("ix_dead_letters_status", ["status", "id"], unique=False)
         batch_op.create_index("ix_dead_letters_task", ["task", "id"], unique=False)
@@ -320,14 +435,54 @@ def downgrade() -> None:
         batch_op.drop_index("ix_dead_letters_task")
         batch_op.drop_index("ix_dead_letters_status")
         batch_op.drop_index(
+            "ix_dead_letters_replayed_in",
+            sqlite_where=sa.text("replayed_in IS NOT NULL"),
+            postgresql_where=sa.text("replayed_in IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_dead_letters_reason")
+        batch_op.drop_index(
             "ix_dead_letters_job",
             sqlite_where=sa.text("job_id IS NOT NULL"),
             postgresql_where=sa.text("job_id IS NOT NULL"),
         )
         batch_op.drop_index("ix_dead_letters_fingerprint")
         batch_op.drop_index("ix_dead_letters_error_type")
+        batch_op.drop_index("ix_dead_letters_bulkhead")
+        batch_op.drop_index(
+            "ix_dead_letters_breaker",
+            sqlite_where=sa.text("breaker IS NOT NULL"),
+            postgresql_where=sa.text("breaker IS NOT NULL"),
+        )
 
     op.drop_table("dead_letters")
+    op.drop_table("dead_letter_words")
+    with op.batch_alter_table("dead_letter_tags", schema=None) as batch_op:
+        batch_op.drop_index("ix_dead_letter_tags_lookup")
+
+    op.drop_table("dead_letter_tags")
+    with op.batch_alter_table("dead_letter_hours", schema=None) as batch_op:
+        batch_op.drop_index("ix_dead_letter_hours_hour")
+
+    op.drop_table("dead_letter_hours")
+    with op.batch_alter_table("dead_letter_groups", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_dead_letter_groups_changed", sqlite_where=sa.text("changed"), postgresql_where=sa.text("changed")
+        )
+
+    op.drop_table("dead_letter_groups")
+    with op.batch_alter_table("dead_letter_audit", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_dead_letter_audit_letter",
+            sqlite_where=sa.text("letter_id IS NOT NULL"),
+            postgresql_where=sa.text("letter_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_dead_letter_audit_fingerprint",
+            sqlite_where=sa.text("fingerprint IS NOT NULL"),
+            postgresql_where=sa.text("fingerprint IS NOT NULL"),
+        )
+
+    op.drop_table("dead_letter_audit")
     op.drop_table("checkpoints")
     op.drop_table("bulkheads")
     op.drop_table("attempts")

@@ -1,0 +1,137 @@
+"""Making a new job of a dead letter: checked in full before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perdure import codec
+from perdure.errors import InvalidArguments, ReplayRefused, UnknownTask
+from perdure.events import JobEvent
+from perdure.ids import new_id
+from perdure.ledger.letter_records import Actor
+from perdure.ledger.letter_replay import Replay, Replayed
+from perdure.ledger.records import DeadLetterRecord, NewJob, Ticketed
+from perdure.states import JobState
+
+if TYPE_CHECKING:
+    from perdure.app import Perdure
+    from perdure.signature import Payload, Signature
+    from perdure.task import Task
+
+
+class Replayer:
+    """Replays dead letters of one application, one or several at a time.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: Perdure) -> None:
+        self._app = app
+
+    def prepare(
+        self,
+        letter: DeadLetterRecord,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        bulkhead: str | None = None,
+        from_checkpoint: bool = False,
+    ) -> Replay:
+        """Return what is to be written for a letter.
+
+        Raises:
+            UnknownTask: This application does not have the letter's task.
+            UnknownBulkhead: There is no such bulkhead.
+            InvalidArguments: The arguments do not fit the task's signature, or the letter holds a message and no job.
+        """
+        task = self._task_of(letter)
+        payload = task.signature.encode(
+            codec.untagged(letter.args) if args is None else args,
+            codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs),
+        )
+        new = NewJob(
+            id=new_id(),
+            task=letter.task,
+            bulkhead=self._app.bulkheads.checked(bulkhead or self._bulkhead_of(letter, task)),
+            args=payload.args,
+            kwargs=payload.kwargs,
+            payload_digest=payload.digest,
+            priority=task.priority if letter.priority is None else letter.priority,
+            timeout=letter.timeout,
+            tags=letter.tags or None,
+            replay_of=letter.job_id,
+        )
+        return Replay(letter.id, new, _changes(letter, task.signature, payload, new), from_checkpoint)
+
+    def refuse_if_open(self, letter: DeadLetterRecord) -> None:
+        """Refuse to replay a letter whose circuit breaker is open.
+
+        Raises:
+            ReplayRefused: It is.
+        """
+        name = self.open_breaker(letter)
+        if name is not None:
+            raise ReplayRefused(
+                f"dead letter {letter.id}: its circuit breaker {name!r} is open, so it would fail again. Wait until it "
+                "closes, or replay it all the same: --force"
+            )
+
+    def open_breaker(self, letter: DeadLetterRecord) -> str | None:
+        """Return the name of the open breaker that a letter's job would meet, or None."""
+        task = self._app.tasks.get(letter.task)
+        names = {name for name in (letter.breaker, task.breaker if task else None) if name}
+        return next((name for name in sorted(names) if self._app.dead_letters.breaker_is_open(name)), None)
+
+    def write(
+        self, items: Sequence[Replay], actor: Actor, *, batch: str | None = None, force: bool = False
+    ) -> tuple[list[Replayed], set[str]]:
+        """Write jobs, send their tickets and return what became of each, and the jobs whose tickets could not be sent."""
+        replayed = self._app.ledger.letters.replay(items, actor, batch=batch, force=force)
+        fresh = [item for item, result in zip(items, replayed, strict=True) if result.is_new]
+        unticketed = self._app.submitter.send_tickets([_ticket(item.new) for item in fresh])
+        for item in fresh:
+            new, reason = item.new, f"replay of dead letter {item.letter_id} by {actor.who}"
+            self._app.events.emit(JobEvent(new.id, new.task, new.bulkhead, None, None, JobState.QUEUED, reason=reason))
+        return replayed, unticketed
+
+    def _task_of(self, letter: DeadLetterRecord) -> Task[..., Any]:
+        if letter.job_id is None:
+            raise InvalidArguments(f"dead letter {letter.id} holds a broker message, not a job; it cannot be replayed")
+        task = self._app.tasks.get(letter.task)
+        if task is None:
+            raise UnknownTask(letter.task, self._app.tasks)
+        return task
+
+    def _bulkhead_of(self, letter: DeadLetterRecord, task: Task[..., Any]) -> str:
+        # A letter of another release or environment may name a bulkhead that this one does not have.
+        return letter.bulkhead if letter.bulkhead in self._app.settings.bulkheads else task.bulkhead
+
+
+def _ticket(new: NewJob) -> Ticketed:
+    return Ticketed(new.id, new.task, new.bulkhead, new.priority, new.args, new.kwargs, new.timeout, new.replay_of)
+
+
+def _changes(letter: DeadLetterRecord, signature: Signature, payload: Payload, new: NewJob) -> dict[str, Any]:
+    """Return what is different from the letter: arguments by parameter, and the bulkhead."""
+    args, kwargs = msgspec.json.decode(payload.args), msgspec.json.decode(payload.kwargs)
+    after = signature.by_parameter(args, kwargs)
+    try:
+        before = signature.by_parameter(letter.args, letter.kwargs)
+    except InvalidArguments:  # the signature has changed since: only the whole can be compared
+        before = {"args": letter.args, "kwargs": letter.kwargs}
+        after = {"args": args, "kwargs": kwargs}
+    missing = object()
+    names = [name for name in {**before, **after} if before.get(name, missing) != after.get(name, missing)]
+    changes: dict[str, Any] = {}
+    if names:
+        changes["arguments"] = {
+            name: {side: values[name] for side, values in (("from", before), ("to", after)) if name in values}
+            for name in names
+        }
+    if new.bulkhead != letter.bulkhead:
+        changes["bulkhead"] = {"from": letter.bulkhead, "to": new.bulkhead}
+    return changes

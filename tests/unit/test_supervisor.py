@@ -1,0 +1,76 @@
+"""A supervisor runs its duties side by side; one that fails stops no other, and each run is measured."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from prometheus_client import REGISTRY
+
+from perdure.errors import LedgerUnavailable
+from perdure_workers.duties.duty import Duty
+from perdure_workers.supervisor import Supervisor
+from support.waiting import wait_until
+
+
+class Counting(Duty):
+    name: ClassVar[str] = "counting"
+    period = 0.01  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def run_once(self) -> int:
+        self.runs += 1
+        return 0
+
+
+class Failing(Counting):
+    name: ClassVar[str] = "failing"
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def run_once(self) -> int:
+        super().run_once()
+        raise self.error
+
+
+class Busy(Counting):
+    name: ClassVar[str] = "busy"
+    period = 3600.0  # type: ignore[assignment]
+
+    def run_once(self) -> int:
+        super().run_once()
+        return int(self.runs < 4)
+
+
+def runs(duty: str, outcome: str) -> float:
+    labels = {"duty": duty, "outcome": outcome}
+    return REGISTRY.get_sample_value("perdure_duty_seconds_count", labels) or 0.0
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), LedgerUnavailable("away")], ids=["broken", "ledger away"])
+def test_a_duty_that_fails_is_tried_again_and_stops_no_other(error: Any) -> None:
+    good, bad = Counting(), Failing(error)
+    done, failed = runs("counting", "done"), runs("failing", "failed")
+    supervisor = Supervisor([bad, good])
+    supervisor.start()
+    try:
+        wait_until(lambda: good.runs > 2 and bad.runs > 2, timeout=30)
+    finally:
+        supervisor.stop()
+    assert runs("counting", "done") - done == good.runs
+    assert runs("failing", "failed") - failed == bad.runs
+
+
+def test_a_duty_with_more_to_do_is_run_again_at_once() -> None:
+    duty = Busy()
+    supervisor = Supervisor([duty])
+    supervisor.start()
+    try:
+        wait_until(lambda: duty.runs == 4, timeout=30)
+    finally:
+        supervisor.stop()
+    assert duty.runs == 4  # then it waits for its period
