@@ -104,6 +104,19 @@ class Jobs:
         return state is not None
 
 
+    def run_now(self, job_id: str) -> bool:
+        """Run a job as soon as a worker is free instead of at its time.
+
+        Returns:
+            False when the job does not wait for a time.
+
+        Raises:
+            JobNotFound: The ledger has no job of that id.
+        """
+        self._app.ledger.job(job_id)
+        return self._app.ledger.run_now(job_id)
+
+
 def _state(text: str) -> JobState:
     try:
         return JobState(text)

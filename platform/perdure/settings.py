@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "perdure"
     flower_password: str | None = None
+    flower_viewers: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("bulkheads", mode="before")
     @classmethod
@@ -124,6 +125,8 @@ class Settings(BaseSettings):
         for name, value in super().__repr_args__():
             if name and name.endswith("_password") and value:
                 yield name, "***"
+            elif name == "flower_viewers":
+                yield name, dict.fromkeys(value, "***")
             else:
                 yield name, masked_url(value) if isinstance(value, str) else value
 
@@ -210,7 +213,7 @@ def _explain(error: ValidationError, arguments: Mapping[str, Any]) -> str:
 
 
 def _shown(path: list[str], value: Any) -> str:
-    secret = any(word in path[-1] for word in ("password", "secret", "url"))
+    secret = any(word in ".".join(path) for word in ("password", "secret", "url", "flower_viewers"))
     return "***" if secret else repr(value)
 
 
