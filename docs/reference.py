@@ -24,9 +24,13 @@ def settings_page() -> str:
         "| setting | type | default |",
         "|---|---|---|",
     ]
-    lines += [_row(name, field) for name, field in Settings.model_fields.items() if name != "bulkheads"]
+    lines += [_row(name, field) for name, field in Settings.model_fields.items() if name not in ("bulkheads", "resilience")]
     lines += ["", "## Each bulkhead: `[bulkheads.NAME]`", "", "| setting | type | default |", "|---|---|---|"]
     lines += [_row(name, field) for name, field in BulkheadSettings.model_fields.items()]
+    lines += [
+        "",
+        "`[resilience.breakers.NAME]` and `[resilience.services.NAME]` are described in [resilience.md](resilience.md).",
+    ]
     return "\n".join(lines) + "\n"
 
 

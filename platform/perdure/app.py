@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cached_property
 from inspect import signature
@@ -17,6 +18,7 @@ from perdure.jobs import Jobs
 from perdure.ledger import Ledger
 from perdure.liveness import WorkerEvent
 from perdure.periodic import Periodic
+from perdure.resilience.listeners import Listeners
 from perdure.retry import RetryPolicy
 from perdure.settings import Settings, load_settings
 from perdure.submitter import Submitter
@@ -26,7 +28,12 @@ from perdure.workers import Workers
 if TYPE_CHECKING:
     from celery import Celery
 
+    from perdure.resilience.breaker_events import BreakerEvent
+    from perdure.resilience.breakers import Breakers
+    from perdure.resilience.service import Service
     from perdure.tickets import Tickets
+
+logger = logging.getLogger("perdure.app")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +74,8 @@ class Perdure:
         self.schedules: dict[str, Periodic] = {}
         self.events = EventBus()
         self.events.subscribe(log_event)
+        self.breaker_events: Listeners[BreakerEvent] = Listeners()
+        self.breaker_events.add(_log_breaker)
         self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability)
         self.submitter = Submitter(self)
         self.jobs = Jobs(self)
@@ -74,6 +83,7 @@ class Perdure:
         self.bulkheads = Bulkheads(self)
         self.workers = Workers(self)
         self.health = platform_health(self)
+        self._services: dict[str, Service] = {}
 
     @overload
     def job(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...
@@ -206,6 +216,33 @@ class Perdure:
         return self.tasks[name]
 
     @cached_property
+    def breakers(self) -> Breakers:
+        """The circuit breakers by name; ``app.breaker_events.add(listener)`` tells of what happens to them here."""
+        from perdure.guards import breakers_of
+
+        return breakers_of(self)
+
+    def service(self, name: str, **parts: Any) -> Service:
+        """Return the service of that name, protected as ``[resilience.services.NAME]`` says, else by the defaults.
+
+        Its breaker is ``app.breakers[name]``. Within a job no call takes longer than the job has left.
+
+        Args:
+            name: The service.
+            parts: ``secondaries=`` and ``default=`` of :class:`~perdure.resilience.service.Service`, for the first call.
+
+        Raises:
+            SettingsError: Its settings are not allowed; the message names the one that is not.
+        """
+        found = self._services.get(name)
+        if found is None or parts:
+            from perdure.guards import service_of
+
+            given = self.settings.resilience.services.get(name, {})
+            found = self._services[name] = service_of(self, name, given, parts)
+        return found
+
+    @cached_property
     def celery(self) -> Celery:
         """The real Celery application; its workers are started by ``perdure worker``."""
         from perdure.celery_app import build_celery
@@ -235,3 +272,10 @@ class Perdure:
         from perdure.celery_app import add_task
 
         add_task(celery, task.name, task.function.__doc__)
+
+
+def _log_breaker(event: BreakerEvent) -> None:
+    if event.change is not None:
+        logger.warning(
+            "breaker %s: %s -> %s: %s", event.name, event.change.from_state, event.change.to_state, event.change.reason
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,11 @@ class Jobs:
             JobNotFound: The ledger has no job of that id.
         """
         bulkhead = self._app.settings.bulkheads.get(self._app.ledger.job(job_id).bulkhead)
-        return explain(self._app.ledger.why(job_id, bulkhead.limit if bulkhead else None))
+        facts = self._app.ledger.why(job_id, bulkhead.limit if bulkhead else None)
+        if facts.breaker is not None and not facts.state.is_final:
+            wait = self._app.breakers[facts.breaker].next_probe_in()
+            facts = replace(facts, breaker_wait=wait or None)
+        return explain(facts)
 
     def cancel(self, job_id: str, reason: str = "cancelled") -> bool:
         """Cancel a job; see :meth:`JobHandle.cancel`.
@@ -102,7 +107,6 @@ class Jobs:
             self._app.events.emit(event)
             announce(self._app, event, before.worker)
         return state is not None
-
 
     def run_now(self, job_id: str) -> bool:
         """Run a job as soon as a worker is free instead of at its time.

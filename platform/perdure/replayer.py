@@ -64,6 +64,7 @@ class Replayer:
             timeout=letter.timeout,
             tags=letter.tags or None,
             replay_of=letter.job_id,
+            breaker=task.breaker,
         )
         return Replay(letter.id, new, _changes(letter, task.signature, payload, new), from_checkpoint)
 

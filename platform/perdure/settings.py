@@ -49,6 +49,20 @@ class BulkheadSettings(BaseModel):
     limit: int | None = Field(default=None, ge=1)
 
 
+class ResilienceSettings(BaseModel):
+    """Protection of what jobs call, by name; ``docs/resilience.md`` says what each table may hold.
+
+    Args:
+        breakers: Circuit breakers, ``[resilience.breakers.NAME]``.
+        services: Services, ``[resilience.services.NAME]``: timeout, retry, breaker, rate, permits and fallback of one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    breakers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    services: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
 DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
     "critical": {"concurrency": 10},
     "normal": {"concurrency": 5},
@@ -80,6 +94,7 @@ class Settings(BaseSettings):
     default_bulkhead: str = "normal"
     default_retry: str = "standard"
     bulkheads: dict[str, BulkheadSettings] = Field(default_factory=dict, validate_default=True)
+    resilience: ResilienceSettings = Field(default_factory=ResilienceSettings)
     idempotency_ttl: Seconds = WEEK
     heartbeat_interval: Seconds = 1.0
     missed_heartbeats: int = Field(default=5, ge=2)
@@ -218,7 +233,9 @@ def _shown(path: list[str], value: Any) -> str:
 
 
 def _names_beside(path: list[str]) -> list[str]:
-    return list(Settings.model_fields) if len(path) == 1 else list(BulkheadSettings.model_fields)
+    if len(path) == 1:
+        return list(Settings.model_fields)
+    return list((ResilienceSettings if path[0] == "resilience" else BulkheadSettings).model_fields)
 
 
 def _source(path: list[str], arguments: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ class Transition(StrEnum):
     SUCCEED = "succeed"
     RETRY = "retry"
     SNOOZE = "snooze"
+    PUT_OFF = "put_off"
     HAND_BACK = "hand_back"
     LOSE = "lose"
     DIE = "die"
@@ -74,6 +75,7 @@ TRANSITIONS: dict[Transition, tuple[frozenset[JobState], JobState]] = {
     Transition.SUCCEED: (frozenset({_S.RUNNING}), _S.SUCCEEDED),
     Transition.RETRY: (frozenset({_S.RUNNING}), _S.RETRYING),
     Transition.SNOOZE: (frozenset({_S.RUNNING}), _S.RETRYING),
+    Transition.PUT_OFF: (frozenset({_S.SCHEDULED, _S.QUEUED, _S.RETRYING}), _S.RETRYING),
     Transition.HAND_BACK: (frozenset({_S.RUNNING}), _S.QUEUED),
     Transition.LOSE: (frozenset({_S.RUNNING}), _S.QUEUED),
     Transition.DIE: (frozenset({_S.RUNNING, _S.QUEUED, _S.RETRYING, _S.SCHEDULED}), _S.DEAD),

@@ -111,6 +111,7 @@ class Submitter:
             idempotency_ttl=how.idempotency_ttl or settings.idempotency_ttl,
             deadline=to_epoch(how.deadline),
             timeout=how.timeout,
+            breaker=task.breaker,
         )
 
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Accepted]:

@@ -33,6 +33,9 @@ class Facts:
         running: Jobs that run on its bulkhead.
         limit: The most that may run there at once; None for no bound.
         ahead: Queued jobs that come before it.
+        breaker: The circuit breaker that guards it.
+        breaker_wait: Seconds until that lets a call through; None when it does now.
+        limit_key: Which key of a limit it counts for; None when no limit bounds it.
     """
 
     state: JobState
@@ -55,6 +58,9 @@ class Facts:
     running: int = 0
     limit: int | None = None
     ahead: int = 0
+    breaker: str | None = None
+    breaker_wait: float | None = None
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,14 @@ def _obstacles(facts: Facts) -> list[Reason]:
                 "unknown_task",
                 f"For {since:.0f} s workers have got it that do not know task {facts.task!r}: "
                 "it may be of a newer release. Deploy it, or it becomes a dead letter.",
+            )
+        )
+    if facts.breaker_wait is not None:
+        found.append(
+            Reason(
+                "breaker",
+                f"Circuit breaker {facts.breaker!r} is open; its next try is in {facts.breaker_wait:.1f} s. "
+                f"See: perdure breakers list; to let calls through now: perdure breakers reset {facts.breaker}",
             )
         )
     if facts.limit is not None and facts.running >= facts.limit:

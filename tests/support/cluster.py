@@ -102,13 +102,16 @@ class Cluster:
         own = {"LEDGER_URL": self.ledger_url, "BROKER_URL": self.broker_url, "HOME": str(self.folder / "home")}
         return {f"PERDURE_{name.upper()}": value for name, value in (own | self.settings | settings).items()}
 
+    def process_environment(self, **settings: str) -> dict[str, str]:
+        return {**os.environ, **self.environment(**settings), "CHAOS_FOLDER": str(self.folder)}
+
     def start(self, *arguments: str, name: str, module: str | None = None, **settings: str) -> Running:
         log = self.folder / f"{name}.log"
         with log.open("ab") as stderr:
             process = subprocess.Popen(
                 [PERDURE, *arguments, "-A", module or self.module],
                 cwd=self.cwd,
-                env={**os.environ, **self.environment(**settings), "CHAOS_FOLDER": str(self.folder)},
+                env=self.process_environment(**settings),
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,

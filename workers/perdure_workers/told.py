@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from celery.exceptions import Ignore, Retry
 
@@ -71,11 +71,12 @@ def tell(settlement: Settlement) -> Any:
     raise RunsAgain(retry_text(text, settlement.delay), when, settlement.traceback or "")
 
 
-def tell_unclaimed(job: JobRecord | None) -> None:
+def tell_unclaimed(job: JobRecord | None, why: str = "") -> NoReturn:
     """Raise what Celery is told of a ticket whose job was not claimed, so that Flower goes on saying what is true.
 
     Args:
         job: The job that the ticket names; None when the ledger has none of that id.
+        why: Why it was put off, when that is known.
 
     Raises:
         JobFailed: There is no such job, or it is a dead letter.
@@ -90,7 +91,7 @@ def tell_unclaimed(job: JobRecord | None) -> None:
     if job.state is JobState.DEAD:
         raise JobFailed(_error(job.error_type, job.error))
     if job.state in (JobState.RETRYING, JobState.SCHEDULED) and job.run_at is not None:
-        raise RunsAgain(at_text(_error(job.error_type, job.error) or "not due yet", job.run_at), job.run_at)
+        raise RunsAgain(at_text(why or _error(job.error_type, job.error) or "not due yet", job.run_at), job.run_at)
     if job.state is JobState.QUEUED:
         raise RunsAgain("its bulkhead is paused, or its deadline has passed; the ledger keeps it", datetime.now(UTC))
     raise Ignore

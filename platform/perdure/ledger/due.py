@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, exists, null, select, update
+from sqlalchemy import Connection, bindparam, case, exists, null, select, update
 
 from perdure.ledger.conditions import locked_page, may, state_is
 from perdure.ledger.now import now
@@ -23,14 +23,20 @@ _IS_DUE = (may(Transition.DUE, by_index=False), jobs.c.run_at <= now())
 _ANY_DUE = select(jobs.c.id).where(*_IS_DUE).limit(1)
 _DUE = select(jobs.c.id).where(*_IS_DUE).order_by(jobs.c.run_at).limit(bindparam("page"))
 
-_IS_UNTICKETED = (state_is(JobState.QUEUED), jobs.c.ticketed_at.is_(None), ~_PAUSED)
+_IS_UNTICKETED = (state_is(JobState.QUEUED), jobs.c.ticketed_at.is_(None), jobs.c.limit_key.is_(None), ~_PAUSED)
 _ANY_UNTICKETED = select(jobs.c.id).where(*_IS_UNTICKETED).limit(1)
 _UNTICKETED = select(jobs.c.id).where(*_IS_UNTICKETED).order_by(jobs.c.id).limit(bindparam("page"))
 
 _QUEUE = (
     update(jobs)
     .where(jobs.c.id.in_(locked_page(_DUE)), *_IS_DUE)
-    .values(state=target(Transition.DUE).value, queued_at=now(), ticketed_at=now(), run_at=null())
+    .values(
+        state=target(Transition.DUE).value,
+        queued_at=now(),
+        # A job that a limit bounds waits in the ledger until there is room; see ``limits.py``.
+        ticketed_at=case((jobs.c.limit_key.is_(None), now()), else_=null()),
+        run_at=null(),
+    )
     .returning(*_TICKET_COLUMNS)
 )
 
@@ -45,7 +51,7 @@ _UNTICKET = update(jobs).where(jobs.c.id == bindparam("of_job"), state_is(JobSta
 
 
 def queue_due(connection: Connection, page: int) -> list[Ticketed]:
-    """Move jobs whose time has come to ``queued`` and return them; the caller sends their tickets.
+    """Move jobs whose time has come to ``queued`` and return them; the caller sends tickets of those without a limit.
 
     Args:
         connection: Where to do it; may commit by itself.

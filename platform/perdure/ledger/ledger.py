@@ -21,6 +21,7 @@ from perdure.ledger import (
     migrate,
     origin,
     prune,
+    put_off,
     queries,
     reconcile,
     resend,
@@ -111,6 +112,14 @@ class Ledger:
     def take_unticketed(self, page: int) -> list[Ticketed]:
         """Take queued jobs that have no ticket; see :func:`due.take_unticketed`."""
         return self._read(lambda c: due.take_unticketed(c, page))
+
+    def due_behind_breakers(self, page: int) -> list[put_off.Behind]:
+        """Return due jobs that a breaker guards; see :mod:`put_off`."""
+        return self._read(lambda c: put_off.due_behind_breakers(c, page))
+
+    def put_off(self, delays: Sequence[put_off.Delay]) -> list[str]:
+        """Have jobs that do not run yet run later; see :func:`put_off.put_off`."""
+        return self._run(lambda c: put_off.put_off(c, delays))
 
     def untick(self, job_ids: Sequence[str]) -> None:
         """Note that tickets could not be sent."""

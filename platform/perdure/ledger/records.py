@@ -35,6 +35,9 @@ class NewJob:
     replay_of: str | None = None
     deadline: float | None = None
     timeout: float | None = None
+    replica_of: str | None = None
+    breaker: str | None = None
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Ticketed:
     timeout: float | None = None
     replay_of: str | None = None
     attempt: int = 0
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,9 @@ class Claim:
     deadline: float | None
     timeout: float | None
     checkpoint_seq: int
+    replica_of: str | None = None
+    limit_key: str | None = None
+    breaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +199,9 @@ class JobRecord:
     deadline: datetime | None
     dead_letter_id: str | None
     replay_of: str | None
+    replica_of: str | None
+    breaker: str | None
+    limit_key: str | None
     cancel_requested_at: datetime | None
     result_json: str | None = field(repr=False, default=None)
 
@@ -200,7 +210,8 @@ class JobRecord:
         """Make the record of a row."""
         times = ("checkpointed_at", "created_at", "run_at", "started_at", "finished_at", "deadline")
         same = ("id", "task", "bulkhead", "priority", "idempotency_key", "attempt", "crashes", "snoozes", "fence")
-        more = ("worker_pid", "error_type", "error", "checkpoint_seq", "dead_letter_id", "replay_of")
+        more = ("worker_pid", "error_type", "error", "checkpoint_seq", "dead_letter_id", "replay_of", "replica_of")
+        last = ("breaker", "limit_key")
         return cls(
             state=JobState(row["state"]),
             args=msgspec.json.decode(row["args"]),
@@ -210,7 +221,7 @@ class JobRecord:
             progress=_progress(row),
             cancel_requested_at=to_datetime(row["cancel_requested_at"]),
             result_json=row["result"],
-            **({name: row[name] for name in (*same, *more)} | {name: to_datetime(row[name]) for name in times}),
+            **({name: row[name] for name in (*same, *more, *last)} | {name: to_datetime(row[name]) for name in times}),
         )
 
 

@@ -65,6 +65,10 @@ jobs = Table(
     Column("error", Text),
     Column("dead_letter_id", String(36)),
     Column("replay_of", String(36)),
+    Column("replica_of", String(36)),
+    Column("breaker", String(255)),
+    # Which of a limit's keys it counts for: "" for a limit without keys, NULL for a job that no limit bounds.
+    Column("limit_key", String(255)),
     Column("cancel_requested_at", Double),
     Column("cancel_reason", Text),
     Column("unknown_since", Double),
@@ -85,8 +89,20 @@ _partial(
     jobs.c.state,
     jobs.c.ticketed_at,
     jobs.c.id,
-    where="state = 'queued' AND ticketed_at IS NULL",
+    where="state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL",
 )
+# Jobs that wait for room within a limit have no ticket; those that take up room are queued with one, or running.
+_partial(
+    "ix_jobs_limited",
+    jobs.c.bulkhead,
+    jobs.c.task,
+    jobs.c.limit_key,
+    jobs.c.state,
+    jobs.c.priority,
+    jobs.c.ticketed_at,
+    where="limit_key IS NOT NULL AND finished_at IS NULL",
+)
+_partial("ix_jobs_replica_of", jobs.c.replica_of, where="replica_of IS NOT NULL")
 _partial("ix_jobs_running", jobs.c.state, jobs.c.worker_id, where="state = 'running'")
 _partial("ix_jobs_deadline", jobs.c.deadline, where="deadline IS NOT NULL AND finished_at IS NULL")
 _partial("ix_jobs_unknown", jobs.c.unknown_since, where="unknown_since IS NOT NULL AND finished_at IS NULL")

@@ -136,7 +136,7 @@ def _letter(letter: str, claim: Claim, settlement: Settlement) -> dict[str, Any]
         "error_type": storable_name(settlement.error_type),
         "error": storable(settlement.error, MAX_ERROR),
         "traceback": storable(settlement.traceback, MAX_TRACEBACK),
-        "breaker": settlement.death.breaker,
+        "breaker": settlement.death.breaker or claim.breaker,
     }
 
 

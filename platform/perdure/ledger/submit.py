@@ -16,12 +16,17 @@ from perdure.ledger.schema import job_tags, jobs
 from perdure.states import JobState
 
 _PLAIN = ("id", "task", "bulkhead", "args", "kwargs", "payload_digest", "priority", "tags", "idempotency_key")
-_MORE = ("replay_of", "deadline", "timeout")
+_MORE = ("replay_of", "deadline", "timeout", "replica_of", "breaker", "limit_key")
 
 #: The moment from which the job may run: an absolute time, a delay by the database's clock, or nothing for at once.
 _RUN_AT: ColumnElement[float] = func.coalesce(bindparam("at", None), now() + bindparam("delay", None))
 _IS_LATER = now() < _RUN_AT
-_IS_FOR_NOW = and_(bindparam("at", None).is_(None), bindparam("delay", None).is_(None))
+#: Whoever submits a job that a limit bounds sends no ticket: the dispatcher does when there is room.
+_IS_FOR_NOW = and_(
+    bindparam("at", None).is_(None),
+    bindparam("delay", None).is_(None),
+    bindparam("limit_key", None, type_=jobs.c.limit_key.type).is_(None),
+)
 
 _VALUES: dict[str, Any] = {
     **{name: bindparam(name) for name in (*_PLAIN, *_MORE)},

@@ -17,7 +17,19 @@ from perdure.why import Facts
 #: Queued jobs before a job that are counted at most.
 MOST_COUNTED = 10_000
 
-_SAME = ("task", "bulkhead", "run_at", "ticketed_at", "unknown_since", "deadline", "snoozes", "crashes", "error")
+_SAME = (
+    "task",
+    "bulkhead",
+    "run_at",
+    "ticketed_at",
+    "unknown_since",
+    "deadline",
+    "snoozes",
+    "crashes",
+    "error",
+    "breaker",
+    "limit_key",
+)
 
 
 def facts_of(connection: Connection, job_id: str, limit: int | None) -> Facts:

@@ -51,6 +51,16 @@ def service_config(name: str, settings: Mapping[str, Any]) -> ServiceConfig:
     return config
 
 
+def breaker_config(name: str, settings: Mapping[str, Any]) -> BreakerConfig:
+    """Return the configuration of breaker ``name``, as it comes from ``[resilience.breakers.<name>]``.
+
+    Raises:
+        SettingsError: a setting is unknown or has a value that is not allowed; the message names it.
+    """
+    config: BreakerConfig = _build(f"resilience.breakers.{name}", BreakerConfig, settings)
+    return config
+
+
 def _part(where: str, key: str, value: Any) -> Any:
     if value is False or value is None:
         return None

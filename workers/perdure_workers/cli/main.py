@@ -7,6 +7,7 @@ import sys
 import click
 
 from perdure.errors import PerdureError
+from perdure_workers.cli.breakers import breakers
 from perdure_workers.cli.bulkheads import bulkheads
 from perdure_workers.cli.database import db
 from perdure_workers.cli.dead import dead
@@ -36,6 +37,7 @@ for _command in (
     jobs,
     why,
     dead,
+    breakers,
     bulkheads,
     workers,
     db,

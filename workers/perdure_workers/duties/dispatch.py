@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from typing import ClassVar
 
+from perdure import Perdure
 from perdure.events import JobEvent
+from perdure.fork_gate import gate
+from perdure.guards import park
+from perdure.ledger.put_off import Behind, Delay
 from perdure.states import JobState, Transition
 from perdure_workers.duties.duty import Duty
 
@@ -17,16 +23,36 @@ class Dispatch(Duty):
 
     name: ClassVar[str] = "dispatch"
 
+    def __init__(self, app: Perdure) -> None:
+        super().__init__(app)
+        self._rng = random.Random()  # noqa: S311 - jitter, not a secret
+
     @property
     def period(self) -> float:
         """The setting ``dispatch_interval``."""
         return self.app.settings.dispatch_interval
 
     def run_once(self) -> int:
-        """Send a page of tickets and return how many went out."""
+        """Send a page of tickets and return how many went out, or how many jobs were held back if that was a page."""
+        held = self._hold_back()
+        if held == PAGE:
+            return held  # there are more that must not go out
         due = self.app.ledger.queue_due(PAGE)
         for job in due:
             event = JobEvent(job.id, job.task, job.bulkhead, Transition.DUE, None, JobState.QUEUED)
             self.app.events.emit(event)
         tickets = [*due, *self.app.ledger.take_unticketed(PAGE)]
         return len(tickets) - len(self.app.submitter.send_tickets(tickets))
+
+    def _hold_back(self) -> int:
+        """Put off due jobs whose breaker lets them not through now, and return how many."""
+        behind: dict[str, list[Behind]] = defaultdict(list)
+        for job in self.app.ledger.due_behind_breakers(PAGE):
+            behind[job.breaker].append(job)
+        delays = []
+        for name, jobs in behind.items():
+            with gate.use():
+                seconds = park(self.app.breakers[name], len(jobs), self._rng)
+            why = f"circuit breaker {name!r} is open, or has just closed"
+            delays += [Delay(job.id, job.task, s, why) for job, s in zip(jobs, seconds, strict=True) if s > 0]
+        return len(self.app.ledger.put_off(delays)) if delays else 0

@@ -129,16 +129,6 @@ def _note(ask: Ask) -> Done:
     return Done("The note is saved.")
 
 
-def _replay_many(ask: Ask) -> Done:
-    filters = {name: ask.text(name) for name in ("task", "error", "fingerprint", "text") if ask.text(name)}
-    how: dict[str, Any] = {"rate": ask.text("rate") or None, "canary": int(ask.number("canary") or 0), **filters}
-    if ask.flag("dry_run"):
-        plan = ask.app.dead_letters.replay_many(dry_run=True, **how)
-        return Done(f"Nothing was replayed. {plan}")
-    job = ask.app.dead_letters.replay_many(by=ask.by, source=SOURCE, **how)
-    return Done("This job replays the letters; it shows how far it is.", "perdure_job", (job.id,), job.id)
-
-
 def _force(ask: Ask) -> Done:
     breaker = ask.app.breakers[ask.of]
     force = breaker.force_open if ask.action == "open" else breaker.force_closed
@@ -168,7 +158,6 @@ ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("letter", "replay"): _replay,
     ("letter", "discard"): _discard,
     ("letter", "note"): _note,
-    ("letters", "replay"): _replay_many,
     ("breaker", "open"): _force,
     ("breaker", "closed"): _force,
     ("breaker", "reset"): _reset,

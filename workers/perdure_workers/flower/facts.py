@@ -187,7 +187,9 @@ def _bulkhead(app: Perdure, name: str, workers: list[Any], hour: list[Any]) -> B
     )
 
 
-def _attention(bulkheads: list[BulkheadView], breaker_views: list[Any], health: Any, failures: list[Any]) -> list[Attention]:
+def _attention(
+    bulkheads: list[BulkheadView], breaker_views: list[Any], health: Any, failures: list[Any]
+) -> list[Attention]:
     found = [Attention("bad", f"{check.name}: {check.error}") for check in health.checks if not check.healthy]
     found += [
         Attention("bad", f"{bulkhead.name} has {bulkhead.queued} queued jobs and no worker")
@@ -196,6 +198,8 @@ def _attention(bulkheads: list[BulkheadView], breaker_views: list[Any], health: 
     ]
     found += [Attention("waiting", f"{one.name} is paused by {one.paused_by}") for one in bulkheads if one.paused]
     found += [
-        Attention("bad", f"breaker {one.name} is {one.state}: {one.reason}") for one in breaker_views if one.state != "closed"
+        Attention("bad", f"breaker {one.name} is {one.state}: {one.reason}")
+        for one in breaker_views
+        if one.state != "closed"
     ]
     return found + [Attention("waiting", f"worker {one.name} failed: {one.reason}") for one in failures]

@@ -13,7 +13,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
 from perdure.errors import DeadLetterNotFound, JobNotFound, LedgerUnavailable, PerdureError, UnknownBulkhead
-from perdure_workers.flower import shown
+from perdure_workers.flower import plots, shown
 from perdure_workers.flower.access import Role, role_of, user_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 #: No inline scripts and nothing from elsewhere: what a job's arguments hold stays text even if escaping failed.
-POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+)
 FLASH = "perdure_flash"
 _NOT_FOUND = (JobNotFound, DeadLetterNotFound, UnknownBulkhead)
 
@@ -89,7 +91,7 @@ class PageHandler(PerdureHandler):
 
     def common(self) -> dict[str, Any]:
         """Return what all templates need."""
-        return {"shown": shown, "may_write": self.may_write, "user": self.user, "flash": self._take_flash()}
+        return {"shown": shown, "plots": plots, "may_write": self.may_write, "user": self.user, "flash": self._take_flash()}
 
     def done(self, message: str, to: str, *, good: bool = True) -> None:
         """Say what was done on the next page. It goes by a cookie: nothing that people wrote belongs into a URL."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from tornado.web import HTTPError, authenticated
 
@@ -71,6 +72,4 @@ class Page(PageHandler):
 
     def stream_url(self, question: Question) -> str:
         """Return where the page's updates come from."""
-        from urllib.parse import urlencode
-
-        return self.reverse_url("perdure_stream", self.name) + "?" + urlencode(question)
+        return f"{self.reverse_url('perdure_stream', self.name)}?{urlencode(question)}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tornado.web import authenticated
+
 from perdure_workers.flower import facts
+from perdure_workers.flower.handler import PageHandler
 from perdure_workers.flower.page import Page, Question
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ class LettersPage(Page):
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return groups and a page of letters."""
-        return facts.letter_list(server.perdure, question)
+        return facts.letter_list(server.perdure, question) | {"bulk": False}
 
 
 class LetterPage(Page):
@@ -100,6 +103,15 @@ class WorkersPage(Page):
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return workers and changes of their states."""
         return facts.worker_list(server.perdure)
+
+
+class FindJob(PageHandler):
+    """Goes to the job whose id was typed in."""
+
+    @authenticated
+    def get(self) -> None:
+        """Redirect to the job's page."""
+        self.redirect(self.reverse_url("perdure_job", self.get_query_argument("id", "").strip() or "none"))
 
 
 PAGES: dict[str, type[Page]] = {

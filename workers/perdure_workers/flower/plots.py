@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+
+from perdure.resilience.breaker_machine import Change
 
 WIDTH, HEIGHT = 240.0, 40.0
 
@@ -55,3 +57,18 @@ def segments(spans: Sequence[tuple[datetime | None, datetime | None, str]], now:
         )
         for start, end, kind in known
     ]
+
+
+def states(changes: Sequence[Change], now: datetime) -> list[Segment]:
+    """Return the states that a breaker was in as pieces of one bar, from its oldest known change until now.
+
+    Args:
+        changes: Its changes, the newest first.
+        now: The end of the state that it is in.
+    """
+    ends = [now, *(datetime.fromtimestamp(change.at_ms / 1000, UTC) for change in changes[:-1])]
+    begins = [datetime.fromtimestamp(change.at_ms / 1000, UTC) for change in changes]
+    spans = (
+        [(begin, end, change.to_state) for begin, end, change in zip(begins, ends, changes, strict=True)] if changes else []
+    )
+    return segments(list(reversed(spans)), now)

@@ -10,6 +10,7 @@ from perdure_workers.flower.api import ActApi, ReadApi
 from perdure_workers.flower.pages import (
     PAGES,
     BreakersPage,
+    FindJob,
     JobPage,
     JobsPage,
     LetterPage,
@@ -27,6 +28,7 @@ def routes() -> list[Any]:
         url(r"/", OverviewPage, name="main"),
         url(r"/perdure/overview", OverviewPage, name="perdure_overview"),
         url(r"/perdure/jobs", JobsPage, name="perdure_jobs"),
+        url(r"/perdure/find", FindJob, name="perdure_find"),
         url(r"/perdure/jobs/([^/]+)", JobPage, name="perdure_job"),
         url(r"/perdure/dead-letters", LettersPage, name="perdure_letters"),
         url(r"/perdure/dead-letters/([^/]+)", LetterPage, name="perdure_letter"),

@@ -36,9 +36,9 @@ class PerdureFlower(Flower):  # type: ignore[misc]
         # Flower's own scripts read the cookie of the token, so that it cannot be kept from scripts.
         settings["xsrf_cookie_kwargs"] = {"samesite": "Lax"}
         super().__init__(template_loader=loader, **settings)
-        self.perdure = perdure
+        self.perdure: Perdure = perdure
         self.facts_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="perdure-facts")
-        self.history = History(perdure)
+        self.history: History = History(perdure)
         handlers = routes()
         if prefix := self.options.url_prefix:
             handlers = [rewrite_handler(handler, prefix) for handler in handlers]
@@ -78,5 +78,3 @@ def run_flower(
     arguments += [f"--url-prefix={url_prefix}"] if url_prefix else []
     arguments += ["--read-only=true"] if read_only else []
     app.celery.start(argv=["flower", *arguments])
-
-

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 #: Bootstrap's badge for each state, outcome and condition.
 _BADGES = {
@@ -68,6 +70,17 @@ def pretty(value: Any) -> str:
 def short(job_id: str) -> str:
     """Return the end of an id, which tells ids of the same second apart."""
     return job_id[-12:]
+
+
+def call(args: list[Any], kwargs: dict[str, Any]) -> str:
+    """Return the arguments of a call on one line."""
+    parts = [json.dumps(value, ensure_ascii=False) for value in args]
+    return ", ".join(parts + [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in kwargs.items()])
+
+
+def link(question: Mapping[str, str], **changes: str | None) -> str:
+    """Return the query of the same list with something changed; None leaves it out."""
+    return "?" + urlencode({name: value for name, value in {**question, **changes}.items() if value and name != "of"})
 
 
 def brief(value: Any, length: int = 80) -> str:

@@ -126,7 +126,8 @@ class Stream(PageHandler):
 
     def _rendered(self, page: type[Page], question: Mapping[str, str], facts: dict[str, Any]) -> str:
         common = {"url_prefix": self.server.options.url_prefix, "question": question, **self.common()}
-        return self.render_string(page.live, **common, **facts).decode()
+        html: bytes = self.render_string(page.live, **common, **facts)
+        return html.decode()
 
     async def _send(self, text: str) -> None:
         self.write(text)

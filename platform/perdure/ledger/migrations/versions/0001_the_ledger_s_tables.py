@@ -254,6 +254,9 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("dead_letter_id", sa.String(length=36), nullable=True),
         sa.Column("replay_of", sa.String(length=36), nullable=True),
+        sa.Column("replica_of", sa.String(length=36), nullable=True),
+        sa.Column("breaker", sa.String(length=255), nullable=True),
+        sa.Column("limit_key", sa.String(length=255), nullable=True),
         sa.Column("cancel_requested_at", sa.Double(), nullable=True),
         sa.Column("cancel_reason", sa.Text(), nullable=True),
         sa.Column("unknown_since", sa.Double(), nullable=True),
@@ -276,6 +279,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("run_at IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_jobs_limited",
+            ["bulkhead", "task", "limit_key", "state", "priority", "ticketed_at"],
+            unique=False,
+            sqlite_where=sa.text("limit_key IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("limit_key IS NOT NULL AND finished_at IS NULL"),
+        )
+        batch_op.create_index(
             "ix_jobs_queued",
             ["state", "bulkhead", "priority", "ticketed_at"],
             unique=False,
@@ -288,6 +298,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("replay_of IS NOT NULL"),
             postgresql_where=sa.text("replay_of IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_replica_of",
+            ["replica_of"],
+            unique=False,
+            sqlite_where=sa.text("replica_of IS NOT NULL"),
+            postgresql_where=sa.text("replica_of IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_jobs_running",
@@ -309,8 +326,8 @@ def upgrade() -> None:
             "ix_jobs_unticketed",
             ["state", "ticketed_at", "id"],
             unique=False,
-            sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL"),
-            postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL"),
+            sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL"),
+            postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL"),
         )
         batch_op.create_index(
             "ux_jobs_idempotency",
@@ -397,8 +414,8 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_jobs_unticketed",
-            sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL"),
-            postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL"),
+            sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL"),
+            postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_unknown",
@@ -411,12 +428,22 @@ def downgrade() -> None:
             "ix_jobs_running", sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'")
         )
         batch_op.drop_index(
+            "ix_jobs_replica_of",
+            sqlite_where=sa.text("replica_of IS NOT NULL"),
+            postgresql_where=sa.text("replica_of IS NOT NULL"),
+        )
+        batch_op.drop_index(
             "ix_jobs_replay_of",
             sqlite_where=sa.text("replay_of IS NOT NULL"),
             postgresql_where=sa.text("replay_of IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_queued", sqlite_where=sa.text("state = 'queued'"), postgresql_where=sa.text("state = 'queued'")
+        )
+        batch_op.drop_index(
+            "ix_jobs_limited",
+            sqlite_where=sa.text("limit_key IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=sa.text("limit_key IS NOT NULL AND finished_at IS NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_due", sqlite_where=sa.text("run_at IS NOT NULL"), postgresql_where=sa.text("run_at IS NOT NULL")
