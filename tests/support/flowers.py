@@ -32,10 +32,10 @@ class FlowerProcess:
     log: Path
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", auth=options.pop("auth", self.auth), timeout=30, **options)
+        return httpx.get(f"{self.url}{path}", auth=options.pop("auth", self.auth), timeout=30, verify=False, **options)
 
     def post(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.post(f"{self.url}{path}", auth=options.pop("auth", self.auth), timeout=30, **options)
+        return httpx.post(f"{self.url}{path}", auth=options.pop("auth", self.auth), timeout=30, verify=False, **options)
 
     def task(self, job_id: str) -> dict[str, Any]:
         """Return what Flower knows of a job; empty when it knows nothing."""

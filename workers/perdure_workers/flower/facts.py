@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.errors import DeadLetterNotFound
 from perdure.ledger.records import DeadLetterRecord, JobRecord
 from perdure.liveness import WorkerState
 from perdure.masking import mask_call, mask_json
+from perdure.states import JobState
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -105,7 +105,7 @@ def job(app: Perdure, job_id: str) -> dict[str, Any]:
     return {
         "job": masked_job(app, record),
         "attempts": app.ledger.attempts(job_id),
-        "why": [] if record.state.is_final else app.jobs.why(job_id),
+        "why": [] if record.state.is_final or record.state is JobState.RUNNING else app.jobs.why(job_id),
         "checkpoints": app.ledger.letters.checkpoints(job_id),
         "lineage": app.dead_letters.lineage(job_id),
         "result": msgspec.json.decode(mask_json(record.result_json)) if record.result_json else None,
@@ -128,10 +128,7 @@ def letter_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
 
 def letter(app: Perdure, letter_id: str) -> dict[str, Any]:
     """Return everything about a dead letter."""
-    try:
-        found = app.dead_letters.show(letter_id)
-    except DeadLetterNotFound:
-        raise
+    found = app.dead_letters.show(letter_id)
     return {"detail": replace(found, letter=masked_letter(app, found.letter)), "bulkheads": list(app.bulkheads)}
 
 
@@ -142,7 +139,7 @@ def breakers(app: Perdure) -> list[Any]:
 
 def breaker_list(app: Perdure) -> dict[str, Any]:
     """Return the breakers with their histories, the newest change first."""
-    changes = {name: list(reversed(app.breakers[name].history())) for name in app.breakers}
+    changes = {name: app.breakers[name].history() for name in app.breakers}
     return {"breakers": breakers(app), "changes": changes, "now": datetime.now(UTC)}
 
 

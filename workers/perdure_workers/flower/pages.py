@@ -105,6 +105,15 @@ class WorkersPage(Page):
         return facts.worker_list(server.perdure)
 
 
+class Home(PageHandler):
+    """Goes to the overview. Flower's script takes what stands at ``/`` for its own page of workers."""
+
+    @authenticated
+    def get(self) -> None:
+        """Redirect."""
+        self.redirect(self.reverse_url("perdure_overview"))
+
+
 class FindJob(PageHandler):
     """Goes to the job whose id was typed in."""
 

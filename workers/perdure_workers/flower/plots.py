@@ -20,13 +20,14 @@ class Segment:
     kind: str
 
 
-def points(values: Sequence[float | None]) -> list[str]:
+def points(values: Sequence[float | None], top: float = 0.0) -> list[str]:
     """Return the polylines of a sparkline, one for each run of values without a gap.
 
     Args:
         values: What is plotted, left to right; None is a gap.
+        top: The value at the upper edge, so that several lines share a scale; 0 for the largest.
     """
-    top = max((value for value in values if value is not None), default=0.0) or 1.0
+    top = top or max((value for value in values if value is not None), default=0.0) or 1.0
     step = WIDTH / max(len(values) - 1, 1)
     lines: list[list[str]] = [[]]
     for position, value in enumerate(values):

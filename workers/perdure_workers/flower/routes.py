@@ -11,6 +11,7 @@ from perdure_workers.flower.pages import (
     PAGES,
     BreakersPage,
     FindJob,
+    Home,
     JobPage,
     JobsPage,
     LetterPage,
@@ -25,7 +26,7 @@ from perdure_workers.flower.templates_loader import STATIC
 def routes() -> list[Any]:
     """Return perdure's handlers; they come before Flower's."""
     return [
-        url(r"/", OverviewPage, name="main"),
+        url(r"/", Home, name="main"),
         url(r"/perdure/overview", OverviewPage, name="perdure_overview"),
         url(r"/perdure/jobs", JobsPage, name="perdure_jobs"),
         url(r"/perdure/find", FindJob, name="perdure_find"),
