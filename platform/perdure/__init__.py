@@ -17,6 +17,7 @@ from perdure.errors import (
     Unserialisable,
 )
 from perdure.handle import JobHandle
+from perdure.masking import Secret
 from perdure.options import SubmitOptions
 from perdure.retry import RetryPolicy
 from perdure.states import JobState
@@ -39,6 +40,7 @@ __all__ = [
     "PerdureError",
     "RetryAfter",
     "RetryPolicy",
+    "Secret",
     "Snooze",
     "SubmitOptions",
     "Task",

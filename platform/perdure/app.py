@@ -289,7 +289,7 @@ class Perdure:
         """What sends tickets to the broker."""
         from perdure.tickets import Tickets
 
-        return Tickets(self.celery)
+        return Tickets(self.celery, self.tasks)
 
     def close(self) -> None:
         """Close this process' connections to ledger and broker."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from perdure.announce import announce
 from perdure.clock import to_epoch
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.events import JobEvent
@@ -105,9 +106,23 @@ class Jobs:
         before = self._app.ledger.job(job_id)
         state = self._app.ledger.cancel(job_id, reason)
         if state is JobState.CANCELLED:
-            event = JobEvent(job_id, before.task, before.bulkhead, Transition.CANCEL, before.state, state, reason=reason)
+            names = (job_id, before.task, before.bulkhead)
+            event = JobEvent(*names, Transition.CANCEL, before.state, state, before.attempt, reason)
             self._app.events.emit(event)
+            announce(self._app, event, before.worker)
         return state is not None
+
+    def run_now(self, job_id: str) -> bool:
+        """Run a job as soon as a worker is free instead of at its time.
+
+        Returns:
+            False when the job does not wait for a time.
+
+        Raises:
+            JobNotFound: The ledger has no job of that id.
+        """
+        self._app.ledger.job(job_id)
+        return self._app.ledger.run_now(job_id)
 
 
 def _state(text: str) -> JobState:

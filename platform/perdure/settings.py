@@ -126,6 +126,7 @@ class Settings(BaseSettings):
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "perdure"
     flower_password: str | None = None
+    flower_viewers: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("bulkheads", mode="before")
     @classmethod
@@ -154,6 +155,8 @@ class Settings(BaseSettings):
         for name, value in super().__repr_args__():
             if name and name.endswith(_SECRET) and value:
                 yield name, "***"
+            elif name == "flower_viewers":
+                yield name, dict.fromkeys(value, "***")
             else:
                 yield name, _masked(value)
 
@@ -246,7 +249,8 @@ def _explain(error: ValidationError, arguments: Mapping[str, Any]) -> str:
 
 
 def _shown(path: list[str], value: Any) -> str:
-    secret = any(word in part for part in path for word in ("password", "secret", "url", "keys", "store"))
+    words = ("password", "secret", "url", "keys", "store", "flower_viewers")
+    secret = any(word in ".".join(path) for word in words)
     return "***" if secret else repr(value)
 
 

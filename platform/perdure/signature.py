@@ -14,6 +14,7 @@ import msgspec
 from perdure import codec
 from perdure import hints as json_hints
 from perdure.errors import InvalidArguments, InvalidJobDefinition
+from perdure.masking import secret_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Signature:
                 raise InvalidJobDefinition(
                     f"{name}: parameter {parameter!r} is annotated {hint!r}, which JSON cannot carry."
                 )
+        #: Parameters whose values are shown nowhere.
+        self.secret = secret_parameters(get_type_hints(function, include_extras=True), self._hints)
         self._loose = frozenset(parameter for parameter, hint in self._hints.items() if json_hints.is_loose(hint))
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Payload:
@@ -110,6 +113,12 @@ class Signature:
             {parameter: self._decode(parameter, value) for parameter, value in bound.items()},
         )
         return list(values.args), dict(values.kwargs)
+
+    def names_of(self, count: int) -> list[str]:
+        """Return the parameters that the first ``count`` positional arguments go to; empty where there is none."""
+        names = [name for name in self._hints if self._variadic.get(name) is not inspect.Parameter.VAR_KEYWORD]
+        last = names[-1] if names and self._variadic.get(names[-1]) is inspect.Parameter.VAR_POSITIONAL else ""
+        return (names + [last] * count)[:count]
 
     def by_parameter(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call by the names of their parameters, as they are.

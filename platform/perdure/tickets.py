@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,12 @@ from redis.exceptions import RedisError
 from perdure.clock import Clock, SystemClock
 from perdure.fork_gate import gate
 from perdure.ledger.records import Ticketed
+from perdure.masking import mask_call_json
 
 if TYPE_CHECKING:
     from celery import Celery
+
+    from perdure.task import Task
 
 logger = logging.getLogger("perdure.tickets")
 
@@ -38,11 +41,13 @@ class Tickets:
 
     Args:
         celery: The application whose broker they go to.
+        tasks: The tasks that are known here, whose secrets are masked in what is shown of arguments.
         clock: What measures the pause after a failure.
     """
 
-    def __init__(self, celery: Celery, clock: Clock | None = None) -> None:
+    def __init__(self, celery: Celery, tasks: Mapping[str, Task[..., Any]], clock: Clock | None = None) -> None:
         self._celery = celery
+        self._tasks = tasks
         self._clock = clock or SystemClock()
         self._retry_at = 0.0
 
@@ -69,7 +74,29 @@ class Tickets:
             logger.warning("the broker is not reached (%s): %d tickets wait in the ledger", error, len(tickets) - sent)
         return [ticket.id for ticket in tickets[sent:]]
 
+    def announce(self, kind: str, job_id: str, worker: str, **fields: Any) -> bool:
+        """Send an event of Celery's about a job to whoever watches, such as Flower; return whether it was sent.
+
+        Args:
+            kind: Celery's name of the event, such as ``task-revoked``.
+            job_id: The job.
+            worker: The worker's name under which it is shown.
+            fields: What else Celery says with an event of this kind.
+        """
+        if self._clock.monotonic() < self._retry_at:
+            return False
+        try:
+            events: Any = self._celery.events
+            with gate.use(), events.default_dispatcher(hostname=worker) as dispatcher:
+                dispatcher.send(kind, uuid=job_id, **fields)
+        except _BROKER_ERRORS as error:
+            self._retry_at = self._clock.monotonic() + PAUSE_AFTER_FAILURE
+            logger.warning("the broker is not reached (%s): Flower is not told %s of %s", error, kind, job_id)
+            return False
+        return True
+
     def _publish(self, ticket: Ticketed, producer: Any) -> None:
+        args, kwargs = mask_call_json(self._tasks.get(ticket.task), ticket.args, ticket.kwargs)
         self._celery.send_task(
             ticket.task,
             task_id=ticket.id,
@@ -78,8 +105,8 @@ class Tickets:
             producer=producer,
             ignore_result=True,
             retry=False,
-            argsrepr=_shown(ticket.args),
-            kwargsrepr=_shown(ticket.kwargs),
+            argsrepr=_shown(args),
+            kwargsrepr=_shown(kwargs),
             parent_id=ticket.replay_of,
             retries=ticket.attempt,  # shown by Flower; the ledger counts
         )

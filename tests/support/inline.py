@@ -9,7 +9,8 @@ from typing import Any
 from celery.exceptions import Ignore, Retry
 
 from perdure import JobHandle, Perdure
-from perdure_workers.execute import JobFailed, TicketRunner
+from perdure_workers.execute import TicketRunner
+from perdure_workers.told import JobFailed
 from perdure_workers.incarnation import Incarnation
 from support.waiting import wait_until
 

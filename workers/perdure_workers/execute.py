@@ -10,27 +10,27 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
-from celery.exceptions import Ignore, Retry
+from celery.exceptions import Ignore
 
 from perdure import codec
 from perdure.context import JobContext
 from perdure.control import Snooze
 from perdure.decision import Ended, TimeLimitReached, blamed, decide, time_limit
-from perdure.errors import BulkheadFull, LeaseLost, UnknownTask
+from perdure.errors import BulkheadFull, JobNotFound, LeaseLost, UnknownTask
 from perdure.events import JobEvent
 from perdure.ledger.put_off import Delay
-from perdure.ledger.records import Claim, Settlement
+from perdure.ledger.records import Claim, JobRecord, Settlement
 from perdure.ledger.replicas import SiblingWasHere
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import deadline
-from perdure.states import JobState, Outcome, Transition, target
+from perdure.states import JobState, Transition, target
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.replicas import answered, coordinate
 from perdure_workers.time_limit import soft_time_limit
+from perdure_workers.told import tell, tell_unclaimed
 
 if TYPE_CHECKING:
     from perdure import Perdure, Task
@@ -38,28 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("perdure.execute")
 
-#: Longest text of a result that Flower is shown, in characters.
-MAX_SHOWN = 500
 #: Seconds after which another worker may get a replica that must not run on this one.
 ELSEWHERE = 0.3
-#: What Flower is shown in place of what is encrypted at rest.
-HIDDEN = "(encrypted)"
 #: Seconds that a draining worker's child gives slow copies of replicated checkpoints.
 DRAIN_SECONDS = 5.0
-
-
-class JobFailed(Exception):
-    """A job ended as a dead letter; what Celery and Flower are shown of the error."""
-
-
-class Shown:
-    """A result as Flower shows it: only its text crosses to the main process, not the value."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +83,28 @@ class TicketRunner:
 
         Raises:
             Ignore: There is nothing to run, or the outcome does not count.
-            Retry: The job runs again later; tells Flower so and publishes nothing.
-            JobFailed: The job ended as a dead letter.
+            RunsAgain, JobFailed, Cancelled: How it ended otherwise; see :mod:`perdure_workers.told`.
         """
-        if self._is_held(str(request.id), str(request.task)):
-            raise Ignore
-        claim = self._claim(str(request.id), str(request.task))
+        job_id, task_name = str(request.id), str(request.task)
+        if (why := self._held_by(job_id, task_name)) is not None:
+            tell_unclaimed(self._named(job_id), why)
+        claim = self._claim(job_id, task_name)
         if claim is None:
-            raise Ignore
+            tell_unclaimed(self._named(job_id))
         with ExitStack() as permits:
-            attempt = self._attempt(claim, permits)
+            attempt = self._attempt(claim, permits, _limit_set_in_flower(request))
             try:
                 self._settle(claim, attempt)
             except LeaseLost as error:
                 logger.warning("%s", error)
                 raise Ignore from error
-        return self._tell_celery(attempt.settlement)
+        return tell(attempt.settlement, seals=self._app.ledger.vault.seals)
 
-    def _attempt(self, claim: Claim, permits: ExitStack) -> Attempt:
+    def _attempt(self, claim: Claim, permits: ExitStack, set_in_flower: float | None) -> Attempt:
         task, self._context = self._task(claim), None
         if task.replicas > 1 and claim.replica_of is None:
             return Attempt(until_the_ledger_is_back(lambda: coordinate(self._app, claim, task)))
-        ended = self._held(claim, permits) or self._run(claim)
+        ended = self._held(claim, permits) or self._run(claim, set_in_flower)
         settled = self._context.settlement if self._context is not None else None
         if settled is not None:
             # Its last transaction carried the settlement; whatever came after it cannot undo that.
@@ -142,18 +124,18 @@ class TicketRunner:
             return Ended(error=Snooze(self._app.limits.snooze(self._rng), str(full)))
         return None
 
-    def _is_held(self, job_id: str, task_name: str) -> bool:
-        """Put a job off whose breaker is open, before anything is tried; a job without one costs nothing here."""
+    def _held_by(self, job_id: str, task_name: str) -> str | None:
+        """Put a job off whose breaker is open, before anything is tried, and return why; without one it costs nothing."""
         task = self._app.tasks.get(task_name)
         if task is None or task.breaker is None:
-            return False
+            return None
         breaker = self._app.breakers[task.breaker]
         wait = breaker.next_probe_in()
         if wait <= 0:
-            return False
+            return None
         delay = Delay(job_id, task_name, self._jittered(wait, breaker.config.recovery_timeout), _open(task.breaker))
         until_the_ledger_is_back(lambda: self._app.ledger.put_off([delay]))
-        return True
+        return _open(task.breaker)
 
     def _jittered(self, wait: float, recovery: float) -> float:
         return wait + self._rng.uniform(0, recovery / 10)
@@ -173,12 +155,18 @@ class TicketRunner:
         self._emit(claim, Transition.CLAIM, JobState.QUEUED, waited=waited)
         return claim
 
-    def _run(self, claim: Claim) -> Ended:
+    def _named(self, job_id: str) -> JobRecord | None:
+        try:
+            return until_the_ledger_is_back(lambda: self._app.ledger.job(job_id))
+        except JobNotFound:
+            return None
+
+    def _run(self, claim: Claim, set_in_flower: float | None) -> Ended:
         started = time.monotonic()
         limit: float | None = None
         try:
             task = self._app.task(claim.task)
-            limit = time_limit(claim, task.timeout)
+            limit = time_limit(claim, set_in_flower or task.timeout)
             with soft_time_limit(limit), deadline(limit):
                 value = self._call(task, claim, limit)
             # Encoded here, so that a result that JSON cannot carry is the job's error.
@@ -245,21 +233,15 @@ class TicketRunner:
         event = JobEvent(*names, transition, source, target(transition), claim.attempt, **details)
         self._app.events.emit(event)
 
-    def _tell_celery(self, settlement: Settlement) -> Any:
-        seals = self._app.ledger.vault.seals  # what is sealed in the ledger does not go through the broker either
-        if settlement.transition is Transition.SUCCEED:
-            return Shown(HIDDEN if seals else settlement.result or "null")
-        told = HIDDEN if seals else settlement.error
-        text = f"{settlement.error_type}: {told}" if settlement.error_type else told or ""
-        if settlement.transition is Transition.DIE:
-            raise JobFailed(text)
-        if settlement.outcome is Outcome.CANCELLED:
-            raise Ignore
-        raise Retry(text, when=datetime.now(UTC) + timedelta(seconds=settlement.delay or 0.0))
-
 
 def _since(started: float) -> float:
     return time.monotonic() - started
+
+
+def _limit_set_in_flower(request: Any) -> float | None:
+    """Return the time limit that the worker's main process put into the request; see :mod:`perdure_workers.request`."""
+    limits = getattr(request, "timelimit", None) or (None, None)
+    return limits[1]
 
 
 def _open(breaker: str) -> str:

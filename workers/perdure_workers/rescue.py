@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from perdure import Perdure
+from perdure.announce import announce, retry_text
 from perdure.decision import Ended, Stop, TimeLimitReached, decide, lost, time_limit
 from perdure.errors import JobCancelled, LeaseLost
 from perdure.events import JobEvent
@@ -99,5 +101,14 @@ def _take_back(app: Perdure, claim: Claim, settlement: Settlement) -> bool:
     logger.warning("%s %s taken back: %s", claim.task, claim.job_id, why)
     names = (claim.job_id, claim.task, claim.bulkhead)
     after = target(settlement.transition)
-    app.events.emit(JobEvent(*names, settlement.transition, JobState.RUNNING, after, claim.attempt, why))
+    event = JobEvent(*names, settlement.transition, JobState.RUNNING, after, claim.attempt, why)
+    app.events.emit(event)
+    announce(app, replace(event, reason=_shown(settlement)), claim.worker_name, settlement.traceback)
     return True
+
+
+def _shown(settlement: Settlement) -> str:
+    text = f"{settlement.error_type}: {settlement.error}" if settlement.error_type else settlement.error or ""
+    if settlement.transition in (Transition.DIE, Transition.CANCEL):
+        return text
+    return retry_text(text, settlement.delay)

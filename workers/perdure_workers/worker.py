@@ -29,6 +29,7 @@ from perdure_workers.malformed import survive_malformed_entries
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.overseer import Overseer
 from perdure_workers.quarantine import install_quarantine
+from perdure_workers.remote_control import install_remote_control
 from perdure_workers.request import request_class
 from perdure_workers.rescue import TICKETS_RESENT, hand_back, rescue_child
 from perdure_workers.supervisor import Supervisor, default_duties
@@ -73,6 +74,8 @@ class Worker:
         self._overseer = Overseer(app, self.incarnation.id, self._child_pids, self._may_run)
         #: The ticket that each child took last, by process id.
         self.tickets_of_children: dict[int, str] = {}
+        #: Time limits in seconds that remote control has set, by task; see :mod:`perdure_workers.remote_control`.
+        self.time_limits: dict[str, float] = {}
 
     def run(self) -> int:
         """Work until told to stop, and return the exit code."""
@@ -108,6 +111,7 @@ class Worker:
         TicketTask.runner = TicketRunner(app, self.incarnation, self._drain_flag)
         TicketTask.Request = request_class(self)  # type: ignore[assignment] # a class will do where Celery says a name
         install_quarantine(self)
+        install_remote_control(self)
         self._intake.install(app.celery)
         batch_events(app.celery)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)

@@ -18,6 +18,7 @@ from perdure.ledger import (
     claim,
     dead_letters,
     due,
+    history,
     letter_write,
     limits,
     migrate,
@@ -29,6 +30,7 @@ from perdure.ledger import (
     reconcile,
     replicas,
     resend,
+    run_now,
     running,
     schedules,
     settle,
@@ -121,6 +123,10 @@ class Ledger:
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
         return self._read(lambda c: cancel.cancel(c, job_id, reason))
+
+    def run_now(self, job_id: str) -> bool:
+        """Make a job due that waits for its time; see :func:`run_now.run_now`."""
+        return self._read(lambda c: run_now.run_now(c, job_id))
 
     # -- tickets -----------------------------------------------------------------------------------------------------
 
@@ -329,6 +335,10 @@ class Ledger:
     def jobs(self, **filters: Any) -> list[JobRecord]:
         """Return jobs, the newest first; see :func:`queries.listing`."""
         return [self.vault.job(job) for job in self._read(lambda c: queries.listing(c, **filters))]
+
+    def ended_between(self, since: float, until: float) -> list[history.Ended]:
+        """Return what ended in a stretch of time; see :func:`history.ended_between`."""
+        return self._read(lambda c: history.ended_between(c, since, until))
 
     def why(self, job_id: str, limit: int | None) -> Facts:
         """Return the facts that say why a job is not running; see :func:`why.facts_of`."""

@@ -46,16 +46,25 @@ def supervisor(context: Context) -> None:
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="TCP port; the setting flower_port by default.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--read-only", is_flag=True, help="Let nobody change anything.")
+@click.option("--url-prefix", default="", help="The path under which a proxy serves Flower, such as /flower.")
+@click.argument("flower_options", nargs=-1, type=click.UNPROCESSED)
 @pass_context
-def flower(context: Context, port: int | None, address: str) -> None:
-    """Run Flower with a user and a password (see the settings flower_user and flower_password)."""
-    from perdure_workers.flower_server import flower_access, run_flower
+def flower(
+    context: Context, port: int | None, address: str, read_only: bool, url_prefix: str, flower_options: tuple[str, ...]
+) -> None:
+    """Run Flower with perdure's pages, with a user and a password (see the settings flower_user and flower_password).
+
+    More options of Flower can be given after --, such as: perdure flower -- --xheaders=true
+    """
+    from perdure_workers.flower.access import flower_access
+    from perdure_workers.flower.server import run_flower
 
     app = context.app
     configure_logging(app.settings.log_level)
     access = flower_access(app.settings)
     port = port or app.settings.flower_port
-    click.echo(f"Flower: http://{address}:{port}/ user {access.user}", err=True)
+    click.echo(f"Flower: http://{address}:{port}/{url_prefix.strip('/')} user {access.user}", err=True)
     if access.generated:
         click.echo(f"Flower's password, made up now: {access.password}", err=True)
-    run_flower(app, address=address, port=port)
+    run_flower(app, address=address, port=port, read_only=read_only, url_prefix=url_prefix, extra=flower_options)

@@ -12,7 +12,7 @@ from perdure.errors import InvalidArguments
 from perdure.settings import load_settings, masked_url
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table
-from perdure_workers.flower_server import flower_access
+from perdure_workers.flower.access import flower_access
 from perdure_workers.up.detach import start_detached
 from perdure_workers.up.down import down as stop_manager
 from perdure_workers.up.errors import NotUp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from perdure.announce import announce
 from perdure.events import JobEvent
 from perdure.states import JobState, Transition
 from perdure_workers.duties.duty import Duty
@@ -29,4 +30,5 @@ class Bury(Duty):
             names = (job.id, job.task, job.bulkhead)
             event = JobEvent(*names, Transition.DIE, JobState(job.state), JobState.DEAD, job.attempt, job.error)
             self.app.events.emit(event)
+            announce(self.app, event)
         return len(buried)

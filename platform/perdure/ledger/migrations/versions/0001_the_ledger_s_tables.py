@@ -25,6 +25,9 @@ def upgrade() -> None:
         sa.Column("traceback", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_attempts")),
     )
+    with op.batch_alter_table("attempts", schema=None) as batch_op:
+        batch_op.create_index("ix_attempts_finished", ["finished_at"], unique=False)
+
     op.create_table(
         "bulkheads",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -552,5 +555,8 @@ def downgrade() -> None:
     op.drop_table("dead_letter_audit")
     op.drop_table("checkpoints")
     op.drop_table("bulkheads")
+    with op.batch_alter_table("attempts", schema=None) as batch_op:
+        batch_op.drop_index("ix_attempts_finished")
+
     op.drop_table("attempts")
     # ### end Alembic commands ###

@@ -1,0 +1,142 @@
+"""What all of perdure's pages and API handlers share: sign-in, roles, threads for the ledger, errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+from flower.views import BaseHandler
+from redis.exceptions import RedisError
+from tornado.ioloop import IOLoop
+from tornado.web import HTTPError, RequestHandler
+
+from perdure.errors import DeadLetterNotFound, JobNotFound, LedgerUnavailable, PerdureError, UnknownBulkhead
+from perdure_workers.flower import plots, shown
+from perdure_workers.flower.access import Role, role_of, user_of
+
+if TYPE_CHECKING:
+    from perdure import Perdure
+    from perdure_workers.flower.server import PerdureFlower
+
+Result = TypeVar("Result")
+
+#: No inline scripts and nothing from elsewhere: what a job's arguments hold stays text even if escaping failed.
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+)
+FLASH = "perdure_flash"
+_NOT_FOUND = (JobNotFound, DeadLetterNotFound, UnknownBulkhead)
+
+
+class PerdureHandler(BaseHandler):  # type: ignore[misc]
+    """A handler that knows the application and who asks."""
+
+    @property
+    def server(self) -> PerdureFlower:
+        """Flower with perdure's parts."""
+        return cast("PerdureFlower", self.application)
+
+    @property
+    def perdure(self) -> Perdure:
+        """The application that is shown."""
+        return self.server.perdure
+
+    @property
+    def user(self) -> str:
+        """Who asks."""
+        named = user_of(self.request.headers.get("Authorization"))
+        return named or (self.current_user if isinstance(self.current_user, str) else "flower")
+
+    @property
+    def may_write(self) -> bool:
+        """Whether who asks may change something here."""
+        return not self.server.options.read_only and role_of(self.user, self.perdure.settings) is Role.OPERATOR
+
+    def set_default_headers(self) -> None:
+        """Keep what is shown out of caches and frames."""
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Referrer-Policy", "same-origin")
+
+    async def in_thread(self, work: Callable[[], Result]) -> Result:
+        """Run what needs the ledger or Redis in a thread, and make of its errors what the web knows.
+
+        Raises:
+            HTTPError: It failed; 404, 400 or 503.
+        """
+        try:
+            return await IOLoop.current().run_in_executor(self.server.facts_pool, work)
+        except _NOT_FOUND as error:
+            raise HTTPError(404, _plain(error)) from error
+        except (LedgerUnavailable, RedisError) as error:
+            raise HTTPError(503, _plain(error)) from error
+        except PerdureError as error:
+            raise HTTPError(400, _plain(error)) from error
+
+
+class PageHandler(PerdureHandler):
+    """A page; its forms carry a token."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Check the token of every form, besides what Flower checks."""
+        super().check_xsrf_cookie()
+        RequestHandler.check_xsrf_cookie(self)
+
+    def page(self, template: str, **facts: Any) -> None:
+        """Render a page with what all pages need."""
+        self.render(template, **self.common(), **facts)
+
+    def common(self) -> dict[str, Any]:
+        """Return what all templates need."""
+        return {"shown": shown, "plots": plots, "may_write": self.may_write, "user": self.user, "flash": self._take_flash()}
+
+    def done(self, message: str, to: str, *, good: bool = True) -> None:
+        """Say what was done on the next page. It goes by a cookie: nothing that people wrote belongs into a URL."""
+        self.set_secure_cookie(FLASH, json.dumps([message[:500], good]), expires_days=None)
+        self.redirect(to, status=303)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Show an error as a page of Flower."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        if status_code in (400, 503) and isinstance(error, HTTPError):
+            self.render("perdure_error.html", status=status_code, message=error.log_message or "", **self.common())
+        else:
+            super().write_error(status_code, **kwargs)
+
+    def _take_flash(self) -> tuple[str, bool] | None:
+        if (flash := self.get_secure_cookie(FLASH)) is None:
+            return None
+        self.clear_cookie(FLASH)
+        message, good = json.loads(flash)
+        return message, good
+
+
+class ApiHandler(PerdureHandler):
+    """A handler that speaks JSON."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Take writes as JSON alone, which no other site's form can send, besides what Flower checks."""
+        super().check_xsrf_cookie()
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip() != "application/json":
+            raise HTTPError(415, "send Content-Type: application/json")
+
+    def reply(self, value: Any) -> None:
+        """Answer with a value as JSON."""
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.finish(msgspec.json.encode(value))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an error as JSON."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        message = error.log_message if isinstance(error, HTTPError) and error.log_message else self._reason
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", 'Basic realm="flower"')
+        self.reply({"error": message})
+
+
+def _plain(error: Exception) -> str:
+    # HTTPError formats its message by its arguments.
+    return str(error).replace("%", "%%")

@@ -1,0 +1,75 @@
+"""A page that keeps itself up to date: facts read in a thread, shown by a template, and again whenever they change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
+
+from tornado.web import HTTPError, authenticated
+
+from perdure.errors import PerdureError
+from perdure_workers.flower.actions import Ask, run_action
+from perdure_workers.flower.handler import PageHandler
+
+if TYPE_CHECKING:
+    from perdure_workers.flower.server import PerdureFlower
+
+Question = Mapping[str, str]
+
+
+class Page(PageHandler):
+    """One of perdure's pages.
+
+    Subclasses say what they show by ``facts`` and ``template``. The parts of it that change carry ``data-live`` and an id,
+    and stand in ``live`` alone, which the stream renders again.
+    """
+
+    name: ClassVar[str]
+    template: ClassVar[str]
+    live: ClassVar[str]
+    #: What of the query is part of the question.
+    asks: ClassVar[tuple[str, ...]] = ()
+    #: The kind of thing that this page's forms act on; see :mod:`perdure_workers.flower.actions`.
+    acts_on: ClassVar[str] = ""
+
+    @staticmethod
+    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+        """Return what the page shows; runs in a thread."""
+        raise NotImplementedError
+
+    @classmethod
+    def question(cls, handler: PageHandler, of: str | None = None) -> dict[str, str]:
+        """Return what a request asks for: the filters of its query that are not empty, and the thing that it names."""
+        asked = {name: handler.get_query_argument(name, "").strip() for name in cls.asks}
+        question = {name: value for name, value in asked.items() if value}
+        return question | {"of": of} if of else question
+
+    @authenticated
+    async def get(self, of: str | None = None) -> None:
+        """Show the page."""
+        question = self.question(self, of)
+        facts = await self.in_thread(lambda: self.facts(self.server, question))
+        self.page(self.template, question=question, stream=self.stream_url(question), **facts)
+
+    @authenticated
+    async def post(self, of: str | None = None) -> None:
+        """Do what a form asks for and show the page again."""
+        if not self.may_write:
+            raise HTTPError(403, "not allowed")
+        form = {name: self.get_body_argument(name, "") for name in self.request.body_arguments}
+        target = of or form.get("of", "")
+        ask = Ask(self.perdure, self.acts_on, form.get("action", ""), target, form, self.user)
+        back = self.request.path + (f"?{self.request.query}" if self.request.query else "")
+        try:
+            done = await self.in_thread(lambda: run_action(ask))
+        except HTTPError as error:
+            if not isinstance(error.__cause__, PerdureError) or error.status_code == 404:
+                raise
+            self.done(str(error.__cause__), back, good=False)
+            return
+        self.done(done.message, self.reverse_url(done.page, *done.of) if done.page else back)
+
+    def stream_url(self, question: Question) -> str:
+        """Return where the page's updates come from."""
+        return f"{self.reverse_url('perdure_stream', self.name)}?{urlencode(question)}"

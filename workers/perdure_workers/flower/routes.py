@@ -1,0 +1,56 @@
+"""Where what is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import StaticFileHandler, url
+
+from perdure_workers.flower.api import ActApi, ReadApi
+from perdure_workers.flower.pages import (
+    PAGES,
+    BreakersPage,
+    FindJob,
+    Home,
+    JobPage,
+    JobsPage,
+    LetterPage,
+    LettersPage,
+    OverviewPage,
+    WorkersPage,
+)
+from perdure_workers.flower.stream import Stream
+from perdure_workers.flower.templates_loader import STATIC
+
+
+def routes() -> list[Any]:
+    """Return perdure's handlers; they come before Flower's."""
+    return [
+        url(r"/", Home, name="main"),
+        url(r"/perdure/overview", OverviewPage, name="perdure_overview"),
+        url(r"/perdure/jobs", JobsPage, name="perdure_jobs"),
+        url(r"/perdure/find", FindJob, name="perdure_find"),
+        url(r"/perdure/jobs/([^/]+)", JobPage, name="perdure_job"),
+        url(r"/perdure/dead-letters", LettersPage, name="perdure_letters"),
+        url(r"/perdure/dead-letters/([^/]+)", LetterPage, name="perdure_letter"),
+        url(r"/perdure/breakers", BreakersPage, name="perdure_breakers"),
+        url(r"/perdure/workers", WorkersPage, name="perdure_workers"),
+        url(r"/perdure/stream/([a-z]+)", Stream, {"pages": PAGES}, name="perdure_stream"),
+        url(r"/perdure/static/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="perdure_static"),
+        *_api(),
+    ]
+
+
+def _api() -> list[Any]:
+    base = r"/api/perdure"
+    lists = [url(rf"{base}/{name}", ReadApi, {"reader": name}) for name in ("overview", "breakers", "workers", "jobs")]
+    return [
+        *lists,
+        url(rf"{base}/dead-letters", ReadApi, {"reader": "dead-letters"}),
+        url(rf"{base}/jobs/([^/]+)", ReadApi, {"reader": "job"}),
+        url(rf"{base}/dead-letters/([^/]+)", ReadApi, {"reader": "dead-letter"}),
+        url(rf"{base}/jobs/([^/]+)/([a-z-]+)", ActApi, {"kind": "job"}),
+        url(rf"{base}/dead-letters/([^/]+)/([a-z-]+)", ActApi, {"kind": "letter"}),
+        url(rf"{base}/breakers/([^/]+)/([a-z-]+)", ActApi, {"kind": "breaker"}),
+        url(rf"{base}/bulkheads/([^/]+)/([a-z-]+)", ActApi, {"kind": "bulkhead"}),
+    ]

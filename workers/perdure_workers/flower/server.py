@@ -1,0 +1,80 @@
+"""Flower with perdure's pages, as a process."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from typing import Any
+
+from flower import command
+from flower.app import Flower, rewrite_handler
+from tornado.options import options
+
+from perdure import Perdure
+from perdure_workers.flower.access import credentials
+from perdure_workers.flower.guard import Refused, refusal
+from perdure_workers.flower.history import History
+from perdure_workers.flower.metrics import install_metrics
+from perdure_workers.flower.routes import routes
+from perdure_workers.flower.stream import Watches
+from perdure_workers.flower.templates_loader import TwoFolders
+
+#: Threads that read the ledger and Redis for pages. Few: a page that waits is better than a database that is overrun.
+THREADS = 4
+
+
+class PerdureFlower(Flower):  # type: ignore[misc]
+    """Flower's application with perdure's handlers before its own.
+
+    Args:
+        perdure: The application that is shown.
+        settings: What Flower's command passes on.
+    """
+
+    def __init__(self, *, perdure: Perdure, **settings: Any) -> None:
+        loader = TwoFolders(settings["template_path"], autoescape="xhtml_escape")
+        # Flower's own scripts read the cookie of the token, so that it cannot be kept from scripts.
+        settings["xsrf_cookie_kwargs"] = {"samesite": "Lax"}
+        super().__init__(template_loader=loader, **settings)
+        self.perdure: Perdure = perdure
+        self.facts_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="perdure-facts")
+        self.history: History = History(perdure)
+        handlers = routes()
+        if prefix := self.options.url_prefix:
+            handlers = [rewrite_handler(handler, prefix) for handler in handlers]
+        self.add_handlers(r".*", handlers)
+
+    @cached_property
+    def watches(self) -> Watches:
+        """What open pages show."""
+        return Watches(self)
+
+    def find_handler(self, request: Any, **kwargs: Any) -> Any:
+        """Refuse writes without permission before any handler sees them."""
+        why = refusal(request, self.perdure.settings, read_only=self.options.read_only)
+        if why is not None:
+            return self.get_handler_delegate(request, Refused, {"why": why})
+        return super().find_handler(request, **kwargs)
+
+
+def run_flower(
+    app: Perdure, *, address: str, port: int, read_only: bool = False, url_prefix: str = "", extra: tuple[str, ...] = ()
+) -> None:
+    """Serve Flower until the process is told to stop.
+
+    Args:
+        app: The application to watch.
+        address: The address to listen on.
+        port: The TCP port to listen on.
+        read_only: Whether nothing can be changed by it.
+        url_prefix: The path under which a proxy serves it.
+        extra: More options of Flower, such as ``--xheaders=true``.
+    """
+    # Not by argument: Flower would split a password at its commas.
+    options.basic_auth = credentials(app.settings)
+    install_metrics(app)
+    command.Flower = partial(PerdureFlower, perdure=app)
+    arguments = [f"--address={address}", f"--port={port}", *extra]
+    arguments += [f"--url-prefix={url_prefix}"] if url_prefix else []
+    arguments += ["--read-only=true"] if read_only else []
+    app.celery.start(argv=["flower", *arguments])

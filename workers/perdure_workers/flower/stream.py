@@ -1,0 +1,134 @@
+"""Live updates: each open page holds one connection; pages that show the same share one look at the ledger a second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tornado.ioloop import IOLoop
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, authenticated
+
+from perdure_workers.flower.handler import PageHandler
+from perdure_workers.flower.page import Page
+
+if TYPE_CHECKING:
+    from perdure_workers.flower.server import PerdureFlower
+
+logger = logging.getLogger("perdure.flower")
+
+#: Seconds between two looks at what a page shows.
+PERIOD = 1.0
+#: Seconds without news after which a sign of life is sent, so that no proxy takes the connection for dead.
+SIGN_OF_LIFE = 15.0
+#: Pages that are watched at once; a browser that asks for more is told to come back.
+MOST_WATCHES = 200
+
+
+class Watches:
+    """What open pages show, read once for all that show the same."""
+
+    def __init__(self, server: PerdureFlower) -> None:
+        self._server = server
+        self._watches: dict[tuple[str, frozenset[tuple[str, str]]], _Watch] = {}
+
+    def join(self, page: type[Page], question: Mapping[str, str]) -> _Watch:
+        """Return what looks at a page's facts; to be left again."""
+        key = (page.name, frozenset(question.items()))
+        watch = self._watches.get(key)
+        if watch is None:
+            if len(self._watches) >= MOST_WATCHES:
+                raise HTTPError(503, "too many pages are open")
+            watch = self._watches[key] = _Watch(self._server, page, question, lambda: self._watches.pop(key, None))
+        watch.readers += 1
+        return watch
+
+
+class _Watch:
+    """Looks at one page's facts as long as somebody reads them."""
+
+    def __init__(self, server: PerdureFlower, page: type[Page], question: Mapping[str, str], on_end: Any) -> None:
+        self._server, self._page, self._question, self._on_end = server, page, question, on_end
+        self.readers = 0
+        self.facts: dict[str, Any] | None = None
+        self._news = asyncio.Condition()
+        self._task = asyncio.ensure_future(self._run())
+
+    async def next(self) -> dict[str, Any] | None:
+        """Wait for the next look, and return the facts; None when they cannot be had now."""
+        async with self._news:
+            await self._news.wait()
+        return self.facts
+
+    def leave(self) -> None:
+        """Stop reading; the last reader ends the watch."""
+        self.readers -= 1
+        if not self.readers:
+            self._task.cancel()
+            self._on_end()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD)
+            try:
+                self.facts = await IOLoop.current().run_in_executor(
+                    self._server.facts_pool, lambda: self._page.facts(self._server, self._question)
+                )
+            except Exception as error:  # noqa: BLE001 - the page keeps what it has and says that it is old
+                logger.warning("what page %s shows cannot be read: %s", self._page.name, error)
+                self.facts = None
+            async with self._news:
+                self._news.notify_all()
+
+
+class Stream(PageHandler):
+    """Sends a page's changed parts as server-sent events."""
+
+    def initialize(self, pages: Mapping[str, type[Page]]) -> None:
+        """Take the pages that can be watched."""
+        self._pages = pages
+        self._watch: _Watch | None = None
+
+    @authenticated
+    async def get(self, name: str) -> None:
+        """Send the page's live parts whenever they change, until the browser goes away."""
+        page = self._pages.get(name)
+        if page is None:
+            raise HTTPError(404, "no such page")
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
+        question = page.question(self, self.get_query_argument("of", None))
+        self._watch = self.server.watches.join(page, question)
+        try:
+            await self._send_changes(page, question, self._watch)
+        except StreamClosedError:
+            return
+        finally:
+            self._watch.leave()
+
+    async def _send_changes(self, page: type[Page], question: Mapping[str, str], watch: _Watch) -> None:
+        last, quiet = "", 0.0
+        await self._send("retry: 2000\n\n")
+        while True:
+            facts = await watch.next()
+            html = "" if facts is None else self._rendered(page, question, facts)
+            quiet += PERIOD
+            if html != last:
+                event = "update" if html else "lost"
+                await self._send(f"event: {event}\ndata: {json.dumps(html)}\n\n")
+                last, quiet = html, 0.0
+            elif quiet >= SIGN_OF_LIFE:
+                await self._send(": still here\n\n")
+                quiet = 0.0
+
+    def _rendered(self, page: type[Page], question: Mapping[str, str], facts: dict[str, Any]) -> str:
+        common = {"url_prefix": self.server.options.url_prefix, "question": question, **self.common()}
+        html: bytes = self.render_string(page.live, **common, **facts)
+        return html.decode()
+
+    async def _send(self, text: str) -> None:
+        self.write(text)
+        await self.flush()

@@ -1,0 +1,62 @@
+"""Celery's remote control, as Flower and ``celery control`` use it, for jobs that the ledger owns.
+
+Commands that Celery would carry out in its own memory go to the ledger instead: revoking cancels the job. They run on the
+worker's event loop, so that what needs SQL is posted to a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.functional import maybe_list
+from celery.worker.control import Panel
+
+from perdure.errors import JobNotFound
+
+if TYPE_CHECKING:
+    from perdure_workers.worker import Worker
+
+logger = logging.getLogger("perdure.control")
+
+
+def install_remote_control(worker: Worker) -> None:
+    """Replace the commands of this process that would go past the ledger."""
+
+    def revoke(_state: Any, task_id: Any, **_kwargs: Any) -> Any:
+        """Cancel jobs in the ledger; a running one stops at its next checkpoint, or by force after a while."""
+        job_ids = [str(job_id) for job_id in maybe_list(task_id) or []]
+        worker.post(lambda: _cancel(worker, job_ids))
+        return {"ok": f"jobs {', '.join(job_ids)} are cancelled"}
+
+    def terminate(state: Any, signal: Any, task_id: Any, **_kwargs: Any) -> Any:
+        """Cancel jobs in the ledger, as revoke does: the signal is perdure's to choose."""
+        del signal
+        return revoke(state, task_id)
+
+    def time_limit(_state: Any, task_name: str = "", hard: float | None = None, soft: float | None = None, **_: Any) -> Any:
+        """Bound the attempts of a task that begin from now on, in this worker until it ends."""
+        task = worker.app.tasks.get(task_name)
+        if task is None:
+            return {"error": f"unknown task {task_name!r}"}
+        limit = float(soft or hard or 0)
+        if limit <= 0:
+            return {"error": "give a soft or a hard limit above 0 seconds"}
+        task.timeout = worker.time_limits[task_name] = limit
+        logger.info("attempts of %s may run %g s from now on", task_name, limit)
+        return {"ok": f"time limit of {task_name} set to {limit:g} s"}
+
+    def rate_limit(_state: Any, task_name: str = "", **_: Any) -> Any:
+        """Refuse: Celery would hold tickets back in the worker's memory, where the ledger does not see them."""
+        return {"error": f"{task_name}: rate limits are set in the application, not in a worker; see docs/flower.md"}
+
+    for command in (revoke, terminate, time_limit, rate_limit):
+        Panel.data[command.__name__] = command
+
+
+def _cancel(worker: Worker, job_ids: list[str]) -> None:
+    for job_id in job_ids:
+        try:
+            worker.app.jobs.cancel(job_id, "revoked by remote control")
+        except JobNotFound as error:
+            logger.warning("revoke: %s", error)
