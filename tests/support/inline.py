@@ -10,8 +10,8 @@ from celery.exceptions import Ignore, Retry
 
 from perdure import JobHandle, Perdure
 from perdure_workers.execute import TicketRunner
-from perdure_workers.told import JobFailed
 from perdure_workers.incarnation import Incarnation
+from perdure_workers.told import JobFailed
 from support.waiting import wait_until
 
 
@@ -19,7 +19,7 @@ def run_once(app: Perdure, job: JobHandle[Any], bulkhead: str = "normal") -> str
     """Run one attempt of a queued job and return the state that it has then."""
     runner = TicketRunner(app, Incarnation.new("inline", bulkhead, 1), lambda: False)
     with contextlib.suppress(Retry, Ignore, JobFailed):
-        runner(SimpleNamespace(id=job.id))
+        runner(SimpleNamespace(id=job.id, task=job.record.task))
     return str(job.state)
 
 
