@@ -43,6 +43,7 @@ class Lease:
         self._app = app
         self._worker = worker
         self._lock = lock
+        self._line = app.ledger.life_line(worker.id)
         self._on_lost = on_lost
         self._on_cut_off = on_cut_off
         self._on_back = on_back
@@ -67,6 +68,8 @@ class Lease:
         self._thread.join(self._app.settings.heartbeat_interval)
         self._app.ledger.change_worker_state(self._worker.id, state, reason)
         self._lock.release()
+        if self._line:
+            self._line.close()
 
     def _run(self) -> None:
         while not self._stop.wait(self._app.settings.heartbeat_interval):
@@ -81,7 +84,7 @@ class Lease:
 
     def _beat(self) -> bool:
         began = time.monotonic()
-        state = self._app.ledger.beat(self._worker.id)
+        state = self._line.beat() if self._line else self._app.ledger.beat(self._worker.id)
         if state is None:
             return False
         self._renewed_at = began
