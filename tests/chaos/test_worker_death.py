@@ -60,7 +60,7 @@ def test_closed_connection_tells_where_no_lock_can_be_seen(
 
     assert job.wait(PATIENCE) == [1, 2]
     [failure] = [event for event in cluster.app.workers.events() if event.is_failure]
-    assert "its connection is closed" in failure.reason
+    assert "its connection is closed" in failure.reason, failure
     assert failure.source == "healthy"  # heartbeats alone would have made it suspect first
 
 

@@ -59,6 +59,7 @@ class Lease:
         event = until_the_ledger_is_back(lambda: self._app.ledger.register_worker(row))
         if event is not None:
             self._app.workers.emit(event)
+        until_the_ledger_is_back(self._renew)  # no job runs before its end would be seen
         self._renewed_at = time.monotonic()
         self._thread.start()
 
@@ -84,7 +85,7 @@ class Lease:
 
     def _beat(self) -> bool:
         began = time.monotonic()
-        state = self._line.beat() if self._line else self._app.ledger.beat(self._worker.id)
+        state = self._renew()
         if state is None:
             return False
         self._renewed_at = began
@@ -96,6 +97,9 @@ class Lease:
             self._cut_off = False
             self._on_back()
         return True
+
+    def _renew(self) -> str | None:
+        return self._line.beat() if self._line else self._app.ledger.beat(self._worker.id)
 
     def _consider_cut_off(self) -> None:
         if not self._cut_off and time.monotonic() - self._renewed_at > self._app.settings.lease_ttl:
