@@ -1,6 +1,7 @@
 """Seconds from a kill to the re-execution of the job: of a child, of a whole worker, and from SIGTERM in a drain.
 
-Real workers, SQLite ledger, default settings; two workers serve the bulkhead, the one that has the job is hit.
+Real workers, default settings; two workers serve the bulkhead, the one that has the job is hit. Losses on this host are
+measured on SQLite. Those on another host are measured on PostgreSQL, with the lock files removed that neighbours see.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,24 +31,63 @@ from support.cluster import Cluster, Running  # noqa: E402
 CHILD_KILLS = 20
 WORKER_KILLS = 10
 DRAINS = 10
+FAR_KILLS = 10
+FREEZES = 5
+
+Results = dict[str, list[float]]
+Measure = Callable[[Cluster], Results]
 
 
 def main() -> None:
     """Measure and print a table."""
     with tempfile.TemporaryDirectory(prefix="perdure-bench-") as name:
         folder = Path(name)
-        with RedisServer(folder / "redis", die_with_parent=True) as broker:
-            ledger = f"sqlite:///{folder / 'ledger.db'}"
-            cluster = Cluster(build, "chaos_app", ROOT / "tests" / "chaos", folder, ledger, broker.url)
-            try:
-                show(measure(cluster))
-            finally:
-                cluster.close()
+        folder.chmod(0o711)  # for the account that PostgreSQL runs as
+        results = in_cluster(here, folder / "here", f"sqlite:///{folder / 'ledger.db'}")
+        with PostgresServer(folder / "postgres", die_with_parent=True) as database:
+            results |= in_cluster(elsewhere, folder / "elsewhere", database.create_database("ledger"))
+        show(results)
 
 
-def measure(cluster: Cluster) -> dict[str, list[float]]:
-    """Return the seconds of each kind of loss."""
-    cluster.workers("w0", "w1")
+def in_cluster(measure: Measure, folder: Path, ledger: str) -> Results:
+    """Return what is measured in a new cluster of two workers."""
+    folder.mkdir()
+    with RedisServer(folder / "redis", die_with_parent=True) as broker:
+        cluster = Cluster(build, "chaos_app", ROOT / "tests" / "chaos", folder, ledger, broker.url)
+        try:
+            cluster.supervisor()
+            cluster.workers("w0", "w1")
+            return measure(cluster)
+        finally:
+            cluster.close()
+
+
+def elsewhere(cluster: Cluster) -> Results:
+    """Return the seconds of the losses that only the ledger can tell of."""
+    return {
+        "worker killed on another host": [far_kill(cluster, number) for number in range(FAR_KILLS)],
+        "worker frozen (the lease runs out)": [freeze(cluster, number) for number in range(FREEZES)],
+    }
+
+
+def far_kill(cluster: Cluster, number: int) -> float:
+    """Kill the main process of a worker whose lock cannot be seen."""
+    for lock in cluster.folder.rglob("*.lock"):
+        lock.unlink()
+    seconds = _again(cluster, ("hold", f"far-{number}"), lambda _pid, worker: worker.kill())
+    cluster.worker(f"f{number}")
+    return seconds
+
+
+def freeze(cluster: Cluster, number: int) -> float:
+    """Stop a worker's processes, whose connections stay open."""
+    seconds = _again(cluster, ("hold", f"freeze-{number}"), lambda _pid, worker: worker.stop_whole())
+    cluster.worker(f"z{number}")
+    return seconds
+
+
+def here(cluster: Cluster) -> Results:
+    """Return the seconds of each kind of loss on one host."""
     return {
         "child killed": [child_kill(cluster, number) for number in range(CHILD_KILLS)],
         "worker killed": [worker_kill(cluster, number) for number in range(WORKER_KILLS)],

@@ -64,16 +64,16 @@ class WorkerEvent:
         return self.target == WorkerState.HEALTHY and self.source in (WorkerState.SUSPECT, WorkerState.FAILED)
 
 
-def judge(state: WorkerState, silence: float, lease_ttl: float) -> WorkerState:
+def judge(state: WorkerState, silence: float, lease_ttl: float, *, hung_up: bool = False) -> WorkerState:
     """Return the state that a worker is in, given the age of its last heartbeat.
 
     Args:
         state: Its state so far; ``failed`` and ``gone`` are final.
         silence: Seconds since its last heartbeat, by the ledger's clock.
         lease_ttl: Seconds after which its lease is over.
+        hung_up: Whether the connection that its process kept open has been closed: then what would be a suspicion is
+            certain enough.
     """
-    if not state.is_live:
-        return state
-    if silence > lease_ttl:
-        return WorkerState.FAILED
-    return WorkerState.SUSPECT if silence > lease_ttl * SUSPECT_AFTER else WorkerState.HEALTHY
+    if not state.is_live or silence <= lease_ttl * SUSPECT_AFTER:
+        return WorkerState.HEALTHY if state.is_live else state
+    return WorkerState.FAILED if hung_up or silence > lease_ttl else WorkerState.SUSPECT

@@ -46,6 +46,24 @@ def test_running_and_prefetched_jobs_go_on_elsewhere(cluster: Cluster) -> None:
     assert cluster.app.workers.list(all_states=True)[0].state == "failed"
 
 
+def test_closed_connection_tells_where_no_lock_can_be_seen(
+    make_cluster: MakeCluster, postgres_url: str, redis_url: str
+) -> None:
+    cluster = make_cluster(postgres_url, redis_url)
+    dying, job = start_two(cluster)
+    for lock in cluster.folder.rglob("*.lock"):
+        lock.unlink()  # as for a worker on another host
+
+    dying.kill()
+    cluster.await_effect(job, "start:1")
+    cluster.open("gate")
+
+    assert job.wait(PATIENCE) == [1, 2]
+    [failure] = [event for event in cluster.app.workers.events() if event.is_failure]
+    assert "its connection is closed" in failure.reason, failure
+    assert failure.source == "healthy"  # heartbeats alone would have made it suspect first
+
+
 def test_zombie_writes_nothing_and_ends(make_cluster: MakeCluster, ledger_url: str, redis_url: str) -> None:
     cluster = make_cluster(ledger_url, redis_url, **FAST)
     zombie, job = start_two(cluster)

@@ -30,6 +30,11 @@ def test_judge(state: WorkerState, silence: float, verdict: WorkerState) -> None
     assert judge(state, silence, lease_ttl=5.0) is verdict
 
 
+@pytest.mark.parametrize(("state", "silence", "verdict"), [(H, 1.9, H), (H, 2.1, F), (S, 2.1, F), (G, 99.0, G)])
+def test_judge_of_one_that_hung_up(state: WorkerState, silence: float, verdict: WorkerState) -> None:
+    assert judge(state, silence, lease_ttl=5.0, hung_up=True) is verdict
+
+
 @pytest.mark.parametrize(
     ("elapsed", "cancelled_for", "limit", "stop"),
     [

@@ -43,6 +43,7 @@ class Lease:
         self._app = app
         self._worker = worker
         self._lock = lock
+        self._line = app.ledger.life_line(worker.id)
         self._on_lost = on_lost
         self._on_cut_off = on_cut_off
         self._on_back = on_back
@@ -58,6 +59,7 @@ class Lease:
         event = until_the_ledger_is_back(lambda: self._app.ledger.register_worker(row))
         if event is not None:
             self._app.workers.emit(event)
+        until_the_ledger_is_back(self._renew)  # no job runs before its end would be seen
         self._renewed_at = time.monotonic()
         self._thread.start()
 
@@ -67,6 +69,8 @@ class Lease:
         self._thread.join(self._app.settings.heartbeat_interval)
         self._app.ledger.change_worker_state(self._worker.id, state, reason)
         self._lock.release()
+        if self._line:
+            self._line.close()
 
     def _run(self) -> None:
         while not self._stop.wait(self._app.settings.heartbeat_interval):
@@ -81,7 +85,7 @@ class Lease:
 
     def _beat(self) -> bool:
         began = time.monotonic()
-        state = self._app.ledger.beat(self._worker.id)
+        state = self._renew()
         if state is None:
             return False
         self._renewed_at = began
@@ -93,6 +97,9 @@ class Lease:
             self._cut_off = False
             self._on_back()
         return True
+
+    def _renew(self) -> str | None:
+        return self._line.beat() if self._line else self._app.ledger.beat(self._worker.id)
 
     def _consider_cut_off(self) -> None:
         if not self._cut_off and time.monotonic() - self._renewed_at > self._app.settings.lease_ttl:

@@ -107,7 +107,7 @@ class Database:
         Raises:
             LedgerUnavailable: The database cannot be reached or refuses to work.
         """
-        with gate.use(), self._translating():
+        with gate.use(), self.translating():
             try:
                 return self._run(work, autocommit)
             except DBAPIError as error:
@@ -122,7 +122,7 @@ class Database:
         Raises:
             LedgerUnavailable: The database cannot be reached; if at the end, whether it was committed is not known.
         """
-        with self._translating(), self.engine.begin() as connection:
+        with self.translating(), self.engine.begin() as connection:
             yield connection
 
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
@@ -134,6 +134,14 @@ class Database:
         with engine.begin() as connection:
             return work(connection)
 
+    def connect(self) -> Connection:
+        """Return a connection outside of the pool that commits each statement; the caller closes it."""
+        _ = self.engine  # makes both
+        assert self._autocommitting is not None
+        connection = self._autocommitting.connect()
+        connection.detach()
+        return connection
+
     def close(self) -> None:
         """Close this process' connections."""
         if self._engine is not None and self._pid == os.getpid():
@@ -141,7 +149,8 @@ class Database:
         self._engine = self._autocommitting = None
 
     @contextmanager
-    def _translating(self) -> Iterator[None]:
+    def translating(self) -> Iterator[None]:
+        """Raise a driver's errors about the database itself as ``LedgerUnavailable``."""
         try:
             yield
         except PoolTimeout as error:

@@ -34,6 +34,7 @@ from perdure.ledger import (
     running,
     schedules,
     settle,
+    silent,
     steps,
     submit,
     why,
@@ -42,6 +43,7 @@ from perdure.ledger import (
 )
 from perdure.ledger.engine import Database, Result
 from perdure.ledger.letters import Letters
+from perdure.ledger.life_line import LifeLine
 from perdure.ledger.records import (
     AttemptRecord,
     Claim,
@@ -230,6 +232,10 @@ class Ledger:
         """Renew a worker's lease and return its state; None when the lease is lost."""
         return self._read(lambda c: workers.beat(c, worker_id))
 
+    def life_line(self, worker_id: str) -> LifeLine | None:
+        """Return what tells others when a worker's process ends; None on SQLite, whose workers are all on one host."""
+        return None if self.database.dialect == "sqlite" else LifeLine(self.database, worker_id)
+
     def set_draining(self, worker_id: str) -> None:
         """Note that a worker takes no more jobs."""
         self._read(lambda c: workers.set_draining(c, worker_id))
@@ -238,9 +244,9 @@ class Ledger:
         """Move a live worker to another state; see :func:`workers.change_state`."""
         return self._run(lambda c: workers.change_state(c, worker_id, target, reason))
 
-    def silent_workers(self, page: int) -> list[workers.SilentWorker]:
+    def silent_workers(self, page: int) -> list[silent.SilentWorker]:
         """Return live workers whose heartbeats are late."""
-        return self._read(lambda c: workers.silent(c, page))
+        return self._read(lambda c: silent.silent(c, page))
 
     def neighbours(self, host: str) -> list[workers.Neighbour]:
         """Return the live workers of a host that keep a file locked."""

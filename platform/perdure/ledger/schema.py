@@ -306,7 +306,7 @@ job_notes = Table(
 )
 Index("ix_job_notes_job", job_notes.c.job_id, job_notes.c.id)
 
-#: Worker incarnations; one row is one lease.
+#: Worker incarnations; one row is one lease. ``life_line`` is the start of the server on which it was taken.
 workers = Table(
     "workers",
     metadata,
@@ -322,6 +322,7 @@ workers = Table(
     Column("heartbeat_at", Double, nullable=False),
     Column("lease_ttl", Double, nullable=False),
     Column("lock_path", Text),
+    Column("life_line", Double),
     Column("state_changed_at", Double, nullable=False),
     Column("state_reason", Text),
 )

@@ -13,7 +13,7 @@ from perdure.ledger.records import WorkerRecord
 from perdure.ledger.running import RUNS
 from perdure.ledger.schema import jobs, workers
 from perdure.ledger.worker_events import last_state_of, record
-from perdure.liveness import SUSPECT_AFTER, WorkerEvent, WorkerState
+from perdure.liveness import WorkerEvent, WorkerState
 
 HEALTHY, SUSPECT, FAILED, GONE = (state.value for state in WorkerState)
 LIVE = (HEALTHY, SUSPECT)
@@ -25,31 +25,14 @@ _BEAT = (
     .returning(workers.c.state)
 )
 
-_SILENCE = (now() - workers.c.heartbeat_at).label("silence")
-
-_SILENT = (
-    select(workers.c.id, workers.c.name, workers.c.state, workers.c.lease_ttl, _SILENCE)
-    .where(workers.c.state.in_(LIVE), workers.c.heartbeat_at < now() - workers.c.lease_ttl * SUSPECT_AFTER)
-    .order_by(workers.c.heartbeat_at)
-    .limit(bindparam("page"))
-)
+#: Age of a worker's last heartbeat, in seconds.
+SILENCE = (now() - workers.c.heartbeat_at).label("silence")
 
 _NEIGHBOURS = select(workers.c.id, workers.c.name, workers.c.lock_path).where(
     workers.c.state.in_(LIVE), workers.c.host == bindparam("on_host"), workers.c.lock_path.is_not(None)
 )
 
 _LOCKED = select(workers).where(workers.c.id == bindparam("of_worker")).with_for_update()
-
-
-@dataclass(frozen=True, slots=True)
-class SilentWorker:
-    """A live worker whose heartbeats are late; ``silence`` and ``lease_ttl`` in seconds."""
-
-    id: str
-    name: str
-    state: str
-    lease_ttl: float
-    silence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +77,7 @@ def change_state(connection: Connection, worker_id: str, target: str, reason: st
         target: The state to be in.
         reason: Why, in words.
     """
-    query = select(workers, _SILENCE).where(workers.c.id == worker_id).with_for_update()
+    query = select(workers, SILENCE).where(workers.c.id == worker_id).with_for_update()
     row = connection.execute(query).one_or_none()
     if row is None or row.state not in LIVE or row.state == target:
         return None
@@ -102,11 +85,6 @@ def change_state(connection: Connection, worker_id: str, target: str, reason: st
     connection.execute(update(workers).where(workers.c.id == worker_id).values(**values))
     names = (row.id, row.name, row.bulkhead)
     return record(connection, *names, source=row.state, target=target, reason=reason, silence=row.silence)
-
-
-def silent(connection: Connection, page: int) -> list[SilentWorker]:
-    """Return live workers whose heartbeats are late, the latest first."""
-    return [SilentWorker(**row._mapping) for row in connection.execute(_SILENT, {"page": page})]
 
 
 def neighbours(connection: Connection, host: str) -> list[Neighbour]:
@@ -123,7 +101,7 @@ def live_in(connection: Connection, bulkhead: str) -> int:
 def listing(connection: Connection, *, all_states: bool = False) -> list[WorkerRecord]:
     """Return the live workers, or all that the ledger remembers, by name."""
     running = select(func.count()).select_from(jobs).where(RUNS, jobs.c.worker_id == workers.c.id).scalar_subquery()
-    query = select(workers, _SILENCE, running.label("running"))
+    query = select(workers, SILENCE, running.label("running"))
     if not all_states:
         query = query.where(workers.c.state.in_(LIVE))
     return [_record(row) for row in connection.execute(query.order_by(workers.c.name, workers.c.started_at))]

@@ -6,7 +6,7 @@ import time
 from typing import ClassVar
 
 from perdure import Perdure
-from perdure.ledger.workers import SilentWorker
+from perdure.ledger.silent import SilentWorker
 from perdure.liveness import WorkerState, judge
 from perdure_workers.duties.duty import Duty
 from perdure_workers.rescue import declare_failed, rescue_worker
@@ -46,8 +46,9 @@ class Expire(Duty):
         return sum(self._judge(worker) for worker in silent)
 
     def _judge(self, worker: SilentWorker) -> bool:
-        why = f"worker {worker.name} has not been heard from for {worker.silence:.1f} s"
-        verdict = judge(WorkerState(worker.state), worker.silence, worker.lease_ttl)
+        closed = " and its connection is closed" if worker.hung_up else ""
+        why = f"worker {worker.name} has not been heard from for {worker.silence:.1f} s{closed}"
+        verdict = judge(WorkerState(worker.state), worker.silence, worker.lease_ttl, hung_up=worker.hung_up)
         if verdict is WorkerState.FAILED:
             return declare_failed(self.app, worker.id, why)
         if verdict is WorkerState.SUSPECT and (

@@ -405,6 +405,7 @@ def upgrade() -> None:
         sa.Column("heartbeat_at", sa.Double(), nullable=False),
         sa.Column("lease_ttl", sa.Double(), nullable=False),
         sa.Column("lock_path", sa.Text(), nullable=True),
+        sa.Column("life_line", sa.Double(), nullable=True),
         sa.Column("state_changed_at", sa.Double(), nullable=False),
         sa.Column("state_reason", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
