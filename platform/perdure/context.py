@@ -142,7 +142,7 @@ class JobContext:
             HandedBack, JobCancelled: As for a checkpoint, behind a block that saved one; it is committed.
             LedgerUnavailable: The database went away; this attempt can save nothing more, the next one finds out whether
                 the block was committed.
-            TransactionMisused: Another transaction of this job is open.
+            TransactionMisused: Another transaction of this job is open, or the job is a replica.
         """
         return transaction(self, final=final)
 

@@ -98,7 +98,7 @@ class Jobs:
         return explain(facts)
 
     def cancel(self, job_id: str, reason: str = "cancelled") -> bool:
-        """Cancel a job; see :meth:`JobHandle.cancel`.
+        """Cancel a job, and its replicas if it has some; see :meth:`JobHandle.cancel`.
 
         Raises:
             JobNotFound: The ledger has no job of that id.
@@ -110,7 +110,15 @@ class Jobs:
             event = JobEvent(*names, Transition.CANCEL, before.state, state, before.attempt, reason)
             self._app.events.emit(event)
             announce(self._app, event, before.worker)
+            # A job that runs at this moment looks for itself before it asks or counts its replicas.
+            self.cancel_replicas(job_id, reason)
         return state is not None
+
+    def cancel_replicas(self, job_id: str, reason: str) -> None:
+        """Cancel those replicas of a job that have not ended."""
+        for replica in self._app.ledger.replicas_of(job_id):
+            if not replica.state.is_final:
+                self.cancel(replica.id, reason)
 
     def run_now(self, job_id: str) -> bool:
         """Run a job as soon as a worker is free instead of at its time.

@@ -90,6 +90,11 @@ class OpenTransaction:
 @contextmanager
 def transaction(context: JobContext, *, final: bool) -> Iterator[Connection]:
     """Yield a connection for a job's effects; see :meth:`JobContext.transaction`."""
+    if context.claim.replica_of is not None:
+        raise TransactionMisused(
+            f"job {context.job_id} is one of several replicas, so what it writes would be written once by each of them. "
+            "Return the result, and write it in a job that has no replicas"
+        )
     if context.open_transaction is not None:
         raise TransactionMisused(f"job {context.job_id}: a ctx.transaction() is open already; they cannot be nested")
     context.check_not_in_doubt()

@@ -49,13 +49,18 @@ def build(**settings: Any) -> Perdure:
         return ctx.attempt
 
     @app.job(name="vote", replicas=3, retry="none")
-    def vote(ctx: JobContext, how: str) -> dict[str, str]:
+    def vote(ctx: JobContext, how: str, size: int = 2) -> dict[str, str]:
         note(ctx, "start", "vote")
         worker = os.environ["VOTER"]
+        if how == "wait":
+            await_release("vote")
+        if how == "write":
+            with ctx.transaction(final=True):
+                ctx.set_result("written three times")
         liar = worker == "w3" and how == "one lies"
         if worker == "w3" and how == "one fails":
             raise ValueError("no idea")
-        return {"answer": worker if liar or how == "all differ" else "42"}
+        return {"answer": worker if liar or how == "all differ" else "42".ljust(size, ".")}
 
     return app
 

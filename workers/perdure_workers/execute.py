@@ -19,7 +19,7 @@ from perdure import codec
 from perdure.context import JobContext
 from perdure.control import Snooze
 from perdure.decision import Ended, TimeLimitReached, blamed, decide, time_limit
-from perdure.errors import BulkheadFull, JobNotFound, LeaseLost, UnknownTask
+from perdure.errors import BulkheadFull, JobNotFound, LeaseLost, PerdureError, UnknownTask
 from perdure.events import JobEvent
 from perdure.ledger.put_off import Delay
 from perdure.ledger.records import Claim, JobRecord, Settlement
@@ -103,7 +103,7 @@ class TicketRunner:
     def _attempt(self, claim: Claim, permits: ExitStack, set_in_flower: float | None) -> Attempt:
         task, self._context = self._task(claim), None
         if task.replicas > 1 and claim.replica_of is None:
-            return Attempt(until_the_ledger_is_back(lambda: coordinate(self._app, claim, task)))
+            return Attempt(self._coordinate(claim, task))
         ended = self._held(claim, permits) or self._run(claim, set_in_flower)
         settled = self._context.settlement if self._context is not None else None
         if settled is not None:
@@ -113,6 +113,12 @@ class TicketRunner:
             return Attempt(settled, ended.ran, is_settled=True)
         settlement = blamed(decide(ended, claim, task.retry), task.breaker)
         return Attempt(answered(settlement) if claim.replica_of else settlement, ended.ran)
+
+    def _coordinate(self, claim: Claim, task: Task[..., Any]) -> Settlement:
+        try:
+            return until_the_ledger_is_back(lambda: coordinate(self._app, claim, task))
+        except PerdureError as error:  # cancelled, or its arguments or answers cannot be read
+            return decide(Ended(error=error), claim, task.retry)
 
     def _held(self, claim: Claim, permits: ExitStack) -> Ended | None:
         """Take the permits that a job needs, or say that it has to wait; a job without limits costs nothing here."""

@@ -7,18 +7,21 @@ keeps on different workers; then it waits, snoozed, and is woken by each replica
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perdure import codec
+from perdure.errors import JobCancelled
 from perdure.fingerprint import fingerprint
 from perdure.ids import new_id
 from perdure.ledger.records import Claim, Death, JobRecord, NewJob, Settlement
 from perdure.resilience.replication import Answer, Verdict, VerdictKind, majority
 from perdure.states import DeadReason, JobState, Outcome, Transition
+from perdure.stores.errors import MissingKey, StoreError, StoreUnavailable
+from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure import Perdure, Task
@@ -32,10 +35,22 @@ GRACE = 2.0
 
 
 def coordinate(app: Perdure, claim: Claim, task: Task[..., Any]) -> Settlement:
-    """Return how an attempt of a replicated job ends: it waits for its replicas, or has their verdict."""
+    """Return how an attempt of a replicated job ends: it waits for its replicas, or has their verdict.
+
+    Raises:
+        LedgerUnavailable: The database went away; safe to repeat.
+        JobCancelled: The job was cancelled while this attempt ran; so are its replicas.
+        LeaseLost: Another worker has the job now.
+        MissingKey, StoreUnavailable: The arguments or an answer cannot be read now.
+        StoreError: The arguments cannot be read at all.
+    """
+    if app.ledger.standing(claim.job_id, claim.fence).cancel_requested:
+        app.jobs.cancel_replicas(claim.job_id, "the job that asked for it was cancelled")
+        raise JobCancelled(f"job {claim.job_id} was cancelled")
     replicas = _ask(app, claim, task)
     ended = [replica for replica in replicas if replica.state.is_final]
-    verdict = majority({_name(replica): _answer(replica) for replica in ended}, task.replicas)
+    answers = {_name(replica): _answer(app, replica) for replica in ended}
+    verdict = majority(answers, task.replicas)
     waits = verdict.kind is VerdictKind.UNDECIDED
     if not waits and len(ended) < task.replicas:
         newest = max((r.finished_at.timestamp() for r in ended if r.finished_at), default=claim.started_at)
@@ -44,10 +59,8 @@ def coordinate(app: Perdure, claim: Claim, task: Task[..., Any]) -> Settlement:
         delay = POLL if verdict.kind is VerdictKind.UNDECIDED else GRACE
         told = f"{len(ended)} of {task.replicas} replicas have answered"
         return Settlement(Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=delay, error=told)
-    for replica in replicas:
-        if not replica.state.is_final:
-            app.ledger.cancel(replica.id, "the other replicas have decided")
-    return _settled(verdict, ended, task)
+    app.jobs.cancel_replicas(claim.job_id, "the other replicas have decided")
+    return _settled(verdict, answers, task)
 
 
 def answered(settlement: Settlement) -> Settlement:
@@ -84,6 +97,7 @@ def _replica(app: Perdure, claim: Claim, number: int) -> NewJob:
         timeout=claim.timeout,
         replica_of=claim.job_id,
         breaker=task.breaker,
+        limit_key=claim.limit_key,
     )
     return vault.new_job(new)
 
@@ -92,20 +106,29 @@ def _name(replica: JobRecord) -> str:
     return replica.worker or replica.id
 
 
-def _answer(replica: JobRecord) -> Answer:
+def _answer(app: Perdure, replica: JobRecord) -> Answer:
     if replica.state is not JobState.SUCCEEDED or replica.error_type is not None:
         return Answer(error=f"{replica.error_type}: {replica.error}")
-    return Answer(result=msgspec.json.decode(replica.result_json or "null"))
+    text = replica.result_json or "null"
+    if is_stored(text):  # it could not be opened; a worker without the key, or a store that is away, is no vote against it
+        try:
+            text = app.ledger.vault.get(text, "result", replica.id)
+        except (MissingKey, StoreUnavailable):
+            raise
+        except StoreError as error:
+            return Answer(error=f"{type(error).__name__}: {error}")
+    return Answer(result=msgspec.json.decode(text))
 
 
-def _settled(verdict: Verdict, ended: Sequence[JobRecord], task: Task[..., Any]) -> Settlement:
-    answers = "; ".join(f"{_name(each)}: {_shown(each)}" for each in ended)
+def _settled(verdict: Verdict, given: Mapping[str, Answer], task: Task[..., Any]) -> Settlement:
+    answers = "; ".join(f"{name}: {_shown(answer)}" for name, answer in given.items())
     if verdict.kind is VerdictKind.MAJORITY:
         odd = [*verdict.disagreeing, *verdict.failed]
         told = None
         if odd:
-            told = f"{len(verdict.agreeing)} of {task.replicas} replicas agree; not: {', '.join(odd)}. Answers: {answers}"
-            logger.error("%s: %s", task.name, told)
+            told = f"{len(verdict.agreeing)} of {task.replicas} replicas agree; not: {', '.join(odd)}"
+            logger.error("%s: %s", task.name, told)  # the answers may be secret
+            told = f"{told}. Answers: {answers}"
         result = msgspec.json.encode(verdict.result).decode()
         return Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=result, error=told)
     death = Death(DeadReason.NO_QUORUM, fingerprint(task.name, "NoQuorum", "no quorum", []))
@@ -113,6 +136,7 @@ def _settled(verdict: Verdict, ended: Sequence[JobRecord], task: Task[..., Any])
     return Settlement(Transition.DIE, Outcome.FAILED, error_type="NoQuorum", error=told, death=death)
 
 
-def _shown(replica: JobRecord) -> str:
-    answer = _answer(replica)
-    return answer.error if answer.error is not None else (replica.result_json or "null")[:2000]
+def _shown(answer: Answer) -> str:
+    if answer.error is not None:
+        return answer.error
+    return msgspec.json.encode(answer.result).decode()[:2000]

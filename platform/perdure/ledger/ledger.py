@@ -106,7 +106,7 @@ class Ledger:
 
     def replicas_of(self, job_id: str) -> list[JobRecord]:
         """Return a job's replicas."""
-        return self._read(lambda c: replicas.replicas_of(c, job_id))
+        return [self.vault.job(replica) for replica in self._read(lambda c: replicas.replicas_of(c, job_id))]
 
     def wake(self, job_id: str) -> None:
         """Have a job that waits look at its replicas now."""

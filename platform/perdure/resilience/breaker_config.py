@@ -12,6 +12,9 @@ from perdure.errors import SettingsError
 DEFAULT_FORGET_AFTER_S = 7 * 86_400.0
 """An unused breaker's keys live this long in Redis."""
 
+DEFAULT_MAX_STALENESS_S = 0.01
+"""Shorter than most calls: what another process opened meanwhile is as if this call had begun just before."""
+
 
 class BreakerState(StrEnum):
     """Where a breaker stands (Nygard, *Release It!*, 2nd ed. 2018, chapter 5)."""
@@ -41,9 +44,9 @@ class BreakerConfig:
         half_open_permits: trial calls per recovery period, across all processes; as many successes close the breaker.
         permit_lease: a trial call that has not reported after this long counts as dead and its permit is given out
             again. Default: the current recovery time, so that even dead probers let no more calls through.
-        max_staleness: how long a process may act on what it last read. 0 asks Redis once for each call. With 0.1 a
-            closed breaker costs one round trip a tenth of a second however many calls there are, and a process learns
-            up to 0.1 s late that another one opened, closed or reset the breaker.
+        max_staleness: how long a process may act on what it read last, while that was a closed breaker without a
+            failure in a row, or an open one. A process learns up to this long late that another one opened, closed or
+            reset the breaker; in exchange it asks Redis once in this time however many calls it makes. 0 asks for each.
         slow_start: after closing, work that was parked is let go over this long (see :mod:`.slow_start`).
         expected: exceptions that count as failures. Others mean that the service answered and count as successes.
         ignore: exceptions that count as neither; an ignored trial call keeps its permit until the lease is over.
@@ -63,7 +66,7 @@ class BreakerConfig:
     max_recovery_timeout: float | None = None
     half_open_permits: int = 1
     permit_lease: float | None = None
-    max_staleness: float = 0.0
+    max_staleness: float = DEFAULT_MAX_STALENESS_S
     slow_start: float = 30.0
     expected: tuple[type[BaseException], ...] = (Exception,)
     ignore: tuple[type[BaseException], ...] = ()

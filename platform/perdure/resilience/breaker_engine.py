@@ -38,19 +38,27 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What this process read last, and when (monotonic)."""
+    """What this process read last, when (monotonic), and which change of that name it had seen last then."""
 
     decision: Decision
     at: float
+    change: object
+
+
+_last_change: dict[str, object] = {}
+"""By breaker: something new for each change that any breaker of this process saw. Without a lock, because of forks."""
 
 
 class BreakerEngine:
     """The steps around a call. Thread-safe.
 
     Successes are held back while they could not change the state soon (breaker closed, no failure in a row): a failure,
-    a hundred of them, or the first call more than a second later takes them along. So a closed breaker costs one round
-    trip per call (it reads three fields and writes nothing), and with ``max_staleness`` one per that time. What a
-    process holds back is missing from the shared rates meanwhile.
+    a hundred of them, or the first call more than a second later takes them along. What a process holds back is missing
+    from the shared rates meanwhile.
+
+    The answer to a question holds for ``max_staleness``: yes while the breaker is closed and nothing fails, no until a
+    trial call is due. After a failure each call asks; so does a process after another breaker of the same name in it saw
+    a change, or was told one.
     """
 
     def __init__(
@@ -71,6 +79,7 @@ class BreakerEngine:
         self._lock = threading.Lock()
         self._known: _Known | None = None
         self._pending, self._pending_generation, self._pending_since = "", 0, 0.0
+        self._rejected = 0
 
     def enter(self) -> Entry:
         """Ask to make a call.
@@ -83,6 +92,8 @@ class BreakerEngine:
             return self._admit(*self._ask())
         if known.decision.state == "closed":
             return Entry(known.decision.generation, "", known.decision.streak, self._clock(), local=False)
+        with self._lock:
+            self._rejected += 1
         raise self._rejection(known.decision.retry_after_ms / 1000 - (self._clock() - known.at))
 
     def succeed(self, entry: Entry) -> None:
@@ -109,12 +120,14 @@ class BreakerEngine:
         """Apply an override; while Redis is away it holds in this process until Redis is back."""
         lasts_ms = 0 if lasts is None else max(1, int(lasts * 1000))
         decision, _ = self._either(lambda store: store.command(name, lasts_ms, by, reason))
+        _last_change[self.name] = object()
         self._learn(decision)
         return decision
 
     def read(self) -> tuple[int, MachineState, bool]:
         """Return the time in milliseconds, the state, and whether it is the shared one."""
         (now_ms, state), local = self._either(lambda store: store.read())
+        self._known = None  # the next call may depend on what was seen here
         return now_ms, state, not local
 
     def store(self) -> BreakerStore:
@@ -133,19 +146,23 @@ class BreakerEngine:
         if known is None or self.config.max_staleness <= 0:
             return None
         age = self._clock() - known.at
-        if age >= self.config.max_staleness or not self.link.up:
+        if age >= self.config.max_staleness or not self.link.up or known.change is not _last_change.get(self.name):
             return None
-        probe_due = known.decision.state != "closed" and age * 1000 >= known.decision.retry_after_ms
+        if known.decision.state == "closed":
+            return None if known.decision.streak else known
+        probe_due = age * 1000 >= known.decision.retry_after_ms
         return None if probe_due else known
 
     def _ask(self) -> tuple[Decision, bool]:
         outcomes, generation = self._take_pending() if self._is_due() else ("", 0)
+        with self._lock:
+            rejected, self._rejected = self._rejected, 0
         token = secrets.token_hex(8)
         was_up = self.link.up
-        decision, local = self._either(lambda store: store.enter(token, generation, outcomes))
+        decision, local = self._either(lambda store: store.enter(token, generation, outcomes, rejected))
         if not was_up and not local and not decision.token:
             # Redis is back, and what this process learned alone was passed on after the question: ask again.
-            decision, local = self._either(lambda store: store.enter(token, generation, ""))
+            decision, local = self._either(lambda store: store.enter(token, generation, "", 0))
         self._learn(decision)
         return decision, local
 
@@ -201,7 +218,9 @@ class BreakerEngine:
             return step(self._local), True
 
     def _learn(self, decision: Decision) -> None:
-        self._known = _Known(decision, self._clock())
+        if decision.change:
+            _last_change[self.name] = object()
+        self._known = _Known(decision, self._clock(), _last_change.get(self.name))
         if decision.change:
             self._listeners.emit(BreakerEvent("state", self.name, change=decision.change))
 

@@ -6,7 +6,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 from perdure.resilience.breaker_config import MachineConfig
@@ -23,8 +23,8 @@ _FIELD_TYPES: dict[str, type] = {f.name: (int if f.type == "int" else str) for f
 class BreakerStore(Protocol):
     """One breaker's state and the steps of its machine, each atomic."""
 
-    def enter(self, token: str, generation: int, outcomes: str) -> Decision:
-        """Report pending outcomes, then ask whether a call may go."""
+    def enter(self, token: str, generation: int, outcomes: str, rejected: int) -> Decision:
+        """Report pending outcomes and calls that were rejected without asking, then ask whether a call may go."""
 
     def record(self, token: str, generation: int, outcomes: str) -> Decision:
         """Report outcomes."""
@@ -51,9 +51,9 @@ class SharedStore:
         key = breaker_key(name)
         self._keys = [key, f"{key}:history"]
 
-    def enter(self, token: str, generation: int, outcomes: str) -> Decision:
+    def enter(self, token: str, generation: int, outcomes: str, rejected: int) -> Decision:
         """See :meth:`BreakerStore.enter`."""
-        return self._run("breaker_enter", token, generation, outcomes)
+        return self._run("breaker_enter", token, generation, outcomes, rejected)
 
     def record(self, token: str, generation: int, outcomes: str) -> Decision:
         """See :meth:`BreakerStore.record`."""
@@ -106,11 +106,14 @@ class LocalStore:
         with self._lock:
             self._state = state
 
-    def enter(self, token: str, generation: int, outcomes: str) -> Decision:
+    def enter(self, token: str, generation: int, outcomes: str, rejected: int) -> Decision:
         """See :meth:`BreakerStore.enter`."""
-        return self._step(
-            lambda now: enter(self._config, self._state, now, token, generation=generation, outcomes=outcomes)
-        )
+
+        def step(now: int) -> tuple[MachineState, Decision]:
+            known = replace(self._state, rejected=self._state.rejected + rejected)
+            return enter(self._config, known, now, token, generation=generation, outcomes=outcomes)
+
+        return self._step(step)
 
     def record(self, token: str, generation: int, outcomes: str) -> Decision:
         """See :meth:`BreakerStore.record`."""

@@ -15,8 +15,9 @@ from perdure.errors import BulkheadFull, SettingsError
 from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
-from perdure.resilience.breaker_store import breaker_key
+from perdure.resilience.breaker_store import SharedStore, breaker_key
 from perdure.resilience.breakers import Breakers
+from perdure.resilience.redis_link import RedisLink
 
 
 class Down(Exception):
@@ -41,6 +42,11 @@ def end_recovery(url: str, breaker: CircuitBreaker) -> None:
     """Let the recovery timeout be over, without waiting for it."""
     with redis.Redis.from_url(url) as client:
         client.hset(breaker_key(breaker.name), "until_ms", 1)
+
+
+def elsewhere(url: str) -> SharedStore:
+    """The breaker's state as another process changes it."""
+    return SharedStore(RedisLink(url, what="another process"), "payments", BreakerConfig().numbers)
 
 
 @pytest.fixture
@@ -220,9 +226,11 @@ def test_async_calls(make: Callable[..., CircuitBreaker]) -> None:
     asyncio.run(run())
 
 
-def test_a_closed_breaker_costs_one_round_trip_per_call(redis_url: str, make: Callable[..., CircuitBreaker]) -> None:
+def test_a_closed_breaker_costs_at_most_one_round_trip_per_call(
+    redis_url: str, make: Callable[..., CircuitBreaker]
+) -> None:
     client = redis.Redis.from_url(redis_url)
-    strict, relaxed = make(), make(max_staleness=600)
+    strict, relaxed = make(max_staleness=0), make(max_staleness=600)
     strict.call(int)
     relaxed.call(int)
 
@@ -241,15 +249,51 @@ def test_a_closed_breaker_costs_one_round_trip_per_call(redis_url: str, make: Ca
 
 def test_stale_knowledge_is_bounded(redis_url: str) -> None:
     clock = [0.0]
-    config = BreakerConfig(failure_threshold=1, max_staleness=0.1)
+    config = BreakerConfig()
     stale = CircuitBreaker(redis_url, "payments", config, clock=lambda: clock[0])
     stale.call(int)
-    fails(CircuitBreaker(redis_url, "payments", config))
-    clock[0] = 0.05
+    elsewhere(redis_url).command("force_open", 60_000, "ann", "maintenance")
+    clock[0] = 0.009
     stale.call(int)
-    clock[0] = 0.11
+    clock[0] = 0.011
+    for _ in range(5):
+        with pytest.raises(CircuitOpen):
+            stale.call(int)
+    elsewhere(redis_url).command("reset", 0, "ann", "fixed")
     with pytest.raises(CircuitOpen):
         stale.call(int)
+    clock[0] = 0.022
+    assert stale.call(int) == 0
+    assert stale.snapshot().rejected == 6, "also those that were answered without asking"
+
+
+def test_nothing_stale_is_acted_on_while_calls_fail_or_where_a_change_was_seen(
+    redis_url: str, make: Callable[..., CircuitBreaker]
+) -> None:
+    one, other = make(max_staleness=600), make(max_staleness=600)
+    fails(one)
+    elsewhere(redis_url).command("force_open", 60_000, "ann", "maintenance")
+    with pytest.raises(CircuitOpen):
+        one.call(int)
+    one.reset()
+    other.call(int)
+    one.force_open()
+    with pytest.raises(CircuitOpen):
+        other.call(int)
+
+
+def test_an_open_breaker_asks_when_a_trial_call_is_due(redis_url: str) -> None:
+    clock = [0.0]
+    breaker = CircuitBreaker(redis_url, "payments", BreakerConfig(max_staleness=600), clock=lambda: clock[0])
+    breaker.force_open(lasts=60)
+    with pytest.raises(CircuitOpen):
+        breaker.call(int)
+    end_recovery(redis_url, breaker)
+    clock[0] = 59.0
+    with pytest.raises(CircuitOpen):
+        breaker.call(int)
+    clock[0] = 61.0
+    assert breaker.call(int) == 0
 
 
 def test_parked_work_goes_out_gradually_after_the_closing(redis_url: str, make: Callable[..., CircuitBreaker]) -> None:

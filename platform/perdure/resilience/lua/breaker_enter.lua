@@ -1,5 +1,9 @@
--- May a call go ahead? ARGV: config, token for a permit, generation of the pending outcomes, pending outcomes.
+-- May a call go ahead? ARGV: config, token for a permit, generation of the pending outcomes, pending outcomes, calls
+-- that the process has rejected by itself meanwhile.
 -- A closed breaker with nothing to report is one HMGET; a rejection adds one HINCRBY.
+if ARGV[5] ~= '0' and redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('HINCRBY', KEYS[1], 'rejected', ARGV[5])
+end
 if ARGV[4] == '' then
   local quick = redis.call('HMGET', KEYS[1], 'state', 'generation', 'streak', 'until_ms', 'recovery_ms')
   local state, generation, streak = quick[1] or 'closed', tonumber(quick[2] or '0'), tonumber(quick[3] or '0')
