@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, select, tuple_
 
 from perdure.ledger import letter_write
 from perdure.ledger.dead_letters import matching
@@ -25,8 +25,11 @@ from perdure.ledger.schema import (
 
 #: Seconds that the hourly counts of a group are kept.
 TREND_KEPT = 14 * 24 * 3600.0
-#: Pairs that one statement names: SQLite takes 32,766 parameters.
-_PAIRS = 10_000
+
+# One at a time, by the key: SQLite reads the whole table to compare pairs with a list.
+_DELETE_WORD = delete(dead_letter_words).where(
+    dead_letter_words.c.word == bindparam("of_word"), dead_letter_words.c.letter_id == bindparam("of_letter")
+)
 
 
 def purge(connection: Connection, which: LetterFilter, page: int) -> int:
@@ -43,11 +46,9 @@ def _delete(connection: Connection, letters: Sequence[dict[str, Any]]) -> int:
     if not letters:
         return 0
     ids = [letter["id"] for letter in letters]
-    words = [(word, letter["id"]) for letter in letters for word in letter_write.words_of(letter)]
-    c = dead_letter_words.c
-    for start in range(0, len(words), _PAIRS):
-        pairs = words[start : start + _PAIRS]
-        connection.execute(delete(dead_letter_words).where(tuple_(c.word, c.letter_id).in_(pairs)))
+    words = [{"of_word": word, "of_letter": letter["id"]} for letter in letters for word in letter_write.words_of(letter)]
+    if words:
+        connection.execute(_DELETE_WORD, words)
     connection.execute(delete(dead_letter_tags).where(dead_letter_tags.c.letter_id.in_(ids)))
     connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(ids)))
     _forget_orphans(connection, [letter["job_id"] for letter in letters if letter["job_id"]])
@@ -69,7 +70,8 @@ def resolved(connection: Connection, retention: float, page: int) -> int:
 def leftovers(connection: Connection, retention: float, page: int) -> int:
     """Delete a page of each: old hourly counts, old entries of the audit trail, groups that have no letters or note."""
     c = dead_letter_audit.c
-    old = list(connection.execute(select(c.id).where(c.at < now() - retention).order_by(c.id).limit(page)).scalars())
+    oldest = select(c.id).order_by(c.id).limit(page)  # if these are young, all are
+    old = list(connection.execute(select(c.id).where(c.id.in_(oldest), c.at < now() - retention)).scalars())
     connection.execute(delete(dead_letter_audit).where(c.id.in_(old)))
     h = dead_letter_hours.c
     past = h.hour < (now() - TREND_KEPT) / letter_write.HOUR - 1
