@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from perdure.limits import Limits
+    from perdure.primary_backup import Operation, PrimaryBackup
     from perdure.resilience.breaker_events import BreakerEvent
     from perdure.resilience.breakers import Breakers
     from perdure.resilience.service import Service
@@ -90,6 +91,8 @@ class Perdure:
         self.workers = Workers(self)
         self.health = platform_health(self)
         self._services: dict[str, Service] = {}
+        #: Primary-backup groups by name.
+        self.groups: dict[str, PrimaryBackup[Any]] = {}
 
     @overload
     def job(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...
@@ -273,6 +276,24 @@ class Perdure:
             given = self.settings.resilience.services.get(name, {})
             found = self._services[name] = service_of(self, name, given, parts)
         return found
+
+    def primary_backup(
+        self,
+        name: str,
+        members: Mapping[str, Any],
+        run: Callable[[Any, Operation], Any],
+        apply: Callable[[Any, Operation, Any], object] | None = None,
+        **options: Any,
+    ) -> PrimaryBackup[Any]:
+        """Define a group of members that do the same: operations run on its primary and are copied to the others.
+
+        See :class:`~perdure.primary_backup.PrimaryBackup`, which says what the arguments are. ``app.groups[name]`` is the
+        group from then on.
+        """
+        from perdure.primary_backup import PrimaryBackup
+
+        self.groups[name] = PrimaryBackup(self, name, members, run, apply, **options)
+        return self.groups[name]
 
     @cached_property
     def celery(self) -> Celery:

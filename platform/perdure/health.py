@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from perdure.errors import BulkheadFull, PerdureError
+
 if TYPE_CHECKING:
     from perdure.app import Perdure
 
 #: Seconds that a check may take.
 DEFAULT_TIMEOUT = 5.0
+
+
+class CircuitOpenNow(PerdureError):
+    """Circuit breakers are open, so the jobs and calls behind them wait or fail."""
+
 
 Check = Callable[[], object]
 
@@ -80,11 +87,25 @@ class Health:
 
 
 def platform_health(app: Perdure) -> Health:
-    """Return the checks that every application has: its ledger and its broker."""
+    """Return the checks that every application has: ledger, broker, circuit breakers, and room in its bulkheads."""
     health = Health()
     health.register("ledger", lambda: app.ledger.broker_epoch())
     health.register("broker", lambda: _ping(app.settings.effective_broker_url), critical=False)
+    health.register("breakers", lambda: _all_closed(app), critical=False)
+    health.register("bulkheads", lambda: _all_have_room(app), critical=False)
     return health
+
+
+def _all_closed(app: Perdure) -> None:
+    breakers = [app.breakers[name].snapshot() for name in app.breakers]
+    if found := [f"{each.name} is {each.state}: {each.reason}" for each in breakers if each.state != "closed"]:
+        raise CircuitOpenNow("; ".join(found))
+
+
+def _all_have_room(app: Perdure) -> None:
+    bounded = {name: each.max_depth for name, each in app.settings.bulkheads.items() if each.max_depth is not None}
+    if found := [name for name, most in bounded.items() if app.ledger.depth(name, most) >= most]:
+        raise BulkheadFull(f"{', '.join(found)}: as many jobs wait as max_depth allows, so no more are taken")
 
 
 def _ping(url: str) -> None:

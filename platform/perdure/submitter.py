@@ -19,6 +19,8 @@ from perdure.options import SubmitOptions
 from perdure.states import JobState
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from perdure.app import Perdure
     from perdure.task import Task
     from perdure.transactional import AfterCommit
@@ -87,6 +89,10 @@ class Submitter:
     def submit_new(self, new: list[NewJob]) -> list[Accepted]:
         """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""
         return self._ticket(new, self._app.ledger.submit(new))
+
+    def submit_within(self, connection: Connection, task: Task[..., Any], calls: Iterable[Sequence[Any]]) -> None:
+        """Write jobs of a task that has a limit in a transaction on the ledger; the dispatcher sends their tickets."""
+        self._app.ledger.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
 
     def send_tickets(self, tickets: Sequence[Ticketed]) -> set[str]:
         """Send tickets and return the ids of those that could not be sent; the ledger then knows of it."""

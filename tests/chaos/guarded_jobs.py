@@ -9,6 +9,7 @@ from typing import Any
 from chaos_jobs import FOLDER, await_release, note
 
 from perdure import JobContext, Perdure, RetryPolicy
+from perdure.primary_backup import Operation
 from perdure.resilience.deadline import remaining
 
 BREAKER = {"failure_threshold": 2, "recovery_timeout": 1.0, "recovery_growth": 1.0, "slow_start": 2.0}
@@ -62,7 +63,25 @@ def build(**settings: Any) -> Perdure:
             raise ValueError("no idea")
         return {"answer": worker if liar or how == "all differ" else "42".ljust(size, ".")}
 
+    app.primary_backup("stock", {"eu": Shelf("eu"), "us": Shelf("us")}, run=Shelf.reserve)
     return app
+
+
+class Shelf:
+    """A member of the group ``stock``: a file with the keys of the operations that it has done."""
+
+    def __init__(self, name: str) -> None:
+        self.file = FOLDER / f"{name}.shelf"
+
+    def reserve(self, operation: Operation) -> str:
+        done = self.file.read_text().split() if self.file.exists() else []
+        if operation.key not in done:
+            with self.file.open("a") as file:
+                file.write(f"{operation.key}\n")
+        if operation.value == "gate" and operation.epoch == 1:
+            (FOLDER / "stock.pid").write_text(str(os.getpid()))
+            await_release("stock")
+        return f"{operation.value} in epoch {operation.epoch}"
 
 
 app = build()

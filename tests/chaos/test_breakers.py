@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from perdure import Perdure
 from perdure.ledger.records import JobRecord
-from support.cluster import PATIENCE, PERDURE, Cluster
+from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
@@ -64,30 +62,6 @@ def test_parked_jobs_do_not_come_back_as_a_herd(cluster: Cluster) -> None:
     # Four children could run them all in a fraction of the slow start, which spreads them over 2 s.
     assert starts[-1] - starts[0] > 1.0
     assert all(record.attempt == 1 for record in records(cluster.app, parked))
-
-
-def test_operators_open_list_and_reset_a_breaker(cluster: Cluster) -> None:
-    def run(*arguments: str) -> str:
-        command = [str(PERDURE), "breakers", *arguments, "-A", cluster.module]
-        done = subprocess.run(
-            command,
-            cwd=cluster.cwd,
-            env={**cluster.process_environment()},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
-
-    run("open", "payments", "--for", "60", "--reason", "maintenance")
-    assert cluster.app.breakers["payments"].state == "open"
-    [listed] = json.loads(run("list", "--json"))
-    assert (listed["state"], listed["override"]["reason"]) == ("open", "maintenance")
-    assert "payments" in run("list")
-    job = cluster.submit("pay")
-    assert [reason.code for reason in cluster.app.jobs.why(job.id)][-1] == "breaker"
-    run("reset", "payments")
-    assert cluster.app.breakers["payments"].state == "closed"
 
 
 def test_a_job_s_deadline_caps_what_it_calls(cluster: Cluster) -> None:

@@ -11,7 +11,20 @@ from perdure.health import Health
 def test_all_is_well(app: Perdure) -> None:
     report = app.health()
     assert report.status == "healthy"
-    assert [(one.name, one.healthy) for one in report.checks] == [("ledger", True), ("broker", True)]
+    assert [one.name for one in report.checks] == ["ledger", "broker", "breakers", "bulkheads"]
+    assert all(one.healthy for one in report.checks)
+
+
+def test_an_open_breaker_and_a_full_bulkhead_degrade_the_platform(migrated_url: str, redis_url: str) -> None:
+    app = Perdure(ledger_url=migrated_url, broker_url=redis_url, bulkheads={"critical": {"max_depth": 2}})
+    app.register(lambda: None, name="wait", bulkhead="critical").submit_many([(), ()])
+    app.breakers["payments"].force_open(reason="maintenance")
+    found = {one.name: one.error for one in app.health().checks if not one.healthy}
+    assert app.health().status == "degraded"
+    assert found["breakers"] == "CircuitOpenNow: payments is open: maintenance"
+    assert "critical" in found["bulkheads"]
+    app.breakers["payments"].reset()
+    assert [one.name for one in app.health().checks if not one.healthy] == ["bulkheads"]
 
 
 def test_without_its_broker_the_platform_is_degraded_and_accepts_jobs(ledger_url: str) -> None:

@@ -355,6 +355,43 @@ schedules = Table(
     Column("updated_at", Double, nullable=False),
 )
 
+#: Primary-backup groups: the newest epoch, its primary, and the number of the last operation in the log.
+replication_groups = Table(
+    "replication_groups",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("primary", String(255), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("promoted_by", String(255)),
+    Column("reason", Text),
+    Column("updated_at", Double, nullable=False),
+)
+
+#: How far each member of a group has come in the group's log.
+replication_members = Table(
+    "replication_members",
+    metadata,
+    Column("group_name", String(255), primary_key=True),
+    Column("member", String(255), primary_key=True),
+    Column("applied", Integer, nullable=False),
+)
+
+#: The operations that count, in their order.
+replication_log = Table(
+    "replication_log",
+    metadata,
+    Column("group_name", String(255), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("job_id", String(36), nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("recorded_at", Double, nullable=False),
+)
+Index("ux_replication_log_key", replication_log.c.group_name, replication_log.c.key, unique=True)
+
 #: Operators' overrides of a bulkhead; no row means that it runs.
 bulkheads = Table(
     "bulkheads",

@@ -357,6 +357,39 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "replication_groups",
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("primary", sa.String(length=255), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("promoted_by", sa.String(length=255), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_replication_groups")),
+    )
+    op.create_table(
+        "replication_log",
+        sa.Column("group_name", sa.String(length=255), nullable=False),
+        sa.Column("sequence", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "sequence", name=op.f("pk_replication_log")),
+    )
+    with op.batch_alter_table("replication_log", schema=None) as batch_op:
+        batch_op.create_index("ux_replication_log_key", ["group_name", "key"], unique=True)
+
+    op.create_table(
+        "replication_members",
+        sa.Column("group_name", sa.String(length=255), nullable=False),
+        sa.Column("member", sa.String(length=255), nullable=False),
+        sa.Column("applied", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "member", name=op.f("pk_replication_members")),
+    )
+    op.create_table(
         "schedules",
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("last_tick", sa.Double(), nullable=False),
@@ -438,6 +471,12 @@ def downgrade() -> None:
     op.drop_table("worker_events")
     op.drop_table("steps")
     op.drop_table("schedules")
+    op.drop_table("replication_members")
+    with op.batch_alter_table("replication_log", schema=None) as batch_op:
+        batch_op.drop_index("ux_replication_log_key")
+
+    op.drop_table("replication_log")
+    op.drop_table("replication_groups")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
             "ux_jobs_replica_of",
