@@ -253,7 +253,7 @@ def test_dead_letters(perdure: Run, ledger: Ledger) -> None:
     [letter] = perdure("dead", "list", "--status", "replayed", "--json").json
     assert letter["replayed_by"].startswith("cli:")
     assert perdure("dead", "list", "--error", "KeyError", "--json").json == []
-    assert perdure("dead", "discard", letter["id"], "--reason", "done", "--json").json["status"] == "discarded"
+    assert perdure("dead", "discard", letter["id"], "--reason", "done", "--json").json[0]["status"] == "discarded"
     assert letter["fingerprint"] in perdure("dead", "list").out
 
 

@@ -7,6 +7,7 @@ finished jobs there are. Lists page by id, which sorts by time of making (UUIDv7
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -58,7 +59,7 @@ jobs = Table(
     Column("progress_total", Double),
     Column("progress_message", Text),
     Column("progress_at", Double),
-    Column("checkpoint_seq", Integer, nullable=False, server_default="0"),
+    Column("checkpoint_seq", BigInteger, nullable=False, server_default="0"),
     Column("checkpointed_at", Double),
     Column("result", Text),
     Column("error_type", String(255)),
@@ -169,7 +170,7 @@ dead_letters = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("breaker", String(255)),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("checkpoint_seq", Integer, nullable=False, server_default="0"),
+    Column("checkpoint_seq", BigInteger, nullable=False, server_default="0"),
     Column("replay_of", String(36)),
     Column("generation", Integer, nullable=False, server_default="0"),
     Column("raw", LargeBinary),
@@ -284,8 +285,8 @@ checkpoints = Table(
     metadata,
     Column("job_id", String(36), primary_key=True),
     Column("name", String(128), primary_key=True),
-    Column("fence", Integer, primary_key=True, autoincrement=False),
-    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("fence", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
     Column("saved_at", Double, nullable=False),
 )

@@ -43,12 +43,12 @@ def submit(
     as_json: bool,
 ) -> None:
     """Submit a job of TASK."""
-    args, kwargs = _parsed("--args", args_json, list), _parsed("--kwargs", kwargs_json, dict)
+    args, kwargs = parsed("--args", args_json, list), parsed("--kwargs", kwargs_json, dict)
     named = {"idempotency_key": key, "delay": delay, "priority": priority, "bulkhead": bulkhead}
     options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     handle = context.app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags)).submit(*args, **kwargs)
     if wait:
-        _wait(handle, timeout, as_json)
+        wait_and_exit(handle, timeout, as_json)
     elif as_json:
         print_json({"id": handle.id, "deduplicated": handle.deduplicated, "ticketed": handle.ticketed})
     else:
@@ -111,7 +111,7 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
 @pass_context
 def wait_job(context: Context, job_id: str, timeout: float | None, as_json: bool) -> None:
     """Wait for a job's end. Exit code: 0 succeeded, 3 dead, 4 cancelled, 5 timed out."""
-    _wait(context.app.jobs.get(job_id), timeout, as_json)
+    wait_and_exit(context.app.jobs.get(job_id), timeout, as_json)
 
 
 @jobs.command("cancel")
@@ -153,7 +153,8 @@ def _task_row(app: Perdure, name: str) -> dict[str, Any]:
     }
 
 
-def _wait(handle: JobHandle[Any], timeout: float | None, as_json: bool) -> None:
+def wait_and_exit(handle: JobHandle[Any], timeout: float | None, as_json: bool) -> None:
+    """Wait for a job's end, print it, and exit with the code that says how it was."""
     code, result = Exit.OK, None
     try:
         result = handle.wait(timeout)
@@ -174,7 +175,8 @@ def _wait(handle: JobHandle[Any], timeout: float | None, as_json: bool) -> None:
     sys.exit(code)
 
 
-def _parsed(option: str, text: str, kind: type) -> Any:
+def parsed(option: str, text: str, kind: type) -> Any:
+    """Return the value of an option that is JSON; raises ``InvalidArguments`` when it is not, or of another kind."""
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.MsgspecError as error:

@@ -1,0 +1,138 @@
+"""``perdure dead``: bulk replay, discard, note, purge, export, import and audit from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from click.testing import CliRunner
+
+from perdure import Perdure, Secret
+from perdure_workers.cli.loading import Context
+from perdure_workers.cli.main import perdure
+from support.inline import run
+
+Die = Callable[..., str]
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def dead(shop: Perdure) -> Callable[..., Ended]:
+    """Run ``perdure dead`` on the shop, with what is typed at its question."""
+
+    def run_command(*arguments: str, typed: str | None = None) -> Ended:
+        context = Context(None, None)
+        context._app = shop
+        command = perdure.commands["dead"]
+        done = CliRunner().invoke(command, list(arguments), obj=context, input=typed, env={"COLUMNS": "200"})
+        message = f"{type(done.exception).__name__}: {done.exception}" if done.exception else ""
+        return Ended(done.exit_code, done.stdout, done.stderr + message)
+
+    return run_command
+
+
+Dead = Callable[..., Ended]
+
+
+def test_find_by_where(shop: Perdure, die: Die, dead: Dead) -> None:
+    letter_id = die()
+    task = shop.dead_letters.get(letter_id).task
+    assert [letter["id"] for letter in dead("list", "--where", f"task={task}", "--where", "since=1h", "--json").json] == [
+        letter_id
+    ]
+    assert dead("list", "--where", "until=1h", "--json").json == []
+    assert "Allowed: task, bulkhead" in dead("list", "--where", "colour=red").err
+    assert "must be NAME=VALUE" in dead("list", "--where", "red").err
+
+
+def test_show_masks_secrets_unless_asked(shop: Perdure, die: Die, dead: Dead) -> None:
+    @shop.job(name="shop.pay")
+    def pay(card: Annotated[str, Secret]) -> None: ...
+
+    letter_id = die("shop.pay", "4111")
+    assert dead("show", letter_id, "--json").json["args"] == ["***"]
+    assert "4111" not in dead("show", letter_id).out + dead("list", "--json").out
+    assert dead("show", letter_id, "--secrets", "--json").json["args"] == ["4111"]
+
+
+def test_replay_of_all_that_match(shop: Perdure, die: Die, dead: Dead) -> None:
+    letters = [die() for _ in range(3)]
+    assert dead("replay", "--all", "--dry-run", "--json").json["count"] == 3
+    assert "3 letters would be replayed" in dead("replay", "--all", "--dry-run").out
+    refused = dead("replay", "--all")
+    assert (refused.code, "Replay 3 dead letters? Nobody is there to answer: say --yes." in refused.err) == (2, True)
+
+    started = dead("replay", "--all", "--yes", "--rate", "50/s", "--canary", "0", "--json").json
+    assert started["letters"] == 3
+    assert run(shop, shop.jobs.get(started["job"]), "background") == "succeeded"
+    assert {shop.dead_letters.get(letter_id).status for letter_id in letters} == {"replayed"}
+
+
+def test_replay_says_what_does_not_go_together(die: Die, dead: Dead) -> None:
+    letter_id = die()
+    for wrong, why in (
+        (["replay"], "name LETTER_IDS"),
+        (["replay", letter_id, "--all"], "name LETTER_IDS"),
+        (["replay", letter_id, "--rate", "5/s"], "--rate goes with --where or --all"),
+        (["replay", "--all", "--args", "[1]"], "for a letter that is named"),
+        (["replay", letter_id, letter_id, "--args", "[1]"], "go with one letter"),
+        (["note", letter_id], "give the TEXT"),
+        (["purge"], "say which letters"),
+        (["discard", "--reason", "x"], "name LETTER_IDS"),
+    ):
+        ended = dead(*wrong)
+        assert (ended.code, why in ended.err) == (2, True), ended
+    assert "rate" in dead("replay", "--all", "--yes", "--rate", "fast").err
+
+
+def test_discard_and_purge_ask_with_the_count(shop: Perdure, die: Die, dead: Dead) -> None:
+    letters = [die() for _ in range(3)]
+    assert dead("discard", letters[0], "--reason", "known", "--json").json[0]["status"] == "discarded"
+    assert dead("discard", "--where", "status=open", "--reason", "known", "--yes", "--json").json == {"discarded": 2}
+    assert "Delete 3 dead letters for good?" in dead("purge", "--all").err
+    assert shop.dead_letters.count() == 3
+    assert dead("purge", "--all", "--yes", "--json").json == {"deleted": 3}
+    assert shop.dead_letters.count() == 0
+    assert [entry["action"] for entry in dead("audit", "--limit", "1", "--json").json] == ["purge"]
+
+
+def test_open_letters_are_purged_only_when_named(shop: Perdure, die: Die, dead: Dead) -> None:
+    die()
+    assert dead("purge", "--all", "--yes", "--json").json == {"deleted": 0}
+    assert dead("purge", "--where", "status=open", "--yes", "--json").json == {"deleted": 1}
+
+
+def test_notes(shop: Perdure, die: Die, dead: Dead) -> None:
+    letter_id = die()
+    fingerprint = shop.dead_letters.get(letter_id).fingerprint
+    dead("note", letter_id, "looked at it")
+    dead("note", "--group", fingerprint, "known, fixed in 1.4")
+    assert dead("show", letter_id, "--json").json["note"] == "looked at it"
+    assert "known, fixed in 1.4" in dead("groups").out
+    dead("note", letter_id, "--remove")
+    assert dead("show", letter_id, "--json").json["note"] is None
+
+
+def test_export_and_import(shop: Perdure, die: Die, dead: Dead, tmp_path: Path) -> None:
+    letters, file = [die() for _ in range(2)], tmp_path / "letters.jsonl"
+    assert "2 exported" in dead("export", "-o", str(file)).err
+    assert dead("import", str(file), "--json").json == {"imported": 0, "known": 2}
+    assert dead("purge", "--where", "status=open", "--yes").code == 0
+    assert dead("import", str(file), "--json").json == {"imported": 2, "known": 0}
+    assert sorted(letter["id"] for letter in dead("list", "--json").json) == sorted(letters)
+    file.write_text("no letter\n")
+    assert "line 1 is no exported dead letter" in dead("import", str(file)).err

@@ -1,0 +1,78 @@
+"""Which dead letters a command means: by id, or by ``--where``."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from perdure.letter_filters import NAMES, letter_filter
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_AGO = re.compile(r"(\d+(?:\.\d+)?)(s|m|min|h|d)")
+
+where_option = click.option(
+    "--where",
+    "where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help=f"Only letters with this; may be repeated. Names: {', '.join(NAMES)}. Times are like 2h, 3d or "
+    "2026-01-31T12:00:00+00:00, a tag is tag=NAME=VALUE.",
+)
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+
+def filters_of(where: tuple[str, ...], **named: Any) -> dict[str, Any]:
+    """Return the filters that the options describe, checked.
+
+    Args:
+        where: Texts such as ``task=shop.add``.
+        named: Further filters by name; None counts as not given.
+
+    Raises:
+        InvalidArguments: A name or value is not allowed; the message says what is.
+        UsageError: A text has no ``=``.
+    """
+    found = {name: value for name, value in named.items() if value is not None}
+    for text in where:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"--where {text!r} must be NAME=VALUE")
+        found[name.strip()] = _moment(value) if name.strip() in ("since", "until") else value
+    letter_filter(**found)
+    return found
+
+
+def _moment(text: str) -> Any:
+    ago = _AGO.fullmatch(text.strip())
+    return text if ago is None else time.time() - float(ago[1]) * _UNITS[ago[2]]
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Go on only if the user says so.
+
+    Args:
+        question: What would be done, with its count.
+        yes: Whether the user has said so already.
+
+    Raises:
+        Abort: The user says no.
+        UsageError: There is nobody to ask.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody is there to answer: say --yes.")
+    click.confirm(question, abort=True)
+
+
+def who() -> dict[str, Any]:
+    """Return what the audit trail is told of this command."""
+    return {"by": f"cli:{getpass.getuser()}"}

@@ -1,0 +1,151 @@
+"""``perdure dead list|groups|show|audit``: finding and understanding dead letters."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from perdure import Perdure
+from perdure.ledger.letter_records import DeadLetterDetail, DeadLetterGroup
+from perdure.ledger.records import DeadLetterRecord
+from perdure.masking import mask_call
+from perdure_workers.cli.dead.filters import filters_of, where_option
+from perdure_workers.cli.loading import Context, pass_context
+from perdure_workers.cli.output import ago, json_option, print_json, print_table, show
+
+#: The steps of a trend, from no letter to the busiest hour.
+_BARS = " ▁▂▃▄▅▆▇█"
+_TEXT = 60
+
+limit_option = click.option("--limit", default=50, type=click.IntRange(1, 10_000), show_default=True)
+
+
+@click.command("list")
+@where_option
+@click.option("--task", help="Only those of this task.")
+@click.option("--error", help="Only those of this error type.")
+@click.option("--fingerprint", help="Only those of this fault.")
+@click.option("--status", type=click.Choice(["open", "replayed", "discarded"]), help="Only those in this status.")
+@click.option("--after", help="The last id of the page before.")
+@limit_option
+@json_option
+@pass_context
+def list_letters(
+    context: Context, /, where: tuple[str, ...], limit: int, after: str | None, as_json: bool, **named: str | None
+) -> None:
+    """List dead letters, the newest first."""
+    columns = {
+        "id": lambda letter: letter.id,
+        "task": lambda letter: letter.task,
+        "reason": lambda letter: letter.reason,
+        "error": lambda letter: _error(letter.error_type, letter.error),
+        "fingerprint": lambda letter: letter.fingerprint,
+        "status": lambda letter: letter.status,
+        "since": lambda letter: ago(letter.created_at),
+    }
+    app = context.app
+    letters = app.dead_letters.list(limit=limit, after=after, **filters_of(where, **named))
+    show(as_json, [_masked(app, letter) for letter in letters], columns)
+
+
+@click.command("groups")
+@click.option("--task", help="Only faults that were seen last in this task.")
+@click.option("--error", help="Only those of this error type.")
+@click.option("--open", "open_only", is_flag=True, help="Only those with open letters.")
+@click.option("--order", type=click.Choice(["count", "last_seen", "first_seen"]), default="count", show_default=True)
+@limit_option
+@json_option
+@pass_context
+def groups(context: Context, /, limit: int, as_json: bool, **how: Any) -> None:
+    """List the faults that letters died of, the most frequent first."""
+    columns = {
+        "fingerprint": lambda group: group.fingerprint,
+        "count": lambda group: group.count,
+        "open": lambda group: group.open,
+        "task": lambda group: group.task,
+        "error": lambda group: _error(group.error_type, group.error),
+        "first seen": lambda group: ago(group.first_seen),
+        "last seen": lambda group: ago(group.last_seen),
+        "last 24 h": _trend,
+        "note": lambda group: group.note,
+    }
+    show(as_json, context.app.dead_letters.groups(limit, **how), columns)
+
+
+@click.command("show")
+@click.argument("letter_id")
+@click.option("--secrets", is_flag=True, help="Show arguments that are masked otherwise.")
+@json_option
+@pass_context
+def show_letter(context: Context, letter_id: str, secrets: bool, as_json: bool) -> None:
+    """Show a dead letter: arguments, error, attempts, checkpoints, replays, what was done with it."""
+    detail = context.app.dead_letters.show(letter_id)
+    if not secrets:
+        detail = dataclasses.replace(detail, letter=_masked(context.app, detail.letter))
+    if as_json:
+        rest = {name: value for name, value in dataclasses.asdict(detail).items() if name != "letter"}
+        print_json(dataclasses.asdict(detail.letter) | rest)
+    else:
+        _print(detail)
+
+
+@click.command("audit")
+@click.option("--letter", "letter_id", help="Only what was done to this letter.")
+@click.option("--fingerprint", help="Only what was done to letters of this fault.")
+@click.option("--after", help="The id of the last entry of the page before.")
+@limit_option
+@json_option
+@pass_context
+def audit(context: Context, /, as_json: bool, **which: Any) -> None:
+    """List who did what to dead letters, the newest first."""
+    columns = {
+        "at": lambda entry: entry.at,
+        "who": lambda entry: entry.who,
+        "from": lambda entry: entry.source,
+        "action": lambda entry: entry.action,
+        "letter": lambda entry: entry.letter_id,
+        "job": lambda entry: entry.job_id,
+        "detail": lambda entry: entry.detail,
+    }
+    show(as_json, context.app.dead_letters.audit(**which), columns)
+
+
+def _print(detail: DeadLetterDetail) -> None:
+    letter = dataclasses.asdict(detail.letter)
+    facts = ((name, value) for name, value in letter.items() if value not in (None, {}) and name != "traceback")
+    print_table(("", ""), facts, title=f"dead letter {detail.letter.id}")
+    columns = ("number", "outcome", "worker", "started_at", "finished_at", "error_type", "error")
+    print_table(columns, ([getattr(attempt, name) for name in columns] for attempt in detail.attempts), title="attempts")
+    if detail.checkpoints:
+        names = list(detail.checkpoints[0])
+        print_table(names, ([each[name] for name in names] for each in detail.checkpoints), title="checkpoints")
+    if len(detail.lineage) > 1:
+        rows = (
+            (entry.generation, entry.job_id, entry.state, entry.letter_id, entry.replayed_by) for entry in detail.lineage
+        )
+        print_table(("generation", "job", "state", "dead letter", "replayed by"), rows, title="line of replays")
+    if detail.audit:
+        done = ((entry.at, entry.who, entry.action, entry.detail) for entry in detail.audit)
+        print_table(("at", "who", "action", "detail"), done, title="what was done")
+    if detail.group is not None:
+        group = detail.group
+        click.echo(f"This fault: {group.count} letters, {group.open} open. {group.note or ''}".rstrip())
+    click.echo(detail.letter.traceback or "")
+
+
+def _masked(app: Perdure, letter: DeadLetterRecord) -> DeadLetterRecord:
+    if letter.unopened:
+        return letter
+    args, kwargs = mask_call(app.tasks.get(letter.task), letter.args, letter.kwargs)
+    return dataclasses.replace(letter, args=args, kwargs=kwargs)
+
+
+def _error(kind: str | None, text: str | None) -> str:
+    return ": ".join(part for part in (kind, (text or "")[:_TEXT]) if part)
+
+
+def _trend(group: DeadLetterGroup) -> str:
+    most = max(group.trend, default=0)
+    return "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] for count in group.trend) if most else ""

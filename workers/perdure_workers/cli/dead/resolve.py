@@ -1,0 +1,99 @@
+"""``perdure dead discard|note|purge``: what is not replayed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
+from perdure_workers.cli.loading import Context, pass_context
+from perdure_workers.cli.output import json_option, print_json
+
+
+@click.command("discard")
+@click.argument("letter_ids", nargs=-1)
+@where_option
+@click.option("--reason", required=True, help="Why they are not to be replayed.")
+@yes_option
+@json_option
+@pass_context
+def discard(
+    context: Context, letter_ids: tuple[str, ...], where: tuple[str, ...], reason: str, yes: bool, as_json: bool
+) -> None:
+    """Mark dead letters as not to be replayed; they stay until they are purged."""
+    letters = context.app.dead_letters
+    if bool(where) == bool(letter_ids):
+        raise click.UsageError("name LETTER_IDS, or say which open letters by --where")
+    if letter_ids:
+        discarded = [letters.discard(letter_id, reason, **who()) for letter_id in letter_ids]
+        if as_json:
+            print_json([dataclasses.asdict(letter) for letter in discarded])
+        else:
+            for letter in discarded:
+                click.echo(f"{letter.id} {letter.status}")
+        return
+    which = {"status": "open", **filters_of(where)}
+    count = letters.count(**which)
+    ask(f"Discard {count} dead letters?", yes=yes)
+    with _progress("discarding", count) as on_batch:
+        done = letters.discard_many(reason, on_batch=on_batch, **which, **who())
+    _print_count("discarded", done, as_json)
+
+
+@click.command("note")
+@click.argument("letter_id_or_fingerprint")
+@click.argument("text", required=False)
+@click.option("--group", is_flag=True, help="Write it on the whole fault of this fingerprint.")
+@click.option("--remove", is_flag=True, help="Remove the note.")
+@json_option
+@pass_context
+def note(
+    context: Context, letter_id_or_fingerprint: str, text: str | None, group: bool, remove: bool, as_json: bool
+) -> None:
+    """Write a note on a dead letter or, with --group, on a fault, such as "known, fixed in 1.4"."""
+    if remove == (text is not None):
+        raise click.UsageError("give the TEXT of the note, or --remove")
+    letters = context.app.dead_letters
+    noted = (letters.note_group if group else letters.note)(letter_id_or_fingerprint, text, **who())
+    if as_json:
+        print_json(None if noted is None else dataclasses.asdict(noted))
+    else:
+        click.echo(f"{letter_id_or_fingerprint}: {text or 'note removed'}")
+
+
+@click.command("purge")
+@where_option
+@click.option("--all", "everything", is_flag=True, help="All that were replayed or discarded.")
+@yes_option
+@json_option
+@pass_context
+def purge(context: Context, where: tuple[str, ...], everything: bool, yes: bool, as_json: bool) -> None:
+    """Delete dead letters for good. Open ones only when --where status=open says so."""
+    if bool(where) == everything:
+        raise click.UsageError("say which letters by --where, or --all")
+    letters, which = context.app.dead_letters, filters_of(where)
+    statuses = [which["status"]] if "status" in which else ["replayed", "discarded"]
+    count = sum(letters.count(**{**which, "status": status}) for status in statuses)
+    ask(f"Delete {count} dead letters for good?", yes=yes)
+    with _progress("deleting", count) as on_batch:
+        done = letters.purge(everything=everything, on_batch=on_batch, **which, **who())
+    _print_count("deleted", done, as_json)
+
+
+@contextmanager
+def _progress(what: str, count: int) -> Iterator[Callable[[int], None]]:
+    with Progress(console=Console(stderr=True)) as progress:
+        bar = progress.add_task(what, total=count)
+        yield lambda done: progress.advance(bar, done)
+
+
+def _print_count(what: str, count: int, as_json: bool) -> None:
+    if as_json:
+        print_json({what: count})
+    else:
+        click.echo(f"{count} {what}")
