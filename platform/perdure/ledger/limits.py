@@ -51,8 +51,8 @@ _ANY = select(jobs.c.id).where(*_WAITS, ~_PAUSED).limit(1)
 _ACTIVE = [select(*_PLACE, func.count()).where(*which).group_by(*_PLACE) for which in (_HAS_ROOM, _RUNS)]
 
 #: Jumps from the first job of one key to the first of the next, so that it reads a row for each key and not for each job
-#: (a loose index scan: https://wiki.postgresql.org/wiki/Loose_indexscan). With expressions on the right, because SQLite does
-#: not compare with columns by the index: they might want another affinity.
+#: (a loose index scan: https://wiki.postgresql.org/wiki/Loose_indexscan). Expressions on the right, because SQLite does not
+#: compare with columns by the index: they might want another affinity.
 _WAITING = text(
     """
     WITH RECURSIVE step(id, number) AS (
