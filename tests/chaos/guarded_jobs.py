@@ -26,6 +26,13 @@ def build(**settings: Any) -> Perdure:
             raise ConnectionError("payments does not answer")
         return ctx.attempt
 
+    @app.job(name="refund", breaker="payments", retry="none", auto_replay=True)
+    def refund(ctx: JobContext, number: int) -> int:
+        note(ctx, "start", "refund")
+        if (FOLDER / "down").exists():
+            raise ConnectionError("payments does not answer")
+        return number
+
     @app.job(name="nested", timeout=20)
     def nested(ctx: JobContext) -> list[float | None]:
         return [ctx.remaining(), remaining(), app.service("payments").call(remaining)]

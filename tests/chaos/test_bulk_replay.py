@@ -14,8 +14,8 @@ from support.waiting import wait_until
 pytestmark = pytest.mark.chaos
 
 MakeCluster = Callable[..., Cluster]
-#: Dead letters to replay; more with PERDURE_LETTERS=5000.
-LETTERS = int(os.environ.get("PERDURE_LETTERS", "300"))
+#: Dead letters to replay; more with TEST_LETTERS=5000.
+LETTERS = int(os.environ.get("TEST_LETTERS", "300"))
 KILLS = 2
 
 
