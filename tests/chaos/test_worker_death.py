@@ -10,6 +10,7 @@ import pytest
 
 from perdure import JobHandle
 from support.cluster import PATIENCE, Cluster, Running, overlaps
+from support.processes import alive
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
@@ -36,8 +37,10 @@ def test_running_and_prefetched_jobs_go_on_elsewhere(cluster: Cluster) -> None:
     cluster.await_effect(jobs[0], "start")
     cluster.worker("w2", concurrency=3)
     wait_until(lambda: cluster.app.jobs.count().get("running", 0) >= 2, PATIENCE)
+    children = first.children()
 
     first.kill()
+    wait_until(lambda: not any(alive(pid) for pid in children), PATIENCE)
     cluster.await_effect(jobs[0], "start", count=2)
     cluster.open("gate")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from perdure.tickets import queue_name
 from perdure_workers.background import Background
 from perdure_workers.children import ChildExit, ChildWatch, end_children
 from perdure_workers.drain import DrainFlag
+from perdure_workers.embedded.lifeline import end_with_parent
 from perdure_workers.event_batches import batch_events
 from perdure_workers.execute import TicketRunner
 from perdure_workers.incarnation import Incarnation
@@ -114,6 +116,9 @@ class Worker:
         install_remote_control(self)
         self._intake.install(app.celery)
         batch_events(app.celery)
+        if (end_with_worker := end_with_parent(signal.SIGKILL)) is not None:
+            # A child waits for its next job for ever when the worker is killed, and one that is busy is a zombie.
+            signals.worker_process_init.connect(lambda **_: end_with_worker(), weak=False)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
 
