@@ -346,6 +346,7 @@ class DeadLetters:
     def discard_many(
         self,
         reason: str,
+        /,
         by: str = "python",
         *,
         source: str | None = None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from perdure import Perdure
+from perdure import JobContext, Perdure, RetryPolicy
+from perdure.ledger.notes import NoteKind
 
 app = Perdure()
 
@@ -15,3 +16,26 @@ def pay(order: str, password: str = "") -> str:
 @app.job(name="site.divide", retry="none", breaker="site")
 def divide(a: int, b: int) -> float:
     return a / b
+
+
+@app.job(name="site.refuse", retry="none")
+def refuse(order: str, password: str = "") -> None:
+    raise ValueError(f"{order} is refused")
+
+
+@app.job(name="site.steps", retry="none")
+def steps(ctx: JobContext, order: str) -> str:
+    ctx.step("quote", len, order)
+    ctx.checkpoint.save({"order": order})
+    ctx.note(NoteKind.CHECKPOINT_DAMAGED, "seq 9 is damaged")
+    ctx.progress(1, 2, "half")
+    ctx.step("mail", str, order)
+    ctx.progress(2, 2, "done")
+    return "ended"
+
+
+@app.job(name="site.flaky", retry=RetryPolicy(max_retries=3, base=1.0, max_delay=1.0, jitter=False))
+def flaky(ctx: JobContext, fails: int) -> int:
+    if ctx.attempt <= fails:
+        raise ConnectionError("not yet")
+    return ctx.attempt

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import InvalidArguments
+from perdure.ledger.letter_records import OPEN
 from perdure.masking import MASK
 
 if TYPE_CHECKING:
-    from perdure import Perdure
+    from perdure import JobHandle, Perdure
+    from perdure.replay_plan import ReplayPlan
 
 #: Where what is done here is said to come from, in audit trails.
 SOURCE = "flower"
+#: What many letters are found by, in forms and in the JSON API.
+FILTERS = ("task", "error", "fingerprint", "status", "text", "reason", "tag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,43 @@ def _note(ask: Ask) -> Done:
     return Done("The note is saved.")
 
 
+def _which(ask: Ask) -> dict[str, Any]:
+    return {name: text for name in FILTERS if (text := ask.text(name))}
+
+
+def _replay_many(ask: Ask) -> Done:
+    letters, how = ask.app.dead_letters, _which(ask)
+    how["rate"] = ask.text("rate") or None
+    how["canary"] = int(ask.number("canary") or 0)
+    how["max_failure_rate"] = ask.number("max_failure_rate")
+    if ask.flag("dry_run"):
+        plan: ReplayPlan = letters.replay_many(dry_run=True, **how)
+        return Done(_said(plan))
+    job: JobHandle[Any] = letters.replay_many(by=ask.by, source=SOURCE, **how)
+    return Done("This job replays them, and shows how far it is.", "perdure_job", (job.id,), job.id)
+
+
+def _said(plan: ReplayPlan) -> str:
+    parts = [f"{plan.count} letters would be replayed, in about {plan.estimated_seconds:g} s."]
+    if plan.does_not_fit:
+        parts.append(f"{plan.does_not_fit} do not fit what the application has now and would stay.")
+    if plan.breaker_open:
+        parts.append(f"{plan.breaker_open} have an open circuit breaker and would stay.")
+    return " ".join(parts)
+
+
+def _discard_many(ask: Ask) -> Done:
+    which = {"status": OPEN, **_which(ask)}
+    because = ask.text("because") or "discarded in Flower"  # "reason" is what letters are found by
+    count = ask.app.dead_letters.discard_many(because, ask.by, source=SOURCE, **which)
+    return Done(f"{count} letters are discarded.")
+
+
+def _note_group(ask: Ask) -> Done:
+    ask.app.dead_letters.note_group(ask.text("fingerprint"), ask.text("text") or None, ask.by, source=SOURCE)
+    return Done("The note on this fault is saved.")
+
+
 def _force(ask: Ask) -> Done:
     breaker = ask.app.breakers[ask.of]
     force = breaker.force_open if ask.action == "open" else breaker.force_closed
@@ -158,6 +199,9 @@ ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("letter", "replay"): _replay,
     ("letter", "discard"): _discard,
     ("letter", "note"): _note,
+    ("letters", "replay"): _replay_many,
+    ("letters", "discard"): _discard_many,
+    ("letters", "note"): _note_group,
     ("breaker", "open"): _force,
     ("breaker", "closed"): _force,
     ("breaker", "reset"): _reset,

@@ -16,6 +16,7 @@ from perdure.ledger.records import DeadLetterRecord, JobRecord
 from perdure.liveness import WorkerState
 from perdure.masking import mask_call, mask_json
 from perdure.states import JobState
+from perdure_workers.flower.actions import FILTERS
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -107,6 +108,8 @@ def job(app: Perdure, job_id: str) -> dict[str, Any]:
         "attempts": app.ledger.attempts(job_id),
         "why": [] if record.state.is_final or record.state is JobState.RUNNING else app.jobs.why(job_id),
         "checkpoints": app.ledger.letters.checkpoints(job_id),
+        "steps": [step.name for step in app.ledger.steps_of(job_id)],
+        "notes": app.ledger.notes_of(job_id),
         "lineage": app.dead_letters.lineage(job_id),
         "result": msgspec.json.decode(mask_json(record.result_json)) if record.result_json else None,
         "now": datetime.now(UTC),
@@ -115,8 +118,7 @@ def job(app: Perdure, job_id: str) -> dict[str, Any]:
 
 def letter_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
     """Return the groups of dead letters, and a page of letters; filters as texts."""
-    names = ("task", "error", "fingerprint", "status", "text", "reason", "tag", "after")
-    filters: dict[str, Any] = {name: asked[name] for name in names if name in asked}
+    filters: dict[str, Any] = {name: asked[name] for name in (*FILTERS, "after") if name in asked}
     found = app.dead_letters.list(limit=PAGE + 1, **filters)
     page = [masked_letter(app, letter) for letter in found[:PAGE]]
     return {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import authenticated
 
 from perdure_workers.flower import facts
+from perdure_workers.flower.actions import FILTERS
 from perdure_workers.flower.handler import PageHandler
 from perdure_workers.flower.page import Page, Question
 
@@ -58,13 +59,13 @@ class LettersPage(Page):
 
     name = "letters"
     template, live = "perdure_letters.html", "perdure_letters_live.html"
-    asks = ("task", "error", "fingerprint", "status", "text", "reason", "tag", "after")
+    asks = (*FILTERS, "after")
     acts_on = "letters"
 
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return groups and a page of letters."""
-        return facts.letter_list(server.perdure, question) | {"bulk": False}
+        return facts.letter_list(server.perdure, question)
 
 
 class LetterPage(Page):

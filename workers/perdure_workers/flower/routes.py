@@ -50,6 +50,7 @@ def _api() -> list[Any]:
         url(rf"{base}/jobs/([^/]+)", ReadApi, {"reader": "job"}),
         url(rf"{base}/dead-letters/([^/]+)", ReadApi, {"reader": "dead-letter"}),
         url(rf"{base}/jobs/([^/]+)/([a-z-]+)", ActApi, {"kind": "job"}),
+        url(rf"{base}/dead-letters/(all)/([a-z-]+)", ActApi, {"kind": "letters"}),
         url(rf"{base}/dead-letters/([^/]+)/([a-z-]+)", ActApi, {"kind": "letter"}),
         url(rf"{base}/breakers/([^/]+)/([a-z-]+)", ActApi, {"kind": "breaker"}),
         url(rf"{base}/bulkheads/([^/]+)/([a-z-]+)", ActApi, {"kind": "bulkhead"}),
