@@ -17,7 +17,7 @@ from perdure.ledger.letter_replay import Replay, Replayed
 from perdure.ledger.records import DeadLetterRecord, NewJob, Ticketed
 from perdure.masking import mask_call, mask_parameters
 from perdure.states import JobState
-from perdure.stores.errors import StoreError
+from perdure.stores.errors import LetterUnopened
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -50,12 +50,12 @@ class Replayer:
             UnknownTask: This application does not have the letter's task.
             UnknownBulkhead: There is no such bulkhead.
             InvalidArguments: The arguments do not fit the task's signature, or the letter holds a message and no job.
-            StoreError: The letter's arguments are sealed or offloaded and cannot be opened here.
+            LetterUnopened: The letter's arguments are sealed or offloaded and cannot be opened here.
         """
         task = self._task_of(letter)
         for column, given in (("args", args), ("kwargs", kwargs)):
             if given is None and column in letter.unopened:
-                raise StoreError(f"dead letter {letter.id} cannot be replayed: {letter.unopened[column]}")
+                raise LetterUnopened(f"dead letter {letter.id} cannot be replayed: {letter.unopened[column]}")
         positional = codec.untagged(letter.args) if args is None else args
         named = codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs)
         payload = task.signature.encode(positional, named)
@@ -146,9 +146,7 @@ def _changes(letter: DeadLetterRecord, task: Task[..., Any], payload: Payload, n
     changes: dict[str, Any] = {}
     if names:
         sides = (("from", show(before)), ("to", show(after)))
-        changes["arguments"] = {
-            name: {side: values[name] for side, values in sides if name in values} for name in names
-        }
+        changes["arguments"] = {name: {side: values[name] for side, values in sides if name in values} for name in names}
     if new.bulkhead != letter.bulkhead:
         changes["bulkhead"] = {"from": letter.bulkhead, "to": new.bulkhead}
     return changes

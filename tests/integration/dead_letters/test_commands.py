@@ -91,6 +91,9 @@ def test_letters_that_cannot_be_opened_are_shown_and_refused(shop: Perdure, migr
     assert f"dead letter {letter_id} cannot be replayed" in refused.err
     plan = dead("replay", "--all", "--dry-run", "--json").json
     assert (plan["count"], plan["does_not_fit"]) == (1, 1)
+    started = dead("replay", "--all", "--yes", "--json").json["job"]
+    assert run(shop, shop.jobs.get(started), "background") == "succeeded"
+    assert shop.jobs.get(started).result().skipped == {"does_not_fit": 1}
     assert shop.dead_letters.get(letter_id).status == "open"
 
 
