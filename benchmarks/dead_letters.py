@@ -1,6 +1,6 @@
 """Milliseconds to find dead letters among a million: each filter, common and rare, near and deep pages, and the groups.
 
-``DEAD_LETTERS`` sets another number of letters. Databases get their statistics, as PostgreSQL's autovacuum sees to;
+``BENCH_LETTERS`` sets another number of letters. Databases get their statistics, as PostgreSQL's autovacuum sees to;
 SQLite is also asked without, since nobody runs ANALYZE on an embedded file.
 """
 
@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # what fills a ledger is shared with th
 
 from support.full_ledgers import fill  # noqa: E402
 
-LETTERS = int(os.environ.get("DEAD_LETTERS", "1000000"))
+LETTERS = int(os.environ.get("BENCH_LETTERS", "1000000"))
 ROUNDS = 20
 #: Rounds of a case end after so many seconds, so that a slow one does not hold up the others.
 SECONDS_PER_CASE = 5.0

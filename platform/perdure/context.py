@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -14,15 +14,21 @@ from sqlalchemy import Connection
 from perdure.checkpoint import MAIN, Checkpoint
 from perdure.clock import Clock, SystemClock
 from perdure.errors import CommitWasInDoubt, HandedBack, JobCancelled, TransactionMisused
+from perdure.iteration import Iteration
 from perdure.ledger import Ledger
 from perdure.ledger.checkpoints import Standing
 from perdure.ledger.notes import NoteKind
 from perdure.ledger.records import Claim, Settlement
+from perdure.retry import RetryPolicy
 from perdure.state import StatePolicy
+from perdure.steps import Steps
 from perdure.storage import Storage
+from perdure.stores.cursor import as_cursor
 from perdure.transaction import OpenTransaction, transaction
 
 logger = logging.getLogger("perdure.context")
+
+R = TypeVar("R")
 
 
 class JobContext:
@@ -64,6 +70,8 @@ class JobContext:
         #: Whether a commit failed in a way that does not tell whether it happened.
         self.is_in_doubt = False
         self._checkpoints: dict[str, Checkpoint] = {}
+        self._steps = Steps(self)
+        self._loops = 0
         self._clock = clock or SystemClock()
         self._progress_interval = progress_interval
         self._next_progress = 0.0
@@ -146,6 +154,77 @@ class JobContext:
         """
         return transaction(self, final=final)
 
+    def iterate(
+        self,
+        source: Any,
+        *,
+        every: int | None = None,
+        seconds: float | None = None,
+        name: str | None = None,
+    ) -> Iteration[Any]:
+        """Loop over a source so that after a crash the loop goes on where it was::
+
+            for line in ctx.iterate(TextLines("orders.csv"), every=1000):
+                ...
+
+        Position and progress are saved by themselves, and the job hands itself back when its worker drains. Going on takes
+        the same time however far the loop is: files go on at a byte, queries at a key (:class:`TextLines`,
+        :class:`BinaryLines`, :class:`KeysetCursor`), lists and ranges at an index.
+
+        Args:
+            source: A sequence or range, a dict, a :class:`~perdure.stores.cursor.Cursor`, a function that makes the items
+                anew each time (those that are done are skipped), or a function of a position that gives pairs of an item
+                and the position after it, such as a paged API's.
+            every: Save after so many items.
+            seconds: Save after so many seconds; the setting ``checkpoint_interval`` when neither is given.
+            name: The checkpoint's name; a loop of a job that has several needs one only if their order changes.
+
+        Returns:
+            An iterator; its ``save()`` saves at once, also inside of :meth:`transaction`.
+
+        Raises:
+            TypeError: The source cannot be gone on with, such as a generator.
+            CursorMismatch: It is not what it was: a file was cut short or replaced.
+        """
+        self._loops += 1
+        cursor = as_cursor(source)
+        return Iteration(self, cursor, name or ("loop" if self._loops == 1 else f"loop-{self._loops}"), every, seconds)
+
+    def step(
+        self,
+        name: str,
+        function: Callable[..., R],
+        /,
+        *args: Any,
+        retry: str | RetryPolicy = "none",
+        **kwargs: Any,
+    ) -> R:
+        """Call a function once and record its result; an attempt that comes later gets the result and does not call it::
+
+            quote = ctx.step("quote", ask_supplier, order_id)
+            ctx.step("charge", charge, quote.cents, retry="fast")
+
+        A process that is killed between the call and the record calls it again: give ``ctx.idempotency_key`` along to who
+        can recognise it. Inside of ``ctx.transaction()`` the record commits with the block. Steps are called one after
+        another, in the same order in every attempt, and in each turn of a loop under the same name.
+
+        Args:
+            name: What the step is called; a further one of the same name gets ``#2`` and so on.
+            function: What to call. Its return annotation says as what its recorded result comes back.
+            args: Positional arguments.
+            retry: How often it is tried again within this attempt: a preset or a policy. By default a failure is the
+                attempt's.
+            kwargs: Keyword arguments.
+
+        Raises:
+            StepsChanged: Another step stands at this place in the record; the job waits as a dead letter.
+            Unserialisable: The result has no faithful JSON form.
+            LeaseLost: Another worker has the job now; nothing was recorded.
+            HandedBack, JobCancelled: The step is recorded; the job goes on elsewhere, or not.
+        """
+        result: R = self._steps.run(name, function, args, kwargs, retry)
+        return result
+
     def set_result(self, value: Any) -> None:
         """Give the result of a job that ends with ``transaction(final=True)``; call it inside of the block.
 
@@ -159,7 +238,8 @@ class JobContext:
     def note(self, kind: NoteKind, text: str) -> None:
         """Write a note about the job for people."""
         logger.warning("%s: %s", kind.value, text)
-        self.ledger.note(self.job_id, kind, text)
+        if self.open_transaction is None:  # on SQLite it would wait for the transaction itself
+            self.ledger.note(self.job_id, kind, text)
 
     def check_not_in_doubt(self) -> None:
         """Stop an attempt whose memory may be older than what is committed.
@@ -176,6 +256,8 @@ class JobContext:
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Say how far the job is. Cheap: it is written at most every ``progress_interval`` seconds, and at the end.
 
+        Inside of ``ctx.transaction()`` nothing is written: on SQLite that would wait for the transaction itself.
+
         Args:
             done: What is done, in any unit.
             total: What there is to do, in the same unit.
@@ -186,13 +268,16 @@ class JobContext:
             HandedBack: Never here: only a checkpoint hands back.
             JobCancelled: The job was cancelled.
         """
-        moment = self._clock.monotonic()
-        if moment < self._next_progress and done != total:
+        if self.open_transaction is not None or (not self.progress_is_due() and done != total):
             return
-        self._next_progress = moment + self._progress_interval
+        self._next_progress = self._clock.monotonic() + self._progress_interval
         standing = self.ledger.report_progress(self.job_id, self.fence, done, total, message)
         if standing.cancel_requested:
             raise JobCancelled(f"job {self.job_id} was cancelled")
+
+    def progress_is_due(self) -> bool:
+        """Return whether :meth:`progress` would write something now; for loops that are too tight to ask it each time."""
+        return self._clock.monotonic() >= self._next_progress
 
     def check(self) -> None:
         """Stop here when the job is cancelled or its lease is lost.

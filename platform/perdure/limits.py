@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.errors import InvalidArguments
 from perdure.fork_gate import gate
-from perdure.ledger.limits import LimitCount
-from perdure.ledger.records import Claim
+from perdure.ledger.limits import KEYS, PAGE, LimitCount, Place
+from perdure.ledger.records import Claim, Ticketed
 from perdure.resilience.fairness import plan
 from perdure.resilience.permits import Permits, PermitsConfig
 from perdure.resilience.rate_limit import RateLimit, RateLimitConfig
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from perdure.app import Perdure
     from perdure.task import Task
 
-#: Jobs of one bulkhead that one look sends tickets of.
-PAGE = 200
 #: A permit's lease in leases of a worker: longer than it takes to find out that the holder is dead, so that the permit is
 #: normally given back by whoever takes the job back.
 LEASES = 2
@@ -93,6 +91,7 @@ class Limits:
         self._redis = connect(app.settings.effective_redis_url)
         self._permits: dict[str, Permits] = {}
         self._rates: dict[str, RateLimit] = {}
+        self._looked_at: Place | None = None
 
     def of_task(self, name: str) -> int | None:
         """Return the limit of one key of a task; 1 for a task that this process does not know."""
@@ -104,11 +103,20 @@ class Limits:
         settings = self._app.settings.bulkheads.get(name)
         return settings.limit if settings else None
 
-    def shares(self) -> list[Share]:
-        """Return which waiting jobs may get their tickets now, the rate limits included."""
-        found = shares(self._app.ledger.limit_counts(), self.of_task, self.of_bulkhead)
-        allowed = [Share(s.bulkhead, s.task, s.key, self._within_rate(s)) for s in found]
-        return [share for share in allowed if share.count]
+    def take(self) -> list[Ticketed]:
+        """Take waiting jobs for which there is room now, and which the rate limits let start."""
+        after = self._looked_at
+        counts = self._app.ledger.limit_counts(after)
+        waiting = [count for count in counts if count.waiting]
+        self._looked_at = _last(waiting, after) if len(waiting) >= KEYS else None
+        wanted = {place: self._within_rate(place, number) for place, number in self._allowed(counts).items()}
+        if not any(wanted.values()):
+            return []
+        return self._app.ledger.take_within_limits(wanted, self._allowed, after)
+
+    def _allowed(self, counts: Sequence[LimitCount]) -> dict[Place, int]:
+        found = shares(counts, self.of_task, self.of_bulkhead)
+        return {(share.bulkhead, share.task, share.key): share.count for share in found}
 
     def hold(self, claim: Claim, stack: ExitStack) -> None:
         """Take the permits that a claimed job needs; they are given back when the stack is closed.
@@ -154,16 +162,17 @@ class Limits:
             self._permits[name] = Permits(self._redis, name, PermitsConfig(limit=limit, lease=lease))
         return self._permits[name]
 
-    def _within_rate(self, share: Share) -> int:
-        task = self._app.tasks.get(share.task)
-        settings = self._app.settings.bulkheads.get(share.bulkhead)
-        rates = {f"task:{share.task}": task and task.rate, f"bulkhead:{share.bulkhead}": settings and settings.rate}
+    def _within_rate(self, place: Place, count: int) -> int:
+        in_bulkhead, of_task, _ = place
+        task = self._app.tasks.get(of_task)
+        settings = self._app.settings.bulkheads.get(in_bulkhead)
+        rates = {f"task:{of_task}": task and task.rate, f"bulkhead:{in_bulkhead}": settings and settings.rate}
         if not any(rates.values()):
-            return share.count
+            return count
         buckets = [self._bucket(name, rate) for name, rate in rates.items() if rate]
         granted = 0
         with gate.use():
-            while granted < share.count and all(bucket.try_acquire() == 0 for bucket in buckets):
+            while granted < count and all(bucket.try_acquire() == 0 for bucket in buckets):
                 granted += 1
         return granted
 
@@ -192,6 +201,12 @@ def limit_key(
         return ""
     value = call[task.limit_by] if task.limit_by in call else tags.get(task.limit_by, "")
     return str(value)[:255]
+
+
+def _last(waiting: Sequence[LimitCount], after: Place | None) -> Place:
+    """Return the key at which a look has ended that began behind ``after`` and went on from the first one at the end."""
+    places = [(count.bulkhead, count.task, count.key) for count in waiting]
+    return max([place for place in places if after is None or place <= after] or places)
 
 
 def _token(claim: Claim) -> str:

@@ -19,7 +19,7 @@ SLOW_BREAKER = BREAKER | {"recovery_timeout": 4.0}
 
 def build(**settings: Any) -> Perdure:
     """Return the application."""
-    app = Perdure(**settings, resilience={"breakers": {"payments": BREAKER, "refunds": SLOW_BREAKER}})
+    app = Perdure(**settings, resilience={"breakers": {"payments": BREAKER, "payouts": SLOW_BREAKER}})
 
     @app.job(name="pay", breaker="payments", retry=RetryPolicy(max_retries=2, base=0.01, max_delay=0.1))
     def pay(ctx: JobContext) -> int:
@@ -28,12 +28,19 @@ def build(**settings: Any) -> Perdure:
             raise ConnectionError("payments does not answer")
         return ctx.attempt
 
-    @app.job(name="refund", breaker="refunds", retry="none", auto_replay=AutoReplay(rate="20/s", max_replays=1_000))
-    def refund(ctx: JobContext, order: str) -> None:
-        paid = FOLDER / "refund.effects"
-        if paid.exists() and len(paid.read_text().splitlines()) >= 3 and not (FOLDER / "refunds-are-back").exists():
-            raise ConnectionError("refunds do not answer any more")
-        note(ctx, order, "refund")
+    @app.job(name="refund", breaker="payments", retry="none", auto_replay=True)
+    def refund(ctx: JobContext, number: int) -> int:
+        note(ctx, "start", "refund")
+        if (FOLDER / "down").exists():
+            raise ConnectionError("payments does not answer")
+        return number
+
+    @app.job(name="pay out", breaker="payouts", retry="none", auto_replay=AutoReplay(rate="20/s", max_replays=1_000))
+    def pay_out(ctx: JobContext, order: str) -> None:
+        paid = FOLDER / "payouts.effects"
+        if paid.exists() and len(paid.read_text().splitlines()) >= 3 and not (FOLDER / "payouts-are-back").exists():
+            raise ConnectionError("payouts are down again")
+        note(ctx, order, "payouts")
 
     @app.job(name="nested", timeout=20)
     def nested(ctx: JobContext) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""Auto-replay by real workers: slowly at first, halted when the breaker opens again, and all through in the end."""
+"""Dead letters of a breaker are replayed by themselves when the service behind it is back, in real workers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,53 @@ from support.cluster import PATIENCE, Cluster
 from support.ledgers import DIE, dead
 from support.waiting import wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.chaos
 
-DEATH = replace(DIE, death=Death(DeadReason.EXHAUSTED, "f" * 16, "refunds"))
+DEATH = replace(DIE, death=Death(DeadReason.EXHAUSTED, "f" * 16, "payouts"))
 ORDERS = [f"o-{number}" for number in range(10)]
 
 
-def test_letters_of_a_breaker_come_back_and_halt(
+@pytest.fixture
+def cluster(make_guarded: Callable[..., Cluster], ledger_url: str, redis_url: str) -> Cluster:
+    return make_guarded(ledger_url, redis_url)
+
+
+def test_letters_go_when_the_breaker_has_closed(cluster: Cluster) -> None:
+    app = cluster.app
+    (cluster.folder / "down").touch()
+    cluster.worker("w1")
+    cluster.worker("b1", "background")
+    jobs = [cluster.submit("refund", number) for number in range(20)]
+    # Two failures open the breaker; then the trial calls fail, one each second.
+    wait_until(lambda: app.dead_letters.count(breaker="payments") >= 3, PATIENCE)
+    wait_until(lambda: app.breakers["payments"].state != "closed", PATIENCE)
+    assert app.dead_letters.count(status="replayed") == 0
+
+    (cluster.folder / "down").unlink()
+
+    wait_until(lambda: app.dead_letters.count(status="open") == 0, 2 * PATIENCE)
+    letters = app.dead_letters.list(limit=100)
+    replays = [app.jobs.get(letter.replayed_as or "") for letter in letters]
+    assert sorted(job.wait(PATIENCE) for job in replays) == sorted(letter.args[0] for letter in letters)
+    died = {letter.job_id for letter in letters}
+    assert all(job.wait(PATIENCE) == number for number, job in enumerate(jobs) if job.id not in died)
+    assert {letter.replayed_by for letter in letters} == {"auto-replay"}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+def test_a_replay_halts_when_the_breaker_opens_again(
     make_guarded: Callable[..., Cluster], ledger_url: str, redis_url: str
 ) -> None:
     cluster = make_guarded(ledger_url, redis_url)
-    app, breaker = cluster.app, cluster.app.breakers["refunds"]
+    app, breaker = cluster.app, cluster.app.breakers["payouts"]
     breaker.force_open(lasts=None)
-    letters = {dead(app.ledger, order, task="refund", settlement=DEATH)[1] for order in ORDERS}
-    cluster.worker("refunds")
+    letters = {dead(app.ledger, order, task="pay out", settlement=DEATH)[1] for order in ORDERS}
+    cluster.worker("payouts")
     cluster.worker("replays", "background")
 
     def replays() -> list[str]:
-        return [record.id for record in app.jobs.list(tag="auto_replay=refund")]
+        return [record.id for record in app.jobs.list(tag="auto_replay=pay out")]
 
     app.jobs.get(cluster.submit("nested").id).wait(PATIENCE)  # the workers are at work, and replay nothing
     assert replays() == []
@@ -39,14 +68,14 @@ def test_letters_of_a_breaker_come_back_and_halt(
     breaker.reset()
     first = app.jobs.get(wait_until(replays, PATIENCE)[0])
     report = first.wait(PATIENCE * 2)  # the service fails again after three
-    assert report["halted"] == "the circuit breaker 'refunds' is open", cluster.describe(first)
+    assert report["halted"] == "the circuit breaker 'payouts' is open", cluster.describe(first)
     assert 3 <= report["replayed"] < len(ORDERS)
     assert app.dead_letters.count(status="open") > 0
 
-    (cluster.folder / "refunds-are-back").touch()
+    (cluster.folder / "payouts-are-back").touch()
     wait_until(lambda: app.dead_letters.count(status="open") == 0, PATIENCE * 4, message=lambda: cluster.describe(first))
-    wait_until(lambda: len(cluster.effects_of("refund")) >= len(ORDERS), PATIENCE * 2)
-    done = cluster.effects_of("refund")
+    wait_until(lambda: len(cluster.effects_of("payouts")) >= len(ORDERS), PATIENCE * 2)
+    done = cluster.effects_of("payouts")
     assert sorted(effect.what for effect in done) == sorted(ORDERS)  # each once
     assert {app.dead_letters.get(letter).status for letter in letters} == {"replayed"}
     assert len({app.dead_letters.get(letter).replayed_as for letter in letters}) == len(ORDERS)

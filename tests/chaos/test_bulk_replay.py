@@ -14,9 +14,8 @@ from support.waiting import wait_until
 pytestmark = pytest.mark.chaos
 
 MakeCluster = Callable[..., Cluster]
-#: Dead letters to replay; more with DEAD_LETTERS=5000.
-#: (No PERDURE_ variable: an application refuses those that are no settings of it.)
-LETTERS = int(os.environ.get("DEAD_LETTERS", "300"))
+#: Dead letters to replay; more with TEST_LETTERS=5000.
+LETTERS = int(os.environ.get("TEST_LETTERS", "300"))
 KILLS = 2
 
 

@@ -1,6 +1,6 @@
 """Kill -9 at random moments of a job with effects in the ledger's database: each effect is there exactly once.
 
-``PERDURE_KILLS=200 pytest tests/chaos/test_exactly_once.py`` kills 200 times on each database.
+``TEST_KILLS=200 pytest tests/chaos/test_exactly_once.py`` kills 200 times on each database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 
-KILLS = int(os.environ.get("PERDURE_KILLS", "8"))
+KILLS = int(os.environ.get("TEST_KILLS", "8"))
 #: Effects of one job.
 EFFECTS = 400
 #: Longest time from an attempt's beginning to its end by force, in seconds.

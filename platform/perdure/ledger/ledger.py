@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -144,13 +144,18 @@ class Ledger:
         """Return whether a job waits for room within a limit."""
         return self._read(limits.any_waiting)
 
-    def limit_counts(self) -> list[limits.LimitCount]:
-        """Return the unfinished jobs that limits bound, by bulkhead, task and key."""
-        return self._read(limits.counts)
+    def limit_counts(self, after: limits.Place | None = None) -> list[limits.LimitCount]:
+        """Return the jobs that wait for room within limits, and those that take it up; see :func:`limits.counts`."""
+        return self._read(lambda c: limits.counts(c, after))
 
-    def take_within_limit(self, bulkhead: str, task: str, key: str, page: int) -> list[Ticketed]:
-        """Take waiting jobs of a limit's key; see :func:`limits.take`."""
-        return self._read(lambda c: limits.take(c, bulkhead, task, key, page))
+    def take_within_limits(
+        self,
+        wanted: Mapping[limits.Place, int],
+        allowed: Callable[[list[limits.LimitCount]], Mapping[limits.Place, int]],
+        after: limits.Place | None,
+    ) -> list[Ticketed]:
+        """Take jobs that wait for room; see :func:`limits.take_all`."""
+        return self._run(lambda c: limits.take_all(c, wanted, allowed, after))
 
     def due_behind_breakers(self, page: int) -> list[put_off.Behind]:
         """Return due jobs that a breaker guards; see :mod:`put_off`."""

@@ -14,7 +14,7 @@ from perdure.ledger.dead_letters import get, not_found
 from perdure.ledger.letter_records import DISCARDED, OPEN, REPLAYED, Actor
 from perdure.ledger.now import now
 from perdure.ledger.records import DeadLetterRecord, NewJob, Submitted
-from perdure.ledger.schema import checkpoints, dead_letters, jobs
+from perdure.ledger.schema import checkpoints, dead_letters, jobs, steps
 from perdure.ledger.submit import submit
 from perdure.ledger.text import MAX_REASON, storable, storable_name
 from perdure.states import JobState
@@ -189,5 +189,11 @@ def _copy_checkpoints(connection: Connection, source: str, target: str) -> None:
     c = checkpoints.c
     kept = select(literal(target), c.name, c.seq, literal(0), c.data, c.saved_at).where(c.job_id == source)
     connection.execute(insert(checkpoints).from_select(["job_id", "name", "seq", "fence", "data", "saved_at"], kept))
+    s = steps.c
+    done = select(literal(target), s.position, s.name, s.result, s.tries, literal(0), s.finished_at).where(
+        s.job_id == source
+    )
+    columns = ["job_id", "position", "name", "result", "tries", "fence", "finished_at"]
+    connection.execute(insert(steps).from_select(columns, done))
     newest = select(func.coalesce(func.max(c.seq), 0)).where(c.job_id == target).scalar_subquery()
     connection.execute(update(jobs).where(jobs.c.id == target).values(checkpoint_seq=newest, checkpointed_at=now()))

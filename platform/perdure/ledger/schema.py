@@ -92,16 +92,25 @@ _partial(
     jobs.c.id,
     where="state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL",
 )
-# Jobs that wait for room within a limit have no ticket; those that take up room are queued with one, or running.
+# Jobs that wait for room within a limit have no ticket, and are found key by key, each key's first one first.
 _partial(
-    "ix_jobs_limited",
+    "ix_jobs_waiting_for_room",
+    jobs.c.state,
     jobs.c.bulkhead,
     jobs.c.task,
     jobs.c.limit_key,
-    jobs.c.state,
     jobs.c.priority,
-    jobs.c.ticketed_at,
-    where="limit_key IS NOT NULL AND finished_at IS NULL",
+    jobs.c.id,
+    where="state = 'queued' AND ticketed_at IS NULL AND limit_key IS NOT NULL",
+)
+# Those that take up room are queued with one, or running.
+_partial(
+    "ix_jobs_given_room",
+    jobs.c.state,
+    jobs.c.bulkhead,
+    jobs.c.task,
+    jobs.c.limit_key,
+    where="state = 'queued' AND ticketed_at IS NOT NULL AND limit_key IS NOT NULL",
 )
 # Each replica on another worker; those that nobody has claimed have no worker and are no duplicates.
 _partial("ux_jobs_replica_of", jobs.c.replica_of, jobs.c.worker_name, where="replica_of IS NOT NULL", unique=True)

@@ -14,12 +14,21 @@ from perdure.ledger.schema import steps
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A step that succeeded; ``result`` is JSON text, as stored."""
+    """A step that succeeded.
+
+    Attributes:
+        position: Its place in the order of calls, from 1.
+        name: Its name, which no other step of the job has.
+        result: JSON text, as stored.
+        tries: How often it was called.
+        fence: The claim under which it ran; 0 when it was copied from the job that this one replays.
+    """
 
     position: int
     name: str
     result: str
     tries: int
+    fence: int = 0
 
 
 def of_job(connection: Connection, job_id: str) -> list[StepRecord]:
@@ -36,7 +45,7 @@ def record(connection: Connection, job_id: str, fence: int, step: StepRecord) ->
         LeaseLost: The fence is stale; nothing was written.
     """
     now_standing = standing(connection, job_id, fence, lock=True)
-    values = {name: getattr(step, name) for name in StepRecord.__slots__}
+    values = {name: getattr(step, name) for name in StepRecord.__slots__} | {"fence": fence}
     statement = insert_ignoring(steps, connection.dialect.name)
-    connection.execute(statement.values(job_id=job_id, fence=fence, finished_at=now(), **values))
+    connection.execute(statement.values(job_id=job_id, finished_at=now(), **values))
     return now_standing

@@ -13,12 +13,13 @@ that :meth:`~FailoverGroup.start` starts), in one process at a time.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -147,15 +148,30 @@ class FailoverGroup(Generic[S]):
             try:
                 result = fn(member.service)
             except self.config.expected as error:
-                if isinstance(error, NotCalled):
-                    raise
-                self._report(member.name, ok=False)
-                if self._known.current == member.name:
+                if self._stays(member, error):
                     raise
                 last = error
                 continue
-            if self._known.failures.get(member.name, 0):
-                self._report(member.name, ok=True)
+            self._succeeded(member)
+            return result
+        raise last
+
+    async def call_async(self, fn: Callable[[S], Awaitable[R]]) -> R:
+        """Await ``fn`` with the current member's service, as :meth:`call` does. Redis is asked from a thread.
+
+        Raises:
+            Exception: what ``fn`` raised last.
+        """
+        for _ in self._order:
+            member = await asyncio.to_thread(lambda: self.current)
+            try:
+                result = await fn(member.service)
+            except self.config.expected as error:
+                if await asyncio.to_thread(self._stays, member, error):
+                    raise
+                last = error
+                continue
+            await asyncio.to_thread(self._succeeded, member)
             return result
         raise last
 
@@ -218,6 +234,17 @@ class FailoverGroup(Generic[S]):
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+
+    def _stays(self, member: Member[S], error: Exception) -> bool:
+        """Report a failed call, and say whether the member is current all the same: then the error is the caller's."""
+        if isinstance(error, NotCalled):
+            return True
+        self._report(member.name, ok=False)
+        return self._known.current == member.name
+
+    def _succeeded(self, member: Member[S]) -> None:
+        if self._known.failures.get(member.name, 0):
+            self._report(member.name, ok=True)
 
     def _run(self) -> None:
         while not self._stop.wait(self.config.check_interval):

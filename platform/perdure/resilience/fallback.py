@@ -7,6 +7,7 @@ served.value, served.level, served.degraded        # degraded is None when the p
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 import json
@@ -14,7 +15,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -131,6 +132,15 @@ class Fallback:
         except self.config.on as error:
             return self.recover(error, fn, *args, **kwargs)
         self.keep(value, fn, *args, **kwargs)
+        return Served(value)
+
+    async def serve_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> Served[R]:
+        """Await ``fn``, as :meth:`serve` does; secondaries, the default and Redis are asked from a thread."""
+        try:
+            value = await fn(*args, **kwargs)
+        except self.config.on as error:
+            return await asyncio.to_thread(self.recover, error, fn, *args, **kwargs)
+        await asyncio.to_thread(self.keep, value, fn, *args, **kwargs)
         return Served(value)
 
     def keep(self, value: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

@@ -26,6 +26,7 @@ from redis import Redis
 from perdure.errors import BulkheadFull, SettingsError
 from perdure.resilience.deadline import capped
 from perdure.resilience.errors import check_name
+from perdure.resilience.in_thread import taken_in_thread
 from perdure.resilience.lease_keeper import LeaseKeeper
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.lua_scripts import text
@@ -165,6 +166,14 @@ class Permits:
                 raise self._full(key, outcome)
             self._sleep(min(left, max(0.001, free_in), poll * self._rng.uniform(0.5, 1.0)))
             poll = min(poll * 2, LAST_POLL_S)
+
+    async def acquire_async(self, key: str = "", *, timeout: float = 0.0) -> Permit:
+        """Take a permit as :meth:`acquire` does, waiting in a thread. A cancelled task holds none.
+
+        Raises:
+            BulkheadFull: none became free in time, or too many wait already.
+        """
+        return await taken_in_thread(lambda: self.acquire(key, timeout=timeout), Permit.release)
 
     def free(self, key: str, token: str) -> None:
         """Free the permit of a holder that is known to be gone."""

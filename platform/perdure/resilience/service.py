@@ -211,7 +211,7 @@ class Service:
         with deadline(self.config.timeout):
             if self.permits is None:
                 return await self._guarded_async(fn, *args, **kwargs)
-            permit = await asyncio.to_thread(self.permits.acquire, timeout=self.config.permits_wait)
+            permit = await self.permits.acquire_async(timeout=self.config.permits_wait)
             try:
                 return await self._guarded_async(fn, *args, **kwargs)
             finally:

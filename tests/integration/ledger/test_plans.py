@@ -37,7 +37,7 @@ BIG_TABLES = {
 }
 ANN = Actor("ann", "a test")
 #: These hold a few rows only, because few jobs are in these states at a time: they may be read whole.
-SMALL_INDEXES = ("ix_jobs_due", "ix_jobs_queued", "ix_jobs_unticketed", "ix_jobs_running")
+SMALL_INDEXES = ("ix_jobs_due", "ix_jobs_queued", "ix_jobs_unticketed", "ix_jobs_running", "ix_jobs_given_room")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "sqlite-without-statistics", "postgresql"])
@@ -73,6 +73,11 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "submit with a key": lambda ledger: submitted(ledger, 1, idempotency_key=new_id()),
     "submit with a key that is taken": lambda ledger: [submitted(ledger, 1, idempotency_key="k") for _ in range(2)],
     "depth": lambda ledger: ledger.depth("normal", 100),
+    "any waiting for room": lambda ledger: ledger.any_waiting_for_room(),
+    "counts of limits": lambda ledger: [submitted(ledger, 3, limit_key="a"), ledger.limit_counts(("normal", "t", "a"))],
+    "take within limits": lambda ledger: ledger.take_within_limits(
+        {("normal", "tests.add", "a"): 2}, lambda _: {("normal", "tests.add", "a"): 2}, None
+    ),
     "claim": lambda ledger: running(ledger),
     "claim of nothing": lambda ledger: ledger.claim("nobody", "w", "w", 1),
     "settle": lambda ledger: ledger.settle(running(ledger), SUCCEED),

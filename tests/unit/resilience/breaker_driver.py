@@ -6,6 +6,7 @@ when all trial calls of a period have arrived, so that each period shows how man
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -46,6 +47,28 @@ def hammer(url: str, permits: int) -> None:
             pass
 
 
+def flow(url: str, recovery: float) -> None:
+    """Call a service that answers or fails at once, many times while an answer of the breaker holds."""
+    client = redis.Redis.from_url(url)
+    breaker = CircuitBreaker(url, "payments", BreakerConfig(recovery_timeout=recovery, recovery_growth=1))
+
+    def serve_at_once() -> None:
+        seconds, micros = client.time()
+        if not client.exists("healthy"):
+            client.rpush("failed", f"{os.getpid()}:{seconds * 1000 + micros // 1000}")
+            raise Down
+
+    while not client.exists("stop"):
+        try:
+            breaker.call(serve_at_once)
+            client.incr(f"succeeded:{os.getpid()}")
+            time.sleep(0.001)
+        except CircuitOpen:
+            time.sleep(0.001)
+        except Down:
+            pass
+
+
 def hold(url: str, lease: float) -> None:
     breaker = CircuitBreaker(url, "payments", BreakerConfig(recovery_timeout=0.05, permit_lease=lease))
     with breaker:
@@ -55,4 +78,4 @@ def hold(url: str, lease: float) -> None:
 
 if __name__ == "__main__":
     mode, url, number = sys.argv[1:]
-    hammer(url, int(number)) if mode == "hammer" else hold(url, float(number))
+    {"hammer": hammer, "hold": hold, "flow": flow}[mode](url, int(number) if mode == "hammer" else float(number))

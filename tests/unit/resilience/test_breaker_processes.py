@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
@@ -44,6 +45,27 @@ def test_eight_processes_get_exactly_the_permitted_trial_calls_per_recovery_peri
     until(lambda: breaker.state is BreakerState.CLOSED, "the breaker to close")
     until(lambda: int(client.get("succeeded") or 0) >= 100, "calls to flow again")
     client.set("stop", 1)
+
+
+def test_when_it_opens_no_process_makes_more_than_the_call_that_it_had_begun(
+    redis_url: str, drivers: Drivers, until: Until
+) -> None:
+    client = redis.Redis.from_url(redis_url)
+    client.set("healthy", 1)
+    breaker = CircuitBreaker(redis_url, "payments", BreakerConfig(recovery_timeout=1))
+    pids = [drivers("breaker_driver.py", "flow", redis_url, 1).pid for _ in range(4)]
+    until(lambda: all(int(client.get(f"succeeded:{pid}") or 0) >= 50 for pid in pids), "calls to flow")
+
+    client.delete("healthy")  # each has read lately that the breaker is closed
+    until(lambda: breaker.snapshot().opened >= 3, "two trial calls to fail")
+    client.set("stop", 1)
+
+    opened = sorted(change.at_ms for change in breaker.history() if change.to_state == "open")
+    probed = sorted(change.at_ms for change in breaker.history() if change.to_state == "half_open")
+    calls = [(int(pid), int(at)) for pid, at in (entry.decode().split(":") for entry in client.lrange("failed", 0, -1))]
+    after_opening = Counter(pid for pid, at in calls if opened[0] < at < probed[0])
+    assert all(count == 1 for count in after_opening.values()), after_opening
+    assert [sum(start <= at < end for _, at in calls) for start, end in pairwise(probed[:3])] == [1] * (len(probed[:3]) - 1)
 
 
 def test_a_killed_prober_frees_its_permit_after_its_lease(redis_url: str, drivers: Drivers, until: Until) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from threading import Barrier, Thread
 from typing import Any
@@ -143,6 +144,21 @@ def test_of_many_that_notice_one_switches(redis_url: str, sites: list[Site]) -> 
     assert served == ["us"] * 8
     assert len(groups[0].records()) == 1
     assert groups[0].snapshot().epoch == 1
+
+
+def test_async_calls_switch_as_well(redis_url: str, sites: list[Site]) -> None:
+    async def ping(site: Site) -> str:
+        return site.ping()
+
+    async def run() -> None:
+        group = make(redis_url, sites, failure_threshold=2)
+        sites[0].up = False
+        with pytest.raises(Down):
+            await group.call_async(ping)
+        assert await group.call_async(ping) == "us"
+        assert [record.to_member for record in group.records()] == ["us"]
+
+    asyncio.run(run())
 
 
 def test_all_down_stays_and_raises(redis_url: str, sites: list[Site]) -> None:

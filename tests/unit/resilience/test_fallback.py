@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -95,3 +96,22 @@ def test_redis_may_be_away(own_redis: Any) -> None:
     own_redis.kill()
     assert fallback.call(lambda: 1) == 1
     assert fallback.serve(down).level == "default"
+
+
+def test_async(redis_url: str) -> None:
+    answers = [{"rate": 1.1}]
+
+    async def live(currency: str) -> dict[str, float]:
+        if not answers:
+            raise Down("no answer")
+        return answers.pop()
+
+    async def run() -> None:
+        fallback = Fallback("rates", redis=redis_url)
+        assert (await fallback.serve_async(live, "EUR")).degraded is None
+        served = await fallback.serve_async(live, "EUR")
+        assert (served.value, served.level) == ({"rate": 1.1}, "cached")
+        with pytest.raises(Down):
+            await fallback.serve_async(live, "USD")
+
+    asyncio.run(run())

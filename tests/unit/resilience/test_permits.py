@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Callable
 from threading import Thread
@@ -142,3 +143,22 @@ def test_all_keys_expire(redis_url: str) -> None:
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(SettingsError, match="limit must be 1"):
         PermitsConfig(limit=0)
+
+
+def test_a_task_that_is_cancelled_while_it_waits_holds_nothing(redis_url: str, until: Until) -> None:
+    permits = Permits(redis_url, "exports", PermitsConfig(limit=1))
+
+    async def run() -> None:
+        first = await permits.acquire_async()
+        waiter = asyncio.create_task(permits.acquire_async(timeout=30))
+        while permits.snapshot().waiting == 0:
+            await asyncio.sleep(0.01)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        first.release()  # the thread, which cannot be cancelled, gets it now
+
+    asyncio.run(run())
+    until(lambda: (permits.snapshot().held, permits.snapshot().waiting) == (0, 0), "the permit to be given back")
+    with permits.acquire():
+        assert permits.snapshot().held == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ import msgspec
 
 from perdure import JobHandle, Perdure
 from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished
+from perdure.ledger.records import JobRecord
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, show
 
@@ -92,16 +94,21 @@ def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
 @json_option
 @pass_context
 def show_job(context: Context, job_id: str, as_json: bool) -> None:
-    """Show a job with its attempts."""
-    handle = context.app.jobs.get(job_id)
-    record, attempts = handle.record, handle.attempts()
+    """Show a job with its attempts, its checkpoint and progress, its durable steps and what happened to them."""
+    handle, ledger = context.app.jobs.get(job_id), context.app.ledger
+    more: dict[str, list[Any]] = {
+        "attempts": handle.attempts(),
+        "steps": ledger.steps_of(job_id),
+        "notes": ledger.notes_of(job_id),
+    }
     if as_json:
-        print_json(dataclasses.asdict(record) | {"attempts": [dataclasses.asdict(attempt) for attempt in attempts]})
+        rows = {name: [_shown(each) for each in found] for name, found in more.items()}
+        print_json(dataclasses.asdict(handle.record) | rows)
         return
-    shown = {name: value for name, value in dataclasses.asdict(record).items() if value not in (None, {}, [])}
-    print_table(("", ""), shown.items(), title=f"job {job_id}")
-    columns = ("number", "outcome", "worker", "started_at", "finished_at", "error_type", "error")
-    print_table(columns, ([getattr(attempt, name) for name in columns] for attempt in attempts), title="attempts")
+    print_table(("", ""), _facts(handle.record), title=f"job {job_id}")
+    for title, columns in _PARTS.items():
+        if more[title]:
+            print_table(columns, ([getattr(each, name) for name in columns] for each in more[title]), title=title)
 
 
 @jobs.command("wait")
@@ -140,6 +147,31 @@ def list_tasks(context: Context, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(list(rows[0]) if rows else ["name"], (list(row.values()) for row in rows))
+
+
+#: What is shown of a job besides its own facts.
+_PARTS = {
+    "attempts": ("number", "outcome", "worker", "started_at", "finished_at", "error_type", "error"),
+    "steps": ("position", "name", "tries"),
+    "notes": ("at", "kind", "text"),
+}
+
+
+def _shown(part: Any) -> dict[str, Any]:
+    """Return a part's fields; a step's result may be sealed or large, and is the job's own business."""
+    return {name: value for name, value in dataclasses.asdict(part).items() if name != "result"}
+
+
+def _facts(record: JobRecord) -> Iterator[tuple[str, Any]]:
+    for name, value in dataclasses.asdict(record).items():
+        if name == "progress" and record.progress is not None:
+            done = f"{record.progress.done:g}"
+            of = "" if not record.progress.total else f" of {record.progress.total:g} ({record.progress.fraction:.0%})"
+            yield name, f"{done}{of} {record.progress.message or ''}".rstrip()
+        elif name == "checkpointed_at" and record.checkpointed_at is not None:
+            yield "checkpoint", f"number {record.checkpoint_seq}, {ago(record.checkpointed_at)}"
+        elif value not in (None, {}, []) and name != "checkpoint_seq":
+            yield name, value
 
 
 def _task_row(app: Perdure, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import click
 from perdure.errors import PerdureError
 from perdure_workers.cli.breakers import breakers
 from perdure_workers.cli.bulkheads import bulkheads
+from perdure_workers.cli.checkpoints import checkpoints
 from perdure_workers.cli.database import db
 from perdure_workers.cli.dead import dead
 from perdure_workers.cli.health import health
@@ -37,6 +38,7 @@ for _command in (
     jobs,
     why,
     dead,
+    checkpoints,
     breakers,
     bulkheads,
     workers,

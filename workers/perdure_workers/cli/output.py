@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -25,6 +26,13 @@ class Exit(IntEnum):
     TIMED_OUT = 5
 
 
+#: Columns of ids.
+_IDS = ("id", "job", "letter", "dead letter", "fingerprint")
+#: Characters to which the other columns shrink at most; a terminal that is too narrow for that wraps lines.
+_NARROWEST = 12
+#: Width of a table that no terminal shows, in characters.
+_PIPED = 200
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
@@ -35,11 +43,20 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print rows as a table."""
-    table = Table(*columns, title=title, title_justify="left", header_style="bold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    Console().print(table)
+    """Print rows as a table; ids are never cut, since people copy them from here."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    cells = [[_cell(value) for value in row] for row in rows]
+    needed = 1
+    for number, name in enumerate(columns):
+        is_id = name in _IDS
+        table.add_column(name, no_wrap=is_id, overflow="fold")
+        longest = max(len(name), *(len(row[number]) for row in cells)) if cells else len(name)
+        needed += (longest if is_id else min(longest, _NARROWEST)) + len(" | ")
+    for row in cells:
+        table.add_row(*row)
+    console = Console()
+    is_for_people = console.is_terminal or "COLUMNS" in os.environ
+    Console(width=max(console.width, needed) if is_for_people else _PIPED).print(table)
 
 
 def show(as_json: bool, records: Sequence[Any], columns: dict[str, Callable[[Any], Any]]) -> None:

@@ -50,14 +50,7 @@ class Dispatch(Duty):
 
     def _within_limits(self) -> list[Ticketed]:
         """Take jobs for which there is room; Redis is asked for rate limits alone."""
-        ledger = self.app.ledger
-        if not ledger.any_waiting_for_room():
-            return []
-        return [
-            job
-            for share in self._limits.shares()
-            for job in ledger.take_within_limit(share.bulkhead, share.task, share.key, share.count)
-        ]
+        return self._limits.take() if self.app.ledger.any_waiting_for_room() else []
 
     def _hold_back(self) -> int:
         """Put off due jobs whose breaker lets them not through now, and return how many."""

@@ -298,11 +298,11 @@ def upgrade() -> None:
             postgresql_where=sa.text("run_at IS NOT NULL"),
         )
         batch_op.create_index(
-            "ix_jobs_limited",
-            ["bulkhead", "task", "limit_key", "state", "priority", "ticketed_at"],
+            "ix_jobs_given_room",
+            ["state", "bulkhead", "task", "limit_key"],
             unique=False,
-            sqlite_where=sa.text("limit_key IS NOT NULL AND finished_at IS NULL"),
-            postgresql_where=sa.text("limit_key IS NOT NULL AND finished_at IS NULL"),
+            sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NOT NULL AND limit_key IS NOT NULL"),
+            postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NOT NULL AND limit_key IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_jobs_queued",
@@ -340,6 +340,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL"),
             postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_waiting_for_room",
+            ["state", "bulkhead", "task", "limit_key", "priority", "id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NOT NULL"),
+            postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NOT NULL"),
         )
         batch_op.create_index(
             "ux_jobs_idempotency",
@@ -489,6 +496,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("idempotency_key IS NOT NULL"),
         )
         batch_op.drop_index(
+            "ix_jobs_waiting_for_room",
+            sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NOT NULL"),
+            postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NOT NULL"),
+        )
+        batch_op.drop_index(
             "ix_jobs_unticketed",
             sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL"),
             postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL"),
@@ -512,9 +524,9 @@ def downgrade() -> None:
             "ix_jobs_queued", sqlite_where=sa.text("state = 'queued'"), postgresql_where=sa.text("state = 'queued'")
         )
         batch_op.drop_index(
-            "ix_jobs_limited",
-            sqlite_where=sa.text("limit_key IS NOT NULL AND finished_at IS NULL"),
-            postgresql_where=sa.text("limit_key IS NOT NULL AND finished_at IS NULL"),
+            "ix_jobs_given_room",
+            sqlite_where=sa.text("state = 'queued' AND ticketed_at IS NOT NULL AND limit_key IS NOT NULL"),
+            postgresql_where=sa.text("state = 'queued' AND ticketed_at IS NOT NULL AND limit_key IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_due", sqlite_where=sa.text("run_at IS NOT NULL"), postgresql_where=sa.text("run_at IS NOT NULL")
