@@ -35,7 +35,7 @@ def build(**settings: Any) -> Perdure:
             raise ConnectionError("payments does not answer")
         return number
 
-    @app.job(name="pay out", breaker="payouts", retry="none", auto_replay=AutoReplay(rate="20/s", max_replays=1_000))
+    @app.job(name="pay out", breaker="payouts", retry="none", auto_replay=AutoReplay(rate="2/s", max_replays=1_000))
     def pay_out(ctx: JobContext, order: str) -> None:
         paid = FOLDER / "payouts.effects"
         if paid.exists() and len(paid.read_text().splitlines()) >= 3 and not (FOLDER / "payouts-are-back").exists():

@@ -16,7 +16,7 @@ from support.waiting import wait_until
 pytestmark = pytest.mark.chaos
 
 DEATH = replace(DIE, death=Death(DeadReason.EXHAUSTED, "f" * 16, "payouts"))
-ORDERS = [f"o-{number}" for number in range(10)]
+ORDERS = [f"o-{number}" for number in range(20)]
 
 
 @pytest.fixture
