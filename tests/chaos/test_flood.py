@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +14,12 @@ pytestmark = pytest.mark.chaos
 
 FLOOD = int(os.environ.get("PERDURE_TEST_FLOOD", "5000"))
 CRITICAL = 20
+
+
+@pytest.fixture
+def cluster(make_cluster: Callable[..., Cluster], sqlite_url: str, redis_url: str) -> Cluster:
+    """On SQLite, where all share one writer: the harder case."""
+    return make_cluster(sqlite_url, redis_url)
 
 
 def test_five_thousand_slow_background_jobs_leave_critical_ones_alone(cluster: Cluster) -> None:
