@@ -16,6 +16,7 @@ from perdure.errors import BulkheadFull, DeadLetterNotFound, InvalidArguments, R
 from perdure.ledger.letter_records import OPEN, Actor, LetterFilter
 from perdure.ledger.letter_replay import Replay
 from perdure.ledger.records import DeadLetterRecord
+from perdure.stores.errors import LetterUnopened
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -183,7 +184,7 @@ class BulkReplay:
             return None
         try:
             return self._replayer.prepare(letter, bulkhead=request.to_bulkhead, from_checkpoint=request.from_checkpoint)
-        except (InvalidArguments, UnknownTask, UnknownBulkhead) as error:
+        except (InvalidArguments, UnknownTask, UnknownBulkhead, LetterUnopened) as error:
             self._report.skip(letter, "does_not_fit", str(error))
             return None
 

@@ -226,7 +226,7 @@ class DeadLetters:
             UnknownBulkhead: There is no such bulkhead.
             InvalidArguments: The arguments do not fit the task's signature; nothing was written.
             ReplayRefused: The letter was discarded, or its circuit breaker is open; nothing was written.
-            StoreError: The letter's arguments are sealed or offloaded and cannot be opened here; nothing was written.
+            LetterUnopened: The letter's arguments are sealed or offloaded and cannot be opened here; nothing was written.
         """
         letter = self.get(letter_id)
         if letter.replayed_as is None or force:

@@ -70,6 +70,11 @@ def mask_call(
     return shown, {name: _masked_as(value, secret=name in secret or is_secret_name(name)) for name, value in kwargs.items()}
 
 
+def mask_parameters(task: Task[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments by the names of their parameters, with their secrets masked."""
+    return {name: _masked_as(value, secret=name in task.signature.secret) for name, value in values.items()}
+
+
 def mask_call_json(task: Task[..., Any] | None, args: str, kwargs: str) -> tuple[str, str]:
     """Return a call's arguments as JSON texts with its secrets masked; what has none is returned as it is."""
     nothing_by_name = _SECRET_NAME.search(args) is None and _SECRET_NAME.search(kwargs) is None

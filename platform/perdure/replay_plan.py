@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from perdure.bulk_replay import EXAMPLES, ReplayRequest
 from perdure.errors import InvalidArguments, UnknownBulkhead, UnknownTask
 from perdure.ledger.letter_records import OPEN, LetterFilter
+from perdure.stores.errors import LetterUnopened
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -77,7 +78,7 @@ def _check(
         return
     try:
         item = app.dead_letters.replayer.prepare(letter, bulkhead=request.to_bulkhead)
-    except (InvalidArguments, UnknownTask, UnknownBulkhead) as error:
+    except (InvalidArguments, UnknownTask, UnknownBulkhead, LetterUnopened) as error:
         made.does_not_fit += 1
         if len(made.examples) < EXAMPLES:
             made.examples.append({"letter_id": letter.id, "why": str(error)})

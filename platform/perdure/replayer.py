@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,12 +15,13 @@ from perdure.ids import new_id
 from perdure.ledger.letter_records import Actor
 from perdure.ledger.letter_replay import Replay, Replayed
 from perdure.ledger.records import DeadLetterRecord, NewJob, Ticketed
+from perdure.masking import mask_call, mask_parameters
 from perdure.states import JobState
-from perdure.stores.errors import StoreError
+from perdure.stores.errors import LetterUnopened
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
-    from perdure.signature import Payload, Signature
+    from perdure.signature import Payload
     from perdure.task import Task
 
 
@@ -48,12 +50,12 @@ class Replayer:
             UnknownTask: This application does not have the letter's task.
             UnknownBulkhead: There is no such bulkhead.
             InvalidArguments: The arguments do not fit the task's signature, or the letter holds a message and no job.
-            StoreError: The letter's arguments are sealed or offloaded and cannot be opened here.
+            LetterUnopened: The letter's arguments are sealed or offloaded and cannot be opened here.
         """
         task = self._task_of(letter)
         for column, given in (("args", args), ("kwargs", kwargs)):
             if given is None and column in letter.unopened:
-                raise StoreError(f"dead letter {letter.id} cannot be replayed: {letter.unopened[column]}")
+                raise LetterUnopened(f"dead letter {letter.id} cannot be replayed: {letter.unopened[column]}")
         positional = codec.untagged(letter.args) if args is None else args
         named = codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs)
         payload = task.signature.encode(positional, named)
@@ -72,7 +74,7 @@ class Replayer:
             breaker=task.breaker,
             limit_key=self._app.submitter.limit_key(task, bulkhead, positional, named, letter.tags or {}),
         )
-        changes = _changes(letter, task.signature, payload, new)
+        changes = _changes(letter, task, payload, new)
         if self._app.ledger.vault.seals:
             changes.pop("arguments", None)  # the audit trail is not sealed
         return Replay(letter.id, self._app.ledger.vault.new_job(new), changes, from_checkpoint)
@@ -128,23 +130,27 @@ def _ticket(new: NewJob) -> Ticketed:
     return Ticketed(new.id, new.task, new.bulkhead, new.priority, new.args, new.kwargs, new.timeout, new.replay_of)
 
 
-def _changes(letter: DeadLetterRecord, signature: Signature, payload: Payload, new: NewJob) -> dict[str, Any]:
-    """Return what is different from the letter: arguments by parameter, and the bulkhead."""
+def _changes(letter: DeadLetterRecord, task: Task[..., Any], payload: Payload, new: NewJob) -> dict[str, Any]:
+    """Return what is different from the letter: arguments by parameter, secrets masked, and the bulkhead."""
     args, kwargs = msgspec.json.decode(payload.args), msgspec.json.decode(payload.kwargs)
-    after = signature.by_parameter(args, kwargs)
+    after = task.signature.by_parameter(args, kwargs)
+    show = partial(mask_parameters, task)
     try:
-        before = signature.by_parameter(letter.args, letter.kwargs)
+        before = task.signature.by_parameter(letter.args, letter.kwargs)
     except InvalidArguments:  # the signature has changed since: only the whole can be compared
         before = {"args": letter.args, "kwargs": letter.kwargs}
         after = {"args": args, "kwargs": kwargs}
+        show = partial(_mask_whole, task)
     missing = object()
     names = [name for name in {**before, **after} if before.get(name, missing) != after.get(name, missing)]
     changes: dict[str, Any] = {}
     if names:
-        changes["arguments"] = {
-            name: {side: values[name] for side, values in (("from", before), ("to", after)) if name in values}
-            for name in names
-        }
+        sides = (("from", show(before)), ("to", show(after)))
+        changes["arguments"] = {name: {side: values[name] for side, values in sides if name in values} for name in names}
     if new.bulkhead != letter.bulkhead:
         changes["bulkhead"] = {"from": letter.bulkhead, "to": new.bulkhead}
     return changes
+
+
+def _mask_whole(task: Task[..., Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(zip(("args", "kwargs"), mask_call(task, call["args"], call["kwargs"]), strict=True))

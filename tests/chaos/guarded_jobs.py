@@ -8,16 +8,18 @@ from typing import Any
 
 from chaos_jobs import FOLDER, await_release, note
 
-from perdure import JobContext, Perdure, RetryPolicy
+from perdure import AutoReplay, JobContext, Perdure, RetryPolicy
 from perdure.primary_backup import Operation
 from perdure.resilience.deadline import remaining
 
 BREAKER = {"failure_threshold": 2, "recovery_timeout": 1.0, "recovery_growth": 1.0, "slow_start": 2.0}
+#: Open for longer than an auto-replay takes between two looks.
+SLOW_BREAKER = BREAKER | {"recovery_timeout": 4.0}
 
 
 def build(**settings: Any) -> Perdure:
     """Return the application."""
-    app = Perdure(**settings, resilience={"breakers": {"payments": BREAKER}})
+    app = Perdure(**settings, resilience={"breakers": {"payments": BREAKER, "payouts": SLOW_BREAKER}})
 
     @app.job(name="pay", breaker="payments", retry=RetryPolicy(max_retries=2, base=0.01, max_delay=0.1))
     def pay(ctx: JobContext) -> int:
@@ -32,6 +34,13 @@ def build(**settings: Any) -> Perdure:
         if (FOLDER / "down").exists():
             raise ConnectionError("payments does not answer")
         return number
+
+    @app.job(name="pay out", breaker="payouts", retry="none", auto_replay=AutoReplay(rate="2/s", max_replays=1_000))
+    def pay_out(ctx: JobContext, order: str) -> None:
+        paid = FOLDER / "payouts.effects"
+        if paid.exists() and len(paid.read_text().splitlines()) >= 3 and not (FOLDER / "payouts-are-back").exists():
+            raise ConnectionError("payouts are down again")
+        note(ctx, order, "payouts")
 
     @app.job(name="nested", timeout=20)
     def nested(ctx: JobContext) -> list[float | None]:

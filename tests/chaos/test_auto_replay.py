@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from perdure.ledger.records import Death
+from perdure.states import DeadReason
 from support.cluster import PATIENCE, Cluster
+from support.ledgers import DIE, dead
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
+
+DEATH = replace(DIE, death=Death(DeadReason.EXHAUSTED, "f" * 16, "payouts"))
+ORDERS = [f"o-{number}" for number in range(20)]
 
 
 @pytest.fixture
@@ -37,3 +44,38 @@ def test_letters_go_when_the_breaker_has_closed(cluster: Cluster) -> None:
     died = {letter.job_id for letter in letters}
     assert all(job.wait(PATIENCE) == number for number, job in enumerate(jobs) if job.id not in died)
     assert {letter.replayed_by for letter in letters} == {"auto-replay"}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+def test_a_replay_halts_when_the_breaker_opens_again(
+    make_guarded: Callable[..., Cluster], ledger_url: str, redis_url: str
+) -> None:
+    cluster = make_guarded(ledger_url, redis_url)
+    app, breaker = cluster.app, cluster.app.breakers["payouts"]
+    breaker.force_open(lasts=None)
+    letters = {dead(app.ledger, order, task="pay out", settlement=DEATH)[1] for order in ORDERS}
+    cluster.worker("payouts")
+    cluster.worker("replays", "background")
+
+    def replays() -> list[str]:
+        return [record.id for record in app.jobs.list(tag="auto_replay=pay out")]
+
+    app.jobs.get(cluster.submit("nested").id).wait(PATIENCE)  # the workers are at work, and replay nothing
+    assert replays() == []
+    assert app.dead_letters.count(status="open") == len(ORDERS)
+
+    breaker.reset()
+    first = app.jobs.get(wait_until(replays, PATIENCE)[0])
+    report = first.wait(PATIENCE * 2)  # the service fails again after three
+    assert report["halted"] == "the circuit breaker 'payouts' is open", cluster.describe(first)
+    assert 3 <= report["replayed"] < len(ORDERS)
+    assert app.dead_letters.count(status="open") > 0
+
+    (cluster.folder / "payouts-are-back").touch()
+    wait_until(lambda: app.dead_letters.count(status="open") == 0, PATIENCE * 4, message=lambda: cluster.describe(first))
+    wait_until(lambda: len(cluster.effects_of("payouts")) >= len(ORDERS), PATIENCE * 2)
+    done = cluster.effects_of("payouts")
+    assert sorted(effect.what for effect in done) == sorted(ORDERS)  # each once
+    assert {app.dead_letters.get(letter).status for letter in letters} == {"replayed"}
+    assert len({app.dead_letters.get(letter).replayed_as for letter in letters}) == len(ORDERS)

@@ -84,3 +84,7 @@ class CorruptBlob(StoreError):
 
 class CursorMismatch(StoreError, ValueError):
     """A stored cursor does not fit the source that is to be resumed from it."""
+
+
+class LetterUnopened(StoreError):
+    """A dead letter's arguments are sealed or offloaded, and this process cannot open them. The letter stays as it is."""

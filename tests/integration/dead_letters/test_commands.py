@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from perdure import Perdure, Secret
+from perdure.stores.cipher import KeyRing
+from perdure_workers.cli.dead.find import _masked
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
 from support.inline import run
+from support.ledgers import DIE, claimed
+from support.shop import define
 
 Die = Callable[..., str]
 
@@ -67,6 +71,36 @@ def test_show_masks_secrets_unless_asked(shop: Perdure, die: Die, dead: Dead) ->
     assert dead("show", letter_id, "--json").json["args"] == ["***"]
     assert "4111" not in dead("show", letter_id).out + dead("list", "--json").out
     assert dead("show", letter_id, "--secrets", "--json").json["args"] == ["4111"]
+
+
+def test_letters_that_cannot_be_opened_are_shown_and_refused(shop: Perdure, migrated_url: str, dead: Dead) -> None:
+    sealing = Perdure(ledger_url=migrated_url, encryption_keys=KeyRing.generate("k1"))
+    define(sealing)
+    job = sealing.task("shop.charge").submit("o-4711", 5)
+    letter_id = sealing.ledger.settle(claimed(sealing.ledger, job.id), DIE)
+    assert letter_id is not None
+    assert sealing.dead_letters.get(letter_id).args == ["o-4711", 5]
+    sealing.close()
+
+    shown = dead("show", letter_id, "--json").json
+    assert shown["args"] == []
+    assert "MissingKey" in shown["unopened"]["args"]
+    assert "MissingKey" in dead("show", letter_id).out
+    assert [letter["id"] for letter in dead("list", "--json").json] == [letter_id]
+    refused = dead("replay", letter_id)
+    assert f"dead letter {letter_id} cannot be replayed" in refused.err
+    plan = dead("replay", "--all", "--dry-run", "--json").json
+    assert (plan["count"], plan["does_not_fit"]) == (1, 1)
+    started = dead("replay", "--all", "--yes", "--json").json["job"]
+    assert run(shop, shop.jobs.get(started), "background") == "succeeded"
+    assert shop.jobs.get(started).result().skipped == {"does_not_fit": 1}
+    assert shop.dead_letters.get(letter_id).status == "open"
+
+
+def test_arguments_are_masked_when_something_else_cannot_be_opened(shop: Perdure, die: Die) -> None:
+    letter = shop.dead_letters.get(die())
+    unopened = replace(letter, kwargs={"api_key": "4711"}, unopened={"traceback": "MissingKey"})
+    assert _masked(shop, unopened).kwargs == {"api_key": "***"}
 
 
 def test_replay_of_all_that_match(shop: Perdure, die: Die, dead: Dead) -> None:

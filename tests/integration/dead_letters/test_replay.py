@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
-from perdure import InvalidArguments, Perdure
+from perdure import InvalidArguments, Perdure, Secret
 from perdure.errors import ReplayRefused, UnknownBulkhead, UnknownTask
 from support.ledgers import DIE, SUCCEED, claimed, running, submitted
 from support.replay_driver import PROCESSES
@@ -44,6 +45,18 @@ def test_edited_arguments_are_kept_as_a_diff(shop: Perdure, die: Die) -> None:
             "bulkhead": {"from": "critical", "to": "background"},
         }
     }
+
+
+def test_secrets_do_not_go_to_the_trail(shop: Perdure, die: Die) -> None:
+    @shop.job(name="shop.pay")
+    def pay(card: Annotated[str, Secret], order: str) -> None: ...
+
+    letter_id, older = die("shop.pay", "4111", "o-1"), die("shop.pay", "4111", "o-1", "EUR")
+    shop.dead_letters.replay(letter_id, ["4222", "o-2"])
+    shop.dead_letters.replay(older, ["4333", "o-1"])
+    of_older, of_newer = (entry.detail["changes"]["arguments"] for entry in shop.dead_letters.audit())
+    assert of_newer == {"card": {"from": "***", "to": "***"}, "order": {"from": "o-1", "to": "o-2"}}
+    assert of_older["args"] == {"from": ["***", "o-1", "EUR"], "to": ["***", "o-1"]}
 
 
 def test_arguments_of_an_older_signature_can_be_mended(shop: Perdure, die: Die) -> None:

@@ -136,8 +136,6 @@ def _print(detail: DeadLetterDetail) -> None:
 
 
 def _masked(app: Perdure, letter: DeadLetterRecord) -> DeadLetterRecord:
-    if letter.unopened:
-        return letter
     args, kwargs = mask_call(app.tasks.get(letter.task), letter.args, letter.kwargs)
     return dataclasses.replace(letter, args=args, kwargs=kwargs)
 
