@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Error, Playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -26,31 +26,34 @@ FLAGS = [
     "--disable-sync",
 ]
 #: Seconds that an installation may take.
-INSTALLATION = 600
+INSTALLATION = 300
+
+
+class NoChromium(Exception):
+    """There is none on this machine, and none can be installed."""
 
 
 def find() -> str | None:
-    """Return the system's Chromium: that of PERDURE_CHROMIUM, or one on PATH."""
-    named = os.environ.get("PERDURE_CHROMIUM")
+    """Return the system's Chromium: that of TEST_CHROMIUM, or one on PATH."""
+    named = os.environ.get("TEST_CHROMIUM")
     return named or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def launch(playwright: Playwright) -> Browser:
-    """Start Chromium, installing one if there is none."""
-    with _one_at_a_time():
-        path = find() or _installed()
-    return playwright.chromium.launch(executable_path=path, args=FLAGS)
+    """Start Chromium, installing one for this user if there is none.
 
-
-def _installed() -> str | None:
-    """Install Chromium and return its path; None means that Playwright knows where it put it."""
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-q", "-y", "chromium"]):
-            subprocess.run(command, check=True, timeout=INSTALLATION, env=environment, stdout=subprocess.DEVNULL)
-        return find()
-    subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True, timeout=INSTALLATION)
-    return None
+    Raises:
+        NoChromium: There is none, and it cannot be installed or started.
+    """
+    try:
+        with _one_at_a_time():
+            path = find()
+            if path is None:
+                install = [sys.executable, "-m", "playwright", "install", "chromium"]
+                subprocess.run(install, check=True, timeout=INSTALLATION, stdout=subprocess.DEVNULL)
+        return playwright.chromium.launch(executable_path=path, args=FLAGS)
+    except (subprocess.SubprocessError, OSError, Error) as error:
+        raise NoChromium(f"no {' or '.join(NAMES)} on PATH that starts, and none can be installed: {error}") from error
 
 
 @contextmanager

@@ -1,0 +1,151 @@
+"""Flower's pages in a real Chromium, with a real worker: what somebody does who watches jobs and repairs them.
+
+Without a Chromium, and where none can be installed, these tests are skipped; everything that they see without scripts is
+tested without a browser as well (``test_pages.py``, ``test_security.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from support.chromium import NoChromium, launch
+from support.cluster import PERDURE
+from support.flower_site import OPERATOR, VIEWER, Site
+from support.waiting import wait_until
+
+#: Milliseconds until something must be seen.
+PATIENCE = 60_000
+PATHS = ["overview", "jobs", "jobs/{job}", "dead-letters", "dead-letters/{letter}", "breakers", "workers"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        try:
+            started = launch(playwright)
+        except NoChromium as error:
+            pytest.skip(str(error))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def worker(site: Site) -> Iterator[None]:
+    command = [PERDURE, "-A", "flower_site", "worker", "normal", "-c", "2"]
+    with (site.folder / "worker.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=site.folder, env={**os.environ, **site.environment}, stdout=log, stderr=log)
+    wait_until(lambda: site.app.workers.list(), 60)
+    yield
+    process.terminate()
+    process.wait(60)
+
+
+def signed_in(browser: Browser, user: tuple[str, str], **options: object) -> BrowserContext:
+    context = browser.new_context(http_credentials={"username": user[0], "password": user[1]}, **options)  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE)
+    return context
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    expect.set_options(timeout=PATIENCE)
+    context = signed_in(browser, OPERATOR)
+    opened = context.new_page()
+    yield opened
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def letter(site: Site, worker: None) -> str:
+    job = site.app.task("site.divide").submit(1, 0)
+    wait_until(lambda: job.state == "dead", 60)
+    return str(job.refresh().record.dead_letter_id)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_job_runs_and_retries_before_one_s_eyes(site: Site, page: Page) -> None:
+    job = site.app.task("site.flaky").options(delay=3).submit(1)
+    page.goto(f"{site.flower.url}/perdure/jobs/{job.id}")
+    state = page.locator("#job-state")
+    expect(state).to_have_text("scheduled")
+    expect(state).to_have_text("retrying")
+    expect(page.locator("#attempts")).to_contain_text("not yet")
+    expect(state).to_have_text("succeeded")  # and the page was never loaded again
+    assert job.wait(1) == 2
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_dead_letter_is_edited_replayed_and_seen_to_succeed(site: Site, page: Page, letter: str) -> None:
+    page.goto(f"{site.flower.url}/perdure/dead-letters")
+    page.locator(f'a[title="{letter}"]').click()
+    expect(page.locator(".perdure-error")).to_contain_text("division by zero")
+    page.get_by_label("Positional arguments").fill("[8, 2]")
+    page.get_by_role("button", name="Replay").click()
+    expect(page.get_by_role("status").first).to_contain_text("Replayed as this job.")
+    expect(page.locator("#job-state")).to_have_text("succeeded")
+    expect(page.locator("#result")).to_contain_text("4.0")
+    expect(page.locator("#lineage")).to_contain_text("replay of")
+
+
+def test_a_breaker_is_forced_open(site: Site, page: Page) -> None:
+    breaker = site.app.breakers["site"]
+    breaker.call(lambda: None)
+    page.goto(f"{site.flower.url}/perdure/breakers")
+    page.locator('select[name="of"]').select_option("site")
+    page.get_by_label("For seconds").fill("30")
+    page.get_by_label("Reason").fill("tried in a browser")
+    page.get_by_role("button", name="Force open").click()
+    expect(page.locator("#breaker-site")).to_contain_text("open")
+    expect(page.locator("#breaker-site")).to_contain_text("tried in a browser")
+    page.locator('select[name="of"]').select_option("site")
+    page.get_by_role("button", name="Reset").click()
+    wait_until(lambda: breaker.state == "closed", 30)
+
+
+def test_a_viewer_can_look_and_nothing_else(browser: Browser, site: Site, letter: str) -> None:
+    context = signed_in(browser, VIEWER)
+    page = context.new_page()
+    for path in PATHS:
+        page.goto(f"{site.flower.url}/perdure/{path.format(job=site.app.dead_letters.get(letter).job_id, letter=letter)}")
+        assert page.locator('form[method="post"]').count() == 0, path
+        assert page.locator("h1").count() == 1, path
+    context.close()
+
+
+def test_pages_can_be_read_without_scripts_and_on_a_small_screen(browser: Browser, site: Site, letter: str) -> None:
+    context = signed_in(browser, OPERATOR, java_script_enabled=False, viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto(f"{site.flower.url}/perdure/dead-letters/{letter}")
+    expect(page.locator(".perdure-error")).to_contain_text("division by zero")
+    page.goto(f"{site.flower.url}/perdure/overview")
+    expect(page.locator("main")).to_contain_text("background")
+    context.close()
+    wide = signed_in(browser, OPERATOR, viewport={"width": 360, "height": 740})
+    page = wide.new_page()
+    for path in ("overview", "jobs", "dead-letters", "breakers", "workers"):
+        page.goto(f"{site.flower.url}/perdure/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), path
+    wide.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(browser: Browser, site: Site, letter: str, theme: str) -> None:
+    context = signed_in(browser, OPERATOR, color_scheme=theme)
+    page = context.new_page()
+    job = site.app.dead_letters.get(letter).job_id
+    for path in PATHS:
+        page.goto(f"{site.flower.url}/perdure/{path.format(job=job, letter=letter)}")
+        found = Axe().run(page, options={"resultTypes": ["violations"]})
+        serious = [
+            (each["id"], each["nodes"][0]["html"][:200])
+            for each in found.response["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], path
+    context.close()
