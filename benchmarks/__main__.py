@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("throughput", "recovery", "table_size", "dead_letters", "checkpoints", "breaker", "flood")
+NAMES = ("throughput", "recovery", "table_size", "dead_letters", "checkpoints", "breaker", "flood", "flower")
 
 
 def main() -> None:
