@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from perdure import InvalidArguments, Perdure
-from perdure.dead_letters import BATCH
+from perdure.letter_resolving import BATCH
 from perdure.ids import new_id
 from perdure.ledger import Ledger
 from perdure.ledger.schema import (

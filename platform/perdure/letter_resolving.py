@@ -1,0 +1,115 @@
+"""Resolving dead letters that are not replayed: discarding, annotating, deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from perdure.errors import InvalidArguments
+from perdure.ledger.letter_records import DISCARDED, OPEN, REPLAYED, Actor, DeadLetterGroup
+from perdure.ledger.records import DeadLetterRecord
+from perdure.letter_filters import letter_filter
+from perdure.letter_finding import LetterFinding
+from perdure.replay_plan import fixed
+
+#: Letters that one transaction discards or deletes: a fraction of a second, so that nobody waits long for it.
+BATCH = 200
+
+
+class LetterResolving(LetterFinding):
+    """What ``app.dead_letters`` can do with letters that are not replayed."""
+
+    def discard(self, letter_id: str, reason: str, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
+        """Mark a letter as not to be replayed and return it.
+
+        Raises:
+            DeadLetterNotFound: The ledger has none of that id.
+        """
+        self._app.ledger.letters.discard([letter_id], reason, Actor.of(by, source))
+        return self.get(letter_id)
+
+    def note(self, letter_id: str, text: str | None, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
+        """Write a note on a letter, in place of the one it had, and return the letter; None removes the note.
+
+        Raises:
+            DeadLetterNotFound: The ledger has none of that id.
+        """
+        return self._app.ledger.letters.annotate(letter_id, text, Actor.of(by, source))
+
+    def note_group(
+        self, fingerprint: str, text: str | None, by: str = "python", *, source: str | None = None
+    ) -> DeadLetterGroup | None:
+        """Write a note on a fault, such as "known, fixed in 1.4", and return its group; None removes the note.
+
+        Raises:
+            DeadLetterNotFound: There are no letters of that fault.
+        """
+        letters = self._app.ledger.letters
+        letters.annotate_group(fingerprint, text, Actor.of(by, source))
+        return next(iter(letters.groups(fingerprints=[fingerprint])), None)
+
+    def discard_many(
+        self,
+        reason: str,
+        /,
+        by: str = "python",
+        *,
+        source: str | None = None,
+        on_batch: Callable[[int], object] = lambda _count: None,
+        **filters: Any,
+    ) -> int:
+        """Mark all open letters that match filters as not to be replayed, in batches, and return how many.
+
+        Args:
+            reason: Why.
+            by: Who discards them.
+            source: From where.
+            on_batch: Called after each batch with the number of letters in it.
+            filters: Those of :meth:`list`; with another ``status=`` letters in that one.
+
+        Raises:
+            InvalidArguments: A filter is not allowed.
+        """
+        letters, actor = self._app.ledger.letters, Actor.of(by, source)
+        which = fixed(letter_filter(**{"status": OPEN, **filters}), letters.newest_id())
+        total, after = 0, None
+        while page := letters.page(which, limit=BATCH, after=after, oldest_first=True):
+            after = page[-1].id
+            changed = len(letters.discard([letter.id for letter in page], reason, actor))
+            total += changed
+            on_batch(changed)
+        return total
+
+    def purge(
+        self,
+        *,
+        by: str = "python",
+        source: str | None = None,
+        everything: bool = False,
+        on_batch: Callable[[int], object] = lambda _count: None,
+        **filters: Any,
+    ) -> int:
+        """Delete letters for good, in batches, and return how many. The audit trail stays.
+
+        Args:
+            by: Who deletes them.
+            source: From where.
+            everything: Needed when no filter is given, so that nobody empties the ledger by a slip.
+            on_batch: Called after each batch with the number of letters in it.
+            filters: Those of :meth:`list`; ``status="open"`` must be named: without a status, open letters stay.
+
+        Raises:
+            InvalidArguments: No filter was given, or one is not allowed; nothing was deleted.
+        """
+        which = letter_filter(**filters)
+        if not which.given() and not everything:
+            raise InvalidArguments("purge() without a filter deletes every letter that was dealt with. Say everything=True")
+        letters, actor = self._app.ledger.letters, Actor.of(by, source)
+        bounded, total = fixed(which, letters.newest_id()), 0
+        for status in [which.status] if which.status else [REPLAYED, DISCARDED]:
+            while count := letters.purge(replace(bounded, status=status), BATCH):
+                total += count
+                on_batch(count)
+        letters.record(actor, "purge", [{"count": total, "which": which.given()}])
+        return total
