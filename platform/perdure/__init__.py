@@ -1,7 +1,6 @@
 """perdure: fault-tolerant jobs on Celery. The ledger owns the job, the broker carries a ticket."""
 
 from perdure.app import Perdure
-from perdure.auto_replay import AutoReplay
 from perdure.context import JobContext
 from perdure.control import Discard, RetryAfter, Snooze
 from perdure.errors import (
@@ -17,6 +16,7 @@ from perdure.errors import (
     Unserialisable,
 )
 from perdure.handle import JobHandle
+from perdure.letters.auto_replay import AutoReplay
 from perdure.masking import Secret
 from perdure.options import SubmitOptions
 from perdure.retry import RetryPolicy

@@ -8,7 +8,6 @@ from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
-from perdure.auto_replay import AutoReplay
 from perdure.bulkheads import Bulkheads
 from perdure.context import JobContext
 from perdure.dead_letters import DeadLetters
@@ -17,6 +16,7 @@ from perdure.events import EventBus, log_event
 from perdure.health import platform_health
 from perdure.jobs import Jobs
 from perdure.ledger import Ledger
+from perdure.letters.auto_replay import AutoReplay
 from perdure.liveness import WorkerEvent
 from perdure.periodic import Periodic
 from perdure.resilience.listeners import Listeners

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from perdure import letter_transfer
 from perdure.ledger.letter_records import Actor
-from perdure.letter_filters import letter_filter
-from perdure.letter_notices import DeadLetterNotice, NoticeKind, Notices
-from perdure.letter_replaying import LetterReplaying
-from perdure.letter_resolving import LetterResolving
-from perdure.letter_transfer import ImportReport
-from perdure.replay_plan import fixed
+from perdure.letters import transfer
+from perdure.letters.filters import letter_filter
+from perdure.letters.notices import DeadLetterNotice, NoticeKind, Notices
+from perdure.letters.replay_plan import fixed
+from perdure.letters.replaying import LetterReplaying
+from perdure.letters.resolving import LetterResolving
+from perdure.letters.transfer import ImportReport
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -41,7 +41,7 @@ class DeadLetters(LetterReplaying, LetterResolving):
             InvalidArguments: A filter is not allowed.
         """
         which, letters = letter_filter(**filters), self._app.ledger.letters
-        return letter_transfer.export(letters, fixed(which, letters.newest_id()), Actor.of(by, source))
+        return transfer.export(letters, fixed(which, letters.newest_id()), Actor.of(by, source))
 
     def import_lines(self, lines: Iterable[str], *, by: str = "python", source: str | None = None) -> ImportReport:
         """Write the letters of an export, of this environment or another one; letters that are there stay as they are.
@@ -49,10 +49,10 @@ class DeadLetters(LetterReplaying, LetterResolving):
         Raises:
             InvalidArguments: A line is no exported letter; the message names its number.
         """
-        return letter_transfer.import_(self._app.ledger.letters, lines, Actor.of(by, source))
+        return transfer.import_(self._app.ledger.letters, lines, Actor.of(by, source))
 
     def subscribe(self, subscriber: Hook) -> Hook:
-        """Call a function with each :class:`~perdure.letter_notices.DeadLetterNotice`; usable as a decorator.
+        """Call a function with each :class:`~perdure.letters.notices.DeadLetterNotice`; usable as a decorator.
 
         A notice is told of once, in the process that found it out: a supervisor or a worker.
         """

@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from perdure.auto_replay import AutoReplay
 from perdure.context import JobContext
 from perdure.errors import InvalidArguments, InvalidJobDefinition
 from perdure.handle import JobHandle
+from perdure.letters.auto_replay import AutoReplay
 from perdure.options import SubmitOptions
 from perdure.retry import RetryPolicy
 from perdure.signature import Signature

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perdure import JobContext, Perdure
-from perdure.bulk_replay import register_bulk_replay
+from perdure.letters.bulk_replay import register_bulk_replay
 from perdure.states import JobState
 
 NAME = "perdure.prune"

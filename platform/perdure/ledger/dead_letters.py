@@ -12,7 +12,7 @@ from perdure.ledger.conditions import CLOCK_SKEW, made_since
 from perdure.ledger.letter_records import LetterFilter
 from perdure.ledger.records import DeadLetterRecord
 from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters, jobs
-from perdure.letter_words import words
+from perdure.letters.words import words
 
 #: Columns that are compared for equality, by filter; the one that says most first: SQLite finds letters by that one.
 _EQUAL: dict[str, Column[str]] = {

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, literal_column, select, update
 
 from perdure.ledger.letter_groups import of_row
 from perdure.ledger.schema import dead_letter_groups
-from perdure.letter_notices import DeadLetterNotice, NoticeKind, notices_of
+from perdure.letters.notices import DeadLetterNotice, NoticeKind, notices_of
 
 _C = dead_letter_groups.c
 #: As the partial index has it.

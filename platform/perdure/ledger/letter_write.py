@@ -22,7 +22,7 @@ from perdure.ledger.schema import (
     jobs,
 )
 from perdure.ledger.text import MAX_ERROR, storable
-from perdure.letter_words import letter_words
+from perdure.letters.words import letter_words
 
 HOUR = 3600.0
 

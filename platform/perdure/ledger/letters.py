@@ -21,7 +21,7 @@ from perdure.ledger import (
 from perdure.ledger.letter_records import Actor, AuditEntry, DeadLetterGroup, LetterFilter, LineageEntry
 from perdure.ledger.letter_replay import Replay, Replayed
 from perdure.ledger.records import DeadLetterRecord
-from perdure.letter_notices import DeadLetterNotice
+from perdure.letters.notices import DeadLetterNotice
 from perdure.vault import Vault
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from perdure import InvalidArguments, JobHandle, Perdure
-from perdure.bulk_replay import ReplayReport
 from perdure.ledger.letter_records import Actor
+from perdure.letters.bulk_replay import ReplayReport
 from support.inline import run, run_once
 from support.ledgers import DIE, SUCCEED, claimed
 from support.waiting import wait_until

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from perdure import AutoReplay, Perdure
-from perdure.auto_replay import replay_what_can_run
 from perdure.errors import InvalidJobDefinition
-from perdure.letter_notices import DeadLetterNotice
+from perdure.letters.auto_replay import replay_what_can_run
+from perdure.letters.notices import DeadLetterNotice
 from perdure_workers.duties.notice import Notice
 from perdure_workers.supervisor import default_duties
 from support.inline import run

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import func, select, text
 
 from perdure import InvalidArguments, Perdure
-from perdure.letter_resolving import BATCH
 from perdure.ids import new_id
 from perdure.ledger import Ledger
 from perdure.ledger.schema import (
@@ -24,6 +23,7 @@ from perdure.ledger.schema import (
     dead_letter_words,
     dead_letters,
 )
+from perdure.letters.resolving import BATCH
 from perdure_workers.maintenance import prune
 from support.ledgers import DIE, running
 from support.shop import define

@@ -13,7 +13,7 @@ from perdure.ledger import Ledger
 from perdure.ledger.letter_records import Actor, LetterFilter
 from perdure.ledger.letter_replay import Replay
 from perdure.ledger.records import Death, NewJob, Submitted
-from perdure.letter_filters import letter_filter
+from perdure.letters.filters import letter_filter
 from perdure.states import DeadReason, JobState
 from support.ledgers import DIE, at_once, dead, job
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from perdure.auto_replay import replay_what_can_run
+from perdure.letters.auto_replay import replay_what_can_run
 from perdure_workers.duties.duty import Duty
 
 

@@ -13,7 +13,7 @@ from perdure.masking import MASK
 
 if TYPE_CHECKING:
     from perdure import JobHandle, Perdure
-    from perdure.replay_plan import ReplayPlan
+    from perdure.letters.replay_plan import ReplayPlan
 
 #: Where what is done here is said to come from, in audit trails.
 SOURCE = "flower"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from perdure.letter_filters import NAMES, letter_filter
+from perdure.letters.filters import NAMES, letter_filter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from perdure import JobHandle, Perdure
-from perdure.bulk_replay import ReplayReport
 from perdure.errors import JobCancelled, JobDead
-from perdure.replay_plan import ReplayPlan
+from perdure.letters.bulk_replay import ReplayReport
+from perdure.letters.replay_plan import ReplayPlan
 from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
 from perdure_workers.cli.jobs import parsed, wait_and_exit
 from perdure_workers.cli.loading import Context, pass_context

@@ -9,9 +9,9 @@ from typing import Any
 from perdure.errors import InvalidArguments
 from perdure.ledger.letter_records import DISCARDED, OPEN, REPLAYED, Actor, DeadLetterGroup
 from perdure.ledger.records import DeadLetterRecord
-from perdure.letter_filters import letter_filter
-from perdure.letter_finding import LetterFinding
-from perdure.replay_plan import fixed
+from perdure.letters.filters import letter_filter
+from perdure.letters.finding import LetterFinding
+from perdure.letters.replay_plan import fixed
 
 #: Letters that one transaction discards or deletes: a fraction of a second, so that nobody waits long for it.
 BATCH = 200

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perdure.bulk_replay import EXAMPLES, ReplayRequest
 from perdure.errors import InvalidArguments, UnknownBulkhead, UnknownTask
 from perdure.ledger.letter_records import OPEN, LetterFilter
+from perdure.letters.bulk_replay import EXAMPLES, ReplayRequest
 from perdure.stores.errors import LetterUnopened
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perdure.bulk_replay import ReplayReport, ReplayRequest
 from perdure.errors import IdempotencyConflict, InvalidJobDefinition
 from perdure.ledger.letter_records import OPEN, LetterFilter
 from perdure.ledger.text import MAX_NAME
+from perdure.letters.bulk_replay import ReplayReport, ReplayRequest
 from perdure.rates import per_second
 
 if TYPE_CHECKING:

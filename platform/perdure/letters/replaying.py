@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from perdure.bulk_replay import ReplayReport, ReplayRequest, register_bulk_replay
 from perdure.errors import InvalidArguments
 from perdure.handle import JobHandle
 from perdure.ledger.letter_records import Actor
-from perdure.letter_filters import letter_filter
-from perdure.letter_finding import LetterFinding
+from perdure.letters.bulk_replay import ReplayReport, ReplayRequest, register_bulk_replay
+from perdure.letters.filters import letter_filter
+from perdure.letters.finding import LetterFinding
+from perdure.letters.replay_plan import ReplayPlan, fixed, plan
+from perdure.letters.replayer import Replayer
 from perdure.rates import per_second
-from perdure.replay_plan import ReplayPlan, fixed, plan
-from perdure.replayer import Replayer
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -97,11 +97,11 @@ class LetterReplaying(LetterFinding):
         """Replay all letters that match filters, the oldest first, by a durable job that workers of ``background`` run.
 
         It replays what is open now, not what comes in later. Killed half-way it goes on, and replays none twice. Its
-        result is a :class:`~perdure.bulk_replay.ReplayReport`.
+        result is a :class:`~perdure.letters.bulk_replay.ReplayReport`.
 
         Args:
             rate: Letters a second, or a text such as ``50/s`` or ``10/m``; None for no bound.
-            dry_run: Write nothing and return a :class:`~perdure.replay_plan.ReplayPlan` that says what would happen.
+            dry_run: Write nothing and return a :class:`~perdure.letters.replay_plan.ReplayPlan`, which says what would be.
             canary: Replay so many first, and the rest only when these have succeeded; 0 for none.
             max_failure_rate: The share of replays that may fail, 0 to 1: of the canaries (none by default), and of the last
                 thousand while it runs (any by default). It halts when more do.

@@ -10,7 +10,7 @@ from perdure.errors import InvalidArguments, did_you_mean
 from perdure.ledger.letter_groups import ORDERS
 from perdure.ledger.letter_records import AuditEntry, DeadLetterDetail, DeadLetterGroup, LineageEntry
 from perdure.ledger.records import DeadLetterRecord
-from perdure.letter_filters import letter_filter
+from perdure.letters.filters import letter_filter
 
 if TYPE_CHECKING:
     from perdure.app import Perdure

@@ -1,0 +1,1 @@
+"""Dead letters above the ledger: finding, replaying, resolving, moving and noticing them."""
