@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from perdure import JobContext, Perdure
 from perdure.letters.bulk_replay import register_bulk_replay
 from perdure.states import JobState
+from perdure.stores.errors import StoreError
+
+logger = logging.getLogger("perdure.maintenance")
 
 NAME = "perdure.prune"
 BULKHEAD = "background"
@@ -38,14 +42,26 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
     """
     ledger, keep, keep_dead = app.ledger, app.settings.retention, app.settings.dead_retention
     steps: dict[str, Callable[[], int]] = {
-        "succeeded": lambda: ledger.prune_jobs(JobState.SUCCEEDED, keep, PAGE),
-        "cancelled": lambda: ledger.prune_jobs(JobState.CANCELLED, keep, PAGE),
-        "dead": lambda: ledger.prune_jobs(JobState.DEAD, keep_dead, PAGE),
+        "succeeded": lambda: _jobs(app, JobState.SUCCEEDED, keep),
+        "cancelled": lambda: _jobs(app, JobState.CANCELLED, keep),
+        "dead": lambda: _jobs(app, JobState.DEAD, keep_dead),
         "dead_letters": lambda: ledger.letters.prune(keep_dead, PAGE),
         "dead_letter_records": lambda: ledger.letters.prune_leftovers(keep_dead, PAGE),
         "workers": lambda: ledger.prune_workers(keep, PAGE),
     }
     return {name: _all(step, between) for name, step in steps.items()}
+
+
+def _jobs(app: Perdure, state: JobState, retention: float) -> int:
+    """Delete a page of jobs, and their checkpoints where these are kept elsewhere."""
+    pruned = app.ledger.prune_jobs(state, retention, PAGE)
+    if not app.storage.in_ledger:
+        for job_id in pruned:
+            try:
+                app.storage.store.delete(job_id)
+            except StoreError as error:
+                logger.warning("checkpoints of %s stay until `perdure checkpoints repair`: %s", job_id, error)
+    return len(pruned)
 
 
 def _all(step: Callable[[], int], between: Callable[[], object]) -> int:

@@ -219,8 +219,8 @@ class Ledger:
 
     # -- pruning -----------------------------------------------------------------------------------------------------
 
-    def prune_jobs(self, state: JobState, retention: float, page: int) -> int:
-        """Delete a page of jobs that ended long ago; see :func:`prune.finished_jobs`."""
+    def prune_jobs(self, state: JobState, retention: float, page: int) -> list[str]:
+        """Delete a page of jobs that ended long ago and return them; see :func:`prune.finished_jobs`."""
         return self._run(lambda c: prune.finished_jobs(c, state, retention, page))
 
     def prune_workers(self, retention: float, page: int) -> int:

@@ -26,13 +26,13 @@ _OPEN = "open"
 _OF_JOBS = (attempts, checkpoints, job_notes, job_tags, steps)
 
 
-def finished_jobs(connection: Connection, state: JobState, retention: float, page: int) -> int:
+def finished_jobs(connection: Connection, state: JobState, retention: float, page: int) -> list[str]:
     """Delete jobs that ended in a state more than ``retention`` seconds ago, and what belongs to them.
 
     A job stays while its idempotency key protects against a second submit, and while its dead letter is open.
 
     Returns:
-        How many jobs were deleted, ``page`` at most.
+        The jobs that were deleted, ``page`` at most.
     """
     open_letter = select(dead_letters.c.job_id).where(dead_letters.c.status == _OPEN, dead_letters.c.job_id == jobs.c.id)
     key_is_free = or_(jobs.c.idempotency_key.is_(None), jobs.c.idempotency_expires_at <= now())
@@ -43,7 +43,7 @@ def finished_jobs(connection: Connection, state: JobState, retention: float, pag
         for table in _OF_JOBS:
             connection.execute(delete(table).where(table.c.job_id.in_(ids)))
         connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
-    return len(ids)
+    return ids
 
 
 def ended_workers(connection: Connection, retention: float, page: int) -> int:

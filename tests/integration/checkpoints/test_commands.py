@@ -16,6 +16,7 @@ from perdure.ledger.notes import NoteKind
 from perdure.ledger.schema import checkpoints
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
+from perdure_workers.maintenance import prune
 from support.ledgers import SUCCEED, running
 
 Attempts = Callable[..., JobContext]
@@ -43,6 +44,7 @@ def threefold(app: Perdure, folders: list[Path]) -> Iterator[Perdure]:
         home=app.settings.home,
         checkpoint_store=[f"{folder}/" for folder in folders],
         checkpoint_timeout=30,
+        retention=0,
     )
     yield made
     made.close()
@@ -86,6 +88,15 @@ def test_repair_removes_what_nobody_will_load(threefold: Perdure, folders: list[
     threefold.ledger.settle(ctx.claim, SUCCEED)
     assert json.loads(invoke(threefold, "checkpoints", "repair", "--json").stdout)["removed"] == 1
     assert [frames(folder) for folder in folders] == [[], [], []]
+
+
+def test_pruning_takes_checkpoints_along(threefold: Perdure, folders: list[Path]) -> None:
+    ctx, other = saved(threefold), saved(threefold)
+    threefold.ledger.settle(ctx.claim, SUCCEED)
+    assert prune(threefold)["succeeded"] == 1
+    assert [len(frames(folder)) for folder in folders] == [1, 1, 1]
+    assert json.loads(invoke(threefold, "checkpoints", "verify", "--json").stdout)["checked"] == 1
+    assert JobContext(other.claim, threefold.ledger, storage=threefold.storage).checkpoint.load() == {"row": 1}
 
 
 def test_one_store_is_verified_and_not_mended(app: Perdure) -> None:
