@@ -18,6 +18,7 @@ from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
 from perdure_workers.maintenance import prune
 from support.ledgers import SUCCEED, running
+from support.waiting import wait_until
 
 Attempts = Callable[..., JobContext]
 
@@ -44,7 +45,7 @@ def threefold(app: Perdure, folders: list[Path]) -> Iterator[Perdure]:
         home=app.settings.home,
         checkpoint_store=[f"{folder}/" for folder in folders],
         checkpoint_timeout=30,
-        retention=0,
+        retention=0.001,
     )
     yield made
     made.close()
@@ -93,7 +94,7 @@ def test_repair_removes_what_nobody_will_load(threefold: Perdure, folders: list[
 def test_pruning_takes_checkpoints_along(threefold: Perdure, folders: list[Path]) -> None:
     ctx, other = saved(threefold), saved(threefold)
     threefold.ledger.settle(ctx.claim, SUCCEED)
-    assert prune(threefold)["succeeded"] == 1
+    wait_until(lambda: prune(threefold)["succeeded"] == 1)
     assert [len(frames(folder)) for folder in folders] == [1, 1, 1]
     assert json.loads(invoke(threefold, "checkpoints", "verify", "--json").stdout)["checked"] == 1
     assert JobContext(other.claim, threefold.ledger, storage=threefold.storage).checkpoint.load() == {"row": 1}
