@@ -25,7 +25,7 @@ _EQUAL: dict[str, Column[str]] = {
     "bulkhead": dead_letters.c.bulkhead,
     "status": dead_letters.c.status,
 }
-#: Letters up to which it is counted how common a word is.
+#: Letters up to which it is counted how common a word, or the value of a column, is.
 _RARE = 1_000
 #: Replays of a bulk replay that are looked at to see how they fare.
 _WINDOW = 1_000
@@ -117,7 +117,13 @@ def matching(connection: Connection, which: LetterFilter, *what: Any) -> tuple[S
     query: Select[Any] = select(*what)
     key: ColumnElement[str] = dead_letters.c.id
     sought = _rarest_first(connection, words(which.text))
-    if which.tag is not None:
+    rare = _rare_column(connection, which, alone=which.tag is None and not sought)
+    if rare is not None:
+        if which.tag is not None:
+            tag = dead_letter_tags.alias()
+            same = (tag.c.tag == which.tag[0], tag.c.value == which.tag[1], tag.c.letter_id == key)
+            query = query.where(exists().where(*same).correlate_except(tag))
+    elif which.tag is not None:
         # From the tags to their letters, in the tags' order: a rare tag must not make a page read all letters.
         key, tags = dead_letter_tags.c.letter_id, dead_letter_tags.c
         query = query.join(dead_letter_tags, dead_letters.c.id == key)
@@ -129,14 +135,14 @@ def matching(connection: Connection, which: LetterFilter, *what: Any) -> tuple[S
         other = dead_letter_words.alias()
         query = query.where(exists().where(other.c.word == word, other.c.letter_id == key).correlate_except(other))
     driven = key is not dead_letters.c.id
-    return query.where(*_conditions(connection, which, key, driven=driven)), key
+    return query.where(*_conditions(connection, which, key, driven=driven, first=rare)), key
 
 
 def _conditions(
-    connection: Connection, which: LetterFilter, key: ColumnElement[str], *, driven: bool
+    connection: Connection, which: LetterFilter, key: ColumnElement[str], *, driven: bool, first: str | None
 ) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    for name, column in _EQUAL.items():
+    for name, column in sorted(_EQUAL.items(), key=lambda item: item[0] != first):
         value = getattr(which, name)
         if value is None:
             continue
@@ -145,7 +151,8 @@ def _conditions(
         conditions.append((column if usable else column.concat("")) == value)
         driven = True
     # Their indexes are of these only.
-    conditions += [_EQUAL[name].is_not(None) for name in ("breaker", "replayed_in") if getattr(which, name) is not None]
+    partial = [name for name in ("breaker", "replayed_in") if getattr(which, name) is not None and first in (None, name)]
+    conditions += [_EQUAL[name].is_not(None) for name in partial]
     if which.since is not None:
         conditions += made_since(key, dead_letters.c.created_at, which.since)
     if which.until is not None:
@@ -154,6 +161,23 @@ def _conditions(
     if which.upto is not None:
         conditions.append(key <= which.upto)
     return conditions
+
+
+def _rare_column(connection: Connection, which: LetterFilter, *, alone: bool) -> str | None:
+    """Return a filter that only few letters pass, so that the search goes by that, however common words and tags are.
+
+    With ``alone``, where there are no words and tags, a single filter needs no look. PostgreSQL knows by its statistics.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    given = [(name, column, value) for name, column in _EQUAL.items() if (value := getattr(which, name)) is not None]
+    if alone and len(given) < 2:
+        return None
+    for name, column, value in given:
+        some = select(column).where(column.is_not(None), column == value).limit(_RARE).subquery()
+        if connection.execute(select(func.count()).select_from(some)).scalar_one() < _RARE:
+            return name
+    return None
 
 
 def _rarest_first(connection: Connection, sought: list[str]) -> list[str]:
