@@ -26,7 +26,7 @@ FLAGS = [
     "--disable-sync",
 ]
 #: Seconds that an installation may take.
-INSTALLATION = 300
+INSTALLATION = 90
 
 
 class NoChromium(Exception):
