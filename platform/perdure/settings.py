@@ -128,6 +128,14 @@ class Settings(BaseSettings):
     flower_password: str | None = None
     flower_viewers: dict[str, str] = Field(default_factory=dict)
 
+    @field_validator("flower_user", "flower_viewers")
+    @classmethod
+    def _without_colon(cls, value: Any) -> Any:
+        for name in [value] if isinstance(value, str) else value:
+            if ":" in name:
+                raise ValueError(f"the user's name {name!r} must have no colon: basic auth ends it there")
+        return value
+
     @field_validator("bulkheads", mode="before")
     @classmethod
     def _with_default_bulkheads(cls, value: Any) -> Any:

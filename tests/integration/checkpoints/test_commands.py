@@ -27,7 +27,8 @@ def invoke(app: Perdure, *arguments: str) -> Result:
     context = Context(None, None)
     context._app = app
     group, *rest = arguments
-    return CliRunner().invoke(perdure.commands[group], rest, obj=context, env={"COLUMNS": "200"})
+    options = {"env": {"COLUMNS": "200"}, **perdure.context_settings}
+    return CliRunner().invoke(perdure.commands[group], rest, obj=context, **options)
 
 
 @pytest.fixture

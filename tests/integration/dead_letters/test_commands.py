@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from perdure import Perdure, Secret
 from perdure.stores.cipher import KeyRing
-from perdure_workers.cli.dead.find import _masked
+from perdure_workers.cli.dead.find import masked
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
 from support.inline import run
@@ -42,7 +42,8 @@ def dead(shop: Perdure) -> Callable[..., Ended]:
         context = Context(None, None)
         context._app = shop
         command = perdure.commands["dead"]
-        done = CliRunner().invoke(command, list(arguments), obj=context, input=typed, env={"COLUMNS": "200"})
+        options = {"env": {"COLUMNS": "200"}, **perdure.context_settings}
+        done = CliRunner().invoke(command, list(arguments), obj=context, input=typed, **options)
         message = f"{type(done.exception).__name__}: {done.exception}" if done.exception else ""
         return Ended(done.exit_code, done.stdout, done.stderr + message)
 
@@ -70,6 +71,7 @@ def test_show_masks_secrets_unless_asked(shop: Perdure, die: Die, dead: Dead) ->
     letter_id = die("shop.pay", "4111")
     assert dead("show", letter_id, "--json").json["args"] == ["***"]
     assert "4111" not in dead("show", letter_id).out + dead("list", "--json").out
+    assert "4111" not in dead("note", letter_id, "seen", "--json").out
     assert dead("show", letter_id, "--secrets", "--json").json["args"] == ["4111"]
 
 
@@ -100,7 +102,7 @@ def test_letters_that_cannot_be_opened_are_shown_and_refused(shop: Perdure, migr
 def test_arguments_are_masked_when_something_else_cannot_be_opened(shop: Perdure, die: Die) -> None:
     letter = shop.dead_letters.get(die())
     unopened = replace(letter, kwargs={"api_key": "4711"}, unopened={"traceback": "MissingKey"})
-    assert _masked(shop, unopened).kwargs == {"api_key": "***"}
+    assert masked(shop, unopened).kwargs == {"api_key": "***"}
 
 
 def test_replay_of_all_that_match(shop: Perdure, die: Die, dead: Dead) -> None:

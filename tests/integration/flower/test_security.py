@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -60,6 +61,14 @@ def test_a_write_needs_a_password_and_an_operator(site: Site, job: str, path: st
     refused = site.flower.post(path, json={}, auth=VIEWER)
     assert refused.status_code == 403
     assert "viewer" in refused.text
+    assert site.app.jobs.get(job).state == "scheduled"
+
+
+@pytest.mark.parametrize("path", [f"/api/perdure/{action}" for action in ACTIONS] + STOCK)
+def test_a_viewer_stays_one_however_the_header_is_written(site: Site, job: str, path: str) -> None:
+    encoded = base64.b64encode(":".join(VIEWER).encode()).decode()
+    headers = {"Authorization": f"Basic\t{encoded}"}
+    assert site.flower.post(path.format(job=job), json={}, auth=None, headers=headers).status_code in (401, 403)
     assert site.app.jobs.get(job).state == "scheduled"
 
 
@@ -123,6 +132,10 @@ def test_errors_say_what_is_wrong(site: Site) -> None:
     assert "none" in site.flower.get("/api/perdure/jobs/none").json()["error"]
     assert site.flower.get("/api/perdure/jobs?state=wrong").status_code == 400
     assert site.flower.get("/perdure/jobs?tag=wrong").status_code == 400
+    for hours in ("x", "nan"):
+        assert site.flower.get(f"/perdure/jobs?hours={hours}").status_code == 400
+    assert site.flower.get("/perdure/jobs?hours=1e12").status_code == 200
+    assert site.flower.post("/api/perdure/breakers/site/open", json={"seconds": "nan"}).status_code == 400
     assert site.flower.post("/api/perdure/bulkheads/nope/pause", json={}).status_code == 404
     assert site.flower.post("/api/perdure/bulkheads/normal/explode", json={}).status_code == 404
 

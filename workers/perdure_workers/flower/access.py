@@ -47,15 +47,15 @@ def credentials(settings: Settings) -> list[str]:
 
 def user_of(authorization: str | None) -> str | None:
     """Return the user whom an ``Authorization`` header names; whether the password is right is Flower's to check."""
-    scheme, _, encoded = (authorization or "").partition(" ")
-    if scheme != "Basic":
+    parts = (authorization or "").split()  # as Flower splits it: who is let in there must not be somebody else here
+    if len(parts) != 2 or parts[0] != "Basic":
         return None
     try:
-        return b64decode(encoded).decode().partition(":")[0]
+        return b64decode(parts[1]).decode().partition(":")[0]
     except ValueError:
         return None
 
 
 def role_of(user: str | None, settings: Settings) -> Role:
-    """Return what a user who is signed in may do."""
-    return Role.VIEWER if user in settings.flower_viewers and user != settings.flower_user else Role.OPERATOR
+    """Return what a user who is signed in may do; whoever is not known to be the operator may look only."""
+    return Role.OPERATOR if user == settings.flower_user else Role.VIEWER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,10 +53,7 @@ class Ask:
     def number(self, name: str) -> float | None:
         """Return a number of the form; None when it is empty."""
         text = self.text(name)
-        try:
-            return float(text) if text else None
-        except ValueError:
-            raise InvalidArguments(f"{name}={text!r} must be a number") from None
+        return finite(name, text) if text else None
 
     def value(self, name: str) -> Any:
         """Return a JSON value: as it is from the API, decoded from a form; None when it is empty."""
@@ -208,6 +206,21 @@ ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("bulkhead", "pause"): _pause,
     ("bulkhead", "resume"): _resume,
 }
+
+
+def finite(name: str, text: str) -> float:
+    """Return the number that a text says.
+
+    Raises:
+        InvalidArguments: It says none, or one that is not finite.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidArguments(f"{name}={text!r} must be a number")
+    return number
 
 
 def unmasked(edited: Any, original: Any) -> Any:

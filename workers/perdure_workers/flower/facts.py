@@ -16,7 +16,7 @@ from perdure.ledger.records import DeadLetterRecord, JobRecord
 from perdure.liveness import WorkerState
 from perdure.masking import mask_call, mask_json
 from perdure.states import JobState
-from perdure_workers.flower.actions import FILTERS
+from perdure_workers.flower.actions import FILTERS, finite
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: Rows of a page of a list.
 PAGE = 50
-#: Most dead letters that are counted: what is said above is "or more".
-MOST_COUNTED = 1000
+#: Hours to which lists can go back: a hundred years.
+LONGEST_HOURS = 876_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
     """
     filters: dict[str, Any] = {name: asked[name] for name in ("state", "task", "bulkhead", "tag", "after") if name in asked}
     if "hours" in asked:
-        filters["since"] = datetime.now(UTC) - timedelta(hours=float(asked["hours"]))
+        filters["since"] = datetime.now(UTC) - timedelta(hours=min(abs(finite("hours", asked["hours"])), LONGEST_HOURS))
     found = [handle.record for handle in app.jobs.list(limit=PAGE + 1, **filters)]
     page = [masked_job(app, record) for record in found[:PAGE]]
     return {"jobs": page, "next": page[-1].id if len(found) > PAGE else None, "tasks": sorted(app.tasks)}

@@ -47,7 +47,7 @@ def list_letters(
     }
     app = context.app
     letters = app.dead_letters.list(limit=limit, after=after, **filters_of(where, **named))
-    show(as_json, [_masked(app, letter) for letter in letters], columns)
+    show(as_json, [masked(app, letter) for letter in letters], columns)
 
 
 @click.command("groups")
@@ -83,7 +83,7 @@ def show_letter(context: Context, letter_id: str, secrets: bool, as_json: bool) 
     """Show a dead letter: arguments, error, attempts, checkpoints, replays, what was done with it."""
     detail = context.app.dead_letters.show(letter_id)
     if not secrets:
-        detail = dataclasses.replace(detail, letter=_masked(context.app, detail.letter))
+        detail = dataclasses.replace(detail, letter=masked(context.app, detail.letter))
     if as_json:
         rest = {name: value for name, value in dataclasses.asdict(detail).items() if name != "letter"}
         print_json(dataclasses.asdict(detail.letter) | rest)
@@ -135,7 +135,8 @@ def _print(detail: DeadLetterDetail) -> None:
     click.echo(detail.letter.traceback or "")
 
 
-def _masked(app: Perdure, letter: DeadLetterRecord) -> DeadLetterRecord:
+def masked(app: Perdure, letter: DeadLetterRecord) -> DeadLetterRecord:
+    """Return a letter as commands show it: without the secrets among its arguments."""
     args, kwargs = mask_call(app.tasks.get(letter.task), letter.args, letter.kwargs)
     return dataclasses.replace(letter, args=args, kwargs=kwargs)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
+from perdure_workers.cli.dead.find import masked
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json
 
@@ -32,7 +34,7 @@ def discard(
     if letter_ids:
         discarded = [letters.discard(letter_id, reason, **who()) for letter_id in letter_ids]
         if as_json:
-            print_json([dataclasses.asdict(letter) for letter in discarded])
+            print_json([dataclasses.asdict(masked(context.app, letter)) for letter in discarded])
         else:
             for letter in discarded:
                 click.echo(f"{letter.id} {letter.status}")
@@ -59,7 +61,11 @@ def note(
     if remove == (text is not None):
         raise click.UsageError("give the TEXT of the note, or --remove")
     letters = context.app.dead_letters
-    noted = (letters.note_group if group else letters.note)(letter_id_or_fingerprint, text, **who())
+    noted: Any
+    if group:
+        noted = letters.note_group(letter_id_or_fingerprint, text, **who())
+    else:
+        noted = masked(context.app, letters.note(letter_id_or_fingerprint, text, **who()))
     if as_json:
         print_json(None if noted is None else dataclasses.asdict(noted))
     else:
