@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from perdure.tickets import queue_name
+from perdure_workers.duties.reconcile import SEPARATOR
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from perdure import Perdure
-from perdure.tickets import queue_name
-from perdure_workers.duties.reconcile import SEPARATOR
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
 

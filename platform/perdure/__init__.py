@@ -1,4 +1,4 @@
-"""perdure: fault-tolerant jobs on Celery. The ledger owns the job, the broker carries a ticket."""
+"""perdure: fault-tolerant jobs on Celery. The ledger owns the job, the broker rings a bell."""
 
 from perdure.app import Perdure
 from perdure.context import JobContext

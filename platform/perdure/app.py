@@ -32,12 +32,12 @@ from perdure.workers import Workers
 if TYPE_CHECKING:
     from celery import Celery
 
+    from perdure.bells import Bells
     from perdure.limits import Limits
     from perdure.primary_backup import Operation, PrimaryBackup
     from perdure.resilience.breaker_events import BreakerEvent
     from perdure.resilience.breakers import Breakers
     from perdure.resilience.service import Service
-    from perdure.tickets import Tickets
 
 logger = logging.getLogger("perdure.app")
 
@@ -306,11 +306,11 @@ class Perdure:
         return celery
 
     @cached_property
-    def tickets(self) -> Tickets:
-        """What sends tickets to the broker."""
-        from perdure.tickets import Tickets
+    def bells(self) -> Bells:
+        """What tells workers that there is work."""
+        from perdure.bells import Bells
 
-        return Tickets(self.celery, self.tasks)
+        return Bells(self.settings.effective_broker_url, lambda: self.celery)
 
     def close(self) -> None:
         """Close this process' connections to ledger and broker."""
@@ -318,7 +318,6 @@ class Perdure:
         if "celery" in self.__dict__:
             self.celery.close()
             del self.__dict__["celery"]
-            self.__dict__.pop("tickets", None)
 
     @staticmethod
     def _add_to(celery: Celery, task: Task[..., Any]) -> None:

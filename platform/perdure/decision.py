@@ -12,7 +12,6 @@ from perdure.control import Discard, RetryAfter, Snooze
 from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, JobCancelled
 from perdure.fingerprint import fingerprint
 from perdure.ledger.records import Claim, Death, Settlement
-from perdure.ledger.running import RunningJob
 from perdure.retry import RetryPolicy
 from perdure.states import DeadReason, Outcome, Transition
 from perdure.stores.errors import MissingKey, StoreUnavailable
@@ -103,18 +102,21 @@ class Stop(StrEnum):
     CANCELLED = "cancelled"
 
 
-def stop_by_force(running: RunningJob, limit: float | None, grace: float, cancel_grace: float) -> Stop | None:
+def stop_by_force(
+    elapsed: float, limit: float | None, cancelled_for: float | None, grace: float, cancel_grace: float
+) -> Stop | None:
     """Return whether a running job has to be ended by force, and why.
 
     Args:
-        running: The job and how long it runs.
+        elapsed: Seconds that it runs.
         limit: Seconds that it may run; None for no bound. It was interrupted then, and did not end.
+        cancelled_for: Seconds since it was asked to stop; None when it was not.
         grace: Seconds that an interrupted job gets to end.
         cancel_grace: Seconds that a cancelled job gets to stop by itself.
     """
-    if running.cancelled_for is not None and running.cancelled_for > cancel_grace:
+    if cancelled_for is not None and cancelled_for > cancel_grace:
         return Stop.CANCELLED
-    if limit is not None and running.elapsed > limit + grace:
+    if limit is not None and elapsed > limit + grace:
         return Stop.TIMEOUT
     return None
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from random import Random
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.control import Discard, Snooze
 from perdure.errors import BrokerUnavailable, HandedBack, JobCancelled, LeaseLost, LedgerUnavailable
-from perdure.parking import delays
 from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breakers import Breakers
@@ -55,19 +53,22 @@ def service_of(app: Perdure, name: str, given: Mapping[str, Any], parts: Mapping
     return Service(connect(app.settings.effective_redis_url), name, config, breaker=breaker, **parts)
 
 
-def park(breaker: CircuitBreaker, count: int, rng: Random) -> list[float]:
-    """Return how many seconds each of ``count`` waiting jobs of a breaker is put off; see :func:`parking.delays`."""
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How many jobs a circuit breaker lets start now, and after how many seconds it is worth asking again if none."""
+
+    count: int
+    wait: float = 0.0
+
+
+def admits(breaker: CircuitBreaker, most: int) -> Admission:
+    """Return how many of ``most`` waiting jobs may start now behind a breaker."""
     now = breaker.snapshot()
-    slow_start = breaker.config.slow_start
-    return delays(
-        count,
-        wait=now.next_probe_in,
-        share=0.0 if now.state is not BreakerState.CLOSED else now.slow_start,
-        permits=breaker.config.half_open_permits,
-        recovery=breaker.config.recovery_timeout,
-        ramp_left=slow_start * (1 - now.slow_start),
-        rng=rng,
-    )
+    if now.next_probe_in > 0:
+        return Admission(0, now.next_probe_in)
+    if now.state is not BreakerState.CLOSED:
+        return Admission(min(most, breaker.config.half_open_permits))
+    return Admission(max(1, int(most * now.slow_start)))
 
 
 def _for_jobs(config: BreakerConfig) -> BreakerConfig:

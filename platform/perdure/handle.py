@@ -16,7 +16,7 @@ from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
-    from perdure.submitter import Accepted
+    from perdure.ledger.records import Submitted
 
 R = TypeVar("R")
 
@@ -30,22 +30,20 @@ class JobHandle(Generic[R]):
     Attributes:
         id: The job's id.
         deduplicated: Whether the submit found an earlier job with the same idempotency key.
-        ticketed: Whether the broker took the job's ticket at submit; if not, it is sent when the broker is back.
     """
 
-    __slots__ = ("_app", "_record", "deduplicated", "id", "ticketed")
+    __slots__ = ("_app", "_record", "deduplicated", "id")
 
-    def __init__(self, app: Perdure, job_id: str, *, deduplicated: bool = False, ticketed: bool = True) -> None:
+    def __init__(self, app: Perdure, job_id: str, *, deduplicated: bool = False) -> None:
         self._app = app
         self._record: JobRecord | None = None
         self.id = job_id
         self.deduplicated = deduplicated
-        self.ticketed = ticketed
 
     @classmethod
-    def accepted(cls, app: Perdure, accepted: Accepted) -> JobHandle[R]:
+    def accepted(cls, app: Perdure, accepted: Submitted) -> JobHandle[R]:
         """Return the handle of a job that was just submitted."""
-        return cls(app, accepted.id, deduplicated=accepted.deduplicated, ticketed=accepted.ticketed)
+        return cls(app, accepted.id, deduplicated=accepted.deduplicated)
 
     @classmethod
     def of(cls, app: Perdure, record: JobRecord) -> JobHandle[R]:

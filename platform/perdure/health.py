@@ -89,7 +89,7 @@ class Health:
 def platform_health(app: Perdure) -> Health:
     """Return the checks that every application has: ledger, broker, circuit breakers, and room in its bulkheads."""
     health = Health()
-    health.register("ledger", lambda: app.ledger.broker_epoch())
+    health.register("ledger", lambda: app.ledger.clock())
     health.register("broker", lambda: _ping(app.settings.effective_broker_url), critical=False)
     health.register("breakers", lambda: _all_closed(app), critical=False)
     health.register("bulkheads", lambda: _all_have_room(app), critical=False)

@@ -106,8 +106,6 @@ class Settings(BaseSettings):
     max_crashes: int = Field(default=3, ge=1)
     drain_timeout: Seconds = 30.0
     cancel_grace: Seconds = 10.0
-    dispatch_interval: Seconds = 0.2
-    ticket_grace: Seconds = 2.0
     unknown_task_ttl: Seconds = 3600.0
     retention: Seconds = WEEK
     dead_retention: Seconds = 26 * WEEK

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import redis
+from perdure.tickets import queue_name
 
 from perdure.ids import new_id
 from perdure.ledger.records import DeadLetterRecord
-from perdure.tickets import queue_name
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 

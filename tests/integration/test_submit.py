@@ -17,6 +17,7 @@ from uuid import UUID
 
 import pytest
 import redis
+from perdure_workers.duties.dispatch import Dispatch
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
@@ -38,7 +39,6 @@ from perdure.errors import DuplicateTask, InvalidJobDefinition, JobNotFinished, 
 from perdure.events import JobEvent
 from perdure.home import free_port
 from perdure.settings import BulkheadSettings
-from perdure_workers.duties.dispatch import Dispatch
 from perdure_workers.embedded.redis import RedisServer
 from support.ledgers import DIE, RETRY, SUCCEED
 from support.waiting import wait_until

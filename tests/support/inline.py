@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from celery.exceptions import Ignore, Retry
+from perdure_workers.told import JobFailed
 
 from perdure import JobHandle, Perdure
 from perdure_workers.execute import TicketRunner
 from perdure_workers.incarnation import Incarnation
-from perdure_workers.told import JobFailed
 from support.waiting import wait_until
 
 

@@ -1,4 +1,4 @@
-"""Messages that are no ticket: kept as dead letters with their raw bytes, never dropped."""
+"""Messages that are no bell: kept as dead letters with their raw bytes, never dropped."""
 
 from __future__ import annotations
 
@@ -34,27 +34,25 @@ def install_quarantine(worker: Worker) -> None:
 
         def __init__(self, consumer: Consumer, **_options: Any) -> None:
             super().__init__(consumer)
-            self._wrap(consumer, "on_decode_error", DeadReason.MALFORMED, error_at=1)
-            self._wrap(consumer, "on_unknown_message", DeadReason.MALFORMED)
-            self._wrap(consumer, "on_invalid_task", DeadReason.MALFORMED)
+            self._wrap(consumer, "on_decode_error", error_at=1)
+            self._wrap(consumer, "on_unknown_message")
+            self._wrap(consumer, "on_invalid_task")
             setattr(consumer, "on_unknown_task", self._on_unknown_task)  # noqa: B010 - a method, for mypy
 
         @staticmethod
         def _on_unknown_task(_body: Any, message: Any, exc: BaseException) -> None:
-            # Not Celery's own handler: it would tell Flower that the job failed, although another worker may run it.
+            # Not Celery's own handler: it would tell Flower that a task failed.
             message.reject_log_error(logger, worker.app.celery.connection_for_read().connection_errors)
-            letter = _letter(message, DeadReason.UNKNOWN_TASK, repr(exc), worker.incarnation.bulkhead)
-            worker.post(lambda: _keep(worker, message, letter))
+            keep(worker, message, repr(exc), DeadReason.UNKNOWN_TASK)
 
-        def _wrap(self, consumer: Any, name: str, reason: DeadReason, error_at: int | None = None) -> None:
+        def _wrap(self, consumer: Any, name: str, error_at: int | None = None) -> None:
             original = getattr(consumer, name)
 
             def handler(*args: Any, **kwargs: Any) -> Any:
                 message = next((a for a in args if hasattr(a, "delivery_info")), None)
                 error = repr(args[error_at]) if error_at is not None and len(args) > error_at else name
                 if message is not None:
-                    letter = _letter(message, reason, error, worker.incarnation.bulkhead)
-                    worker.post(lambda: _keep(worker, message, letter))
+                    keep(worker, message, error)
                 return original(*args, **kwargs)
 
             setattr(consumer, name, handler)
@@ -62,17 +60,28 @@ def install_quarantine(worker: Worker) -> None:
     worker.app.celery.steps["consumer"].add(Quarantine)
 
 
+def keep(worker: Worker, message: Any, error: str, reason: DeadReason = DeadReason.MALFORMED) -> None:
+    """Have a message written as a dead letter soon; called on the event loop.
+
+    Args:
+        worker: Who got it.
+        message: kombu's message.
+        error: What is wrong with it.
+        reason: The letter's reason.
+    """
+    letter = _letter(message, reason, error, worker.incarnation.bulkhead)
+    worker.post(lambda: _keep(worker, message, letter))
+
+
 def _keep(worker: Worker, message: Any, letter: dict[str, Any]) -> None:
-    """Write the dead letter, unless the message is a job's ticket after all: then the ledger has the job already."""
+    """Write the dead letter, unless the message names a job: then the ledger has that already."""
     job_id = str((message.headers or {}).get("id"))
     with contextlib.suppress(JobNotFound):
         worker.app.ledger.job(job_id)
-        # Its ticket is sent again after ``ticket_grace`` like any that was lost, until a worker has it that knows the task.
-        worker.app.ledger.note_unknown(job_id)
-        logger.warning("ticket of job %s is for a task that this worker does not know; others may", job_id)
+        logger.warning("a message that names job %s was dropped: jobs are run from the ledger", job_id)
         return
     worker.app.ledger.quarantine(letter)
-    logger.warning("a message that is no ticket was kept as dead letter %s", letter["id"])
+    logger.warning("a message that is no bell was kept as dead letter %s", letter["id"])
 
 
 def _letter(message: Any, reason: DeadReason, error: str, bulkhead: str) -> dict[str, Any]:

@@ -36,21 +36,28 @@ def install_remote_control(worker: Worker) -> None:
 
     def time_limit(_state: Any, task_name: str = "", hard: float | None = None, soft: float | None = None, **_: Any) -> Any:
         """Bound the attempts of a task that begin from now on, in this worker until it ends."""
-        task = worker.app.tasks.get(task_name)
-        if task is None:
+        if task_name not in worker.app.tasks:
             return {"error": f"unknown task {task_name!r}"}
         limit = float(soft or hard or 0)
         if limit <= 0:
             return {"error": "give a soft or a hard limit above 0 seconds"}
-        task.timeout = worker.time_limits[task_name] = limit
+        worker.shared.time_limits.set(task_name, limit)
         logger.info("attempts of %s may run %g s from now on", task_name, limit)
         return {"ok": f"time limit of {task_name} set to {limit:g} s"}
 
     def rate_limit(_state: Any, task_name: str = "", **_: Any) -> Any:
-        """Refuse: Celery would hold tickets back in the worker's memory, where the ledger does not see them."""
+        """Refuse: Celery would apply them to messages, and jobs are no messages."""
         return {"error": f"{task_name}: rate limits are set in the application, not in a worker; see docs/flower.md"}
 
-    for command in (revoke, terminate, time_limit, rate_limit):
+    def active(_state: Any, **_kwargs: Any) -> Any:
+        """Return the jobs that this worker's children run."""
+        return worker.active()
+
+    def reserved(_state: Any, **_kwargs: Any) -> Any:
+        """Return what waits in this worker: nothing does, the ledger keeps it."""
+        return []
+
+    for command in (revoke, terminate, time_limit, rate_limit, active, reserved):
         Panel.data[command.__name__] = command
 
 

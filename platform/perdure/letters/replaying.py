@@ -71,9 +71,8 @@ class LetterReplaying(LetterFinding):
             )
             if not force:
                 self.replayer.refuse_if_open(letter)
-            [result], unticketed = self.replayer.write([item], Actor.of(by, source), force=force)
-            job_id = result.submitted.id
-            return JobHandle(self._app, job_id, deduplicated=not result.is_new, ticketed=job_id not in unticketed)
+            [result] = self.replayer.write([item], Actor.of(by, source), force=force)
+            return JobHandle(self._app, result.submitted.id, deduplicated=not result.is_new)
         return JobHandle(self._app, letter.replayed_as, deduplicated=True)
 
     @overload

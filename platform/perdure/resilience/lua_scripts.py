@@ -13,6 +13,7 @@ from redis.commands.core import Script
 _BREAKER = ("common", "breaker_machine", "breaker_store")
 
 _PARTS: dict[str, tuple[str, ...]] = {
+    "ring": (),
     "breaker_enter": _BREAKER,
     "breaker_record": _BREAKER,
     "breaker_command": _BREAKER,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import redis
+from perdure_workers.duties.reconcile import SEPARATOR, Reconcile
 from sqlalchemy import func, select, text, update
 
 from perdure import Perdure
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
 from perdure_workers.duties import reconcile
-from perdure_workers.duties.reconcile import SEPARATOR, Reconcile
 from support.waiting import wait_until
 
 #: PostgreSQL takes a minute to write as many.

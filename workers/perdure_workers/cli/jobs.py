@@ -52,11 +52,9 @@ def submit(
     if wait:
         wait_and_exit(handle, timeout, as_json)
     elif as_json:
-        print_json({"id": handle.id, "deduplicated": handle.deduplicated, "ticketed": handle.ticketed})
+        print_json({"id": handle.id, "deduplicated": handle.deduplicated})
     else:
-        note = (
-            " (submitted before)" if handle.deduplicated else "" if handle.ticketed else " (the broker is down: it waits)"
-        )
+        note = " (submitted before)" if handle.deduplicated else ""
         click.echo(f"{handle.id}{note}")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from perdure.announce import announce
 from perdure.events import JobEvent
+from perdure.flower_events import announce
 from perdure.states import JobState, Transition
 from perdure_workers.duties.duty import Duty
 
