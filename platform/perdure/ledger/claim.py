@@ -69,7 +69,7 @@ def _claim(dialect: str) -> Any:
             worker_id = :by_id, worker_name = :by_name, worker_pid = :by_pid,
             queued_at = run_at, run_at = NULL, unknown_since = NULL,
             started_at = {moment}, first_started_at = coalesce(first_started_at, {moment})
-        WHERE id IN (SELECT picked_id FROM picked) AND state IN ({_SOURCES})
+        WHERE id IN (SELECT picked_id FROM picked) AND state || '' IN ({_SOURCES})
             AND NOT EXISTS (SELECT 1 FROM perdure_bulkheads b WHERE b.name = :bulkhead AND b.paused)
             AND NOT EXISTS (SELECT 1 FROM perdure_workers o WHERE o.id = :by_id AND o.state IN ({_ENDED}))
         RETURNING {_RETURNED}

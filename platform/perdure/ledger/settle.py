@@ -49,6 +49,7 @@ _RECORDED = "(job_id, number, outcome, worker, worker_pid, started_at, finished_
 
 
 def _update(dialect: str) -> str:
+    # The state is an expression, because without statistics SQLite prefers its index to the one of the ids.
     moment = NOW[dialect]
     return f"""
         UPDATE perdure_jobs SET
@@ -66,7 +67,7 @@ def _update(dialect: str) -> str:
             error = CASE WHEN released = 1 THEN error ELSE new_error END,
             dead_letter_id = letter
         FROM {rows_of(dialect, _COLUMNS)}
-        WHERE id = of_job AND fence = of_fence AND state = 'running'
+        WHERE id = of_job AND fence = of_fence AND state || '' = 'running'
     """
 
 
