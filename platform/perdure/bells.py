@@ -27,18 +27,25 @@ MOST = 16
 #: Seconds between two bells of a bulkhead on a broker that is not Redis, where nobody can look at the queue first.
 INTERVAL = 0.05
 
-#: As kombu's Redis transport writes a message of Celery's protocol 2 without arguments. ``body`` is ``[[], {}, {}]``.
+#: A call without arguments, in base64: the body of a bell.
+EMPTY_CALL = "W1tdLCB7fSwge31d"
+
+#: As kombu's Redis transport writes a message of Celery's protocol 2 without arguments.
 _MESSAGE = (
-    '{{"body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/json", '
+    '{{"body": "' + EMPTY_CALL + '", "content-encoding": "utf-8", "content-type": "application/json", '
     '"headers": {{"lang": "py", "task": "perdure.bell", "id": "{id}", "root_id": "{id}"}}, '
     '"properties": {{"correlation_id": "{id}", "delivery_mode": 2, "priority": 0, "body_encoding": "base64", '
     '"delivery_info": {{"exchange": "", "routing_key": "{queue}"}}, "delivery_tag": "{id}"}}}}'
 )
 
 
+#: How the queues' names begin.
+QUEUE_PREFIX = "perdure."
+
+
 def queue_name(bulkhead: str) -> str:
     """Return the queue of a bulkhead."""
-    return f"perdure.{bulkhead}"
+    return f"{QUEUE_PREFIX}{bulkhead}"
 
 
 class Bells:

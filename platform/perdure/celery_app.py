@@ -40,6 +40,13 @@ class BellTask(JobTask):
     Strategy = "perdure_workers.bell_reader:answer"
 
 
+class RefusedTask(JobTask):
+    """The Celery task that a worker's gate gives a message that it refused."""
+
+    name = "perdure.refused"
+    Strategy = "perdure_workers.bell_reader:refuse"
+
+
 def build_celery(settings: Settings, name: str = "perdure") -> Celery[Any]:
     """Return the Celery application for these settings; it connects to nothing yet."""
     celery: Celery[Any] = Celery(name, broker=settings.effective_broker_url, set_as_current=False, task_cls=JobTask)
@@ -71,6 +78,7 @@ def build_celery(settings: Settings, name: str = "perdure") -> Celery[Any]:
         timezone="UTC",
     )
     celery.register_task(BellTask())
+    celery.register_task(RefusedTask())
     return celery
 
 

@@ -89,7 +89,7 @@ class Health:
 def platform_health(app: Perdure) -> Health:
     """Return the checks that every application has: ledger, broker, circuit breakers, and room in its bulkheads."""
     health = Health()
-    health.register("ledger", lambda: app.ledger.clock())
+    health.register("ledger", app.ledger.probe)
     health.register("broker", lambda: _ping(app.settings.effective_broker_url), critical=False)
     health.register("breakers", lambda: _all_closed(app), critical=False)
     health.register("bulkheads", lambda: _all_have_room(app), critical=False)
@@ -109,8 +109,9 @@ def _all_have_room(app: Perdure) -> None:
 
 
 def _ping(url: str) -> None:
+    """Write a key: a Redis that is full, or a replica, answers and takes no bells."""
     with redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
-        client.ping()
+        client.set("perdure:health", "1", px=1000)
 
 
 def _result(one: _Registered, future: Future[object], started: float) -> CheckResult:

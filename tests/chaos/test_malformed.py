@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from perdure.tickets import queue_name
+from perdure.bells import queue_name
 
 from perdure.ids import new_id
 from perdure.ledger.records import DeadLetterRecord

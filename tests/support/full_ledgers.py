@@ -40,11 +40,12 @@ FILL_WORDS = """
 INSERT INTO perdure_dead_letter_words (word, letter_id)
 SELECT word, id FROM (SELECT 'declined' AS word, id FROM perdure_dead_letters
                       UNION ALL SELECT 'card', id FROM perdure_dead_letters
-                      UNION ALL SELECT 'w' || CAST(created_at - 1.7e9 AS INTEGER), id FROM perdure_dead_letters) AS w ORDER BY 1, 2
+                      UNION ALL SELECT 'w' || CAST(created_at - 1.7e9 AS INTEGER), id FROM perdure_dead_letters) AS w
+ORDER BY 1, 2
 """
 FILL_GROUPS = """
-INSERT INTO perdure_dead_letter_groups (fingerprint, task, reason, error_type, error, seen, open, replayed, discarded, boomerangs,
-                                first_seen, last_seen, changed)
+INSERT INTO perdure_dead_letter_groups (fingerprint, task, reason, error_type, error, seen, open, replayed, discarded,
+                                boomerangs, first_seen, last_seen, changed)
 SELECT fingerprint, max(task), 'exhausted', max(error_type), max(error), count(*),
        count(*) FILTER (WHERE status = 'open'), count(*) FILTER (WHERE status = 'replayed'), 0, 0, min(created_at),
        max(created_at), FALSE

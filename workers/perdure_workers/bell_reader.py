@@ -6,6 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from perdure_workers.gate import Refused, described
 from perdure_workers.wakeups import Wakeups
 
 logger = logging.getLogger("perdure.bells")
@@ -21,10 +24,10 @@ class BellReader:
 
     Args:
         wakeups: Theirs.
-        keep: Keeps a message that is no bell.
+        keep: Keeps what is known of a message that is no bell.
     """
 
-    def __init__(self, wakeups: Wakeups, keep: Callable[[Any, str], None]) -> None:
+    def __init__(self, wakeups: Wakeups, keep: Callable[[Refused], None]) -> None:
         self._wakeups = wakeups
         self.keep = keep
 
@@ -50,12 +53,23 @@ def answer(_task: Any, _app: Any, consumer: Any, **_options: Any) -> Handler:
     return on_bell
 
 
+def refuse(_task: Any, _app: Any, consumer: Any, **_options: Any) -> Handler:
+    """Return Celery's handler of messages that the gate refused."""
+
+    def on_refused(message: Any, _body: Any, acknowledge: Any, *_rest: Any, **_more: Any) -> None:
+        if reader is not None:
+            reader.keep(msgspec.json.decode(message.body, type=Refused))
+        acknowledge(logger, consumer.connection_errors)
+
+    return on_refused
+
+
 def keep(task: Any, _app: Any, consumer: Any, **_options: Any) -> Handler:
-    """Return Celery's handler of messages that name a task: a message alone runs nothing."""
+    """Return Celery's handler of messages that name a task, on brokers that have no gate: a message alone runs nothing."""
 
     def on_message(message: Any, _body: Any, acknowledge: Any, *_rest: Any, **_more: Any) -> None:
         if reader is not None:
-            reader.keep(message, f"a message that names task {task.name!r} runs nothing; submit jobs through perdure")
+            reader.keep(described({"body": str(message.body), "headers": {**(message.headers or {}), "task": task.name}}))
         acknowledge(logger, consumer.connection_errors)
 
     return on_message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -19,6 +20,8 @@ class ShiftWorker(asynpool.Worker):
     def on_loop_start(self, pid: int) -> None:
         """Report for work, and work until the shift is over."""
         super().on_loop_start(pid)
+        # A job may use multiprocessing: what it leaves behind ends with this child. See ``orphans.py``.
+        multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         type(self).work(int(getattr(current_process(), "index", 0)))
 
 

@@ -23,11 +23,12 @@ from perdure_workers.background import Background
 from perdure_workers.bell_reader import BellReader
 from perdure_workers.children import ChildExit, ChildWatch, end_children
 from perdure_workers.embedded.lifeline import end_with_parent
+from perdure_workers.gate import guard_the_gate
 from perdure_workers.incarnation import Incarnation
 from perdure_workers.lease import Lease
 from perdure_workers.life_lock import LifeLock
 from perdure_workers.looker import Looker
-from perdure_workers.malformed import survive_malformed_entries
+from perdure_workers.orphans import adopt_orphans, end_orphans
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.overseer import Overseer
 from perdure_workers.pool import work_shifts
@@ -103,6 +104,10 @@ class Worker:
         """Have a function run soon, off Celery's event loop, however long the ledger is away."""
         self._background.post(lambda: until_the_ledger_is_back(work))
 
+    def waiting(self) -> int:
+        """Return how much posted work waits."""
+        return self._background.waiting()
+
     def active(self) -> list[dict[str, Any]]:
         """Return what the children run, as Celery's ``inspect active`` does."""
         return [
@@ -121,10 +126,11 @@ class Worker:
         ]
 
     def _prepare_celery(self) -> None:
-        survive_malformed_entries()
+        guard_the_gate()
+        adopt_orphans()
         install_quarantine(self)
         install_remote_control(self)
-        bell_reader.reader = BellReader(self.shared.wakeups, lambda message, why: keep(self, message, why))
+        bell_reader.reader = BellReader(self.shared.wakeups, lambda refused: keep(self, refused))
         if (end_with_worker := end_with_parent(signal.SIGKILL)) is not None:
             # A child waits for its next job for ever when the worker is killed, and one that is busy is a zombie.
             signals.worker_process_init.connect(lambda **_: end_with_worker(), weak=False)
@@ -145,6 +151,7 @@ class Worker:
     def _on_child_exit(self, child: ChildExit) -> None:
         stopped, slot = self._overseer.stopped.pop(child.pid, None), self.shared.slots.of(child.pid)
         self.post(lambda: self._rescue(child, slot, stopped))
+        threading.Thread(target=end_orphans, args=(lambda: {child.pid, *self._child_pids()},), daemon=True).start()
         if self._celery_worker.pool is not None and self._celery_worker.hub is not None:
             # Celery's own look at its children may be seconds away; until then nobody takes the dead one's place.
             self._celery_worker.hub.call_soon(self._celery_worker.pool._pool.maintain_pool)

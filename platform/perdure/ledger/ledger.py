@@ -25,6 +25,7 @@ from perdure.ledger import (
     migrate,
     notes,
     origin,
+    probe,
     prune,
     queries,
     replicas,
@@ -172,6 +173,10 @@ class Ledger:
         return self._read(lambda c: bury.note_unknown(c, bulkhead, known, page))
 
     # -- periodic jobs -----------------------------------------------------------------------------------------------
+
+    def probe(self) -> None:
+        """Make sure that the ledger can be written; see :func:`probe.probe`."""
+        self._read(probe.probe)
 
     def clock(self) -> float:
         """Return the ledger's time, seconds since the epoch."""
@@ -341,9 +346,9 @@ class Ledger:
         """Return a dead letter; raises ``DeadLetterNotFound``."""
         return self.vault.letter(self._read(lambda c: dead_letters.get(c, letter_id)))
 
-    def quarantine(self, letter: dict[str, Any]) -> None:
-        """Write a dead letter for a broker message that names no job that can run."""
-        self._run(lambda c: letter_write.quarantine(c, letter))
+    def quarantine(self, letter: dict[str, Any]) -> bool:
+        """Write a dead letter for a broker message that names no job; see :func:`letter_write.quarantine`."""
+        return self._run(lambda c: letter_write.quarantine(c, letter))
 
     # -- schema ------------------------------------------------------------------------------------------------------
 

@@ -400,3 +400,12 @@ bulkheads = Table(
     Column("paused_at", Double),
     Column("reason", Text),
 )
+
+#: Small facts about the platform itself.
+facts = Table(
+    "perdure_facts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)

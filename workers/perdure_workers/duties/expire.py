@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import ClassVar
 
 from perdure import Perdure
+from perdure.errors import LedgerUnavailable
 from perdure.ledger.silent import SilentWorker
 from perdure.liveness import WorkerState, judge
 from perdure_workers.duties.duty import Duty
 from perdure_workers.rescue import declare_failed, rescue_worker
+
+logger = logging.getLogger("perdure.expire")
 
 PAGE = 100
 
@@ -17,7 +21,8 @@ PAGE = 100
 class Expire(Duty):
     """Suspects workers whose heartbeats are late and ends leases that have run out.
 
-    After an outage of the ledger nobody could renew a lease, so this duty waits one lease time before it judges anybody.
+    After an outage of the ledger nobody could renew a lease, so this duty waits one lease time before it judges anybody. A
+    ledger that answers and cannot be written is away as well, as one whose disk is full.
     """
 
     name: ClassVar[str] = "expire"
@@ -41,9 +46,19 @@ class Expire(Duty):
         if self._last_run is None or moment - self._last_run > self.app.settings.heartbeat_interval * 2:
             self._judge_from = moment + self.app.settings.lease_ttl  # the ledger, or this process, was away
         self._last_run = moment
+        if silent and not self._can_write():
+            self._judge_from = moment + self.app.settings.lease_ttl
         if moment < self._judge_from:
             return 0
         return sum(self._judge(worker) for worker in silent)
+
+    def _can_write(self) -> bool:
+        try:
+            self.app.ledger.probe()
+        except LedgerUnavailable as error:
+            logger.warning("nobody is judged, since the ledger cannot be written: %s", error)
+            return False
+        return True
 
     def _judge(self, worker: SilentWorker) -> bool:
         closed = " and its connection is closed" if worker.hung_up else ""

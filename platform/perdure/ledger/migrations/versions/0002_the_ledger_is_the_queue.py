@@ -21,6 +21,7 @@ TABLES = (
     "dead_letter_tags",
     "dead_letter_words",
     "dead_letters",
+    "facts",
     "job_notes",
     "job_tags",
     "jobs",
@@ -55,7 +56,6 @@ def upgrade() -> None:
     _refuse_while_workers_live(connection, NOW[dialect])
     for name in GONE:
         op.drop_index(name, "jobs")
-    op.drop_table("facts")
     for table in TABLES:
         op.rename_table(table, f"perdure_{table}")
     (_rename_indexes_of_postgresql if dialect == "postgresql" else _rename_indexes_of_sqlite)(connection)
