@@ -144,7 +144,7 @@ def described(message: Any) -> Refused:
     if isinstance(message, NotJson):
         raw = message.text.encode("utf-8", "surrogateescape")
         return Refused("it is not JSON", "?", "", {}, raw[:MAX_KEPT], len(raw))
-    if not isinstance(message, dict) or not isinstance(message.get("body"), str):
+    if not isinstance(message, dict) or not isinstance(message.get("body"), str) or "content-type" not in message:
         raw = _text(message).encode("utf-8", "backslashreplace")
         return Refused("it is not a message", "?", "", {}, raw[:MAX_KEPT], len(raw))
     body, headers = _body(message["body"]), message.get("headers")
