@@ -18,6 +18,8 @@ from perdure_workers.execute import Attempt
 BUDGET = 0.02
 #: Jobs of a slice, at most.
 MOST = 200
+#: Seconds for which a slice's keeper rests when letting go has failed.
+REST = 0.5
 #: By how much a slice may be larger than the one before.
 GROWTH = 4
 
@@ -52,6 +54,9 @@ class Slice:
     def __init__(self, claims: Sequence[Claim], settle: Settle) -> None:
         self._rest = deque(claims)
         self._ended: list[Ended] = []
+        #: What leaves: it stays here until the ledger has it.
+        self._to_settle: list[Ended] = []
+        self._to_release: list[Claim] = []
         self._settle = settle
         self._lock = threading.Lock()
         self._settling = threading.Lock()
@@ -76,13 +81,15 @@ class Slice:
         return time.monotonic() > self._ends_at
 
     def let_go(self) -> None:
-        """Settle what ended and give back what was not begun."""
+        """Settle what ended and give back what was not begun. What fails is tried again the next time, and not run."""
         with self._settling:
             with self._lock:
-                ended, rest = self._ended, list(self._rest)
+                self._to_settle += self._ended
+                self._to_release += self._rest
                 self._ended, self._rest = [], deque()
-            if ended or rest:
-                self._settle(ended, rest)
+            if self._to_settle or self._to_release:
+                self._settle(self._to_settle, self._to_release)
+                self._to_settle, self._to_release = [], []
 
 
 class SliceKeeper:
@@ -118,3 +125,4 @@ class SliceKeeper:
                     held.let_go()
                 except Exception:  # noqa: BLE001 - the slice tries again at its end
                     self._on_error()
+                    time.sleep(REST)

@@ -57,8 +57,9 @@ class Slots:
 
         Args:
             index: Its number, which no other living child has.
-            pid: Its process id.
+            pid: Its process id. The system may have given it to a child before that is gone.
         """
+        self.free(pid)
         places = [(life * CHILDREN + index % CHILDREN) * _SIZE for life in range(_LIVES)]
         self._at = next((place for place in places if self._read(place).pid == 0), places[0])
         self._pid = pid
@@ -100,6 +101,8 @@ class Slots:
             _LAYOUT.pack_into(self._memory, place, 0, 0, 0, 0.0, 0.0, b"", b"")
 
     def _place(self, pid: int) -> int | None:
+        if pid <= 0:
+            return None  # as of places that nobody has
         for place in range(0, len(self._memory), _SIZE):
             if struct.unpack_from("<i", self._memory, place)[0] == pid:
                 return place

@@ -59,8 +59,8 @@ def _update(dialect: str) -> str:
             worker_name = CASE WHEN released = 1 THEN NULL ELSE worker_name END,
             run_at = CASE to_state WHEN 'retrying' THEN {moment} + coalesce(in_seconds, 0)
                 WHEN 'queued' THEN coalesce(queued_at, {moment}) END,
-            started_at = began_at,
-            first_started_at = CASE WHEN released = 1 AND attempt = 1 THEN NULL ELSE first_started_at END,
+            started_at = CASE WHEN released = 1 THEN NULL ELSE began_at END,
+            first_started_at = CASE WHEN released = 1 AND first_started_at = started_at THEN NULL ELSE first_started_at END,
             finished_at = CASE WHEN is_final = 1 THEN {moment} END,
             result = new_result,
             error_type = CASE WHEN released = 1 THEN error_type ELSE new_error_type END,
