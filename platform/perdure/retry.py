@@ -17,6 +17,7 @@ import tenacity
 
 from perdure.clock import LONGEST_DELAY
 from perdure.errors import InvalidJobDefinition, did_you_mean
+from perdure.jitter import JITTER
 
 ExceptionTypes = tuple[type[BaseException], ...]
 
@@ -62,12 +63,12 @@ class RetryPolicy:
 
         Args:
             retry_number: 1 for the first retry.
-            rng: Randomness for the jitter, uniform in [0, bound]; the process's own by default.
+            rng: Randomness for the jitter, uniform in [0, bound]; that of :mod:`perdure.jitter` by default.
         """
         bound = float(_WAITS(multiplier=self.base, max=self.max_delay)(_attempt(retry_number)))
         if not self.jitter:
             return bound
-        return (rng or _SHARED).uniform(0.0, bound)
+        return (rng or JITTER).uniform(0.0, bound)
 
     @classmethod
     def named(cls, name: str | RetryPolicy) -> RetryPolicy:
@@ -96,7 +97,6 @@ def _exception_types(field: str, value: Any) -> ExceptionTypes:
     return types
 
 
-_SHARED = random.Random()  # noqa: S311 - jitter, not a secret
 _WAITS = tenacity.wait_exponential
 
 
