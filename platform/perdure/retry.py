@@ -30,7 +30,8 @@ class RetryPolicy:
         max_retries: Retries after the first attempt; 0 means never.
         base: Upper bound of the first delay, in seconds.
         max_delay: Upper bound of every delay, in seconds.
-        retry_on: Exception types that are retried.
+        retry_on: Exception types that are retried. ``Exception`` stands for all that a job raises, also for what derives
+            from ``BaseException`` alone: the ``CancelledError`` of a task that it awaited, a Rust extension's panic.
         give_up_on: Exception types that are not, even if ``retry_on`` has a base of theirs.
         max_elapsed: Seconds since the job's first attempt after which no retry starts; None for no bound.
         jitter: Whether the delay is drawn from ``[0, bound]`` (full jitter) or is the bound.
@@ -56,7 +57,12 @@ class RetryPolicy:
 
     def retries(self, error: BaseException) -> bool:
         """Return whether this kind of error is worth another attempt."""
-        return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
+        kind = type(error)
+        if issubclass(kind, self.give_up_on):
+            return False
+        return issubclass(kind, self.retry_on) or (
+            Exception in self.retry_on and not issubclass(kind, (Exception, *_ENDINGS))
+        )
 
     def delay(self, retry_number: int, rng: random.Random | None = None) -> float:
         """Return the seconds to wait before a retry.
@@ -84,6 +90,10 @@ class RetryPolicy:
                 f"retry={name!r} is no preset.{did_you_mean(str(name), PRESETS)} Presets: {', '.join(PRESETS)}"
             )
         return PRESETS[name]
+
+
+#: What ends a process or a generator, and is no failure.
+_ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit)
 
 
 def _is_duration(seconds: Any) -> bool:

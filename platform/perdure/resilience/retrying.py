@@ -133,7 +133,9 @@ class _Run:
             return False
         if isinstance(error, NotCalled):
             return self._give_up(state, error, "refused before the service was called")
-        if not self._owner.policy.retries(error):
+        policy = self._owner.policy
+        # A task that is cancelled must end: here CancelledError and its like are retried only where they are named.
+        if not isinstance(error, (Exception, *policy.retry_on)) or not policy.retries(error):
             return self._give_up(state, error, "not retried by the policy")
         return True
 
