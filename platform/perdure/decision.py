@@ -10,7 +10,7 @@ from typing import Any
 from perdure import described
 from perdure.clock import LONGEST_DELAY
 from perdure.control import Discard, RetryAfter, Snooze
-from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, JobCancelled
+from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, JobCancelled, LedgerUnavailable
 from perdure.fingerprint import fingerprint
 from perdure.ledger.records import Claim, Death, Settlement
 from perdure.ledger.running import RunningJob
@@ -20,6 +20,10 @@ from perdure.stores.errors import MissingKey, StoreUnavailable
 
 #: Longest wait of a job for a store that is away or a key that is missing, in seconds.
 LONGEST_WAIT = 60
+
+
+#: The platform's faults and not the job's: a ledger or storage that is away, a missing key, a commit in doubt.
+_PLATFORM = (LedgerUnavailable, StoreUnavailable, MissingKey, CommitWasInDoubt)
 
 
 class TimeLimitReached(Exception):
@@ -51,7 +55,7 @@ def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random |
     if error is None:
         return Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=ended.result)
     kind = type(error)  # isinstance() would believe what the error says of its class
-    if issubclass(kind, (Snooze, MissingKey, StoreUnavailable, CommitWasInDoubt)):
+    if issubclass(kind, (Snooze, *_PLATFORM)):
         described_as = _described(error, trace=False)
         delay = _snooze(error, claim)
         return Settlement(Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=delay, **described_as)
@@ -128,8 +132,7 @@ def time_limit(claim: Claim, timeout: float | None) -> float | None:
 def _snooze(error: BaseException, claim: Claim) -> float:
     """Return the seconds that a job waits which loses no retry: as long as it asked for.
 
-    Storage that is away, a key that is missing and a commit in doubt are the platform's fault: it waits visibly, from 1 to
-    60 s, and after the doubt not at all.
+    What is the platform's fault it waits out visibly, from 1 to 60 s, and after a commit in doubt not at all.
     """
     if issubclass(type(error), CommitWasInDoubt):
         return 0.0

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from perdure import Discard, JobCancelled, RetryAfter, RetryPolicy, Snooze
 from perdure.decision import Ended, TimeLimitReached, blamed, decide, lost, retries_used
-from perdure.errors import HandedBack, InvalidArguments
+from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, LedgerUnavailable
 from perdure.ledger.records import Death, Settlement
 from perdure.states import DeadReason, JobState, Outcome, Transition, target
+from perdure.stores.errors import MissingKey, StoreUnavailable
 from support.claims import NOW, claim, raised
 
 POLICY = RetryPolicy(max_retries=2, base=1, max_delay=30, jitter=False)
@@ -79,6 +80,18 @@ def test_a_snooze_burns_no_attempt_and_has_no_end() -> None:
         assert (settlement.transition, settlement.outcome) == (Transition.SNOOZE, Outcome.SNOOZED)
         assert (settlement.burns, settlement.delay, settlement.error) == (False, 5.0, "later")
         assert settlement.traceback is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [LedgerUnavailable("away"), MissingKey("key"), StoreUnavailable("store", "away")],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_platform_s_faults_burn_no_attempt(error: Exception) -> None:
+    for snoozes, delay in ((0, 1.0), (3, 8.0), (10_000, 60.0)):
+        settlement = ending(error, 3, snoozes=snoozes)
+        assert (settlement.transition, settlement.burns, settlement.delay) == (Transition.SNOOZE, False, delay)
+    assert ending(CommitWasInDoubt("commit"), 3, snoozes=9).delay == 0.0
 
 
 def test_a_hand_back_burns_no_attempt() -> None:
