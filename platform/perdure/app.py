@@ -18,6 +18,7 @@ from perdure.jobs import Jobs
 from perdure.ledger import Ledger
 from perdure.letters.auto_replay import AutoReplay
 from perdure.liveness import WorkerEvent
+from perdure.origin import Origin
 from perdure.periodic import Periodic
 from perdure.resilience.listeners import Listeners
 from perdure.retry import RetryPolicy
@@ -77,6 +78,7 @@ class Perdure:
     def __init__(self, **settings: Any) -> None:
         self.settings: Settings = load_settings(**settings)
         self.tasks: dict[str, Task[..., Any]] = {}
+        self._origins: dict[str, Origin] = {}
         self.schedules: dict[str, Periodic] = {}
         self.events = EventBus()
         self.events.subscribe(log_event)
@@ -155,14 +157,17 @@ class Perdure:
         Raises:
             InvalidJobDefinition: The function or an option cannot be used.
             UnknownBulkhead: There is no such bulkhead.
-            DuplicateTask: Another function has that name.
+            DuplicateTask: Another function has that name: a second ``def``, lambda, or function of one factory. A module
+                that is loaded again and a notebook's cell that is run again replace theirs; see :mod:`perdure.origin`.
         """
-        place = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
-        task_name = name or place
+        origin = Origin.of(function)
+        task_name = name or origin.place
         known = self.tasks.get(task_name)
-        # A module that is loaded again, or a notebook's cell that is run again, defines its functions anew.
-        if known is not None and f"{known.function.__module__}.{known.function.__qualname__}" != place:
-            raise DuplicateTask(f"task {task_name!r} is registered for {known.function!r} already; give another name=")
+        if known is not None and not self._origins[task_name].is_made_anew_as(origin):
+            raise DuplicateTask(
+                f"task {task_name!r} is registered for {known.function!r} already; give another name= to {function!r}, "
+                "which is another function"
+            )
         task: Task[..., Any] = Task(
             self,
             function,
@@ -180,6 +185,7 @@ class Perdure:
             state=state,
         )
         self.tasks[task_name] = task
+        self._origins[task_name] = origin
         if "celery" in self.__dict__:
             self._add_to(self.celery, task)
         return task

@@ -149,7 +149,7 @@ class JobContext:
             LeaseLost: Another worker has the job now; nothing was written.
             HandedBack, JobCancelled: As for a checkpoint, behind a block that saved one; it is committed.
             LedgerUnavailable: The database went away; this attempt can save nothing more, the next one finds out whether
-                the block was committed.
+                the block was committed. What SQLAlchemy says of the block's own statements is raised as it is.
             TransactionMisused: Another transaction of this job is open, or the job is a replica.
         """
         return transaction(self, final=final)

@@ -102,7 +102,8 @@ class Task(Generic[P, R]):
         self.priority = priority
         self.state = state or StatePolicy()
         self.signature = Signature(function, name, JobContext)
-        functools.update_wrapper(self, function)
+        # Its name, documentation and signature. Never its own attributes: one called ``retry`` would become the task's.
+        functools.update_wrapper(self, function, updated=())
 
     @property
     def is_async(self) -> bool:

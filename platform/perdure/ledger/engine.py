@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -13,19 +14,12 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    NotSupportedError,
-    ProgrammingError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.fork_gate import gate
+from perdure.ledger.faults import is_about_the_database, is_about_the_ledger
 from perdure.settings import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
@@ -33,10 +27,6 @@ SQLITE_BUSY_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5
 
 Result = TypeVar("Result")
-
-#: What is wrong with a statement or its values. All else that a database reports (it cannot be reached, is read-only,
-#: is no database, has no room) is about the ledger itself.
-_MISTAKES = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 
 _AUTOCOMMIT: dict[str, dict[str, Any]] = {
     "sqlite": {"perdure_autocommit": True},
@@ -119,11 +109,22 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that commits when the block ends without an error; it is run once only.
 
+        What the block raises is raised as it is: see :meth:`translating` and :meth:`translating_theirs`.
+
         Raises:
             LedgerUnavailable: The database cannot be reached; if at the end, whether it was committed is not known.
         """
-        with self.translating(), self.engine.begin() as connection:
+        begun = self.engine.begin()
+        with self.translating():
+            connection = begun.__enter__()
+        try:
             yield connection
+        except BaseException:
+            with self.translating():  # what fails now is the way back
+                begun.__exit__(*sys.exc_info())
+            raise
+        with self.translating():
+            begun.__exit__(None, None, None)
 
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
         engine = self.engine
@@ -150,15 +151,28 @@ class Database:
 
     @contextmanager
     def translating(self) -> Iterator[None]:
-        """Raise a driver's errors about the database itself as ``LedgerUnavailable``."""
+        """Raise a driver's errors about the database itself as ``LedgerUnavailable``; for perdure's own statements."""
         try:
             yield
         except PoolTimeout as error:
-            raise LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}") from error
+            raise self._unavailable(error) from error
         except DBAPIError as error:
-            if error.connection_invalidated or not isinstance(error, _MISTAKES):
-                raise LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}") from error
+            if is_about_the_ledger(error):
+                raise self._unavailable(error) from error
             raise
+
+    @contextmanager
+    def translating_theirs(self, connection: Connection) -> Iterator[None]:
+        """Raise ``LedgerUnavailable`` for what is no fault of the statements that somebody else runs on a connection."""
+        try:
+            yield
+        except DBAPIError as error:
+            if connection.invalidated or is_about_the_database(error):
+                raise self._unavailable(error) from error
+            raise
+
+    def _unavailable(self, error: BaseException) -> LedgerUnavailable:
+        return LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}")
 
     def _connectable(self) -> Engine:
         try:
