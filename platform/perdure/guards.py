@@ -58,7 +58,7 @@ def service_of(app: Perdure, name: str, given: Mapping[str, Any], parts: Mapping
 def park(breaker: CircuitBreaker, count: int, rng: Random) -> list[float]:
     """Return how many seconds each of ``count`` waiting jobs of a breaker is put off; see :func:`parking.delays`."""
     now = breaker.snapshot()
-    slow_start = breaker.config.slow_start
+    slow_start = breaker.config.ramp
     return delays(
         count,
         wait=now.next_probe_in,

@@ -119,6 +119,15 @@ def command(
     return state, _decide(config, state, now_ms, change=change)
 
 
+def free(config: MachineConfig, state: MachineState, now_ms: int, who: str) -> tuple[MachineState, Decision]:
+    """Give back trial permits without a verdict: the one with the token ``who``, or all that the holder ``who`` has."""
+    state = replace(state)
+    permits = _permits(state)
+    others = {token: expiry for token, expiry in permits.items() if token != who and not token.endswith(f"@{who}")}
+    state.permits = _format_permits(others)
+    return state, _decide(config, state, now_ms)
+
+
 def retry_after_ms(config: MachineConfig, state: MachineState, now_ms: int) -> int:
     """Return how long a rejected caller should wait.
 
@@ -128,10 +137,17 @@ def retry_after_ms(config: MachineConfig, state: MachineState, now_ms: int) -> i
         return 0
     if state.state == "open":
         return config.recovery_ms if state.until_ms < 0 else max(0, state.until_ms - now_ms)
-    permits = _live_permits(state, now_ms)
-    if len(permits) + state.passed < config.half_open_permits:
+    if free_permits(config, state, now_ms) > 0:
         return 0
-    return min(min(permits.values()) - now_ms, max(1, config.recovery_ms // 10))
+    look = max(1, config.recovery_ms // 10)
+    return min([expiry - now_ms for expiry in _live_permits(state, now_ms).values()] + [look])
+
+
+def free_permits(config: MachineConfig, state: MachineState, now_ms: int) -> int:
+    """Return how many more trial calls may go now, in a breaker that is half open or has its recovery time behind it."""
+    if state.state == "open":
+        return config.half_open_permits
+    return config.half_open_permits - len(_live_permits(state, now_ms)) - state.passed
 
 
 def _decide(
@@ -221,7 +237,7 @@ def _enter(config: MachineConfig, state: MachineState, now_ms: int, token: str) 
     if state.state == "half_open":
         permits = _live_permits(state, now_ms)
         state.permits = _format_permits(permits)
-        if len(permits) + state.passed < config.half_open_permits:
+        if free_permits(config, state, now_ms) > 0:
             lease = config.permit_lease_ms if config.permit_lease_ms > 0 else max(state.recovery_ms, config.recovery_ms)
             state.permits = _format_permits(permits | {token: now_ms + lease})
             return True, token, change

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from typing import Any, Protocol
 
 from perdure.resilience.breaker_config import MachineConfig
-from perdure.resilience.breaker_machine import Change, Decision, MachineState, command, enter, record
+from perdure.resilience.breaker_machine import Change, Decision, MachineState, command, enter, free, record
 from perdure.resilience.lua_scripts import text
 from perdure.resilience.redis_link import RedisLink
 
@@ -31,6 +31,9 @@ class BreakerStore(Protocol):
 
     def command(self, name: str, lasts_ms: int, by: str, reason: str) -> Decision:
         """Apply a manual override or a reset."""
+
+    def free(self, who: str) -> Decision:
+        """Give back the trial permit with this token, or those of this holder."""
 
     def read(self) -> tuple[int, MachineState]:
         """Return the time in milliseconds and the state."""
@@ -62,6 +65,10 @@ class SharedStore:
     def command(self, name: str, lasts_ms: int, by: str, reason: str) -> Decision:
         """See :meth:`BreakerStore.command`."""
         return self._run("breaker_command", name, lasts_ms, by, reason)
+
+    def free(self, who: str) -> Decision:
+        """See :meth:`BreakerStore.free`."""
+        return self._run("breaker_free", who)
 
     def read(self) -> tuple[int, MachineState]:
         """See :meth:`BreakerStore.read`."""
@@ -124,6 +131,10 @@ class LocalStore:
     def command(self, name: str, lasts_ms: int, by: str, reason: str) -> Decision:
         """See :meth:`BreakerStore.command`."""
         return self._step(lambda now: command(self._config, self._state, now, name, lasts_ms, by, reason))
+
+    def free(self, who: str) -> Decision:
+        """See :meth:`BreakerStore.free`."""
+        return self._step(lambda now: free(self._config, self._state, now, who))
 
     def read(self) -> tuple[int, MachineState]:
         """See :meth:`BreakerStore.read`."""

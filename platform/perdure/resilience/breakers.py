@@ -12,8 +12,10 @@ from redis import Redis, RedisError
 from perdure.resilience.breaker import BREAKERS_KEY, CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_events import BreakerEvent, BreakerSnapshot
+from perdure.resilience.breaker_store import breaker_key
 from perdure.resilience.lua_scripts import text
 from perdure.resilience.redis_link import connect
+from perdure.resilience.trial_holder import quoted
 
 
 class Breakers(Mapping[str, CircuitBreaker]):
@@ -67,6 +69,27 @@ class Breakers(Mapping[str, CircuitBreaker]):
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in set(self)
+
+    def free(self, holder: str) -> None:
+        """Give back the trial permits of a holder that is known to be dead, whichever breakers they belong to.
+
+        Costs two round trips, and one more for each breaker that such a permit belongs to. While Redis is away nothing
+        is given back: the permits' leases end by themselves.
+
+        Parameters:
+            holder: as it was given to :func:`~perdure.resilience.trial_holder.trials_held_by`.
+        """
+        names = list(self)
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hget(breaker_key(name), "permits")
+                permits = pipe.execute(raise_on_error=False)
+        except RedisError:
+            return
+        for name, held in zip(names, permits, strict=True):
+            if isinstance(held, bytes | str) and f"@{quoted(holder)}:" in text(held):
+                self[name].free(holder)
 
     def snapshots(self) -> list[BreakerSnapshot]:
         """Return a snapshot of each breaker, by name."""

@@ -16,6 +16,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "breaker_enter": _BREAKER,
     "breaker_record": _BREAKER,
     "breaker_command": _BREAKER,
+    "breaker_free": _BREAKER,
 }
 
 

@@ -76,6 +76,15 @@ local function take_permit(s, token)
   return found
 end
 
+-- Gives back trial permits: the one with the token `who`, or all that the holder `who` has (token@holder).
+local function free(s, who)
+  local kept = {}
+  for token, expiry in string.gmatch(s.permits, '([^:,]+):(%d+)') do
+    if token ~= who and string.match(token, '@(.+)') ~= who then kept[#kept + 1] = token .. ':' .. expiry end
+  end
+  s.permits = table.concat(kept, ',')
+end
+
 local function tally(outcomes)
   local _, failures = string.gsub(outcomes, '[fF]', '')
   local _, slow = string.gsub(outcomes, '[SF]', '')
@@ -176,7 +185,8 @@ local function retry_after_ms(cfg, s, now)
   end
   local _, count, first = live_permits(s, now)
   if count + s.passed < cfg.half_open_permits then return 0 end
-  return math.min(first - now, math.max(1, math.floor(cfg.recovery_ms / 10)))
+  local look = math.max(1, math.floor(cfg.recovery_ms / 10))
+  return count == 0 and look or math.min(first - now, look)
 end
 
 -- Returns admitted (boolean), the permit's token ('' when none is needed) and the change or nil.
