@@ -45,6 +45,7 @@ def breakers_of(app: Perdure) -> Breakers:
         {name: _for_jobs(config) for name, config in configs.items()},
         default=_for_jobs(BreakerConfig()),
         on_event=app.breaker_events.emit,
+        prefix=app.settings.redis_prefix,
     )
 
 
@@ -52,7 +53,8 @@ def service_of(app: Perdure, name: str, given: Mapping[str, Any], parts: Mapping
     """Return a service; its breaker is the application's of that name."""
     config = service_config(name, given)
     breaker = app.breakers[name] if config.breaker is not None else None
-    return Service(connect(app.settings.effective_redis_url), name, config, breaker=breaker, **parts)
+    client, prefix = connect(app.settings.effective_redis_url), app.settings.redis_prefix
+    return Service(client, name, config, breaker=breaker, prefix=prefix, **parts)
 
 
 def park(breaker: CircuitBreaker, count: int, rng: Random) -> list[float]:

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from perdure.errors import SettingsError, did_you_mean
 from perdure.home import Home
+from perdure.resilience.redis_keys import DEFAULT_PREFIX
 
 CONFIG_FILE = "perdure.toml"
 PREFIX = "PERDURE_"
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     ledger_url: str | None = None
     broker_url: str | None = None
     redis_url: str | None = None
+    redis_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[\w.:/-]{1,64}$")
     ledger_durability: Literal["normal", "full"] = "normal"
     default_bulkhead: str = "normal"
     default_retry: str = "standard"

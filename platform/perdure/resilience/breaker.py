@@ -38,13 +38,11 @@ from perdure.resilience.breaker_machine import Change
 from perdure.resilience.breaker_snapshot import effective_state, snapshot, wait_ms
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.listeners import Listeners
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, registry_key
 from perdure.resilience.redis_link import Clock, SharedStateUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-BREAKERS_KEY = "perdure:breakers"
-"""Sorted set of the breakers' names by the Unix time of their last use."""
 
 DEFAULT_OVERRIDE_S = 3600.0
 """A forgotten override must not decide for ever."""
@@ -63,6 +61,7 @@ class CircuitBreaker:
         config: thresholds and times.
         clock: monotonic seconds, for durations and staleness.
         now: Unix seconds, for the local fallback.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -73,11 +72,13 @@ class CircuitBreaker:
         *,
         clock: Clock = time.monotonic,
         now: Clock = time.time,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         check_name("circuit breaker", name)
         self.name, self.config = name, config or BreakerConfig()
         self._listeners: Listeners[BreakerEvent] = Listeners()
-        self._engine = BreakerEngine(redis, name, self.config, self._listeners, clock=clock, now=now)
+        self._engine = BreakerEngine(redis, name, self.config, self._listeners, clock=clock, now=now, prefix=prefix)
+        self._registry = registry_key(prefix)
         self._clock, self._now = clock, now
         self._register_at = float("-inf")
         self._register_lock = threading.Lock()
@@ -274,8 +275,8 @@ class CircuitBreaker:
             self._register_at = self._clock() + REGISTER_EVERY_S
         link = self._engine.link
         try:
-            link.run(lambda: link.client.zadd(BREAKERS_KEY, {self.name: self._now()}))
-            link.run(lambda: link.client.expire(BREAKERS_KEY, max(1, int(self.config.forget_after))))
+            link.run(lambda: link.client.zadd(self._registry, {self.name: self._now()}), {self._registry: "zset"})
+            link.run(lambda: link.client.expire(self._registry, max(1, int(self.config.forget_after))))
         except SharedStateUnavailable:
             self._register_at = float("-inf")
 

@@ -15,6 +15,7 @@ from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
 from perdure.resilience.breaker_machine import Decision, MachineState
 from perdure.resilience.breaker_store import BreakerStore, LocalStore, SharedStore
 from perdure.resilience.listeners import Listeners
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, breaker_key
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
 from perdure.resilience.trial_holder import new_token, quoted
 
@@ -58,7 +59,7 @@ class _Seen:
 
 
 _last_change: dict[str, object] = {}
-"""By breaker: something new for each change that any breaker of this process saw. Without a lock, because of forks."""
+"""By key: something new for each change that any breaker of this process saw. Without a lock, because of forks."""
 
 
 class BreakerEngine:
@@ -82,12 +83,21 @@ class BreakerEngine:
         *,
         clock: Clock = time.monotonic,
         now: Clock = time.time,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         self.name, self.config = name, config
+        self._key = breaker_key(name, prefix)
         self._listeners, self._clock, self._now = listeners, clock, now
         what = f"circuit breaker {name!r}"
-        self.link = RedisLink(redis, what=what, clock=clock, on_lost=self._on_lost, on_restored=self._on_restored)
-        self._shared = SharedStore(self.link, name, config.numbers)
+        self.link = RedisLink(
+            redis,
+            what=what,
+            clock=clock,
+            on_lost=self._on_lost,
+            on_restored=self._on_restored,
+            on_mended=lambda key, was: self._shared.note_mended(key, was),
+        )
+        self._shared = SharedStore(self.link, name, config.numbers, prefix)
         self._local = LocalStore(config.numbers, lambda: int(now() * 1000))
         self._lock = threading.Lock()
         self._known: _Known | None = None
@@ -136,7 +146,7 @@ class BreakerEngine:
         """Apply an override; while Redis is away it holds in this process until Redis is back."""
         lasts_ms = 0 if lasts is None else max(1, int(lasts * 1000))
         decision, _ = self._either(lambda store: store.command(name, lasts_ms, by, reason))
-        _last_change[self.name] = object()
+        _last_change[self._key] = object()
         self._learn(decision)
         return decision
 
@@ -144,13 +154,13 @@ class BreakerEngine:
         """Return the time in milliseconds, the state, and whether it is the shared one."""
         (now_ms, state), local = self._either(lambda store: store.read())
         self._known = None  # the next call may depend on what was seen here
-        self._seen = _Seen(now_ms, state, self._clock(), _last_change.get(self.name))
+        self._seen = _Seen(now_ms, state, self._clock(), _last_change.get(self._key))
         return now_ms, state, not local
 
     def look(self) -> tuple[int, MachineState]:
         """Return the time in milliseconds and the state as they were read at most ``max_staleness`` ago."""
         seen = self._seen
-        if seen is not None and seen.change is _last_change.get(self.name):
+        if seen is not None and seen.change is _last_change.get(self._key):
             age = self._clock() - seen.at
             if age < self.config.max_staleness:
                 return seen.now_ms + int(age * 1000), seen.state
@@ -177,7 +187,7 @@ class BreakerEngine:
         if known is None or self.config.max_staleness <= 0:
             return None
         age = self._clock() - known.at
-        if age >= self.config.max_staleness or not self.link.up or known.change is not _last_change.get(self.name):
+        if age >= self.config.max_staleness or not self.link.up or known.change is not _last_change.get(self._key):
             return None
         if known.decision.state == "closed":
             return None if known.decision.streak else known
@@ -257,10 +267,10 @@ class BreakerEngine:
 
     def _learn(self, decision: Decision) -> None:
         if decision.change:
-            _last_change[self.name] = object()
+            _last_change[self._key] = object()
         if decision.state != "closed":
             self._seen = None  # the permits of trial calls may be others now
-        self._known = _Known(decision, self._clock(), _last_change.get(self.name))
+        self._known = _Known(decision, self._clock(), _last_change.get(self._key))
         if decision.change:
             self._listeners.emit(BreakerEvent("state", self.name, change=decision.change))
 

@@ -7,7 +7,7 @@ from typing import Literal, cast
 from perdure.resilience.breaker_admission import share
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breaker_events import BreakerSnapshot, Override
-from perdure.resilience.breaker_machine import MachineState, retry_after_ms
+from perdure.resilience.breaker_machine import MachineState, live_permits, retry_after_ms
 from perdure.resilience.breaker_window import add_to_window
 
 
@@ -47,6 +47,7 @@ def snapshot(name: str, config: BreakerConfig, state: MachineState, now_ms: int,
         rejected=state.rejected,
         opened=state.opened,
         late=state.late,
+        repaired=state.repaired,
     )
 
 
@@ -63,5 +64,4 @@ def _override(state: MachineState, now_ms: int) -> Override | None:
 
 
 def _trials(state: MachineState, now_ms: int) -> int:
-    expiries = (item.split(":")[1] for item in state.permits.split(",") if item)
-    return sum(int(expiry) > now_ms for expiry in expiries)
+    return len(live_permits(state, now_ms))

@@ -60,7 +60,7 @@ class Retrying:
         sleep_async: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.policy, self.budget, self.max_retry_after = policy, budget, max_retry_after
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._rng = rng or random.SystemRandom()  # which no two forks share
         self._clock, self._sleep, self._sleep_async = clock, sleep, sleep_async
         self._listeners: Listeners[RetryEvent] = Listeners()
 

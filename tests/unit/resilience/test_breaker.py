@@ -15,8 +15,9 @@ from perdure.errors import BulkheadFull, SettingsError
 from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
-from perdure.resilience.breaker_store import SharedStore, breaker_key
+from perdure.resilience.breaker_store import SharedStore
 from perdure.resilience.breakers import Breakers
+from perdure.resilience.redis_keys import breaker_key
 from perdure.resilience.redis_link import RedisLink
 from perdure.resilience.trial_holder import trials_held_by
 

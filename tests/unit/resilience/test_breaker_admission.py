@@ -13,7 +13,8 @@ from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_admission import LONGEST_LOOK_S, Admission, admission
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_machine import MachineState
-from perdure.resilience.breaker_store import SharedStore, breaker_key
+from perdure.resilience.breaker_store import SharedStore
+from perdure.resilience.redis_keys import breaker_key
 from perdure.resilience.redis_link import RedisLink
 
 NOW = 1_700_000_000_000

@@ -16,7 +16,7 @@ from perdure.resilience.lua_scripts import source
 
 HARNESS = """
 local cfg, events, out = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), {}
-local s = state_from({})
+local s = state_from({}, cfg, 0)
 for i, e in ipairs(events) do
   local admitted, token, change = true, '', nil
   local first = nil
