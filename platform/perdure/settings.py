@@ -18,8 +18,13 @@ from perdure.resilience.redis_keys import DEFAULT_PREFIX
 
 CONFIG_FILE = "perdure.toml"
 PREFIX = "PERDURE_"
-#: What the ready-made tasks look up by name; whatever follows is the user's own word and no misspelt setting.
-TASK_PREFIXES = ("PERDURE_WEBHOOK_SECRET_", "PERDURE_DATABASE_URL_")
+#: What the ready-made tasks look up by themselves; whatever follows is the user's own word and no misspelt setting.
+TASK_PREFIXES = (
+    "PERDURE_WEBHOOK_SECRET_",
+    "PERDURE_WEBHOOK_PRIVATE_HOSTS",
+    "PERDURE_DATABASE_URL_",
+    "PERDURE_FILE_ROOTS",
+)
 WEEK = 7 * 24 * 3600.0
 
 #: Greedy on purpose: a password may hold any character that its writer forgot to quote.
