@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.control import Discard, Snooze
 from perdure.errors import BrokerUnavailable, HandedBack, JobCancelled, LeaseLost, LedgerUnavailable
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_config import BreakerConfig, BreakerState
+from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breakers import Breakers
 from perdure.resilience.redis_link import connect
 from perdure.resilience.service import Service
@@ -43,6 +42,7 @@ def breakers_of(app: Perdure) -> Breakers:
         {name: _for_jobs(config) for name, config in configs.items()},
         default=_for_jobs(BreakerConfig()),
         on_event=app.breaker_events.emit,
+        prefix=app.settings.redis_prefix,
     )
 
 
@@ -50,25 +50,8 @@ def service_of(app: Perdure, name: str, given: Mapping[str, Any], parts: Mapping
     """Return a service; its breaker is the application's of that name."""
     config = service_config(name, given)
     breaker = app.breakers[name] if config.breaker is not None else None
-    return Service(connect(app.settings.effective_redis_url), name, config, breaker=breaker, **parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """How many jobs a circuit breaker lets start now, and after how many seconds it is worth asking again if none."""
-
-    count: int
-    wait: float = 0.0
-
-
-def admits(breaker: CircuitBreaker, most: int) -> Admission:
-    """Return how many of ``most`` waiting jobs may start now behind a breaker."""
-    now = breaker.snapshot()
-    if now.next_probe_in > 0:
-        return Admission(0, now.next_probe_in)
-    if now.state is not BreakerState.CLOSED:
-        return Admission(min(most, breaker.config.half_open_permits))
-    return Admission(max(1, int(most * now.slow_start)))
+    client, prefix = connect(app.settings.effective_redis_url), app.settings.redis_prefix
+    return Service(client, name, config, breaker=breaker, prefix=prefix, **parts)
 
 
 def _for_jobs(config: BreakerConfig) -> BreakerConfig:

@@ -143,12 +143,14 @@ class Limits:
     def _named(self, name: str, limit: int) -> Permits:
         if name not in self._permits:
             lease = max(1.0, LEASES * self._app.settings.lease_ttl)
-            self._permits[name] = Permits(self._redis, name, PermitsConfig(limit=limit, lease=lease))
+            config, prefix = PermitsConfig(limit=limit, lease=lease), self._app.settings.redis_prefix
+            self._permits[name] = Permits(self._redis, name, config, prefix=prefix)
         return self._permits[name]
 
     def _bucket(self, name: str, rate: float) -> RateLimit:
         if name not in self._rates:
-            self._rates[name] = RateLimit(self._redis, name, RateLimitConfig(rate=rate))
+            config, prefix = RateLimitConfig(rate=rate), self._app.settings.redis_prefix
+            self._rates[name] = RateLimit(self._redis, name, config, prefix=prefix)
         return self._rates[name]
 
 

@@ -14,11 +14,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from perdure.errors import SettingsError, did_you_mean
 from perdure.home import Home
+from perdure.resilience.redis_keys import DEFAULT_PREFIX
 
 CONFIG_FILE = "perdure.toml"
 PREFIX = "PERDURE_"
-#: What the ready-made tasks look up by name; whatever follows is the user's own word and no misspelt setting.
-TASK_PREFIXES = ("PERDURE_WEBHOOK_SECRET_", "PERDURE_DATABASE_URL_")
+#: What the ready-made tasks look up by themselves; whatever follows is the user's own word and no misspelt setting.
+TASK_PREFIXES = (
+    "PERDURE_WEBHOOK_SECRET_",
+    "PERDURE_WEBHOOK_PRIVATE_HOSTS",
+    "PERDURE_DATABASE_URL_",
+    "PERDURE_FILE_ROOTS",
+)
 WEEK = 7 * 24 * 3600.0
 
 #: Greedy on purpose: a password may hold any character that its writer forgot to quote.
@@ -95,6 +101,7 @@ class Settings(BaseSettings):
     ledger_url: str | None = None
     broker_url: str | None = None
     redis_url: str | None = None
+    redis_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[\w.:/-]{1,64}$")
     ledger_durability: Literal["normal", "full"] = "normal"
     default_bulkhead: str = "normal"
     default_retry: str = "standard"

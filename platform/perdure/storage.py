@@ -224,7 +224,10 @@ def _open(url: str, settings: Settings, ledger: Ledger, options: dict[str, Any])
         from perdure.stores.redis import RedisStore
 
         address = settings.effective_redis_url if url == "redis" else url
-        return RedisStore.from_url(address, name=masked_url(url), timeout=settings.checkpoint_timeout, **options)
+        prefix = f"{settings.redis_prefix}checkpoint:"
+        return RedisStore.from_url(
+            address, name=masked_url(url), timeout=settings.checkpoint_timeout, prefix=prefix, **options
+        )
     if "://" in url or "/" in url:
         from perdure.stores.filesystem import FilesystemStore
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perdure.guards import admits
 from perdure.lanes import PLAIN, REPLICAS
 from perdure.ledger.claim import Claimer, in_line
 from perdure.ledger.limits import Lane
@@ -103,7 +102,7 @@ class Choice:
         """Return how many jobs of a lane its circuit breaker lets through now."""
         if lane.breaker is None:
             return most
-        admitted = admits(self._app.breakers[lane.breaker], most)
+        admitted = self._app.breakers[lane.breaker].admits(most)
         if admitted.count == 0:
             self._ask_again_in(admitted.wait)
         return admitted.count
