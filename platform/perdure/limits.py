@@ -108,12 +108,12 @@ class Limits:
             BulkheadFull: A limit is reached; nothing is held.
         """
         for permits, key in self._permits_of(claim):
-            stack.enter_context(permits.acquire(key, token=_token(claim)))
+            stack.enter_context(permits.acquire(key, token=holder_of(claim)))
 
     def free(self, claim: Claim) -> None:
         """Give back the permits of a job whose process is gone."""
         for permits, key in self._permits_of(claim):
-            permits.free(key, _token(claim))
+            permits.free(key, holder_of(claim))
 
     def permits_of_task(self, name: str) -> Permits:
         """Return the permits of a task that has a limit."""
@@ -175,5 +175,6 @@ def limit_key(
     return str(value)[:255]
 
 
-def _token(claim: Claim) -> str:
+def holder_of(claim: Claim) -> str:
+    """Return the name under which a running job holds permits, so that they can be freed when its process is gone."""
     return f"{claim.job_id}:{claim.fence}"

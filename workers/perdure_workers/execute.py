@@ -23,8 +23,10 @@ from perdure.errors import BulkheadFull, PerdureError
 from perdure.fingerprint import fingerprint
 from perdure.lanes import lane_of
 from perdure.ledger.records import RELEASED, Claim, Death, Settlement
+from perdure.limits import holder_of
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import deadline
+from perdure.resilience.trial_holder import trials_held_by
 from perdure.states import DeadReason, Outcome, Transition
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.replicas import answered, coordinate
@@ -180,7 +182,7 @@ class Run:
 
     def _ended(self, limit: float | None) -> Ended:
         try:
-            with soft_time_limit(limit), deadline(limit):
+            with soft_time_limit(limit), deadline(limit), trials_held_by(holder_of(self._claim)):
                 value = contextvars.copy_context().run(self._call, limit)
             # Encoded here, so that a result that JSON cannot carry is the job's error.
             return Ended(result=codec.encode(value, what=f"the result of {self._claim.task}"))

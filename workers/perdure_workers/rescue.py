@@ -16,6 +16,7 @@ from perdure.fork_gate import gate
 from perdure.ledger.claim import in_line
 from perdure.ledger.records import RELEASED, Claim, Settlement
 from perdure.ledger.settle import Ending
+from perdure.limits import holder_of
 from perdure.liveness import WorkerState
 from perdure.retry import RetryPolicy
 from perdure.states import JobState, Outcome, Transition, target
@@ -123,10 +124,8 @@ def _take_back(app: Perdure, endings: Sequence[Ending]) -> int:
     """Settle claims of a process that is gone and wake who may take the jobs; return how many were taken back."""
     if not endings:
         return 0
-    for claim, _ in endings:
-        if claim.limit_key is not None:
-            with gate.use():
-                app.limits.free(claim)  # before the job can be claimed again
+    for claim, settlement in endings:
+        _free(app, claim, has_begun=settlement is not RELEASED)
     # Of those that are stale another supervisor was first, or they ended after all.
     stale = app.ledger.settle_all(endings)
     taken = [ending for ending in endings if ending[0].job_id not in stale]
@@ -136,6 +135,16 @@ def _take_back(app: Perdure, endings: Sequence[Ending]) -> int:
     for bulkhead, count in Counter(claim.bulkhead for claim, _ in taken).items():
         app.bells.ring(bulkhead, count)
     return len(taken)
+
+
+def _free(app: Perdure, claim: Claim, *, has_begun: bool) -> None:
+    """Give back the permits that a job's process held, before the job can be claimed again."""
+    if claim.limit_key is not None:
+        with gate.use():
+            app.limits.free(claim)
+    if has_begun and (claim.breaker is not None or app.settings.resilience.services):
+        with gate.use():
+            app.breakers.free(holder_of(claim))
 
 
 def _tell(app: Perdure, claim: Claim, settlement: Settlement) -> None:
