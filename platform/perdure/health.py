@@ -9,8 +9,6 @@ from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import redis
-
 from perdure.errors import BulkheadFull, PerdureError
 
 if TYPE_CHECKING:
@@ -109,7 +107,9 @@ def _all_have_room(app: Perdure) -> None:
 
 
 def _ping(url: str) -> None:
-    with redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
+    from perdure.redis_address import connect
+
+    with connect(url, socket_connect_timeout=2, socket_timeout=2) as client:
         client.ping()
 
 

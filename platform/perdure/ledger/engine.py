@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
-    ArgumentError,
     DataError,
     DBAPIError,
     IntegrityError,
-    NoSuchModuleError,
     NotSupportedError,
     ProgrammingError,
 )
@@ -26,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.fork_gate import gate
+from perdure.ledger.url import ledger_url
 from perdure.settings import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
@@ -57,13 +55,10 @@ class Database:
 
     def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
         try:
-            self._url = make_url(url)
-        except ArgumentError:
-            # The text is not shown: it may hold a password where none is expected.
-            raise SettingsError("ledger_url: that is no database URL. Write it like postgresql://USER@HOST/NAME") from None
+            self._url = ledger_url(url)
+        except ValueError as error:
+            raise SettingsError(f"ledger_url: {error}") from None
         self.dialect = self._url.get_backend_name()
-        if self.dialect not in ("sqlite", "postgresql"):
-            raise SettingsError(f"ledger_url: {self.dialect!r} is not supported. Allowed: sqlite, postgresql")
         self._durability = durability
         self._engine: Engine | None = None
         self._autocommitting: Engine | None = None
@@ -161,10 +156,7 @@ class Database:
             raise
 
     def _connectable(self) -> Engine:
-        try:
-            return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
-        except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise SettingsError(f"ledger_url: the driver of {self.name} is not installed: {error}") from error
+        return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()

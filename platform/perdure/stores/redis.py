@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
+from perdure.redis_address import connect
 from perdure.stores.errors import StaleWrite, StoreFull, StoreUnavailable
 from perdure.stores.protocol import (
     VERSIONS_KEPT,
@@ -66,11 +67,11 @@ class RedisStore:
         """Return a store on the server at ``url``.
 
         Args:
-            url: as redis-py takes it, ``redis://host:port/db``.
+            url: what :mod:`perdure.redis_address` reads, such as ``redis://host:port/db``.
             timeout: seconds to wait for a connection and for each answer.
             options: the parameters of the class.
         """
-        client = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, decode_responses=False)
+        client = connect(url, socket_timeout=timeout, socket_connect_timeout=timeout)
         return cls(client, **options)
 
     @property
