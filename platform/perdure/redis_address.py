@@ -100,9 +100,8 @@ class RedisAddress:
         login: dict[str, Any] = {"username": self.username, "password": self.password, "db": self.db}
         options = {**options, **self.client}
         if self.sentinel:
-            own = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout") if name in options}
             manager: Any = Sentinel(  # type: ignore[no-untyped-call]
-                list(self.hosts), sentinel_kwargs={**own, **self._sentinel_login}, **login, **options
+                list(self.hosts), sentinel_kwargs=self._sentinel_options, **login, **options
             )
             found: Redis = manager.master_for(self.sentinel["master_name"], Redis)
             return found
@@ -128,12 +127,17 @@ class RedisAddress:
         """Transport options that kombu needs beside the URL."""
         if not self.sentinel:
             return {}
-        return {"master_name": self.sentinel["master_name"], "sentinel_kwargs": self._sentinel_login}
+        return {"master_name": self.sentinel["master_name"], "sentinel_kwargs": self._sentinel_options}
 
     @property
-    def _sentinel_login(self) -> dict[str, str]:
+    def _sentinel_options(self) -> dict[str, Any]:
+        """How to ask a Sentinel: once and briefly, because the next one may know as well."""
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
         own = {"username": self.sentinel.get("sentinel_username"), "password": self.sentinel.get("sentinel_password")}
-        return {name: value for name, value in own.items() if value}
+        brief: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+        return brief | {name: value for name, value in own.items() if value}
 
     @property
     def _quoted_login(self) -> str:
@@ -149,7 +153,8 @@ def connect(url: str, **options: Any) -> Redis:
 
 def is_redis(url: str) -> bool:
     """Return whether a broker's URL is that of a Redis."""
-    return url.partition("://")[0] in SCHEMES
+    scheme, separator, _ = url.partition("://")
+    return bool(separator) and scheme in SCHEMES
 
 
 def _with_one_host(url: str) -> tuple[SplitResult, tuple[tuple[str, int], ...]]:

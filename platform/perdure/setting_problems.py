@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perdure.errors import did_you_mean
 
@@ -33,13 +33,8 @@ def explained(problem: ErrorDetails, path: Sequence[str], beside: Iterable[str],
         return f"{name} is missing: a value is required"
     given = problem["input"]
     if hidden:
-        return f"{name} = ***: {_without_input(problem, message)}"
+        return f"{name} = ***: {message}"
     return f"{name} = {_cut(repr(given))}: {message}" if isinstance(given, _SHOWN) else f"{name}: {message}"
-
-
-def _without_input(problem: Any, message: str) -> str:
-    given = problem["input"]
-    return message if not isinstance(given, str) or not given else message.replace(given, "***")
 
 
 def _cut(text: str) -> str:

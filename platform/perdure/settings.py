@@ -23,6 +23,7 @@ from perdure import setting_checks
 from perdure.clock import LONGEST_DELAY
 from perdure.errors import SettingsError
 from perdure.home import Home
+from perdure.redis_address import RedisAddress, is_redis
 from perdure.setting_checks import with_driver
 from perdure.setting_problems import explained
 from perdure.setting_sources import Source, from_environment, from_file, merged, place_of
@@ -208,6 +209,18 @@ class Settings(BaseModel):
     def effective_broker_url(self) -> str:
         """The broker's URL; the embedded Redis by default."""
         return self.broker_url or self.home_folder.redis_url
+
+    @property
+    def celery_broker_url(self) -> str:
+        """The broker's URL as Celery's transports read it."""
+        url = self.effective_broker_url
+        return RedisAddress.parse(url).kombu_url if is_redis(url) else url
+
+    @property
+    def celery_broker_options(self) -> dict[str, Any]:
+        """What Celery's transport needs beside the URL."""
+        url = self.effective_broker_url
+        return RedisAddress.parse(url).kombu_options if is_redis(url) else {}
 
     @property
     def effective_redis_url(self) -> str:

@@ -26,12 +26,12 @@ from typing import Generic, TypeVar
 from redis import Redis
 
 from perdure.errors import SettingsError
-from perdure.resilience.breaker import whoami
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.failover_decision import GroupState, decide
 from perdure.resilience.failover_store import FailoverRecord, GroupStore, LocalGroup, SharedGroup
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
+from perdure.who import whoami
 
 S = TypeVar("S")
 R = TypeVar("R")
