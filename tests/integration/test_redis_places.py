@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from perdure.redis_address import connect
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure_workers.embedded.ports import free_port
 from perdure_workers.embedded.redis import find_redis_server
-from support.cluster import PERDURE
+from support.one_worker import adding_worker
 from support.waiting import wait_until
 
 PASSWORD = "p@ss/w:rd#1"
@@ -123,34 +122,6 @@ def test_breakers_checkpoints_and_health_reach_it_too(url: str, sqlite_url: str)
     app.close()
 
 
-MODULE = """
-from perdure import Perdure
-
-app = Perdure()
-
-@app.job(name="add")
-def add(a: int, b: int) -> int:
-    return a + b
-"""
-
-
 def test_a_worker_serves_it(url: str, sqlite_url: str, tmp_path: Path) -> None:
-    (tmp_path / "placed_shop.py").write_text(MODULE)
-    urls = {"PERDURE_LEDGER_URL": sqlite_url, "PERDURE_BROKER_URL": url, "PERDURE_HOME": str(tmp_path / "home")}
-    app = Perdure(ledger_url=sqlite_url, broker_url=url, home=tmp_path / "home")
-
-    @app.job(name="add")
-    def add(a: int, b: int) -> int: ...
-
-    app.ledger.upgrade()
-    job = add.submit(2, 3)
-    log = tmp_path / "worker.log"
-    with log.open("wb") as stderr:
-        command = [PERDURE, "worker", "normal", "-c", "1", "-A", "placed_shop:app"]
-        worker = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **urls}, stderr=stderr, start_new_session=True)
-    try:
-        assert job.wait(timeout=30) == 5, log.read_text()
-    finally:
-        worker.terminate()
-        worker.wait(30)
-        app.close()
+    with adding_worker(sqlite_url, url, tmp_path) as add:
+        assert add.submit(2, 3).wait(timeout=30) == 5

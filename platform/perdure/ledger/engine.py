@@ -23,7 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.fork_gate import gate
-from perdure.ledger.url import ledger_url
+from perdure.ledger.pooler import Pooler
+from perdure.ledger.url import POOLER, ledger_url
 from perdure.settings import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
@@ -59,6 +60,8 @@ class Database:
         except ValueError as error:
             raise SettingsError(f"ledger_url: {error}") from None
         self.dialect = self._url.get_backend_name()
+        self.pooler = Pooler(str(self._url.query.get(POOLER, "auto")))
+        self._url = self._url.difference_update_query([POOLER])
         self._durability = durability
         self._engine: Engine | None = None
         self._autocommitting: Engine | None = None
@@ -200,12 +203,18 @@ def _sqlite_engine(database: Database) -> Engine:
 
 
 def _postgresql_engine(database: Database) -> Engine:
-    return create_engine(
+    engine = create_engine(
         database._url,
         pool_pre_ping=False,
         pool_use_lifo=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "perdure"},
     )
+
+    @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy's own look at a new server
+    def _prepare(connection: Any, _record: Any) -> None:
+        database.pooler.prepare(connection)
+
+    return engine
 
 
 def _first_line(error: BaseException) -> str:

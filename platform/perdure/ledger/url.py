@@ -8,6 +8,9 @@ from sqlalchemy.exc import ArgumentError
 from perdure.setting_checks import with_driver
 
 SCHEMES = ("sqlite", "postgresql", "postgres")
+#: perdure's own option of a PostgreSQL URL; see :class:`perdure.ledger.pooler.Pooler`.
+POOLER = "pooler"
+POOLERS = ("auto", "transaction", "none")
 EXAMPLES = "Write it like postgresql://USER@HOST/NAME or sqlite:////absolute/path.db"
 
 
@@ -56,7 +59,10 @@ def _check_postgresql(url: URL) -> None:
         raise ValueError(
             f"the driver of PostgreSQL is not installed ({error}). Install it with: pip install 'perdure[postgres]'"
         ) from None
+    if url.query.get(POOLER, "auto") not in POOLERS:
+        raise ValueError(f"?{POOLER}= must be one of {', '.join(POOLERS)}")
     options = {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
+    options.pop(POOLER, None)
     try:
         make_conninfo("", **options)
     except ProgrammingError as error:
