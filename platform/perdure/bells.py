@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.fork_gate import gate
 from perdure.ids import new_id
+from perdure.redis_address import is_redis
 from perdure.resilience.redis_link import RedisLink, SharedStateUnavailable
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Bells:
 
     def __init__(self, broker_url: str, celery: Callable[[], Celery]) -> None:
         self._celery = celery
-        self._is_redis = broker_url.startswith(("redis://", "rediss://", "unix://"))
+        self._is_redis = is_redis(broker_url)
         self._link = RedisLink(broker_url, what="bells") if self._is_redis else None
         self._rung_at: dict[str, float] = {}
 

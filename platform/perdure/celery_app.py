@@ -9,6 +9,7 @@ from kombu import Queue
 
 from perdure.bells import BELL, queue_name
 from perdure.errors import NotAWorker
+from perdure.own_celery import OwnCelery
 
 if TYPE_CHECKING:
     from perdure.settings import Settings
@@ -49,7 +50,7 @@ class RefusedTask(JobTask):
 
 def build_celery(settings: Settings, name: str = "perdure") -> Celery[Any]:
     """Return the Celery application for these settings; it connects to nothing yet."""
-    celery: Celery[Any] = Celery(name, broker=settings.effective_broker_url, set_as_current=False, task_cls=JobTask)
+    celery: Celery[Any] = OwnCelery(name, broker=settings.celery_broker_url, set_as_current=False, task_cls=JobTask)
     celery.conf.update(
         task_queues=[Queue(queue_name(bulkhead)) for bulkhead in settings.bulkheads],
         task_default_queue=queue_name(settings.default_bulkhead),
@@ -73,6 +74,7 @@ def build_celery(settings: Settings, name: str = "perdure") -> Celery[Any]:
             "socket_connect_timeout": 2,
             "socket_keepalive": True,
             "health_check_interval": 20,
+            **settings.celery_broker_options,
         },
         enable_utc=True,
         timezone="UTC",

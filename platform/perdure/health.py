@@ -9,8 +9,6 @@ from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import redis
-
 from perdure.errors import BulkheadFull, PerdureError
 
 if TYPE_CHECKING:
@@ -110,7 +108,9 @@ def _all_have_room(app: Perdure) -> None:
 
 def _ping(url: str) -> None:
     """Write a key: a Redis that is full, or a replica, answers and takes no bells."""
-    with redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
+    from perdure.redis_address import connect
+
+    with connect(url, socket_connect_timeout=2, socket_timeout=2) as client:
         client.set("perdure:health", "1", px=1000)
 
 

@@ -22,7 +22,10 @@ class Home:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()
+        try:
+            self.path = path.expanduser().absolute()
+        except RuntimeError as error:  # ~ of a user whom nobody knows
+            raise SettingsError(f"home = {str(path)!r}: {error}") from None
 
     @property
     def ledger_url(self) -> str:

@@ -46,8 +46,8 @@ class Limits:
         self._redis = connect(app.settings.effective_redis_url)
         self._permits: dict[str, Permits] = {}
         self._rates: dict[str, RateLimit] = {}
-        #: The lane that was served last; the next one has its turn.
-        self._served: str | None = None
+        #: In which turn each lane was served last, so that all of them have theirs.
+        self._served: dict[str, float] = {}
 
     def of_task(self, name: str) -> int | None:
         """Return the limit of one key of a task; 1 for a task that this process does not know."""
@@ -79,10 +79,12 @@ class Limits:
             {lane.name: by_key.get((lane.task, lane.limit_key or ""), 0) for lane in lanes},
             max(0, slots),
             limits={lane.name: limit for lane in lanes if (limit := self.of_task(lane.task)) is not None},
-            after=self._served,
+            last_served=self._served,
         )
-        if chosen:
-            self._served = chosen[-1]
+        turn = max(self._served.values(), default=0.0)
+        names = {lane.name for lane in lanes}
+        self._served = {lane: at for lane, at in self._served.items() if lane in names}  # others have nothing to wait for
+        self._served |= {lane: turn + place for place, lane in enumerate(chosen, 1)}
         return dict.fromkeys(chosen, 1)
 
     def rate_wait(self, bulkhead: str, task: str) -> float:

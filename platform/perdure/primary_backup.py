@@ -23,9 +23,9 @@ from perdure.errors import InvalidJobDefinition, PerdureError
 from perdure.handle import JobHandle
 from perdure.ledger import replicated_log
 from perdure.ledger.replicated_log import GroupState, LogEntry
-from perdure.resilience.breaker import whoami
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.replication import Fenced
+from perdure.who import whoami
 
 if TYPE_CHECKING:
     from perdure.app import Perdure

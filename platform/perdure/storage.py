@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from perdure.errors import LeaseLost, SettingsError
+from perdure.errors import LeaseLost
 from perdure.ledger.checkpoints import Standing
 from perdure.stores.errors import BlobNotFound, CorruptBlob, CorruptRecord, StaleWrite, Undecipherable
 from perdure.stores.protocol import CheckpointStore, Damage, StoredVersion, stored_version
@@ -214,13 +214,14 @@ def storage_of(settings: Settings, ledger: Ledger) -> Storage:
 
 
 def _open(url: str, settings: Settings, ledger: Ledger, options: dict[str, Any]) -> CheckpointStore:
+    from perdure.redis_address import is_redis
     from perdure.settings import masked_url
 
     if url == LEDGER:
         from perdure.ledger.checkpoint_store import LedgerStore
 
         return LedgerStore(ledger, **options)
-    if url == "redis" or url.startswith(("redis://", "rediss://", "unix://")):
+    if url == "redis" or is_redis(url):
         from perdure.stores.redis import RedisStore
 
         address = settings.effective_redis_url if url == "redis" else url
@@ -228,14 +229,9 @@ def _open(url: str, settings: Settings, ledger: Ledger, options: dict[str, Any])
         return RedisStore.from_url(
             address, name=masked_url(url), timeout=settings.checkpoint_timeout, prefix=prefix, **options
         )
-    if "://" in url or "/" in url:
-        from perdure.stores.filesystem import FilesystemStore
+    from perdure.stores.filesystem import FilesystemStore
 
-        return FilesystemStore(url, name=masked_url(url), **options)
-    raise SettingsError(
-        f"checkpoint_store={url!r}: must be 'sql', 'redis', a redis:// URL, a path with a /, or an fsspec URL; "
-        "or a list of these"
-    )
+    return FilesystemStore(url, name=masked_url(url), **options)
 
 
 def _log_report(report: ReplicaReport) -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.fork_gate import gate
 from perdure.ledger.faults import is_about_the_database, is_about_the_ledger
+from perdure.ledger.pooler import Pooler
+from perdure.ledger.url import POOLER, ledger_url
 from perdure.settings import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
@@ -47,13 +48,12 @@ class Database:
 
     def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
         try:
-            self._url = make_url(url)
-        except ArgumentError:
-            # The text is not shown: it may hold a password where none is expected.
-            raise SettingsError("ledger_url: that is no database URL. Write it like postgresql://USER@HOST/NAME") from None
+            self._url = ledger_url(url)
+        except ValueError as error:
+            raise SettingsError(f"ledger_url: {error}") from None
         self.dialect = self._url.get_backend_name()
-        if self.dialect not in ("sqlite", "postgresql"):
-            raise SettingsError(f"ledger_url: {self.dialect!r} is not supported. Allowed: sqlite, postgresql")
+        self.pooler = Pooler(str(self._url.query.get(POOLER, "auto")))
+        self._url = self._url.difference_update_query([POOLER])
         self._durability = durability
         self._engine: Engine | None = None
         self._autocommitting: Engine | None = None
@@ -175,10 +175,7 @@ class Database:
         return LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}")
 
     def _connectable(self) -> Engine:
-        try:
-            return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
-        except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise SettingsError(f"ledger_url: the driver of {self.name} is not installed: {error}") from error
+        return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -222,12 +219,18 @@ def _sqlite_engine(database: Database) -> Engine:
 
 
 def _postgresql_engine(database: Database) -> Engine:
-    return create_engine(
+    engine = create_engine(
         database._url,
         pool_pre_ping=False,
         pool_use_lifo=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "perdure"},
     )
+
+    @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy's own look at a new server
+    def _prepare(connection: Any, _record: Any) -> None:
+        database.pooler.prepare(connection)
+
+    return engine
 
 
 def _first_line(error: BaseException) -> str:

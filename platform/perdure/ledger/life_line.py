@@ -89,8 +89,9 @@ class LifeLine:
     def _beat(self) -> str | None:
         if self._connection is None:
             self._connection = self._database.connect()
-            self._connection.execute(_TAKE, self._worker)
-            self._connection.execute(_NOTE, self._worker)
+            if not self._database.pooler.found:  # behind a pooler, the lock would be a stranger's: the lease alone tells
+                self._connection.execute(_TAKE, self._worker)
+                self._connection.execute(_NOTE, self._worker)
         return worker_rows.beat(self._connection, self._worker["of_worker"])
 
     def _drop(self) -> None:

@@ -17,7 +17,6 @@ per recovery period however many workers wait for it.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import inspect
 import threading
 import time
@@ -40,6 +39,7 @@ from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_keys import DEFAULT_PREFIX, registry_key
 from perdure.resilience.redis_link import Clock, SharedStateUnavailable
+from perdure.who import whoami
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -279,11 +279,3 @@ class CircuitBreaker:
             link.run(lambda: link.client.expire(self._registry, max(1, int(self.config.forget_after))))
         except SharedStateUnavailable:
             self._register_at = float("-inf")
-
-
-def whoami() -> str:
-    """Return the user's name for the record of a manual override."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a passwd entry
-        return "unknown"

@@ -8,12 +8,17 @@ from enum import StrEnum
 from typing import Literal
 
 from perdure.errors import SettingsError
+from perdure.resilience.config_checks import check_numbers
 
 DEFAULT_FORGET_AFTER_S = 7 * 86_400.0
 """An unused breaker's keys live this long in Redis."""
 
 DEFAULT_MAX_STALENESS_S = 0.01
 """Shorter than most calls: what another process opened meanwhile is as if this call had begun just before."""
+
+
+_ABOVE_ZERO = ("slow_call_duration", "max_recovery_timeout", "permit_lease", "forget_after")
+_FROM_ZERO = ("max_staleness", "slow_start")
 
 
 class BreakerState(StrEnum):
@@ -74,6 +79,7 @@ class BreakerConfig:
     forget_after: float = DEFAULT_FORGET_AFTER_S
 
     def __post_init__(self) -> None:
+        check_numbers("circuit breaker", self, above_zero=_ABOVE_ZERO, from_zero=_FROM_ZERO, from_one=("minimum_calls",))
         problems = [message for wrong, message in self._checks() if wrong]
         if problems:
             raise SettingsError(f"circuit breaker: {'; '.join(problems)}")

@@ -26,13 +26,13 @@ from typing import Generic, TypeVar
 from redis import Redis
 
 from perdure.errors import SettingsError
-from perdure.resilience.breaker import whoami
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.failover_decision import GroupState, decide
 from perdure.resilience.failover_store import FailoverRecord, GroupStore, LocalGroup, SharedGroup
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_keys import DEFAULT_PREFIX, failover_key
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
+from perdure.who import whoami
 
 NO_EXPIRY = -1
 """What Redis says of the life of a key that stays."""

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from redis import Redis
 
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.errors import check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_keys import DEFAULT_PREFIX, fallback_key
@@ -50,6 +51,9 @@ class FallbackConfig:
     max_age: float = 86_400.0
     refresh: float = 1.0
     on: tuple[type[Exception], ...] = (Exception,)
+
+    def __post_init__(self) -> None:
+        check_numbers("fallback", self, above_zero=("max_age",), from_zero=("refresh",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from redis import Redis
 
 from perdure.errors import BulkheadFull, SettingsError
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.deadline import capped
 from perdure.resilience.errors import check_name
 from perdure.resilience.in_thread import taken_in_thread
@@ -59,6 +60,7 @@ class PermitsConfig:
     without_redis: Literal["local", "refuse"] = "local"
 
     def __post_init__(self) -> None:
+        check_numbers("permits", self)
         if self.limit < 1 or self.lease < 0.1:
             raise SettingsError(f"{self}: limit must be 1 or more, lease at least 0.1 s")
 

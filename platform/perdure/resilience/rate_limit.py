@@ -16,6 +16,7 @@ from types import TracebackType
 from redis import Redis
 
 from perdure.errors import SettingsError
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.deadline import capped
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.listeners import Listeners
@@ -48,6 +49,7 @@ class RateLimitConfig:
     burst: float | None = None
 
     def __post_init__(self) -> None:
+        check_numbers("rate limit", self)
         if self.rate <= 0 or self.size < 1:
             raise SettingsError(f"{self}: rate must be above 0, burst 1 or more")
 

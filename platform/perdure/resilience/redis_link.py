@@ -17,6 +17,7 @@ from redis import Redis, RedisError, ResponseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from perdure import redis_address
 from perdure.errors import PerdureError
 from perdure.resilience.lua_scripts import Scripts, text
 
@@ -40,7 +41,7 @@ def connect(redis: Redis | str) -> Redis:
     """Return a client: the given one, or one for a URL with short timeouts and one immediate reconnect."""
     if not isinstance(redis, str):
         return redis
-    return Redis.from_url(
+    return redis_address.connect(
         redis,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=OPERATION_TIMEOUT_S,

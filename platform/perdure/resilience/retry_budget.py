@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.errors import check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis_keys import DEFAULT_PREFIX, retry_budget_key
@@ -38,6 +39,15 @@ class RetryBudgetConfig:
     timeout_cost: int = 10
     gain: int = 1
     forget_after: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_numbers(
+            "retry budget",
+            self,
+            above_zero=("forget_after",),
+            from_zero=("cost", "timeout_cost", "gain"),
+            from_one=("capacity",),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from redis import Redis
 from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_events import BreakerSnapshot
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.deadline import deadline
 from perdure.resilience.errors import check_name
 from perdure.resilience.fallback import Fallback, FallbackConfig, FallbackSnapshot, Served
@@ -72,6 +73,9 @@ class ServiceConfig:
     permits: PermitsConfig | None = None
     permits_wait: float = 1.0
     fallback: FallbackConfig | None = None
+
+    def __post_init__(self) -> None:
+        check_numbers("service", self, above_zero=("timeout", "attempt_timeout"), from_zero=("rate_wait", "permits_wait"))
 
 
 @dataclass(frozen=True, slots=True)

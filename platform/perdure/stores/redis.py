@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar, cast
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from perdure.redis_address import connect
 from perdure.resilience.lua_scripts import Scripts
 from perdure.stores.errors import StaleWrite, StoreFull, StoreUnavailable
 from perdure.stores.protocol import (
@@ -80,11 +81,11 @@ class RedisStore:
         """Return a store on the server at ``url``.
 
         Args:
-            url: as redis-py takes it, ``redis://host:port/db``.
+            url: what :mod:`perdure.redis_address` reads, such as ``redis://host:port/db``.
             timeout: seconds to wait for a connection and for each answer.
             options: the parameters of the class.
         """
-        client = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, decode_responses=False)
+        client = connect(url, socket_timeout=timeout, socket_connect_timeout=timeout)
         return cls(client, **options)
 
     @property

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from perdure.resilience.breaker_events import BreakerSnapshot
+from perdure.who import whoami
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import ago, json_option, print_json, print_table
 
@@ -98,4 +98,4 @@ def _row(each: BreakerSnapshot) -> list[Any]:
 
 
 def _me() -> str:
-    return f"cli:{getpass.getuser()}"
+    return f"cli:{whoami()}"

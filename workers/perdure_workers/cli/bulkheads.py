@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
+from perdure.who import whoami
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table
 
@@ -48,7 +47,7 @@ def list_bulkheads(context: Context, as_json: bool) -> None:
 @pass_context
 def pause(context: Context, name: str, reason: str) -> None:
     """Let no job of a bulkhead start; those that run go on."""
-    context.app.bulkheads.pause(name, by=f"cli:{getpass.getuser()}", reason=reason)
+    context.app.bulkheads.pause(name, by=f"cli:{whoami()}", reason=reason)
     click.echo(f"{name} paused. Resume it with: perdure bulkheads resume {name}")
 
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from perdure.errors import PerdureError
+from perdure.service_links import drop_service_links
 from perdure_workers.cli.breakers import breakers
 from perdure_workers.cli.bulkheads import bulkheads
 from perdure_workers.cli.checkpoints import checkpoints
@@ -57,6 +58,7 @@ for _command in (
 
 def main() -> None:
     """Run the command line and exit."""
+    drop_service_links()
     try:
         perdure.main(args=_with_common_options_first(sys.argv[1:]), prog_name="perdure", standalone_mode=False)
     except PerdureError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from perdure.letters.filters import NAMES, letter_filter
+from perdure.who import whoami
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,4 +75,4 @@ def ask(question: str, *, yes: bool) -> None:
 
 def who() -> dict[str, Any]:
     """Return what the audit trail is told of this command."""
-    return {"by": f"cli:{getpass.getuser()}"}
+    return {"by": f"cli:{whoami()}"}
