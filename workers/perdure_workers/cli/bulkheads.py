@@ -7,7 +7,7 @@ import getpass
 import click
 
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json, print_table
+from perdure_workers.cli.output import json_option, print_json, print_table, say
 
 
 @click.group()
@@ -49,7 +49,7 @@ def list_bulkheads(context: Context, as_json: bool) -> None:
 def pause(context: Context, name: str, reason: str) -> None:
     """Let no job of a bulkhead start; those that run go on."""
     context.app.bulkheads.pause(name, by=f"cli:{getpass.getuser()}", reason=reason)
-    click.echo(f"{name} paused. Resume it with: perdure bulkheads resume {name}")
+    say(f"{name} paused. Resume it with: perdure bulkheads resume {name}")
 
 
 @bulkheads.command()
@@ -58,4 +58,4 @@ def pause(context: Context, name: str, reason: str) -> None:
 def resume(context: Context, name: str) -> None:
     """Let a paused bulkhead's jobs start again."""
     context.app.bulkheads.resume(name)
-    click.echo(f"{name} resumed")
+    say(f"{name} resumed")
