@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.ledger.letter_records import DeadLetterDetail
 from perdure.ledger.records import AttemptRecord, DeadLetterRecord, JobRecord, Settlement
 from perdure.masking import Masker, mask_call, masker
+from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure.task import Task
@@ -38,7 +39,7 @@ def masked_job(task: Task[..., Any] | None, job: JobRecord) -> JobRecord:
         job,
         args=args,
         kwargs=kwargs,
-        result_json=mask.json(result) if result and "result" not in job.unopened else result,
+        result_json=mask.json(result) if result and not is_stored(result) else result,
         error=mask.optional(job.error),
         tags=mask.value(job.tags),
         idempotency_key=mask.optional(job.idempotency_key),

@@ -198,10 +198,7 @@ class Run:
 
     def _call(self, limit: float | None) -> Any:
         claim, task = self._claim, self._task
-        vault = self._app.ledger.vault
-        args, kwargs = task.signature.decode(
-            vault.get(claim.args, "args", claim.job_id), vault.get(claim.kwargs, "kwargs", claim.job_id)
-        )
+        args, kwargs = task.signature.decode(*self._app.ledger.vault.call_of(claim))
         if task.signature.takes_context:
             self._context = self._new_context(limit)
             args.insert(0, self._context)

@@ -59,8 +59,8 @@ def without_secrets(line: Exported, tasks: Mapping[str, Task[..., Any]], vault: 
 def _masker_of(letter: ExportedLetter, task: Task[..., Any] | None, vault: Vault) -> Masker:
     job_id, args, kwargs = letter.job_id or "", letter.args or "[]", letter.kwargs or "{}"
     try:
-        args = vault.get(args, "args", job_id) if is_stored(args) else args
-        kwargs = vault.get(kwargs, "kwargs", job_id) if is_stored(kwargs) else kwargs
+        args = vault.get(args, "args", job_id, letter.task) if is_stored(args) else args
+        kwargs = vault.get(kwargs, "kwargs", job_id, letter.task) if is_stored(kwargs) else kwargs
     except PerdureError:  # no key here: then its error is sealed as well
         return masker(task, "[]", "{}")
     return masker(task, args, kwargs)
