@@ -62,7 +62,7 @@ def _redis(app: Perdure) -> ProcessSpec:
     home = app.settings.home_folder
     if not is_free(home.redis_port):
         home.choose_new_redis_port()
-    return redis_spec(home.ensure() / "redis", home.redis_port)
+    return redis_spec(home.ensure() / "redis", home.redis_port, home.redis_password)
 
 
 def _worker(app: Perdure, app_path: str | None, bulkhead: str, children: int) -> ProcessSpec:
