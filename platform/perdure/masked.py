@@ -9,12 +9,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.ledger.letter_records import DeadLetterDetail
-from perdure.ledger.records import AttemptRecord, DeadLetterRecord, JobRecord, Settlement
-from perdure.masking import Masker, mask_call, masker
+from perdure.ledger.records import AttemptRecord, Claim, DeadLetterRecord, JobRecord, Settlement
+from perdure.masking import NOTHING, Masker, mask_call, masker
 from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure.task import Task
+    from perdure.vault import Vault
+
+
+def masker_of(claim: Claim, task: Task[..., Any] | None, vault: Vault) -> Masker:
+    """Return what takes the secrets of a claimed job out of what it leaves; never raises.
+
+    Args:
+        claim: The claim.
+        task: Its task; None when this process does not know it.
+        vault: What opens its arguments.
+    """
+    try:
+        return masker(task, *vault.call_of(claim))
+    except Exception:  # noqa: BLE001 - arguments that cannot be opened or read have told the job nothing either
+        return NOTHING
 
 
 def masked_settlement(settlement: Settlement, mask: Masker) -> Settlement:

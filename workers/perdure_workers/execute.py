@@ -23,6 +23,7 @@ from perdure.errors import BulkheadFull, PerdureError
 from perdure.fingerprint import fingerprint
 from perdure.lanes import lane_of
 from perdure.ledger.records import RELEASED, Claim, Death, Settlement
+from perdure.masked import masked_settlement, masker_of
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import deadline
 from perdure.states import DeadReason, Outcome, Transition
@@ -77,13 +78,20 @@ class Executor:
         self._loop = EventLoop()
 
     def __call__(self, claim: Claim, waited: float, began: Began) -> Attempt:
-        """Run a job and return how its attempt ended; never raises.
+        """Run a job and return how its attempt ended, without its secrets in error and traceback; never raises.
 
         Args:
             claim: The claim.
             waited: Seconds since it was made.
             began: Called before its function is.
         """
+        attempt = self._run(claim, waited, began)
+        if attempt.settlement.error is None:
+            return attempt
+        mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
+        return replace(attempt, settlement=masked_settlement(attempt.settlement, mask))
+
+    def _run(self, claim: Claim, waited: float, began: Began) -> Attempt:
         claim = replace(claim, started_at=claim.started_at + waited)
         run = Run(self._app, claim, self._rng, self._loop, self._draining)
         try:

@@ -9,7 +9,7 @@ import pytest
 from perdure.ledger import Ledger
 from perdure.ledger.records import Claim
 from support.cli import Run
-from support.ledgers import DIE, RETRY
+from support.ledgers import DIE, RETRY, claimed
 
 HOSTILE = [
     r"\[/x]",
@@ -43,7 +43,7 @@ TABLES = [
 ACTED_ON = "\x1b\x07\x9b\x08\r\u202e\u2066"
 
 
-@pytest.fixture(params=HOSTILE, ids=ascii)
+@pytest.fixture(params=HOSTILE, ids=lambda text: ascii(text)[1:16])
 def said(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -54,9 +54,7 @@ def world(said: str, perdure: Run, ledger: Ledger) -> dict[str, str]:
 
     def claim() -> Claim:
         submitted = perdure("submit", "shop.add", "--args", "[1]", "--tag", "note=x", "--json").json["id"]
-        found = ledger.claim(submitted, "w-1", "w-1", 1)
-        assert found is not None
-        return found
+        return claimed(ledger, submitted)
 
     row = {"id": "w-1", "name": said[:99], "bulkhead": "critical", "host": said[:99], "pid": 7, "concurrency": 2}
     ledger.register_worker({**row, "lease_ttl": 60.0, "lock_path": None})

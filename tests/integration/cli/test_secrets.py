@@ -15,6 +15,7 @@ from perdure.ledger import Ledger
 from perdure.ledger.records import Claim
 from support.cli import Run
 from support.ledgers import DIE, RETRY, SUCCEED
+from support.ledgers import claimed as claimed_in
 
 SECRET = "hunter2-4711"
 APP = """
@@ -46,9 +47,7 @@ def claimed(vault: Run, ledger: Ledger) -> Callable[[], Claim]:
     def claim() -> Claim:
         named = ["--tag", f"card={SECRET}", "--key", f"{next(numbers)}-{SECRET}", "--json"]
         submitted = vault("submit", "vault.pay", "--args", ARGS, *named)
-        found = ledger.claim(submitted.json["id"], "w", "w", 1)
-        assert found is not None
-        return found
+        return claimed_in(ledger, submitted.json["id"])
 
     return claim
 
