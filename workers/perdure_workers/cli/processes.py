@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ import click
 
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import say
+from perdure_workers.embedded.errors import PortTaken, ServerStartFailed
 from perdure_workers.logs import configure_logging
 
 
@@ -68,4 +70,11 @@ def flower(
     say(f"Flower: http://{address}:{port}/{url_prefix.strip('/')} user {access.user}", err=True)
     if access.generated:
         say(f"Flower's password, made up now: {access.password}", err=True)
-    run_flower(app, address=address, port=port, read_only=read_only, url_prefix=url_prefix, extra=flower_options)
+    try:
+        run_flower(app, address=address, port=port, read_only=read_only, url_prefix=url_prefix, extra=flower_options)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken("Flower", port, address) from error
+        if error.errno in (errno.EACCES, errno.EADDRNOTAVAIL):
+            raise ServerStartFailed(f"Flower cannot listen on {address}:{port}: {error.strerror}") from error
+        raise
