@@ -12,7 +12,6 @@ from perdure.errors import JobCancelled, JobDead, JobNotFinished
 from perdure.ledger.letter_records import LineageEntry
 from perdure.ledger.records import AttemptRecord, JobRecord, Progress
 from perdure.states import JobState
-from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -161,8 +160,8 @@ class JobHandle(Generic[R]):
         if record.state is JobState.CANCELLED:
             raise JobCancelled(f"{record.task} {self.id} was cancelled")
         text = record.result_json
-        if text is not None and is_stored(text):  # it could not be opened before: this says why
-            text = self._app.ledger.vault.get(text, "result", record.id)
+        if text is not None and "result" in record.unopened:  # it could not be opened, or believed: this says why
+            text = self._app.ledger.vault.get(text, "result", record.id, record.task)
         value: Any = None if text is None else self._decoded(text, record.task)
         result: R = value
         return result

@@ -146,7 +146,7 @@ class Settings(BaseModel):
     blob_store: FolderUrl | None = None
     offload_threshold: int = Field(default=256 * 1024, ge=1024)
     encryption_keys: Keys | None = None
-    encryption_accept_plain: bool = True
+    encryption_accept_plain: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "perdure"

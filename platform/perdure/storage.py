@@ -17,6 +17,7 @@ from perdure.vault import Vault
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
+    from perdure.ledger.records import Claim
     from perdure.settings import Settings
     from perdure.stores.replica_report import ReplicaReport
 
@@ -117,23 +118,23 @@ class Storage:
             raise LeaseLost(str(error)) from error
         return seq, standing
 
-    def find(self, job_id: str, name: str, column: str, origin: str | None = None) -> Found:
+    def find(self, claim: Claim, name: str, column: str) -> Found:
         """Return the newest good version of a checkpoint.
 
         Args:
-            job_id: The job.
+            claim: The running job; when it replays another one, its checkpoints may have been copied to begin with.
             name: Which of its checkpoints.
             column: The place for which its data was sealed.
-            origin: The job that this one replays: its checkpoints may have been copied to begin with.
 
         Raises:
             MissingKey: It is sealed or authenticated with a key that this process does not have.
             StoreUnavailable: The store cannot be read.
         """
-        key, found = CheckpointKey(job_id, name), Found()
-        for record in self._candidates(key, found.damage, origin):
+        key, found = CheckpointKey(claim.job_id, name), Found()
+        for record in self._candidates(key, found.damage, claim.replay_of):
             try:
-                found.data = None if record.cleared else self.vault.get_bytes(record.data, column, record.job_id)
+                if not record.cleared:
+                    found.data = self.vault.get_bytes(record.data, column, record.job_id, claim.task)
             except (Undecipherable, CorruptBlob, BlobNotFound) as error:
                 found.damage.append(f"seq {record.seq}: {error}")
                 continue

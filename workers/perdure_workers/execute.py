@@ -24,6 +24,7 @@ from perdure.fingerprint import fingerprint
 from perdure.lanes import lane_of
 from perdure.ledger.records import RELEASED, Claim, Death, Settlement
 from perdure.limits import holder_of
+from perdure.masked import masked_settlement, masker_of
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import deadline
 from perdure.resilience.trial_holder import trials_held_by
@@ -79,13 +80,20 @@ class Executor:
         self._loop = EventLoop()
 
     def __call__(self, claim: Claim, waited: float, began: Began) -> Attempt:
-        """Run a job and return how its attempt ended; never raises.
+        """Run a job and return how its attempt ended, without its secrets in error and traceback; never raises.
 
         Args:
             claim: The claim.
             waited: Seconds since it was made.
             began: Called before its function is.
         """
+        attempt = self._run(claim, waited, began)
+        if attempt.settlement.error is None:
+            return attempt
+        mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
+        return replace(attempt, settlement=masked_settlement(attempt.settlement, mask))
+
+    def _run(self, claim: Claim, waited: float, began: Began) -> Attempt:
         claim = replace(claim, started_at=claim.started_at + waited)
         run = Run(self._app, claim, self._rng, self._loop, self._draining)
         try:
@@ -200,10 +208,7 @@ class Run:
 
     def _call(self, limit: float | None) -> Any:
         claim, task = self._claim, self._task
-        vault = self._app.ledger.vault
-        args, kwargs = task.signature.decode(
-            vault.get(claim.args, "args", claim.job_id), vault.get(claim.kwargs, "kwargs", claim.job_id)
-        )
+        args, kwargs = task.signature.decode(*self._app.ledger.vault.call_of(claim))
         if task.signature.takes_context:
             self._context = self._new_context(limit)
             args.insert(0, self._context)

@@ -14,7 +14,8 @@ from kombu import Producer
 
 from perdure.flower_events import retry_text
 from perdure.ledger.records import Claim, Settlement
-from perdure.masking import mask_call_json, mask_json
+from perdure.masked import masker_of
+from perdure.masking import NOTHING, Masker, mask_call_json
 from perdure.states import Transition
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class JobEvents:
 
     def ended(self, claim: Claim, settlement: Settlement, ran: float) -> None:
         """Tell how an attempt ended that is settled; ``ran`` is in seconds."""
-        kind, fields = told_of(settlement, seals=self._seals)
+        vault, task = self._app.ledger.vault, self._app.tasks.get(claim.task)
+        mask = NOTHING if self._seals else masker_of(claim, task, vault)
+        kind, fields = told_of(settlement, seals=self._seals, mask=mask)
         self._add(kind, claim.job_id, time.time(), runtime=ran, **fields)
 
     def _call(self, claim: Claim) -> tuple[str, str]:
@@ -128,15 +131,16 @@ class JobEvents:
         )
 
 
-def told_of(settlement: Settlement, *, seals: bool = False) -> tuple[str, dict[str, Any]]:
+def told_of(settlement: Settlement, *, seals: bool = False, mask: Masker = NOTHING) -> tuple[str, dict[str, Any]]:
     """Return the kind and the fields of the event that tells of a settled attempt.
 
     Args:
         settlement: How the attempt ended.
         seals: Whether values are encrypted in the ledger; then they do not go through the broker either.
+        mask: Takes the call's secrets out of the result.
     """
     if settlement.transition is Transition.SUCCEED:
-        return "task-succeeded", {"result": HIDDEN if seals else _cut(mask_json(settlement.result or "null"))}
+        return "task-succeeded", {"result": HIDDEN if seals else _cut(mask.json(settlement.result or "null"))}
     error = HIDDEN if seals else settlement.error or ""
     text = _cut(f"{settlement.error_type}: {error}" if settlement.error_type else error)
     trace = "" if seals else settlement.traceback or ""

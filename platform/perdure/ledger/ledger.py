@@ -140,13 +140,13 @@ class Ledger:
 
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""
-        stored = self.vault.settlement(of.job_id, settlement)
+        stored = self.vault.settlement(of.job_id, of.task, settlement)
         alone = settle.in_one_statement(self.database.dialect, [(of, stored)])
         return (self._read if alone else self._run)(lambda c: settle.settle(c, of, stored))
 
     def settle_all(self, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
         """Record how claims ended; see :func:`settle.settle_all`."""
-        stored = [(of, self.vault.settlement(of.job_id, settlement)) for of, settlement in endings]
+        stored = [(of, self.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
         alone = settle.in_one_statement(self.database.dialect, stored)
         return (self._read if alone else self._run)(lambda c: settle.settle_all(c, stored))
 

@@ -15,7 +15,7 @@ from perdure.ids import new_id
 from perdure.ledger.letter_records import Actor
 from perdure.ledger.letter_replay import Replay, Replayed
 from perdure.ledger.records import DeadLetterRecord, NewJob
-from perdure.masking import mask_call, mask_parameters
+from perdure.masking import MASK, mask_call, mask_parameters, masked_parameters
 from perdure.states import JobState
 from perdure.stores.errors import LetterUnopened
 
@@ -58,6 +58,11 @@ class Replayer:
                 raise LetterUnopened(f"dead letter {letter.id} cannot be replayed: {letter.unopened[column]}")
         positional = codec.untagged(letter.args) if args is None else args
         named = codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs)
+        if masked := masked_parameters(task, positional, named):
+            raise InvalidArguments(
+                f"dead letter {letter.id}: {', '.join(masked)} is {MASK!r}, which is shown in place of a secret. Give the "
+                "secret itself: --args or --kwargs"
+            )
         payload = task.signature.encode(positional, named)
         bulkhead = self._app.bulkheads.checked(bulkhead or self._bulkhead_of(letter, task))
         new = NewJob(

@@ -11,7 +11,7 @@ import click
 from perdure.resilience.breaker_events import BreakerSnapshot
 from perdure.who import whoami
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import ago, json_option, print_json, print_table
+from perdure_workers.cli.output import ago, json_option, print_json, print_table, say
 
 #: Seconds for which an override holds when nothing is said: a forgotten one must not decide for ever.
 DEFAULT_LASTS = 3600.0
@@ -86,7 +86,7 @@ def _tell(context: Context, name: str, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(snapshot))
     else:
-        click.echo(f"{name} is {snapshot.state}")
+        say(f"{name} is {snapshot.state}")
 
 
 def _row(each: BreakerSnapshot) -> list[Any]:

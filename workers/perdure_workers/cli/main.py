@@ -16,7 +16,7 @@ from perdure_workers.cli.dead import dead
 from perdure_workers.cli.health import health
 from perdure_workers.cli.jobs import jobs, submit
 from perdure_workers.cli.loading import Context
-from perdure_workers.cli.output import Exit
+from perdure_workers.cli.output import Exit, say_lines
 from perdure_workers.cli.processes import flower, supervisor, worker
 from perdure_workers.cli.up import down, status, up
 from perdure_workers.cli.why import why
@@ -62,7 +62,7 @@ def main() -> None:
     try:
         perdure.main(args=_with_common_options_first(sys.argv[1:]), prog_name="perdure", standalone_mode=False)
     except PerdureError as error:
-        click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        say_lines(f"{type(error).__name__}: {error}", indent="  ", fg="red", err=True)
         sys.exit(Exit.ERROR)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)

@@ -11,7 +11,7 @@ import click
 from perdure.errors import InvalidArguments
 from perdure.settings import load_settings, masked_url
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json, print_table
+from perdure_workers.cli.output import json_option, print_json, print_table, say
 from perdure_workers.flower.access import flower_access
 from perdure_workers.up.detach import start_detached
 from perdure_workers.up.down import down as stop_manager
@@ -62,7 +62,7 @@ def down(context: Context, as_json: bool) -> None:
     if as_json:
         print_json({"home": str(_home(context)), "stopped": str(stopped)})
     else:
-        click.echo(f"ended what ran on {_home(context)}")
+        say(f"ended what ran on {_home(context)}")
 
 
 @click.command()
@@ -79,8 +79,8 @@ def status(context: Context, as_json: bool) -> None:
         print_json(shown)
         return
     columns = ("role", "name", "bulkhead", "pid", "children", "state")
-    click.echo(f"home {shown['home']}\nledger {shown['ledger_url']}\nredis {shown['redis_url']}")
-    click.echo(f"flower {shown['flower_url'] or 'none'}")
+    for name in ("home", "ledger_url", "redis_url", "flower_url"):
+        say(f"{name.removesuffix('_url')} {shown[name] or 'none'}")
     print_table(columns, ([process.get(column) for column in columns] for process in shown["processes"]))
 
 
@@ -105,15 +105,15 @@ def _without_detach(arguments: list[str]) -> list[str]:
 
 def _report(event: ProcessEvent) -> None:
     if event.state is State.RUNNING:
-        click.echo(f"{event.spec.name} runs (pid {event.pid})", err=True)
+        say(f"{event.spec.name} runs (pid {event.pid})", err=True)
     elif event.state is State.BACKOFF:
         again = f", again in {event.retry_in:g} s" if event.retry_in is not None else ""
-        click.secho(f"{event.spec.name} ended with exit code {event.exit_code}{again}", fg="yellow", err=True)
+        say(f"{event.spec.name} ended with exit code {event.exit_code}{again}", fg="yellow", err=True)
 
 
 def _announce(context: Context, runtime: Runtime) -> None:
-    click.secho(f"perdure is up on {_home(context)}", fg="green")
+    say(f"perdure is up on {_home(context)}", fg="green")
     if runtime.flower_url:
         access = flower_access(context.app.settings)
-        click.echo(f"Flower: {runtime.flower_url} user {access.user}, password in {_home(context) / 'flower.password'}")
-    click.echo("End it with Ctrl-C, or from elsewhere: perdure down")
+        say(f"Flower: {runtime.flower_url} user {access.user}, password in {_home(context) / 'flower.password'}")
+    say("End it with Ctrl-C, or from elsewhere: perdure down")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.ledger.records import DeadLetterRecord, JobRecord
 from perdure.liveness import WorkerState
-from perdure.masking import mask_call, mask_json
+from perdure.masked import masked_attempt, masked_detail, masked_job, masked_letter
+from perdure.masking import masker
 from perdure.states import JobState
 from perdure_workers.flower.actions import FILTERS, finite
 
@@ -54,18 +54,6 @@ class Attention:
     text: str
 
 
-def masked_job(app: Perdure, job: JobRecord) -> JobRecord:
-    """Return a job with its secrets masked."""
-    args, kwargs = mask_call(app.tasks.get(job.task), job.args, job.kwargs)
-    return replace(job, args=args, kwargs=kwargs, result_json=mask_json(job.result_json) if job.result_json else None)
-
-
-def masked_letter(app: Perdure, letter: DeadLetterRecord) -> DeadLetterRecord:
-    """Return a dead letter with its secrets masked, and without the message that it was made of."""
-    args, kwargs = mask_call(app.tasks.get(letter.task), letter.args, letter.kwargs)
-    return replace(letter, args=args, kwargs=kwargs, raw=None)
-
-
 def overview(app: Perdure, history: History) -> dict[str, Any]:
     """Return the platform at a glance."""
     hour = history.last_hour()
@@ -96,22 +84,24 @@ def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
     if "hours" in asked:
         filters["since"] = datetime.now(UTC) - timedelta(hours=min(abs(finite("hours", asked["hours"])), LONGEST_HOURS))
     found = [handle.record for handle in app.jobs.list(limit=PAGE + 1, **filters)]
-    page = [masked_job(app, record) for record in found[:PAGE]]
+    page = [masked_job(app.tasks.get(record.task), record) for record in found[:PAGE]]
     return {"jobs": page, "next": page[-1].id if len(found) > PAGE else None, "tasks": sorted(app.tasks)}
 
 
 def job(app: Perdure, job_id: str) -> dict[str, Any]:
     """Return everything about a job."""
     record = app.jobs.get(job_id).record
+    task = app.tasks.get(record.task)
+    shown, mask = masked_job(task, record), masker(task, record.args, record.kwargs)
     return {
-        "job": masked_job(app, record),
-        "attempts": app.ledger.attempts(job_id),
+        "job": shown,
+        "attempts": [masked_attempt(attempt, mask) for attempt in app.ledger.attempts(job_id)],
         "why": [] if record.state.is_final or record.state is JobState.RUNNING else app.jobs.why(job_id),
         "checkpoints": app.ledger.letters.checkpoints(job_id),
-        "steps": [step.name for step in app.ledger.steps_of(job_id)],
-        "notes": app.ledger.notes_of(job_id),
+        "steps": [mask.text(step.name) for step in app.ledger.steps_of(job_id)],
+        "notes": [replace(note, text=mask.text(note.text)) for note in app.ledger.notes_of(job_id)],
         "lineage": app.dead_letters.lineage(job_id),
-        "result": msgspec.json.decode(mask_json(record.result_json)) if record.result_json else None,
+        "result": msgspec.json.decode(shown.result_json) if shown.result_json and "result" not in shown.unopened else None,
         "now": datetime.now(UTC),
     }
 
@@ -120,7 +110,7 @@ def letter_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
     """Return the groups of dead letters, and a page of letters; filters as texts."""
     filters: dict[str, Any] = {name: asked[name] for name in (*FILTERS, "after") if name in asked}
     found = app.dead_letters.list(limit=PAGE + 1, **filters)
-    page = [masked_letter(app, letter) for letter in found[:PAGE]]
+    page = [masked_letter(app.tasks.get(letter.task), letter) for letter in found[:PAGE]]
     return {
         "letters": page,
         "next": page[-1].id if len(found) > PAGE else None,
@@ -131,7 +121,7 @@ def letter_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
 def letter(app: Perdure, letter_id: str) -> dict[str, Any]:
     """Return everything about a dead letter."""
     found = app.dead_letters.show(letter_id)
-    return {"detail": replace(found, letter=masked_letter(app, found.letter)), "bulkheads": list(app.bulkheads)}
+    return {"detail": masked_detail(app.tasks.get(found.letter.task), found), "bulkheads": list(app.bulkheads)}
 
 
 def breakers(app: Perdure) -> list[Any]:

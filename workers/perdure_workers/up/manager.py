@@ -51,11 +51,12 @@ class ProcessEvent:
 
 @dataclass(frozen=True)
 class Addresses:
-    """What the processes serve; written to ``runtime.json``."""
+    """What the processes serve, and for which application (``module:attribute``); written to ``runtime.json``."""
 
     ledger_url: str
     redis_url: str
     flower_url: str | None = None
+    app: str | None = None
 
 
 class Manager:
@@ -179,6 +180,8 @@ class Manager:
             ledger_url=self._addresses.ledger_url,
             redis_url=self._addresses.redis_url,
             flower_url=self._addresses.flower_url,
+            app=self._addresses.app,
+            folder=os.getcwd(),
             processes=[_record(child) for child in self._children],
             manager=manager,
         )
