@@ -21,7 +21,7 @@ NAMES = (*COMPARED, *OTHERS, "quick", "all")
 @click.option("--quick", is_flag=True, help="Small sizes: rough figures in a few minutes, kept apart from the others.")
 @click.option("--only", multiple=True, metavar="WORD", help="Of the systems, only those with this word in their name.")
 def main(names: tuple[str, ...], quick: bool, only: tuple[str, ...]) -> None:
-    """Run benchmarks, print what they found, and keep it with the documentation. ``quick`` means --quick, ``all`` is all."""
+    """Run benchmarks, print what they found, keep it with the documentation. ``quick`` means --quick; ``all`` is all."""
     quick = quick or "quick" in names or bool(only)
     chosen = [name for name in dict.fromkeys(names) if name not in ("quick", "all")] or list(COMPARED)
     if "all" in names:

@@ -2,8 +2,9 @@
 
     python -m benchmarks compare [--quick]
 
-Each system has its own environment, its own database on the same Redis and PostgreSQL, and its turn in each round: it submits
-to nobody, its workers start and drain what waits, then drain what is submitted meanwhile. At the end each works idle for a while.
+Each system has its own environment, its own database on the same Redis and PostgreSQL, and its turn in each round: it
+submits to nobody, its workers start and drain what waits, then they drain what is submitted meanwhile. In the last round
+they are idle for a while.
 """
 
 from __future__ import annotations

@@ -57,4 +57,6 @@ def _uv(*arguments: str) -> None:
         [uv, *arguments], capture_output=True, text=True, timeout=INSTALL_TIMEOUT_SECONDS, check=False, env=settings
     )
     if done.returncode:
-        raise CannotInstall(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"uv ended with {done.returncode}")
+        raise CannotInstall(
+            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"uv ended with {done.returncode}"
+        )

@@ -14,8 +14,8 @@ from benchmarks.report import Report
 NAME = "performance-figures"
 HEAD = """# Figures
 
-Written by `make bench`; [performance.md](performance.md) says what is measured and how. Medians, with the lowest and the highest
-in parentheses. Figures depend on the machine: compare those of one table."""
+Written by `make bench`; [performance.md](performance.md) says what is measured and how. Medians, with the lowest and the
+highest in parentheses. Figures depend on the machine: compare those of one table."""
 
 
 def folder(*, quick: bool) -> Path:
@@ -34,10 +34,7 @@ def keep(report: Report, place: Path) -> None:
     stored["reports"][report.name] = report.as_json()
     path.write_text(json.dumps(stored, indent=1) + "\n")
     reports = [Report.of(each) for each in stored["reports"].values()]
-    if plot.draw(reports, place / f"{NAME}.svg"):
-        picture = [f"![Jobs a second]({NAME}.svg)"]
-    else:
-        picture = []
+    picture = [f"![Jobs a second]({NAME}.svg)"] if plot.draw(reports, place / f"{NAME}.svg") else []
     machine = "{cores} cores, {system}, Python {python}.".format(**stored["machine"])
     peers = ", ".join(f"{name} {version}" for name, version in stored["peers"].items())
     parts = [HEAD, f"{machine} Peers: {peers}.", *picture, *(each.markdown() for each in reports)]

@@ -64,7 +64,7 @@ def drains(subject: Subject, shape: tuple[int, int], plan: Plan) -> dict[float, 
         for seconds in SECONDS:
             began = time.monotonic()
             driver.begin(max(20, int(plan.drain / seconds) * processes * children), seconds)
-            found[seconds] = subject.await_done(subject.take(0), began, tree).rate
+            found[seconds] = subject.await_done(subject.take(0), began, tree).whole
             driver.answer()
     return found
 
@@ -103,6 +103,10 @@ def targets(ours: str, rates: Rates) -> list[Target]:
     ]
     slow = SECONDS[1]
     return found + [
-        Target(f"{ours}: jobs of 100 ms, {a} x {b} / Celery", ratio(rates[ours, slow, (a, b)], rates[celery, slow, (a, b)]), 0.98)
+        Target(
+            f"{ours}: jobs of 100 ms, {a} x {b} / Celery",
+            ratio(rates[ours, slow, (a, b)], rates[celery, slow, (a, b)]),
+            0.98,
+        )
         for a, b in SHAPES
     ]

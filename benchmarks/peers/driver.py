@@ -1,7 +1,8 @@
 """Submits a peer's jobs in that peer's own environment: ``python driver.py MODULE``, one JSON request a line on stdin.
 
-A peer's module offers ``submit(number, seconds)``, and where the peer can, ``submit_many(numbers, seconds)`` and ``prepare()``.
-Each answer is one line of JSON on the descriptor that stdout had at the start: nothing that a library prints gets in between.
+A peer's module offers ``submit(number, seconds)``, and where the peer can, ``submit_many(numbers, seconds)`` and
+``prepare()``. Each answer is one line of JSON on the descriptor that stdout had at the start: nothing that a library
+prints gets in between.
 """
 
 import importlib
@@ -19,7 +20,6 @@ import effects
 POLL_SECONDS = 0.0005
 #: Between two jobs of the latency run, so that every one of them meets an idle system.
 PAUSES_SECONDS = (0.02, 0.05)
-LOST_AFTER_SECONDS = 30.0
 
 
 def main() -> None:
@@ -76,14 +76,14 @@ def latency(peer: ModuleType, first: int, count: int, budget: float) -> list[flo
 
 
 def _started(log: Any, number: int) -> float:
-    lost_at = time.monotonic() + LOST_AFTER_SECONDS
+    lost_at = time.monotonic() + effects.LOST_AFTER_SECONDS
     while True:
         record = log.read(effects.RECORD_BYTES)
         if len(record) == effects.RECORD_BYTES and int(record[:10]) == number:
             return float(record[11:28])
         if not record:
             if time.monotonic() > lost_at:
-                raise TimeoutError(f"job {number} did not start within {LOST_AFTER_SECONDS:g} s")
+                raise TimeoutError(f"job {number} did not start within {effects.LOST_AFTER_SECONDS:g} s")
             time.sleep(POLL_SECONDS)
 
 

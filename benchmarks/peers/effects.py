@@ -9,6 +9,8 @@ import time
 PATH = os.environ.get("BENCH_EFFECTS", "")
 #: Bytes of a record: the job's number, the moment of its start (Unix time), the process that ran it.
 RECORD_BYTES = 37
+#: After which a job that was submitted to an idle worker counts as lost.
+LOST_AFTER_SECONDS = 30.0
 
 _descriptor: int | None = None
 

@@ -1,11 +1,20 @@
 """perdure, by what an application would use."""
 
+import time
+
 import effects
 
 from perdure import Perdure
 
 app = Perdure()
 append = app.register(effects.append, name="bench.append")
+
+
+@app.job(name="bench.hold")
+def hold(number: int, seconds: float) -> None:
+    """Append the record first, then sleep: for jobs whose worker is killed meanwhile."""
+    effects.append(number)
+    time.sleep(seconds)
 
 
 def prepare() -> None:
