@@ -9,11 +9,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environments import PEERS, environment
+from benchmarks import environments
+from benchmarks.environments import PEERS
 from benchmarks.peers.effects import RECORD_BYTES
 from benchmarks.processes import Tree, running
 from benchmarks.servers import Servers
@@ -54,18 +55,18 @@ class Subject:
         system: which.
         servers: where its databases are.
         bulk: whether it can submit in bulk; known once its driver was prepared.
+        environment: of all its processes.
     """
 
     system: System
     servers: Servers
     bulk: bool = False
     _next: int = 0
-    _environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._bin = environment(self.system.requirements)
-        self._environment = self.system.environment(self.servers)
-        self.effects = Path(self._environment["BENCH_EFFECTS"])
+        self._bin = environments.environment(self.system.requirements)
+        self.environment = self.system.environment(self.servers)
+        self.effects = Path(self.environment["BENCH_EFFECTS"])
         self.effects.touch()
         self._log = self.effects.with_name("output.log")
 
@@ -76,7 +77,7 @@ class Subject:
             process = subprocess.Popen(
                 [str(self._bin / "python"), str(PEERS / "driver.py"), self.system.peer],
                 cwd=self.effects.parent,
-                env={**os.environ, **self._environment},
+                env={**os.environ, **self.environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -99,7 +100,7 @@ class Subject:
     def working(self, processes: int = 1, children: int = CHILDREN) -> Iterator[Tree]:
         """Run the workers."""
         commands = self.system.commands(self._bin, processes, children)
-        with running(commands, self._environment, self._log) as tree:
+        with running(commands, self.environment, self._log) as tree:
             yield tree
 
     def take(self, count: int) -> int:
