@@ -18,6 +18,8 @@ from typing import Any
 import effects
 
 POLL_SECONDS = 0.0005
+#: Between two submits of the steady run.
+STEADY_SECONDS = 0.05
 #: Between two jobs of the latency run, so that every one of them meets an idle system.
 PAUSES_SECONDS = (0.02, 0.05)
 
@@ -27,7 +29,13 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     peer = importlib.import_module(sys.argv[1])
-    handlers: dict[str, Callable[..., Any]] = {"prepare": prepare, "one": one, "many": many, "latency": latency}
+    handlers: dict[str, Callable[..., Any]] = {
+        "prepare": prepare,
+        "one": one,
+        "many": many,
+        "steady": steady,
+        "latency": latency,
+    }
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(handlers[request.pop("do")](peer, **request)), file=answers)
@@ -53,6 +61,16 @@ def many(peer: ModuleType, first: int, count: int, seconds: float) -> float:
     """Submit jobs in bulk and return the seconds that it took."""
     began = time.perf_counter()
     peer.submit_many(range(first, first + count), seconds)
+    return time.perf_counter() - began
+
+
+def steady(peer: ModuleType, first: int, count: int, rate: float) -> float:
+    """Submit jobs in bulk, some each time, so that so many are submitted a second; return the seconds that it took."""
+    began, some = time.perf_counter(), max(1, int(rate * STEADY_SECONDS))
+    for at in range(first, first + count, some):
+        peer.submit_many(range(at, min(at + some, first + count)), 0.0)
+        due = (at + some - first) / rate
+        time.sleep(max(0.0, due - (time.perf_counter() - began)))
     return time.perf_counter() - began
 
 
