@@ -71,11 +71,11 @@ class Plan:
         idle: seconds of doing nothing.
     """
 
-    rounds: int = 5
+    rounds: int = 3
     ones: int = 300
     drain: float = 3.0
     latencies: int = 200
-    latency_budget: float = 20.0
+    latency_budget: float = 12.0
     idle: float = 20.0
 
 

@@ -27,11 +27,11 @@ SECONDS = (0.005, 0.1)
 class Plan:
     """How much is measured: rounds, and seconds that a drain takes at best."""
 
-    rounds: int = 3
+    rounds: int = 2
     drain: float = 3.0
 
 
-QUICK = Plan(rounds=1, drain=0.7)
+QUICK = Plan(rounds=1, drain=0.5)
 
 #: Rates of each round, by the system's name, the seconds of a job, and the shape.
 Rates = dict[tuple[str, float, tuple[int, int]], list[float]]

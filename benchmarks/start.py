@@ -44,7 +44,7 @@ class Plan:
     """How often each is measured."""
 
     imports: int = 15
-    kills: int = 10
+    kills: int = 8
 
 
 QUICK = Plan(imports=3, kills=1)

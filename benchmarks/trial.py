@@ -135,9 +135,9 @@ class Subject:
         used = self._cpu(tree) - cpu
         return Drain(rest / max(ended - started, 1e-6), used / rest * 1000, first - began, count / (ended - began))
 
-    def await_some(self) -> None:
-        """Wait until the next job has had its effect."""
-        self._until(self.done() + 1, time.monotonic())
+    def await_some(self, count: int) -> None:
+        """Wait until so many more jobs have had their effect."""
+        self._until(self.done() + count, time.monotonic())
 
     def _cpu(self, tree: Tree) -> float:
         return tree.cpu() + self.servers.tree().cpu()

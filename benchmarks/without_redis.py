@@ -15,7 +15,7 @@ from benchmarks.report import Report, Table, Target, number
 from benchmarks.servers import serving
 from benchmarks.trial import Lost, Subject, quantiles
 
-JOBS, BUDGET_SECONDS = 200, 90.0
+JOBS, BUDGET_SECONDS = 100, 40.0
 QUICK_JOBS, QUICK_BUDGET_SECONDS = 5, 6.0
 #: What the first seconds without Redis cost, while connections time out, is not the pace that is asked for.
 SETTLING_JOBS = 3
