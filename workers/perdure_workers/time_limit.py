@@ -1,6 +1,6 @@
 """A job's time limit, kept by its own process: at the limit the job sees ``SoftTimeLimitExceeded``.
 
-The limit is the ledger's, not the ticket's, so that nobody who can write to the broker can shorten a job. A job that
+The limit is the ledger's, so that nobody who can write to the broker can shorten a job. A job that
 catches the exception and goes on is ended by force; see :mod:`perdure_workers.overseer`.
 """
 

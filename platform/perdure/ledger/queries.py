@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -114,6 +115,9 @@ def mean_run(connection: Connection, task: str) -> float:
 
 
 def attempts_of(connection: Connection, job_id: str) -> list[AttemptRecord]:
-    """Return a job's ended attempts, the first one first."""
+    """Return a job's ended attempts, the first one first, numbered from 1.
+
+    The ledger numbers them by their claims' fences, which have gaps: a claim that was given back left no attempt.
+    """
     rows = connection.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number))
-    return [AttemptRecord.of(row._mapping) for row in rows]
+    return [replace(AttemptRecord.of(row._mapping), number=number) for number, row in enumerate(rows, 1)]

@@ -31,7 +31,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
 @click.command()
 @pass_context
 def supervisor(context: Context) -> None:
-    """Run a supervisor alone: it dispatches due jobs and takes back those of lost workers."""
+    """Run a supervisor alone: it takes back the jobs of lost workers and submits periodic ones."""
     from perdure_workers.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level)

@@ -28,7 +28,7 @@ VERSION_TIMEOUT_SECONDS = 10
 
 
 class RedisServer(EmbeddedServer):
-    """A Redis on 127.0.0.1 that keeps what it holds (append-only file) and refuses writes rather than evict tickets.
+    """A Redis on 127.0.0.1 that keeps what it holds (append-only file) and refuses writes rather than evict permits.
 
     It has a random password, kept in its data folder. Parameters are those of :class:`EmbeddedServer`. Use it as a context
     manager, or call ``start()`` and ``stop()``.
@@ -94,7 +94,7 @@ def redis_command(data_dir: Path, port: int, password: str) -> list[str]:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",  # the append-only file is the one copy; snapshots would fork for nothing
-        "maxmemory-policy": "noeviction",  # evicting a queue would lose tickets without a word
+        "maxmemory-policy": "noeviction",  # evicting permits would let too many jobs run
         "daemonize": "no",
         "requirepass": password,
     }
