@@ -26,7 +26,7 @@ from perdure.ledger.letter_replay import Replay
 from perdure.ledger.records import RELEASED, Claim, DeadLetterRecord
 from perdure.states import JobState
 from support.full_ledgers import fill
-from support.ledgers import DIE, RETRY, SUCCEED, dead, job, running, submitted
+from support.ledgers import DIE, RETRY, SUCCEED, job, submitted
 
 JOBS = 30_000
 BIG_TABLES = {
@@ -69,14 +69,20 @@ def worker_row() -> dict[str, Any]:
 ANYBODY = Claimer("normal", "w-1", "w", 8, ("tests.add", "tests.other"))
 
 
-def given_back(ledger: Ledger, claims: list[Claim]) -> object:
-    """Leave the ledger as it was for the next statement."""
-    return ledger.settle_all([(claim, RELEASED) for claim in claims])
+def claim_new(ledger: Ledger, count: int = 1, lane: str = PLAIN, since: float = 0.0, **changes: Any) -> list[Claim]:
+    """Submit jobs to a bulkhead of their own, and claim them."""
+    bulkhead = new_id()
+    ledger.submit([job(number, bulkhead=bulkhead, **changes) for number in range(count)])
+    return ledger.claim(replace(ANYBODY, bulkhead=bulkhead), count, lane, since=since)
+
+
+def running(ledger: Ledger) -> Claim:
+    [claim] = claim_new(ledger)
+    return claim
 
 
 def settle_slice(ledger: Ledger) -> object:
-    claims = ledger.claim(ANYBODY, 4)
-    return ledger.settle_all(list(zip(claims, (SUCCEED, RETRY, RELEASED, RELEASED), strict=True)))
+    return ledger.settle_all(list(zip(claim_new(ledger, 4), (SUCCEED, RETRY, RELEASED, RELEASED), strict=True)))
 
 
 def letter(ledger: Ledger) -> str:
@@ -92,12 +98,12 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "submit with a key": lambda ledger: submitted(ledger, 1, idempotency_key=new_id()),
     "submit with a key that is taken": lambda ledger: [submitted(ledger, 1, idempotency_key="k") for _ in range(2)],
     "depth": lambda ledger: ledger.depth("normal", 100),
-    "claim": lambda ledger: given_back(ledger, ledger.claim(ANYBODY, 5)),
-    "claim since": lambda ledger: given_back(ledger, ledger.claim(ANYBODY, 5, since=1.7e9)),
+    "claim": lambda ledger: claim_new(ledger, 3),
+    "claim since": lambda ledger: claim_new(ledger, 3, since=1.7e9),
     "claim of nothing": lambda ledger: ledger.claim(replace(ANYBODY, bulkhead="nobody"), 5),
-    "claim in a lane": lambda ledger: [submitted(ledger, breaker="b"), ledger.claim(ANYBODY, 5, "breaker:b")],
-    "claim of a replica": lambda ledger: [submitted(ledger, replica_of=new_id()), ledger.claim(ANYBODY, 1, REPLICAS)],
-    "claim in doubt": lambda ledger: given_back(ledger, ledger.claim(replace(ANYBODY, pid=9), 5, in_doubt=True)),
+    "claim in a lane": lambda ledger: claim_new(ledger, 3, "breaker:b", breaker="b"),
+    "claim of a replica": lambda ledger: claim_new(ledger, 1, REPLICAS, replica_of=new_id()),
+    "claim in doubt": lambda ledger: ledger.claim(replace(ANYBODY, bulkhead="nobody", pid=9), 5, in_doubt=True),
     "claim within limits": lambda ledger: [
         submitted(ledger, limit_key="a"),
         ledger.claim_within(ANYBODY, ledger.lanes("normal"), lambda lanes, _: {lane.name: 1 for lane in lanes[1:]}),
@@ -108,10 +114,11 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "settle": lambda ledger: ledger.settle(running(ledger), SUCCEED),
     "settle twice": lambda ledger: [ledger.settle(claim, SUCCEED) for claim in [running(ledger)] * 2],
     "settle a slice": lambda ledger: settle_slice(ledger),
-    "die": lambda ledger: dead(ledger, settlement=DIE),
+    "die": lambda ledger: ledger.settle(running(ledger), DIE),
     "cancel": lambda ledger: ledger.cancel(submitted(ledger), ""),
     "bring forward": lambda ledger: ledger.bring_forward(submitted(ledger, delay=60.0)),
-    "cancelling": lambda ledger: [ledger.cancel(running(ledger).job_id, ""), ledger.cancelling("w-1")],
+    "cancel a running job": lambda ledger: ledger.cancel(running(ledger).job_id, ""),
+    "cancelling": lambda ledger: ledger.cancelling("w-1"),
     "note unknown": lambda ledger: ledger.note_unknown("normal", {"tests.add"}, 100),
     "bury expired": lambda ledger: [submitted(ledger, deadline=1.0), ledger.bury_expired(10)],
     "bury unknown": lambda ledger: ledger.bury_unknown(0.0, 10),
@@ -187,8 +194,13 @@ def test_no_statement_reads_a_whole_table(full: Ledger, name: str) -> None:
     recorded = record(full, STATEMENTS[name])
     assert recorded
     problems = [(problem, statement) for statement, values in recorded for problem in whole_reads(full, statement, values)]
+    if name in COUNT_ALL_THAT_WAITS:
+        problems = [problem for problem in problems if "ix_perdure_jobs_ready" not in problem[0]]
     assert problems == []
 
+
+#: They run for people and not for jobs, and say how much there is.
+COUNT_ALL_THAT_WAITS = ("bulkhead counts",)
 
 #: The index that makes a frequent statement cheap, however many jobs there are in any state.
 INDEXES = {
@@ -201,7 +213,8 @@ INDEXES = {
     "lanes behind": "ix_perdure_jobs_ready",
     "depth": "ix_perdure_jobs_ready",
     "note unknown": "ix_perdure_jobs_ready",
-    "cancelling": "ix_perdure_jobs_cancelling",
+    "claim in doubt": "ix_perdure_jobs_r",  # what runs, and then what is ready
+    "cancelling": "(worker_id=?)",  # of those that run, or of the few of them that are to stop
     "running of a worker": "ix_perdure_jobs_running",
     "running by a child": "ix_perdure_jobs_running",
     "list workers": "ix_perdure_jobs_running",
