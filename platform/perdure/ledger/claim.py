@@ -6,22 +6,22 @@ has come is claimed as it stands, and one that is given back keeps its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from perdure.lanes import PLAIN, REPLICAS
-from perdure.ledger.conditions import DIALECTS, state_is
+from perdure.ledger.conditions import DIALECTS
 from perdure.ledger.now import NOW
 from perdure.ledger.records import Claim
-from perdure.ledger.running import CLAIM_COLUMNS
+from perdure.ledger.running import CLAIM_COLUMNS, RUNS
 from perdure.ledger.schema import jobs
 from perdure.liveness import WorkerState
-from perdure.states import JobState, Transition, sources, target
+from perdure.states import Transition, sources, target
 
 _ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
 _SOURCES = ", ".join(f"'{state}'" for state in sources(Transition.CLAIM))
@@ -78,15 +78,6 @@ def _claim(dialect: str) -> Any:
 
 
 _CLAIM = {dialect: _claim(dialect) for dialect in DIALECTS}
-
-_MINE = select(*CLAIM_COLUMNS).where(
-    and_(
-        state_is(JobState.RUNNING, by_index=False),
-        jobs.c.worker_id == bindparam("by_id"),
-        jobs.c.worker_pid == bindparam("by_pid"),
-    )
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Claimer:
@@ -147,6 +138,15 @@ def in_line(claim: Claim) -> tuple[int, float, str]:
     return claim.priority, claim.queued_at, claim.job_id
 
 
-def mine(connection: Connection, by: Claimer) -> list[Claim]:
-    """Return what names this child as its runner: for one that holds nothing, claims whose commit was in doubt."""
-    return [Claim(*row) for row in connection.execute(_MINE, {"by_id": by.worker_id, "by_pid": by.pid})]
+def held(connection: Connection, by: Claimer, lanes: Collection[str] | None = None) -> list[Claim]:
+    """Return what names a child as its runner: claims whose commit was in doubt.
+
+    Args:
+        connection: Where to read.
+        by: The child.
+        lanes: Only claims from these lanes, of which the child holds no others; None for all, for one that holds none.
+    """
+    query = select(*CLAIM_COLUMNS).where(RUNS, jobs.c.worker_id == by.worker_id, jobs.c.worker_pid == by.pid)
+    if lanes is not None:
+        query = query.where(jobs.c.lane.in_(lanes))
+    return sorted((Claim(*row) for row in connection.execute(query)), key=in_line)

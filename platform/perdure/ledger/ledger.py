@@ -105,12 +105,13 @@ class Ledger:
             since: See :func:`claim.claim`.
             in_doubt: Whether an earlier claim of a child that holds nothing may have been committed: then it is returned.
         """
-        tries = 1 if in_doubt else 0
+        tried = False
 
         def work(connection: Connection) -> list[Claim]:
-            nonlocal tries
-            tries += 1
-            return (claim.mine(connection, by) if tries > 1 else []) or claim.claim(connection, by, most, lane, since)
+            nonlocal tried
+            held = claim.held(connection, by, None if in_doubt else [lane]) if tried or in_doubt else []
+            tried = True
+            return held or claim.claim(connection, by, most, lane, since)
 
         return self._read(work)
 
@@ -124,7 +125,15 @@ class Ledger:
 
     def claim_within(self, by: Claimer, wanted: Sequence[Lane], admitted: Admitted) -> list[Claim]:
         """Claim jobs that a limit bounds; see :func:`limits.claim_within`."""
-        return self._run(lambda c: limits.claim_within(c, by, wanted, admitted))
+        tried = False
+
+        def work(connection: Connection) -> list[Claim]:
+            nonlocal tried
+            held = claim.held(connection, by, [lane.name for lane in wanted]) if tried else []
+            tried = True
+            return held or limits.claim_within(connection, by, wanted, admitted)
+
+        return self._run(work)
 
     def replicas_of(self, job_id: str) -> list[JobRecord]:
         """Return a job's replicas."""
