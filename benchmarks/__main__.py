@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from pathlib import Path
 
 import click
 
@@ -33,7 +34,7 @@ def main(names: tuple[str, ...], quick: bool, only: tuple[str, ...]) -> None:
         click.echo(f"{name}: {time.monotonic() - began:.0f} s", err=True)
 
 
-def run(name: str, place: figures.Path, *, quick: bool, only: tuple[str, ...]) -> None:
+def run(name: str, place: Path, *, quick: bool, only: tuple[str, ...]) -> None:
     """Run one benchmark."""
     module = importlib.import_module(f"benchmarks.{name}")
     if not hasattr(module, "measure_report"):

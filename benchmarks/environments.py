@@ -40,7 +40,7 @@ def environment(name: str | None) -> Path:
 
 def versions() -> dict[str, str]:
     """Return the pinned version of each peer, by its package."""
-    pins = {}
+    pins: dict[str, str] = {}
     for path in sorted((PEERS / "requirements").glob("*.txt")):
         lines = (line.partition("==") for line in path.read_text().splitlines())
         pins |= {package: version for package, _, version in lines if package == path.stem}

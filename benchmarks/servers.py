@@ -59,7 +59,7 @@ class Servers:
                 "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname LIKE 'bench%'"
             ).fetchone()
         with redis.Redis.from_url(self.redis.url) as client:
-            return int(row[0] or 0), int(client.info("stats")["total_commands_processed"])  # type: ignore[index]
+            return int(row[0] or 0), int(client.info("stats")["total_commands_processed"])
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:

@@ -23,6 +23,8 @@ from benchmarks.systems import CHILDREN, System
 POLL_SECONDS = 0.002
 #: Of a drain, the part before the rate and the CPU are taken: the workers' start is a figure of its own.
 RUN_IN = 0.1
+#: Between two jobs that are submitted one at a time, about.
+PAUSE_SECONDS = 0.04
 DRAIN_TIMEOUT_SECONDS = 180.0
 
 
@@ -191,20 +193,23 @@ class Driver:
 
     def one(self, count: int, seconds: float = 0.0) -> float:
         """Submit one by one; return jobs a second."""
-        return count / self.ask("one", first=self._subject.take(count), count=count, seconds=seconds)
+        took: float = self.ask("one", first=self._subject.take(count), count=count, seconds=seconds)
+        return count / took
 
     def many(self, count: int, seconds: float = 0.0) -> float:
         """Submit in bulk, or one by one where there is no bulk; return jobs a second."""
         self.begin(count, seconds)
-        return count / self.answer()
+        took: float = self.answer()
+        return count / took
 
     def begin(self, count: int, seconds: float = 0.0) -> None:
         """Begin to submit like ``many``; ``answer()`` waits for the end."""
         self.tell("many" if self._subject.bulk else "one", first=self._subject.take(count), count=count, seconds=seconds)
 
-    def latency(self, count: int, budget: float) -> list[float]:
+    def latency(self, count: int, budget: float, pause: float = PAUSE_SECONDS) -> list[float]:
         """Submit one job at a time; return the milliseconds from each submit to the start, for as many as ran."""
-        took: list[float] = self.ask("latency", first=self._subject.take(0), count=count, budget=budget)
+        first = self._subject.take(0)
+        took: list[float] = self.ask("latency", first=first, count=count, budget=budget, pause=pause)
         self._subject.take(len(took))
         return took
 

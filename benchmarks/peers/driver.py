@@ -20,8 +20,6 @@ import effects
 POLL_SECONDS = 0.0005
 #: Between two submits of the steady run.
 STEADY_SECONDS = 0.05
-#: Between two jobs of the latency run, so that every one of them meets an idle system.
-PAUSES_SECONDS = (0.02, 0.05)
 
 
 def main() -> None:
@@ -74,10 +72,11 @@ def steady(peer: ModuleType, first: int, count: int, rate: float) -> float:
     return time.perf_counter() - began
 
 
-def latency(peer: ModuleType, first: int, count: int, budget: float) -> list[float]:
+def latency(peer: ModuleType, first: int, count: int, budget: float, pause: float) -> list[float]:
     """Submit jobs one at a time to an idle worker; return the milliseconds from each call of submit to the job's start.
 
-    Ends early when ``budget`` seconds are over.
+    Ends early when ``budget`` seconds are over. Between two jobs comes a random part of ``pause`` seconds, so that the next
+    one meets an idle system, and at any moment of what its workers do by the clock.
     """
     took: list[float] = []
     over = time.monotonic() + budget
@@ -89,7 +88,7 @@ def latency(peer: ModuleType, first: int, count: int, budget: float) -> list[flo
             took.append((_started(log, number) - called) * 1000)
             if time.monotonic() > over:
                 break
-            time.sleep(random.uniform(*PAUSES_SECONDS))
+            time.sleep(pause * random.uniform(0.3, 1.3))
     return took
 
 
