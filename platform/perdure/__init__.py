@@ -21,9 +21,10 @@ from perdure.masking import Secret
 from perdure.options import SubmitOptions
 from perdure.retry import RetryPolicy
 from perdure.states import JobState
-from perdure.task import Task
+from perdure.task import AsyncTask, Task
 
 __all__ = [
+    "AsyncTask",
     "AutoReplay",
     "BulkheadFull",
     "Discard",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from functools import cached_property
-from inspect import signature
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property, partial
+from inspect import iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from perdure.bulkheads import Bulkheads
 from perdure.context import JobContext
@@ -26,7 +26,7 @@ from perdure.settings import Settings, load_settings
 from perdure.state import StatePolicy
 from perdure.storage import storage_of
 from perdure.submitter import Submitter
-from perdure.task import Task
+from perdure.task import AsyncTask, Task
 from perdure.vault import Vault
 from perdure.workers import Workers
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from perdure.resilience.breaker_events import BreakerEvent
     from perdure.resilience.breakers import Breakers
     from perdure.resilience.service import Service
+    from perdure.typed_options import JobOptions, SettingsGiven
 
 logger = logging.getLogger("perdure.app")
 
@@ -50,17 +51,48 @@ Hook = TypeVar("Hook", bound=Callable[[WorkerEvent], object])
 class JobDecorator:
     """Turns a function into a task; what ``app.job(...)`` returns."""
 
-    def __init__(self, app: Perdure, options: dict[str, Any]) -> None:
+    def __init__(self, app: Perdure, options: JobOptions) -> None:
         self._app = app
         self._options = options
 
     @overload
+    def __call__(self, function: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    @overload
     def __call__(self, function: Callable[Concatenate[JobContext, P], R]) -> Task[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
-    def __call__(self, function: Callable[..., Any]) -> Task[..., Any]:
+    def __call__(self, function: Callable[..., Any]) -> Any:
         """Register the function and return its task."""
         return self._app.register(function, **self._options)
+
+
+class PeriodicDecorator:
+    """Gives a task a schedule, and makes one of a function; what ``app.periodic(...)`` returns."""
+
+    def __init__(self, app: Perdure, schedule: Callable[[Task[..., Any]], Periodic], options: JobOptions) -> None:
+        self._app = app
+        self._schedule = schedule
+        self._options = options
+
+    @overload
+    def __call__(self, job: AsyncTask[P, R]) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, job: Task[P, R]) -> Task[P, R]: ...  # type: ignore[overload-overlap] # a task is callable too
+    @overload
+    def __call__(self, job: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, job: Callable[P, Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, job: Callable[Concatenate[JobContext, P], R]) -> Task[P, R]: ...
+    @overload
+    def __call__(self, job: Callable[P, R]) -> Task[P, R]: ...
+    def __call__(self, job: Any) -> Any:
+        """Add the schedule and return the task."""
+        task = job if isinstance(job, Task) else self._app.register(job, **self._options)
+        self._app.add_schedule(task, self._schedule(task))
+        return task
 
 
 class Perdure:
@@ -75,7 +107,7 @@ class Perdure:
     Nothing is connected to before it is needed, and connections never cross a fork.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, **settings: Unpack[SettingsGiven]) -> None:
         self.settings: Settings = load_settings(**settings)
         self.tasks: dict[str, Task[..., Any]] = {}
         self._origins: dict[str, Origin] = {}
@@ -97,11 +129,15 @@ class Perdure:
         self.groups: dict[str, PrimaryBackup[Any]] = {}
 
     @overload
+    def job(self, function: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def job(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
     def job(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...
     @overload
     def job(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def job(self, function: None = None, /, **options: Any) -> JobDecorator: ...
+    def job(self, function: None = None, /, **options: Unpack[JobOptions]) -> JobDecorator: ...
     def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a function a job; use it as ``@app.job`` or ``@app.job(...)``.
 
@@ -116,7 +152,7 @@ class Perdure:
         for option in options.keys() - set(allowed):
             hint = did_you_mean(option, allowed)
             raise InvalidJobDefinition(f"job({option}=...) is no option.{hint} Allowed: {', '.join(allowed)}")
-        decorator = JobDecorator(self, options)
+        decorator = JobDecorator(self, cast("JobOptions", options))
         return decorator if function is None else decorator(function)
 
     def register(
@@ -168,7 +204,8 @@ class Perdure:
                 f"task {task_name!r} is registered for {known.function!r} already; give another name= to {function!r}, "
                 "which is another function"
             )
-        task: Task[..., Any] = Task(
+        kind = AsyncTask if iscoroutinefunction(function) else Task
+        task: Task[..., Any] = kind(
             self,
             function,
             name=task_name,
@@ -196,8 +233,8 @@ class Perdure:
         cron: str | None = None,
         every: float | None = None,
         missed: Literal["run_once", "skip"] = "run_once",
-        **options: Any,
-    ) -> Callable[[Any], Task[..., Any]]:
+        **options: Unpack[JobOptions],
+    ) -> PeriodicDecorator:
         """Submit a job of a task at each tick of a schedule, exactly one however many supervisors there are.
 
         Put it on a function, or on a task: ``@app.periodic(every=30)`` above ``@app.job(...)``.
@@ -213,15 +250,16 @@ class Perdure:
             InvalidJobDefinition: The schedule cannot be read, or the task cannot be run without arguments.
             DuplicateTask: The task is periodic already.
         """
+        return PeriodicDecorator(self, partial(Periodic.of, cron=cron, every=every, missed=missed), options)
 
-        def decorate(job: Any) -> Task[..., Any]:
-            task = job if isinstance(job, Task) else self.register(job, **options)
-            periodic = Periodic.of(task, cron=cron, every=every, missed=missed)
-            if self.schedules.setdefault(task.name, periodic) is not periodic:
-                raise DuplicateTask(f"task {task.name!r} is periodic already; give the second schedule a task of its own")
-            return task
+    def add_schedule(self, task: Task[..., Any], schedule: Periodic) -> None:
+        """Run a task by a schedule; :meth:`periodic` is for functions and tasks of your own.
 
-        return decorate
+        Raises:
+            DuplicateTask: The task is periodic already.
+        """
+        if self.schedules.setdefault(task.name, schedule) is not schedule:
+            raise DuplicateTask(f"task {task.name!r} is periodic already; give the second schedule a task of its own")
 
     def on_node_failure(self, hook: Hook) -> Hook:
         """Call a function with the :class:`~perdure.liveness.WorkerEvent` of each worker that is found dead.

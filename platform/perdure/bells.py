@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.fork_gate import gate
 from perdure.ids import new_id
+from perdure.queues import BELL, EMPTY_CALL, queue_name
 from perdure.redis_address import is_redis
 from perdure.resilience.redis_link import RedisLink, SharedStateUnavailable
 
@@ -21,15 +22,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("perdure.bells")
 
-#: Celery's name of a bell.
-BELL = "perdure.bell"
 #: Bells that a queue holds at most: more than there are children to answer would wake nobody else.
 MOST = 16
 #: Seconds between two bells of a bulkhead on a broker that is not Redis, where nobody can look at the queue first.
 INTERVAL = 0.05
-
-#: A call without arguments, in base64: the body of a bell.
-EMPTY_CALL = "W1tdLCB7fSwge31d"
 
 #: As kombu's Redis transport writes a message of Celery's protocol 2 without arguments.
 _MESSAGE = (
@@ -38,15 +34,6 @@ _MESSAGE = (
     '"properties": {{"correlation_id": "{id}", "delivery_mode": 2, "priority": 0, "body_encoding": "base64", '
     '"delivery_info": {{"exchange": "", "routing_key": "{queue}"}}, "delivery_tag": "{id}"}}}}'
 )
-
-
-#: How the queues' names begin.
-QUEUE_PREFIX = "perdure."
-
-
-def queue_name(bulkhead: str) -> str:
-    """Return the queue of a bulkhead."""
-    return f"{QUEUE_PREFIX}{bulkhead}"
 
 
 class Bells:

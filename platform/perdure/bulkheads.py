@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perdure.bells import queue_name
 from perdure.errors import UnknownBulkhead
 from perdure.ledger.bulkheads import BulkheadCounts
+from perdure.queues import queue_name
 from perdure.settings import BulkheadSettings
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery, Task
 from kombu import Queue
 
-from perdure.bells import BELL, queue_name
 from perdure.errors import NotAWorker
 from perdure.own_celery import OwnCelery
+from perdure.queues import BELL, queue_name
 
 if TYPE_CHECKING:
     from perdure.settings import Settings

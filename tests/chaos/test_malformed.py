@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis
 
-from perdure.bells import BELL, queue_name
 from perdure.ids import new_id
 from perdure.ledger.letter_write import MOST_QUARANTINED
 from perdure.ledger.records import DeadLetterRecord
+from perdure.queues import BELL, queue_name
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 

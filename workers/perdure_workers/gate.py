@@ -19,8 +19,8 @@ import msgspec
 from kombu.transport import redis as transport
 from kombu.utils.json import loads
 
-from perdure.bells import BELL, EMPTY_CALL, QUEUE_PREFIX
 from perdure.ids import new_id
+from perdure.queues import BELL, EMPTY_CALL, QUEUE_PREFIX
 
 logger = logging.getLogger("perdure.gate")
 

@@ -14,10 +14,10 @@ from celery import signals
 from celery.apps.worker import Worker as CeleryWorker
 
 from perdure import Perdure
-from perdure.bells import queue_name
 from perdure.decision import Stop
 from perdure.errors import LedgerUnavailable
 from perdure.liveness import WorkerState
+from perdure.queues import queue_name
 from perdure_workers import bell_reader
 from perdure_workers.background import Background
 from perdure_workers.bell_reader import BellReader

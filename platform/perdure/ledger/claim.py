@@ -79,6 +79,7 @@ def _claim(dialect: str) -> Any:
 
 _CLAIM = {dialect: _claim(dialect) for dialect in DIALECTS}
 
+
 @dataclass(frozen=True, slots=True)
 class Claimer:
     """Who claims: a child of a worker, for a bulkhead.

@@ -101,9 +101,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def submit(self, delay: float | None, priority: int, lane: tuple[str | None, str | None], expired: bool) -> None:
         self.submit_one(delay, priority, lane, expired)
 
-    def submit_one(
-        self, delay: float | None, priority: int, lane: tuple[str | None, str | None], expired: bool
-    ) -> None:
+    def submit_one(self, delay: float | None, priority: int, lane: tuple[str | None, str | None], expired: bool) -> None:
         breaker, key = lane
         job = NewJob(
             new_id(), "t", self.bulkhead, "[]", "{}", "d",
