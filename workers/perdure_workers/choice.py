@@ -91,10 +91,11 @@ class Choice:
                 ready.append(lane)
         limited = [lane for lane in ready if lane.limit_key is not None and self._lets_through(lane, 1)]
         claims = self._within_limits(limited) if limited else []
+        share = max(1, most // max(1, len(ready)))
         for lane in ready:
             if lane.name == REPLICAS:
                 claims += self._app.ledger.claim(self._by, 1, lane.name)
-            elif lane.limit_key is None and (count := self._lets_through(lane, most)):
+            elif lane.limit_key is None and (count := self._lets_through(lane, share)):
                 claims += self._app.ledger.claim(self._by, count, lane.name)
         return claims
 

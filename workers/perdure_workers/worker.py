@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -135,6 +136,9 @@ class Worker:
             # A child waits for its next job for ever when the worker is killed, and one that is busy is a zombie.
             signals.worker_process_init.connect(lambda **_: end_with_worker(), weak=False)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
+        # What is there now lives as long as the children, who share it as long as nobody writes to it.
+        gc.collect()
+        gc.freeze()
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
 
     def _child_processes(self) -> list[Any]:
