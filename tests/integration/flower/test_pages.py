@@ -201,3 +201,12 @@ def test_a_restarted_flower_has_lost_nothing(site: Site) -> None:
     assert run_once(site.app, job) == JobState.SUCCEEDED
     with site.another() as flower:
         assert "succeeded" in flower.get(f"/perdure/jobs/{job.id}").text
+
+
+def test_flower_s_broker_tab_shows_what_waits_in_the_ledger(site: Site, visitor: Visitor) -> None:
+    before = site.app.bulkheads["normal"].counts.queued
+    for number in range(3):
+        site.app.task("site.pay").submit(f"o-{number}")
+    text = visitor.see("/broker")
+    row = text.split('id="perdure.normal"')[1].split("</tr>")[0]
+    assert f"<td>{before + 3}</td>" in row
