@@ -19,8 +19,8 @@ class Bury(Duty):
 
     @property
     def period(self) -> float:
-        """A second."""
-        return 1.0
+        """Two seconds."""
+        return 2.0
 
     def run_once(self) -> int:
         """Bury a page of each kind and return how many jobs that was."""

@@ -16,6 +16,8 @@ from perdure_workers.rescue import declare_failed, rescue_worker
 logger = logging.getLogger("perdure.expire")
 
 PAGE = 100
+#: Runs from one search to the next for jobs that were claimed while their worker was declared dead: hardly ever any.
+ORPHANS_EVERY = 4
 
 
 class Expire(Duty):
@@ -31,6 +33,7 @@ class Expire(Duty):
         super().__init__(app)
         self._last_run: float | None = None
         self._judge_from = 0.0
+        self._runs = 0
 
     @property
     def period(self) -> float:
@@ -39,8 +42,10 @@ class Expire(Duty):
 
     def run_once(self) -> int:
         """End overdue leases and return how many."""
-        for worker_id in self.app.ledger.orphaning_workers(PAGE):
-            rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
+        if self._runs % ORPHANS_EVERY == 0:
+            for worker_id in self.app.ledger.orphaning_workers(PAGE):
+                rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
+        self._runs += 1
         moment = time.monotonic()
         silent = self.app.ledger.silent_workers(PAGE)
         if self._last_run is None or moment - self._last_run > self.app.settings.heartbeat_interval * 2:
