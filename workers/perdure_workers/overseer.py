@@ -23,6 +23,8 @@ HARD_LIMIT_GRACE = 5.0
 #: Looks between two searches for jobs that nobody runs, and searches in a row after which one is taken back.
 SEARCH_EVERY = 4
 SEARCHES = 2
+#: The same for what a child holds and does not run: its slice is over long before, unless it failed to settle it.
+PATIENT_SEARCHES = 10
 
 
 class Overseer:
@@ -84,16 +86,17 @@ class Overseer:
             os.kill(slot.pid, signal.SIGCONT)
 
     def take_back_unattended(self) -> None:
-        """Take back jobs that the ledger says this worker runs, and that at no search any child held."""
+        """Take back jobs that the ledger says this worker runs, and that at no search any child ran."""
         seen: dict[tuple[str, int], int] = {}
-        holding = {slot.pid for slot in self._slots.all(self._children()) if slot.holds}
+        holding = {slot.pid: slot for slot in self._slots.all(self._children()) if slot.holds}
         for job in self._app.ledger.running_of(self._worker_id):
             claim = job.claim
-            if claim.worker_pid in holding:
-                continue
             key = (claim.job_id, claim.fence)
+            holder = holding.get(claim.worker_pid)
+            if holder is not None and (holder.job_id, holder.fence) == key:
+                continue
             seen[key] = self._unattended.get(key, 0) + 1
-            if seen[key] >= SEARCHES:
+            if seen[key] >= (SEARCHES if holder is None else PATIENT_SEARCHES):
                 rescue_claim(self._app, claim, f"no child of worker {claim.worker_name} runs it any more")
         self._unattended = seen
 

@@ -74,6 +74,8 @@ def bury_unknown(connection: Connection, ttl: float, page: int) -> list[Buried]:
 def note_unknown(connection: Connection, bulkhead: str, known: Collection[str], page: int) -> int:
     """Note which jobs at the head of a bulkhead's line are of a task that a worker does not know; return how many are new.
 
+    Those that it does know are known after all: a worker of an older release has met them, and they wait for one of this.
+
     Args:
         connection: Where to do it.
         bulkhead: What the worker serves.
@@ -81,11 +83,14 @@ def note_unknown(connection: Connection, bulkhead: str, known: Collection[str], 
         page: How far to look.
     """
     head = connection.execute(_HEAD, {"in_bulkhead": bulkhead, "page": page}).all()
-    ids = [row.id for row in head if row.task not in known and row.unknown_since is None]
-    if ids:
-        noted = update(jobs).where(jobs.c.id.in_(ids), jobs.c.run_at.is_not(None), jobs.c.unknown_since.is_(None))
+    unknown = [row.id for row in head if row.task not in known and row.unknown_since is None]
+    if unknown:
+        noted = update(jobs).where(jobs.c.id.in_(unknown), jobs.c.run_at.is_not(None), jobs.c.unknown_since.is_(None))
         connection.execute(noted.values(unknown_since=now()))
-    return len(ids)
+    known_after_all = [row.id for row in head if row.task in known and row.unknown_since is not None]
+    if known_after_all:
+        connection.execute(update(jobs).where(jobs.c.id.in_(known_after_all)).values(unknown_since=null()))
+    return len(unknown)
 
 
 def _lock(connection: Connection, where: Sequence[ColumnElement[bool]], values: dict[str, Any], page: int) -> Sequence[Any]:

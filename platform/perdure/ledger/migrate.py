@@ -12,6 +12,7 @@ from sqlalchemy import Connection, inspect, text
 
 from perdure.errors import LedgerOutdated
 from perdure.ledger.engine import Database
+from perdure.ledger.schema import metadata
 
 #: Alembic keeps the migration that runs in a variable of its module.
 _one_at_a_time = threading.Lock()
@@ -20,6 +21,8 @@ _one_at_a_time = threading.Lock()
 SCHEMA_VERSION = "0002"
 #: Where Alembic keeps it: a table of its own, so that the ledger shares a database with an application that uses Alembic.
 VERSION_TABLE = "perdure_alembic_version"
+#: Any number that no other user of the database takes: makes concurrent upgrades wait for each other.
+LOCK = 0x7065_7264_7572_65
 
 
 def ensure(database: Database) -> None:
@@ -80,8 +83,15 @@ def upgrade(database: Database) -> str:
     from alembic import command  # imported here: it is slow, and rarely needed
 
     def work(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         _adopt(connection)
-        command.upgrade(_config(connection), "head")
+        if inspect(connection).has_table(VERSION_TABLE):
+            command.upgrade(_config(connection), "head")
+        else:
+            # Not by the migrations: the first one's tables have names that an application's own may have.
+            metadata.create_all(connection, checkfirst=False)
+            command.stamp(_config(connection), "head")
 
     with _one_at_a_time, _alone(database):
         database.run(work)
@@ -92,8 +102,6 @@ def drift(database: Database) -> list[Any]:
     """Return the differences between the database and the schema that the code expects; none is right."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
-
-    from perdure.ledger.schema import metadata
 
     return database.run(lambda c: list(compare_metadata(MigrationContext.configure(c, opts=_OWN), metadata)))
 
@@ -119,7 +127,7 @@ def _config(connection: Connection) -> Any:
 def _alone(database: Database) -> Iterator[None]:
     path = database.sqlite_path
     if path is None:
-        yield  # PostgreSQL: env.py takes an advisory lock in the migration's own transaction
+        yield  # PostgreSQL: an advisory lock is taken in the migration's own transaction
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.migrating").open("w") as lock:
