@@ -101,7 +101,7 @@ def _sensible_permits(permits: str, latest: int) -> str:
 
 
 def _sensible_until(config: MachineConfig, state: MachineState, now_ms: int) -> int:
-    """Return when a trial call may go: not after the override's end, or, without one, after a recovery time."""
+    """Return when a trial call may go: not after the override's end or a recovery time; now when that makes no sense."""
     if state.state != "open":
         return state.until_ms
     if state.override == "open":
@@ -110,4 +110,4 @@ def _sensible_until(config: MachineConfig, state: MachineState, now_ms: int) -> 
             return -1 if state.until_ms > now_ms else state.until_ms
         return state.until_ms if 0 <= state.until_ms <= ends else ends
     longest = max(state.recovery_ms, config.max_recovery_ms)
-    return state.until_ms if 0 <= state.until_ms <= now_ms + longest else now_ms + config.recovery_ms
+    return state.until_ms if 0 <= state.until_ms <= now_ms + longest else now_ms

@@ -48,15 +48,12 @@ def plan(
     last_served: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Return the keys of the next ``slots`` pieces of work, in order (fewer when fewer may run); see :func:`choose`."""
-    waiting, running, served, chosen = dict(waiting), dict(running), dict(last_served or {}), []
-    turn = max(served.values(), default=0.0)
+    waiting, running, chosen = dict(waiting), dict(running), []
     for _ in range(slots):
-        key = choose(waiting, running, limits=limits, weights=weights, last_served=served)
+        key = choose(waiting, running, limits=limits, weights=weights, last_served=last_served)
         if key is None:
             break
         waiting[key] -= 1
         running[key] = running.get(key, 0) + 1
-        turn += 1
-        served[key] = turn
         chosen.append(key)
     return chosen

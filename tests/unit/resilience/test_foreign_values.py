@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from typing import Any
@@ -18,7 +19,7 @@ from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.breaker_machine import MachineState
-from perdure.resilience.breaker_sense import state_from
+from perdure.resilience.breaker_sense import DAY_MS, state_from
 from perdure.resilience.breakers import Breakers
 from perdure.resilience.failover import FailoverConfig, FailoverGroup, Member
 from perdure.resilience.fallback import Fallback
@@ -26,6 +27,7 @@ from perdure.resilience.lua_scripts import source
 from perdure.resilience.permits import Permits, PermitsConfig
 from perdure.resilience.rate_limit import RateLimit, RateLimitConfig
 from perdure.resilience.retry_budget import RetryBudget
+from support.waiting import wait_until
 
 BREAKER, HISTORY, NAMES = "perdure:breaker:{payments}", "perdure:breaker:{payments}:history", "perdure:breakers"
 PERMITS, WAITING = "perdure:permits:{exports:}", "perdure:permits:{exports:}:waiting"
@@ -37,6 +39,7 @@ ODD = [
     *["null", "[1]", "1:2:3:4", "a:b,c:d", "a:" + "9" * 14, "a:1" + "0" * 30, "5:5:5:5," + "9" * 30 + ":1:1:1", "é:1"],
     *["ssff", "half", "open", "closed", "half_open", b"\xff\xfe\x00"],
 ]  # fmt: skip
+NOW = 1_700_000_000_000
 FIELDS = [field.name for field in fields(MachineState)]
 
 odd_hashes = st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(ODD) | st.text(max_size=8), max_size=len(FIELDS))
@@ -136,12 +139,10 @@ def test_no_values_of_a_breaker_stop_calls_for_longer_than_a_recovery(
         assert breaker.state == "open"
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=odd_hashes, window=st.sampled_from(["count", "time"]), permits=st.sampled_from([1, 3]))
-def test_lua_and_python_make_the_same_sense(redis_url: str, values: dict[str, Any], window: Any, permits: int) -> None:
+def check_twins(client: redis.Redis, values: dict[str, Any], window: Any = "count", permits: int = 1) -> MachineState:
+    """Let both make sense of a hash; returns the state."""
     config = BreakerConfig(window=window, window_size=10, half_open_permits=permits).numbers
-    values = {field: value for field, value in values.items() if isinstance(value, str)}
-    flat, now = [each for pair in values.items() for each in pair], 1_700_000_000_000
+    flat = [each for pair in values.items() for each in pair]
     script = (
         source("breaker_enter").rsplit("-- May a call go ahead?", 1)[0]
         + """
@@ -149,11 +150,53 @@ def test_lua_and_python_make_the_same_sense(redis_url: str, values: dict[str, An
         s.repaired = table.concat(odd, ',')
         return cjson.encode(s)"""
     )
-    with redis.Redis.from_url(redis_url) as client:
-        got = msgspec.json.decode(client.eval(script, 0, config.to_json(), msgspec.json.encode(flat), now))  # type: ignore[arg-type]
-    state, odd = state_from(list(flat), config, now)
+    got = msgspec.json.decode(client.eval(script, 0, config.to_json(), msgspec.json.encode(flat), NOW))  # type: ignore[arg-type]
+    state, odd = state_from(list(flat), config, NOW)
     got["repaired"] = sorted(filter(None, got["repaired"].split(",")))
-    assert got == {**asdict(state), "repaired": odd}
+    assert got == {**asdict(state), "repaired": odd}, values
+    return state
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=odd_hashes, window=st.sampled_from(["count", "time"]), permits=st.sampled_from([1, 3]))
+def test_lua_and_python_make_the_same_sense(redis_url: str, values: dict[str, Any], window: Any, permits: int) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        check_twins(client, {field: value for field, value in values.items() if isinstance(value, str)}, window, permits)
+
+
+def test_lua_and_python_make_the_same_sense_of_each_odd_value(client: redis.Redis) -> None:
+    edges = [str(NOW + more) for more in (-1, 0, 1, 60_000, 600_000, 600_001, 86_400_000, 86_400_001)]
+    edges += [f"a:{edge}" for edge in edges]
+    for state in ("closed", "open", "half_open"):
+        for override in ("", "open"):
+            for field in FIELDS:
+                for value in [each for each in ODD if isinstance(each, str)] + edges:
+                    base = {"state": state, "override": override, "override_until_ms": str(NOW + 600_000)}
+                    found = check_twins(client, {**base, field: value})
+                    assert override or found.state != "open" or found.until_ms <= NOW + 600_000
+                    assert all(int(each.split(":")[1]) <= NOW + DAY_MS for each in found.permits.split(",") if each)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"state": "half_open", "permits": f"a:{9 * 10**12}"},
+        {"state": "half_open", "permits": "q"},
+        {"state": "half_open", "passed": 10**9},
+        {"state": "open", "until_ms": -1},
+        {"state": "open", "until_ms": 9 * 10**12, "recovery_ms": 1},
+        {"state": "q", "until_ms": 9 * 10**12, "override": "q"},
+    ],
+)
+def test_values_that_would_let_no_call_through_for_ever(
+    redis_url: str, client: redis.Redis, values: dict[str, Any]
+) -> None:
+    client.hset(BREAKER, mapping=values)
+    breaker = new(redis_url, recovery_timeout=0.001)
+    assert breaker.next_probe_in() <= 0.001
+    wait_until(lambda: breaker.admits(1).count == 1, timeout=5)
+    assert breaker.call(int) == 0
+    assert breaker.state == "closed"
 
 
 def test_what_makes_no_sense_is_said_once(redis_url: str, client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
@@ -266,6 +309,11 @@ def test_odd_values_of_a_rate_limit(redis_url: str, client: redis.Redis, field: 
     rate.acquire(timeout=5)
     assert rate.snapshot().shared
     assert 0 <= rate.snapshot().tokens <= 1000
+
+
+def test_a_rate_limit_whose_time_is_ahead_of_the_clock(redis_url: str, client: redis.Redis) -> None:
+    client.hset(RATE, mapping={"tokens": "0", "at": str((int(time.time()) + 86_400) * 1000)})
+    RateLimit(redis_url, "mail", RateLimitConfig(rate=1000, burst=1000)).acquire(timeout=5)
 
 
 @pytest.mark.parametrize("value", ODD)

@@ -31,7 +31,7 @@ local function sensible_until(cfg, s, now)
     return (s.until_ms < 0 or s.until_ms > ends) and ends or s.until_ms
   end
   local longest = math.max(s.recovery_ms, cfg.max_recovery_ms)
-  return (s.until_ms < 0 or s.until_ms > now + longest) and now + cfg.recovery_ms or s.until_ms
+  return (s.until_ms < 0 or s.until_ms > now + longest) and now or s.until_ms
 end
 
 -- Changes `s`; returns the names of the fields that made no sense.
