@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -63,6 +64,13 @@ def main() -> None:
         perdure.main(args=_with_common_options_first(sys.argv[1:]), prog_name="perdure", standalone_mode=False)
     except PerdureError as error:
         say_lines(f"{type(error).__name__}: {error}", indent="  ", fg="red", err=True)
+        sys.exit(Exit.ERROR)
+    except BrokenPipeError:  # whoever read has enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.ERROR)
+    except OSError as error:  # a folder that cannot be written, a full disk
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        say_lines(f"{type(error).__name__}: {what}", indent="  ", fg="red", err=True)
         sys.exit(Exit.ERROR)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
