@@ -9,9 +9,7 @@ from datetime import UTC, datetime, timedelta
 from perdure.errors import InvalidArguments
 
 #: What is understood, for messages and help.
-UNDERSTOOD = (
-    "30s, 10m, 2h, 3d or 1w (ago), now, today, yesterday, 2026-01-31, 2026-01-31T12:00:00+00:00 (else UTC)"
-)
+UNDERSTOOD = "30s, 10m, 2h, 3d or 1w (ago), now, today, yesterday, 2026-01-31, 2026-01-31T12:00:00+00:00 (else UTC)"
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)(?: ago)?")
