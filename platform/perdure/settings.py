@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,6 +22,7 @@ from perdure import setting_checks
 from perdure.clock import LONGEST_DELAY
 from perdure.errors import SettingsError
 from perdure.home import Home
+from perdure.masked_url import masked_url
 from perdure.redis_address import RedisAddress, is_redis
 from perdure.resilience.redis_keys import DEFAULT_PREFIX
 from perdure.setting_checks import with_driver
@@ -31,11 +31,6 @@ from perdure.setting_sources import Source, from_environment, from_file, merged,
 
 CONFIG_FILE = "perdure.toml"
 WEEK = 7 * 24 * 3600.0
-
-#: Greedy on purpose: a password may hold any character that its writer forgot to quote.
-_PASSWORD = re.compile(r"(?<=//)([^/:@]*):.*@")
-_QUERY_PASSWORD = re.compile(r"([?&][a-z_]*(?:password|secret|token)=)[^&]*", re.IGNORECASE)
-_NEXT_URL = re.compile(r";(?=\w+://)")  # kombu's list of alternatives
 
 #: Ends of the names of settings that are never shown.
 _SECRET = ("_password", "_secret", "_keys")
@@ -252,12 +247,6 @@ def load_settings(**arguments: Any) -> Settings:
         return Settings(**merged(sources))
     except ValidationError as error:
         raise SettingsError(_explain(error, sources)) from None
-
-
-def masked_url(url: str) -> str:
-    """Return a URL that may be printed: its passwords are replaced by ``***``, also in a list of URLs and in queries."""
-    parts = (_QUERY_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"\1:***@", part)) for part in _NEXT_URL.split(url))
-    return ";".join(parts)
 
 
 def _masked(value: Any) -> Any:

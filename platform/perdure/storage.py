@@ -215,8 +215,8 @@ def storage_of(settings: Settings, ledger: Ledger) -> Storage:
 
 
 def _open(url: str, settings: Settings, ledger: Ledger, options: dict[str, Any]) -> CheckpointStore:
+    from perdure.masked_url import masked_url
     from perdure.redis_address import is_redis
-    from perdure.settings import masked_url
 
     if url == LEDGER:
         from perdure.ledger.checkpoint_store import LedgerStore

@@ -136,7 +136,14 @@ class Task(Generic[P, R]):
 
         Raises:
             InvalidArguments: An option is unknown or its value not allowed.
+            InvalidJobDefinition: The function is in the script that runs, where no worker finds it.
         """
+        if self.name.startswith("__main__."):
+            raise InvalidJobDefinition(
+                f"{self.name}: its function is in the script that runs, which workers cannot import, so none would run it. "
+                "Move it to a module of its own, import it from there and start the workers with -A MODULE; or, if workers "
+                "import this file as a module, give the job a name= that is the same there"
+            )
         try:
             return Submission(self._app, self, SubmitOptions(**options))
         except TypeError as error:

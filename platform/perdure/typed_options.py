@@ -72,6 +72,7 @@ class SettingsGiven(TypedDict, total=False):
     ledger_url: str | None
     broker_url: str | None
     redis_url: str | None
+    redis_prefix: str | None
     ledger_durability: Literal["normal", "full"] | None
     default_bulkhead: str | None
     default_retry: str | None

@@ -21,7 +21,7 @@ from perdure.fork_gate import gate
 from perdure.ledger.faults import is_about_the_database, is_about_the_ledger
 from perdure.ledger.pooler import Pooler
 from perdure.ledger.url import POOLER, ledger_url
-from perdure.settings import masked_url
+from perdure.masked_url import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
 SQLITE_BUSY_TIMEOUT = 30.0

@@ -276,3 +276,55 @@ def test_the_console_script_itself(folder: Path) -> None:
     app = Perdure(home=folder / ".perdure")
     assert app.jobs.get(done.stdout.strip()).state == "queued"
     app.close()
+
+
+def test_a_breaker_of_a_misspelt_name_is_refused(perdure: Run, folder: Path) -> None:
+    (folder / "cli_guarded.py").write_text(
+        "from perdure import Perdure\n"
+        "app = Perdure(resilience={'services': {'mail': {}}})\n"
+        "@app.job(name='shop.pay', breaker='payments')\n"
+        "def pay() -> None: ...\n"
+    )
+    for command in ("open", "close", "reset"):
+        ended = perdure("breakers", command, "paymnets", app="cli_guarded")
+        assert (ended.code, ended.out) == (1, "")
+        assert "no circuit breaker 'paymnets'" in ended.err
+        assert "Did you mean 'payments'?" in ended.err
+        assert perdure("breakers", command, "payments", app="cli_guarded").code == 0
+        assert perdure("breakers", command, "mail", app="cli_guarded").code == 0
+    assert perdure("breakers", "open", "new", "--create", app="cli_guarded").out.strip() == "new is open"
+    assert perdure("breakers", "reset", "new", app="cli_guarded").code == 0, "it is in use now"
+
+
+def test_times_that_are_not_understood(perdure: Run) -> None:
+    assert perdure("dead", "list", "--where", "since=yesterday").code == 0
+    ended = perdure("dead", "list", "--where", "since=lundi")
+    assert (ended.code, "since='lundi' is no moment. Write 30s, 10m, 2h" in ended.err) == (1, True)
+
+
+def test_a_job_of_the_script_that_runs_is_refused(folder: Path) -> None:
+    script = folder / "script.py"
+    script.write_text(
+        "from perdure import Perdure\n"
+        "app = Perdure()\n"
+        "@app.job\n"
+        "def lost(n: int) -> int: return n\n"
+        "@app.job(name='shop.add')\n"
+        "def found(a: int) -> int: return a\n"
+        "assert lost(5) == 5\n"
+        "print(found.submit(1).id)\n"
+        "for submit in (lost.submit, lost.delay, lost.options(delay=1).submit):\n"
+        "    submit(1)\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "InvalidJobDefinition: __main__.lost: its function is in the script that runs" in done.stderr
+    assert [job.task for job in Perdure(home=folder / ".perdure").jobs.list()] == ["shop.add"]
+
+
+@pytest.mark.parametrize("command", [["up", "--detach"], ["jobs", "list"], ["submit", "files.archive"], ["flower"]])
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(perdure: Run, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "file").write_text("")  # also for root, whom permissions do not stop
+    ended = perdure(*command, "--home", str(tmp_path / "file" / "home"), app=None)
+    assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1), ended.err
+    assert str(tmp_path / "file") in ended.err

@@ -6,14 +6,14 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-import perdure_tasks
-from perdure import Perdure
 from perdure.errors import SettingsError
-from perdure.settings import load_settings
-from perdure_workers.up.runtime import RUNTIME_FILE, Runtime, UpLock
+
+if TYPE_CHECKING:
+    from perdure import Perdure
 
 
 class Context:
@@ -49,6 +49,9 @@ def running_app() -> Perdure | None:
     Raises:
         SettingsError: It cannot be loaded here; the message says why.
     """
+    from perdure.settings import load_settings
+    from perdure_workers.up.runtime import RUNTIME_FILE, Runtime, UpLock
+
     home = load_settings().home_folder.path
     # Only what a living manager of this account says: a home folder that somebody else has made names no code to run.
     runtime = Runtime.read(home) if UpLock.is_held(home) and _is_ours(home / RUNTIME_FILE) else None
@@ -69,6 +72,9 @@ def _is_ours(file: Path) -> bool:
 
 def default_app() -> Perdure:
     """Return an application that has the ready-made tasks and nothing else."""
+    import perdure_tasks
+    from perdure import Perdure
+
     app = Perdure()
     perdure_tasks.register(app)
     return app
@@ -84,6 +90,8 @@ def load_app(path: str, folder: str | None = None) -> Perdure:
     Raises:
         SettingsError: There is no such module or attribute, or it is no application.
     """
+    from perdure import Perdure
+
     folder = folder or os.getcwd()
     module_name, _, attribute = path.partition(":")
     if not module_name or module_name.startswith("."):

@@ -12,7 +12,6 @@ from enum import IntEnum
 from typing import Any
 
 import click
-import msgspec
 
 from perdure.safe_text import many_lines, one_line
 
@@ -62,6 +61,8 @@ def say_lines(text: object, *, indent: str = "", err: bool = False, fg: str | No
 
 def print_json(value: Any) -> None:
     """Print a value as one JSON document."""
+    import msgspec
+
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain, order="deterministic"), indent=2).decode()
     click.echo(_UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
