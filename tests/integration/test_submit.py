@@ -591,10 +591,8 @@ def test_a_result_comes_back_as_its_annotation_says(app: Perdure) -> None:
     handle = order.submit()
     from dataclasses import replace
 
-    from perdure import codec
-
     value = Order(UUID(int=7), datetime(2026, 1, 2, tzinfo=UTC), Decimal("1.10"), Size.SMALL)
-    finish(app, handle.id, replace(SUCCEED, result=codec.encode(value)))
+    finish(app, handle.id, replace(SUCCEED, result=order.signature.encode_result(value)))
     assert handle.result() == value
 
 
