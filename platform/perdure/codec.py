@@ -162,8 +162,12 @@ _CONTAINERS: dict[str, Callable[[Any], Any]] = {
     "tuple": lambda content: tuple(untagged(item) for item in content),
     "set": lambda content: _as_set(content, set),
     "frozenset": lambda content: _as_set(content, frozenset),
-    "model": lambda content: Partial(untagged(content[0]), content[1]),
+    "model": lambda content: _as_partial(*content),
 }
+
+
+def _as_partial(fields: dict[str, Any], given: list[str]) -> Partial:
+    return Partial(untagged(fields), given)
 
 
 def _as_set(content: list[Any], kind: type) -> Any:

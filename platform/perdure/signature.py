@@ -196,7 +196,7 @@ class Signature:
             hint = GenericAlias(dict, (str, hint))
         try:
             untagged = codec.untagged(value)
-        except (LookupError, ValueError, TypeError) as error:  # a tag that this release does not know
+        except Exception as error:  # a tag that this release does not know, or with a content that is none of its
             raise InvalidArguments(f"{self._name}: argument {parameter!r}: {error}. Signature: {self}") from error
         return self._converted(parameter, hint, untagged)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import copy
 import dataclasses
 import enum
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, compu
 from perdure import JobContext, codec
 from perdure.errors import InvalidArguments, Unserialisable
 from perdure.signature import Signature
+from perdure.tags import READERS
 
 T = TypeVar("T")
 
@@ -524,6 +526,18 @@ def test_arguments_of_an_earlier_release_are_read() -> None:
 
     args = '[[1,"a"],{"$":"set","v":[1]},{"a":3,"note":null},{"$":"set","v":[[1,2]]}]'
     assert Signature(work, "w", JobContext).decode(args, "{}")[0] == [(1, "a"), frozenset({1}), Model(a=3), {(1, 2)}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "[1]", "[{}]", "[{}, 5]", '["a", []]', "5", "null", '"x"', '["x", 5, 0]', '["2026-01-01", "Nowhere/There", 0]'],
+)
+@pytest.mark.parametrize("tag", [*READERS, "dict", "tuple", "set", "frozenset", "model", "no such tag"])
+def test_stored_values_that_are_broken_are_refused_by_one_error(tag: str, content: str) -> None:
+    args = f'[{{"$": "{tag}", "v": {content}}}]'
+    for annotation in (Model, datetime, Decimal):
+        with contextlib.suppress(InvalidArguments):  # a few of them are values, such as the decimal 5
+            signature(annotation).decode(args, "{}")
 
 
 SIMPLE = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.binary(max_size=3) | st.dates()
