@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from perdure import codec
 from perdure.context import JobContext
 from perdure.control import Snooze
 from perdure.decision import Ended, TimeLimitReached, blamed, decide, time_limit
@@ -193,7 +192,7 @@ class Run:
             with soft_time_limit(limit), deadline(limit), trials_held_by(holder_of(self._claim)):
                 value = contextvars.copy_context().run(self._call, limit)
             # Encoded here, so that a result that JSON cannot carry is the job's error.
-            return Ended(result=codec.encode(value, what=f"the result of {self._claim.task}"))
+            return Ended(result=self._task.signature.encode_result(value))
         except SoftTimeLimitExceeded as error:
             reached = TimeLimitReached(f"ran longer than its timeout of {limit or 0.0:g} s")
             return Ended(error=reached.with_traceback(error.__traceback__))
@@ -229,6 +228,7 @@ class Run:
             progress_interval=self._app.settings.progress_interval,
             storage=self._app.storage,
             state_policy=self._task.state,
+            returns=self._task.signature.returns,
         )
 
 

@@ -35,6 +35,14 @@ def test_submit(perdure: Run) -> None:
     assert (job["bulkhead"], job["tags"], job["attempts"]) == ("critical", {"tenant": "a"}, [])
 
 
+def test_what_is_typed_in_becomes_the_annotated_types(perdure: Run) -> None:
+    ended = perdure("submit", "shop.order", "--args", '[[{"sku": "a"}], "2026-01-01T00:00:00"]', "--json")
+    assert (ended.code, ended.err) == (0, "")
+    job = perdure("jobs", "show", ended.json["id"], "--json").json
+    items = {"$": "tuple", "v": [{"sku": "a"}]}
+    assert job["args"] == [items, {"$": "datetime", "v": "2026-01-01T00:00:00"}]
+
+
 def test_submit_prints_the_id_alone_for_shells(perdure: Run) -> None:
     ended = perdure("submit", "shop.add", "--args", "[1]", "--key", "k")
     again = perdure("submit", "shop.add", "--args", "[1]", "--key", "k")

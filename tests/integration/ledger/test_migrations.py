@@ -13,7 +13,6 @@ from sqlalchemy import text
 
 from perdure.errors import LedgerOutdated, LedgerUnavailable
 from perdure.ledger import Ledger, migrate
-from perdure.ledger.engine import Database
 from support.ledgers import at_once, job
 
 

@@ -243,7 +243,14 @@ def test_an_application_s_tables_and_its_alembic_version_are_left_alone(ledger_u
     assert ledger.upgrade() == migrate.SCHEMA_VERSION
     ledger.submit([job(1)])
     assert migrate.drift(ledger.database) == []
-    assert tables(ledger.database) == {*metadata.tables, migrate.VERSION_TABLE, "alembic_version", "jobs", "attempts", "workers"}
+    assert tables(ledger.database) == {
+        *metadata.tables,
+        migrate.VERSION_TABLE,
+        "alembic_version",
+        "jobs",
+        "attempts",
+        "workers",
+    }
     assert ledger.read(lambda c: c.execute(text("SELECT version_num FROM alembic_version")).scalar_one()) == "0001"
     assert ledger.read(lambda c: c.execute(text("SELECT title FROM jobs")).scalar_one()) == "carpenter"
     ledger.close()

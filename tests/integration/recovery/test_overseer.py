@@ -84,10 +84,12 @@ def test_a_job_that_a_busy_child_forgot_is_taken_back(
     assert app.ledger.job(runs.job_id).state == "running"
 
 
-def test_a_job_whose_child_is_unknown_is_taken_back(app: Perdure, register, claim: Callable[..., Claim], slots: Slots) -> None:
+def test_a_job_whose_child_is_unknown_is_taken_back(
+    app: Perdure, register, claim: Callable[..., Claim], slots: Slots
+) -> None:
     worker_id = register()
     leaked = claim(worker_id, pid=1111)
-    searches(Overseer(app, worker_id, lambda: [], slots))
+    searches(Overseer(app, worker_id, list, slots))
     assert app.ledger.job(leaked.job_id).state == "queued"
 
 

@@ -51,7 +51,9 @@ def submit(
     named = {"idempotency_key": key, "delay": delay, "priority": priority, "bulkhead": bulkhead}
     options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     app = context.app
-    handle = app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags)).submit(*args, **kwargs)
+    submission = app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags))
+    typed_args, typed_kwargs = app.task(task).signature.typed(args, kwargs, typed_in=True)
+    handle = submission.submit(*typed_args, **typed_kwargs)
     if wait:
         wait_and_exit(app, handle, timeout, as_json)
     elif as_json:
