@@ -1,4 +1,4 @@
-"""From the schema of tickets to the one in which the ledger is the queue: nothing is lost, and everything keeps its place."""
+"""From the schema of tickets to the one where the ledger is the queue: nothing is lost, everything keeps its place."""
 
 from __future__ import annotations
 
