@@ -137,6 +137,7 @@ class Submitter:
         return limit_key(self._app, task, bulkhead, call, tags)
 
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
+        self._app.settings.before_submit()
         if how.session is None:
             return self._announce(new, self._app.ledger.submit(new))
         from perdure.transactional import as_session

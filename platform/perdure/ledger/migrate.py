@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
-from perdure.errors import LedgerOutdated
+from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
 from perdure.ledger.engine import Database
 
 #: Alembic keeps the migration that runs in a variable of its module.
@@ -22,12 +22,18 @@ SCHEMA_VERSION = "0002"
 VERSION_TABLE = "perdure_alembic_version"
 
 
-def ensure(database: Database) -> None:
+def ensure(database: Database, *, create: bool) -> None:
     """Make sure that the schema is this release's; an embedded SQLite file is made or migrated.
 
     Raises:
         LedgerOutdated: A PostgreSQL ledger has another schema; the message says what to do.
     """
+    if not create and is_missing(database):
+        raise LedgerMissing(
+            f"there is no ledger at {database.name}: nothing was submitted and no platform was started there. "
+            "Start one with: perdure up. If it runs elsewhere, go there or below it, or name its home folder: "
+            "PERDURE_HOME, or --home"
+        )
     found = version(database)
     if found == SCHEMA_VERSION:
         return
@@ -40,8 +46,16 @@ def ensure(database: Database) -> None:
         )
 
 
+def is_missing(database: Database) -> bool:
+    """Return whether the file of a SQLite ledger is not there; to connect would make it."""
+    path = database.sqlite_path
+    return path is not None and not path.exists()
+
+
 def version(database: Database) -> str | None:
     """Return the schema's version, or None for an empty database."""
+    if is_missing(database):
+        return None
 
     def work(connection: Connection) -> str | None:
         tables = inspect(connection)
@@ -121,7 +135,11 @@ def _alone(database: Database) -> Iterator[None]:
     if path is None:
         yield  # PostgreSQL: env.py takes an advisory lock in the migration's own transaction
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.migrating").open("w") as lock:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = path.with_name(f"{path.name}.migrating").open("w")
+    except OSError as error:
+        raise LedgerUnavailable(f"ledger {database.name}: {error}") from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -25,6 +25,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
     from perdure_workers.worker import Worker
 
     configure_logging(context.app.settings.log_level)
+    context.app.ledger.create_if_missing()
     sys.exit(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
 
 
@@ -35,6 +36,7 @@ def supervisor(context: Context) -> None:
     from perdure_workers.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level)
+    context.app.ledger.create_if_missing()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -62,9 +62,8 @@ def make_plan(
 
 def _redis(app: Perdure) -> ProcessSpec:
     home = app.settings.home_folder
-    if not is_free(home.redis_port):
-        home.choose_new_redis_port()
-    return redis_spec(home.ensure() / "redis", home.redis_port, home.redis_password)
+    port = home.keep_redis_port(home.redis_port) if is_free(home.redis_port) else home.choose_new_redis_port()
+    return redis_spec(home.ensure() / "redis", port, home.redis_password)
 
 
 def _flower_port(app: Perdure, asked_for: int | None) -> int:
