@@ -62,6 +62,7 @@ class Home:
     @property
     def redis_port(self) -> int:
         """The embedded Redis' TCP port on the loopback interface."""
+        self._make_private()
         file = self.path / "redis.port"
         try:
             text = file.read_text()
@@ -131,6 +132,11 @@ class Home:
         finally:
             temporary.unlink()
 
+    def _new(self, file: Path, text: str) -> Path:
+        temporary = self.ensure() / f"{file.name}.{secrets.token_hex(8)}"
+        write_private(temporary, text)
+        return temporary
+
 
 def never_started(path: Path) -> str:
     """Return what to say when something is submitted to a home folder that no platform serves."""
@@ -143,11 +149,6 @@ def never_started(path: Path) -> str:
 def _port_of(path: Path) -> int:
     digest = hashlib.sha256(os.fsencode(path.resolve())).digest()
     return FIRST_PORT + int.from_bytes(digest[:4], "big") % PORTS
-
-    def _new(self, file: Path, text: str) -> Path:
-        temporary = self.ensure() / f"{file.name}.{secrets.token_hex(8)}"
-        write_private(temporary, text)
-        return temporary
 
 
 def free_port() -> int:
