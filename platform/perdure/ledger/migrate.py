@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
+from perdure.alembic import PREFIX
 from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
+from perdure.extras import extra
 from perdure.ledger.engine import Database
 
 #: Alembic keeps the migration that runs in a variable of its module.
@@ -91,7 +93,8 @@ def _adopt(connection: Connection) -> None:
 
 def upgrade(database: Database) -> str:
     """Run the migrations that are missing and return the version; safe to run from several processes at once."""
-    from alembic import command  # imported here: it is slow, and rarely needed
+    with extra("worker", f"making the tables of ledger {database.name}"):
+        from alembic import command  # imported here: it is slow, and rarely needed
 
     def work(connection: Connection) -> None:
         _adopt(connection)
@@ -115,7 +118,7 @@ def drift(database: Database) -> list[Any]:
 #: Other tables of the database are none of perdure's business.
 _OWN = {
     "version_table": VERSION_TABLE,
-    "include_name": lambda name, kind, _parents: kind != "table" or name.startswith("perdure_"),
+    "include_name": lambda name, kind, _parents: kind != "table" or name.startswith(PREFIX),
 }
 
 

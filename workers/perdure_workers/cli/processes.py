@@ -9,6 +9,7 @@ import threading
 
 import click
 
+from perdure.extras import extra
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import say
 from perdure_workers.embedded.errors import PortTaken, ServerStartFailed
@@ -63,7 +64,9 @@ def flower(
     More options of Flower can be given after --, such as: perdure flower -- --xheaders=true
     """
     from perdure_workers.flower.access import flower_access
-    from perdure_workers.flower.server import run_flower
+
+    with extra("flower", "perdure flower"):
+        from perdure_workers.flower.server import run_flower
 
     app = context.app
     configure_logging(app.settings.log_level)
