@@ -140,11 +140,13 @@ class Submitter:
         return limit_key(self._app, task, bulkhead, call, tags)
 
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
+        self._app.settings.before_submit()
         if how.session is None:
             return self._announce(new, self._app.ledger.submit(new))
-        from perdure.transactional import as_session
+        from perdure.transactional import as_session, check_database
 
         session = as_session(how.session)
+        check_database(session, self._app.ledger.database)
         submitted = self._app.ledger.submit(new, session.connection())
         self._after_commit.add(session, (new, submitted))
         return submitted

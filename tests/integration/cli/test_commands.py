@@ -269,10 +269,10 @@ def test_a_wrong_setting(perdure: Run, folder: Path) -> None:
 def test_the_home_folder_can_be_elsewhere_and_options_stand_anywhere(perdure: Run, tmp_path: Path) -> None:
     submit(perdure)
     other = str(tmp_path / "other")
+    Ledger(f"sqlite:///{other}/ledger.db").upgrade()
     assert perdure("jobs", "list", "--json", "--home", other, app=None).json == []
     assert perdure("jobs", "list", "--json", "--home", other, "-A", "cli_shop:app", app=None).json == []
     assert perdure("--home", other, "jobs", "list", "--json", app=None).json == []
-    assert (tmp_path / "other" / "ledger.db").exists()
 
 
 def test_the_console_script_itself(folder: Path) -> None:

@@ -9,6 +9,7 @@ import threading
 
 import click
 
+from perdure.extras import extra
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import say
 from perdure_workers.embedded.errors import PortTaken, ServerStartFailed
@@ -25,6 +26,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
     from perdure_workers.worker import Worker
 
     configure_logging(context.app.settings.log_level)
+    context.app.ledger.create_if_missing()
     sys.exit(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
 
 
@@ -35,6 +37,7 @@ def supervisor(context: Context) -> None:
     from perdure_workers.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level)
+    context.app.ledger.create_if_missing()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -61,7 +64,9 @@ def flower(
     More options of Flower can be given after --, such as: perdure flower -- --xheaders=true
     """
     from perdure_workers.flower.access import flower_access
-    from perdure_workers.flower.server import run_flower
+
+    with extra("flower", "perdure flower"):
+        from perdure_workers.flower.server import run_flower
 
     app = context.app
     configure_logging(app.settings.log_level)
