@@ -20,16 +20,6 @@ app = Perdure()
 @app.job(name="shop.add", bulkhead="critical", retry="fast", timeout=30)
 def add(a: int, b: int = 0) -> int:
     return a + b
-
-from dataclasses import dataclass
-from datetime import datetime
-
-@dataclass
-class Item:
-    sku: str
-
-@app.job(name="shop.order")
-def order(items: tuple[Item, ...], at: datetime) -> None: ...
 """
 
 

@@ -35,10 +35,16 @@ def test_submit(perdure: Run) -> None:
     assert (job["bulkhead"], job["tags"], job["attempts"]) == ("critical", {"tenant": "a"}, [])
 
 
-def test_what_is_typed_in_becomes_the_annotated_types(perdure: Run) -> None:
-    ended = perdure("submit", "shop.order", "--args", '[[{"sku": "a"}], "2026-01-01T00:00:00"]', "--json")
+def test_what_is_typed_in_becomes_the_annotated_types(perdure: Run, folder: Path) -> None:
+    (folder / "cli_orders.py").write_text(
+        "from dataclasses import dataclass\nfrom datetime import datetime\nfrom perdure import Perdure\n"
+        "app = Perdure()\n@dataclass\nclass Item:\n    sku: str\n"
+        "@app.job(name='shop.order')\ndef order(items: tuple[Item, ...], at: datetime) -> None: ...\n"
+    )
+    arguments = '[[{"sku": "a"}], "2026-01-01T00:00:00"]'
+    ended = perdure("submit", "shop.order", "--args", arguments, "--json", app="cli_orders:app")
     assert (ended.code, ended.err) == (0, "")
-    job = perdure("jobs", "show", ended.json["id"], "--json").json
+    job = perdure("jobs", "show", ended.json["id"], "--json", app="cli_orders:app").json
     items = {"$": "tuple", "v": [{"sku": "a"}]}
     assert job["args"] == [items, {"$": "datetime", "v": "2026-01-01T00:00:00"}]
 
