@@ -28,6 +28,7 @@ from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import deadline
 from perdure.resilience.trial_holder import trials_held_by
 from perdure.states import DeadReason, Outcome, Transition
+from perdure_workers.logs import hide_in_logs
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.replicas import answered, coordinate
 from perdure_workers.time_limit import soft_time_limit
@@ -86,10 +87,11 @@ class Executor:
             waited: Seconds since it was made.
             began: Called before its function is.
         """
+        mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
+        hide_in_logs(mask)
         attempt = self._run(claim, waited, began)
         if attempt.settlement.error is None:
             return attempt
-        mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
         return replace(attempt, settlement=masked_settlement(attempt.settlement, mask))
 
     def _run(self, claim: Claim, waited: float, began: Began) -> Attempt:
