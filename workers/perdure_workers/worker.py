@@ -78,6 +78,7 @@ class Worker:
 
     def run(self) -> int:
         """Work until told to stop, and return the exit code."""
+        self._make_parts()
         self._prepare_celery()
         self._celery_worker = CeleryWorker(
             app=self.app.celery,
@@ -125,6 +126,14 @@ class Worker:
             for slot in self.shared.slots.all(self._child_pids())
             if slot.job_id
         ]
+
+    def _make_parts(self) -> None:
+        """Make what the application makes on first use, before there are threads.
+
+        Until Python 3.12 a cached property holds a lock while it is made, as an import does: a child that is forked at
+        that moment would wait for ever.
+        """
+        _ = self.app.celery, self.app.bells, self.app.breakers, self.app.limits
 
     def _prepare_celery(self) -> None:
         guard_the_gate()
