@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
+import os
 import signal
-import sys
 import threading
 
 import click
@@ -27,7 +28,9 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
 
     configure_logging(context.app.settings.log_level)
     context.app.ledger.create_if_missing()
-    sys.exit(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
+    exit_code = Worker(context.app, bulkhead, concurrency=concurrency, name=name).run()
+    logging.shutdown()
+    os._exit(exit_code)  # all is closed; to take the interpreter apart would take longer than all that
 
 
 @click.command()
