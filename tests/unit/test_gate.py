@@ -1,4 +1,4 @@
-"""The gate: whatever lies in Redis, what gets into a worker is a message that kombu can build, and that says nothing harmful."""
+"""The gate: whatever lies in Redis, what gets into a worker is a message that kombu can build and that does no harm."""
 
 from __future__ import annotations
 
