@@ -11,6 +11,8 @@ from billiard.process import current_process
 from celery.concurrency import asynpool
 from celery.concurrency.prefork import TaskPool
 
+from perdure_workers.orphans import adopt_orphans
+
 
 class ShiftWorker(asynpool.Worker):
     """A child of the pool."""
@@ -21,7 +23,8 @@ class ShiftWorker(asynpool.Worker):
     def on_loop_start(self, pid: int) -> None:
         """Report for work, and work until the shift is over."""
         super().on_loop_start(pid)
-        # A job may use multiprocessing: what it leaves behind ends with this child. See ``orphans.py``.
+        # A job may use multiprocessing and leave processes behind: they end with this child.
+        adopt_orphans()
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         type(self).work(int(getattr(current_process(), "index", 0)))
 
