@@ -199,6 +199,7 @@ class Worker:
         self._overseer.stop()
         self._looker.stop()
         end_children(self._child_processes())
+        end_orphans(self._child_pids)
 
         def give_back() -> None:
             why = "the worker was stopped and the job did not end in time"
@@ -216,6 +217,7 @@ class Worker:
         self._children.stop()
         self._overseer.stop()
         self._looker.stop()
+        end_orphans(self._child_pids)
         self._background.stop(timeout=5.0)
         self._lease.end(WorkerState.GONE, "stopped")
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from perdure import Perdure
 from perdure.periodic import Periodic
 from perdure_workers.duties.duty import Duty
 
 logger = logging.getLogger("perdure.tick")
+
+#: Seconds for which the ledger is not asked at most while no tick is near, so that clocks may be set meanwhile.
+LONGEST_REST = 5.0
 
 
 class Tick(Duty):
@@ -20,6 +25,11 @@ class Tick(Duty):
 
     name: ClassVar[str] = "tick"
 
+    def __init__(self, app: Perdure) -> None:
+        super().__init__(app)
+        self._seen: list[Periodic] = []
+        self._rest_until = 0.0
+
     @property
     def period(self) -> float:
         """Half a second."""
@@ -27,10 +37,14 @@ class Tick(Duty):
 
     def run_once(self) -> int:
         """Submit the jobs that are due and return how many."""
-        if not self.app.schedules:
+        schedules = list(self.app.schedules.values())
+        if not schedules or (schedules == self._seen and time.monotonic() < self._rest_until):
             return 0
         now = self.app.ledger.clock()
-        return sum(self._fire(schedule, now) for schedule in list(self.app.schedules.values()))
+        fired = sum(self._fire(schedule, now) for schedule in schedules)
+        until_next = min(schedule.next_after(now) for schedule in schedules) - now
+        self._seen, self._rest_until = schedules, time.monotonic() + (0.0 if fired else min(until_next, LONGEST_REST))
+        return fired
 
     def _fire(self, schedule: Periodic, now: float) -> bool:
         last = self.app.ledger.last_tick(schedule.name)
