@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from perdure import JobContext, Perdure
 from perdure.ids import new_id
@@ -50,3 +51,16 @@ def claim(app: Perdure) -> Callable[..., Claim]:
         return claimed(app.ledger, job.id, worker=worker_id, pid=pid)
 
     return make
+
+
+@pytest.fixture
+def statements(app: Perdure) -> Iterator[list[str]]:
+    """The statements that this process sends to databases, as they come."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(Engine, "before_cursor_execute", note)

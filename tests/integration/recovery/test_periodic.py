@@ -33,10 +33,23 @@ def test_new_schedule_begins_with_the_next_tick(app: Perdure, half_hourly: str) 
     assert jobs_of(app, half_hourly) == 0
 
 
+def test_the_ledger_is_not_asked_while_no_tick_is_near(app: Perdure, half_hourly: str, statements: list[str]) -> None:
+    duty = Tick(app)
+    duty.run_once()
+    statements.clear()
+    assert duty.run_once() == 0
+    assert statements == []
+
+    app.register(lambda: None, name="new")
+    app.periodic(every=3600, name="another")(app.task("new").function)
+    duty.run_once()
+    assert statements != []  # a new schedule is looked at immediately
+
+
 def test_many_supervisors_submit_one_job_a_tick(app: Perdure, half_hourly: str) -> None:
-    duties = [Tick(app) for _ in range(6)]
     fired: list[int] = []
     for days_ago in (3, 2, 1):
+        duties = [Tick(app) for _ in range(6)]
         set_last_tick(app, half_hourly, app.ledger.clock() - days_ago * 86400)
         threads = [threading.Thread(target=lambda duty=duty: fired.append(duty.run_once())) for duty in duties]  # type: ignore[misc]
         for thread in threads:
