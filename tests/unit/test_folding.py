@@ -48,11 +48,9 @@ def test_causes_and_groups_are_folded_each_for_itself() -> None:
     code = compile("def fail():\n    raise ExceptionGroup('all', [ValueError('a')])\nfail()", "/srv/shop/x.py", "exec")
     namespace = {"__builtins__": __builtins__}
     call = compile("exec(code, namespace)", f"{folding.__file__}", "exec")
-    try:
+    with pytest.raises(ExceptionGroup) as raised:
         exec(call, {"code": code, "namespace": namespace})
-    except ExceptionGroup as group:
-        assert group.__traceback__ is not None
-        shown = folded("".join(traceback.format_exception(group.with_traceback(group.__traceback__.tb_next))))
+    shown = folded("".join(traceback.format_exception(raised.value.with_traceback(raised.tb.tb_next))))
     assert "/srv/shop/x.py" in shown
     assert folding.__file__ not in shown
     assert "ValueError: a" in shown

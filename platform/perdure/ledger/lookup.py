@@ -59,7 +59,8 @@ def _find(connection: Connection, table: Table, text: str) -> str | None:
     begin = (key >= part) & (key < part + "g") & (func.substr(key, 1, len(part)) == part)
     end = func.substr(key, -len(part)) if connection.dialect.name == "sqlite" else func.right(key, len(part))
     for matches in (begin, end == literal(part, String)):
-        found = list(connection.execute(select(key).where(matches).order_by(key.desc()).limit(_NAMED + 1)).scalars())
+        page = select(key).where(matches).order_by(key.desc()).limit(_NAMED + 1)
+        found: list[str] = list(connection.execute(page).scalars())
         if len(found) > 1:
             raise AmbiguousId(part, table.name.removeprefix("perdure_"), found[:_NAMED], more=len(found) > _NAMED)
         if found:

@@ -39,7 +39,7 @@ def test_any_part_that_only_one_begins_or_ends_with(jobs: Ledger, text: str, fou
 
 @pytest.mark.parametrize("text", ["", " ", "none", "%", "0190%", "_", "d", "0190g", "a" * 99, "'; --", "é", "\x00"])
 def test_what_no_id_begins_or_ends_with_is_not_found(jobs: Ledger, text: str) -> None:
-    with pytest.raises(JobNotFound, match="in the ledger. List them: perdure jobs list"):
+    with pytest.raises(JobNotFound, match=r"in the ledger\. List them: perdure jobs list"):
         jobs.read(lambda c: find_job_id(c, text))
     with pytest.raises(DeadLetterNotFound, match="List them: perdure dead list"):
         jobs.read(lambda c: find_letter_id(c, text))

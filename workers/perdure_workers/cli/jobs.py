@@ -13,6 +13,7 @@ import msgspec
 from perdure import JobHandle, Perdure
 from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished
 from perdure.ledger.records import JobRecord
+from perdure.letters.halted import halted
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, show
 
@@ -95,7 +96,8 @@ def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
 @pass_context
 def show_job(context: Context, job_id: str, as_json: bool) -> None:
     """Show a job with its attempts, its checkpoint and progress, its durable steps and what happened to them."""
-    handle, ledger = context.app.jobs.get(job_id), context.app.ledger
+    handle, ledger = context.app.jobs.find(job_id), context.app.ledger
+    job_id = handle.id
     more: dict[str, list[Any]] = {
         "attempts": handle.attempts(),
         "steps": ledger.steps_of(job_id),
@@ -106,6 +108,8 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
         print_json(dataclasses.asdict(handle.record) | rows)
         return
     print_table(("", ""), _facts(handle.record), title=f"job {job_id}")
+    if (unfinished := halted(handle.record)) is not None:
+        click.secho(str(unfinished), fg="red")
     for title, columns in _PARTS.items():
         if more[title]:
             print_table(columns, ([getattr(each, name) for name in columns] for each in more[title]), title=title)
@@ -117,8 +121,8 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
 @json_option
 @pass_context
 def wait_job(context: Context, job_id: str, timeout: float | None, as_json: bool) -> None:
-    """Wait for a job's end. Exit code: 0 succeeded, 3 dead, 4 cancelled, 5 timed out."""
-    wait_and_exit(context.app.jobs.get(job_id), timeout, as_json)
+    """Wait for a job's end. Exit code: 0 succeeded, 3 dead, 4 cancelled, 5 timed out, 6 a bulk replay that halted."""
+    wait_and_exit(context.app.jobs.find(job_id), timeout, as_json)
 
 
 @jobs.command("cancel")
@@ -128,7 +132,8 @@ def wait_job(context: Context, job_id: str, timeout: float | None, as_json: bool
 @pass_context
 def cancel_job(context: Context, job_id: str, reason: str, as_json: bool) -> None:
     """Cancel a job: at once while it waits, at its next checkpoint while it runs."""
-    handle = context.app.jobs.get(job_id)
+    handle = context.app.jobs.find(job_id)
+    job_id = handle.id
     if not handle.cancel(reason):
         raise JobNotFinished(f"job {job_id} is {handle.state} already; there is nothing to cancel")
     if as_json:
@@ -200,6 +205,9 @@ def wait_and_exit(handle: JobHandle[Any], timeout: float | None, as_json: bool) 
         code = Exit.TIMED_OUT
         click.secho(str(error), fg="yellow", err=True)
     record = handle.refresh().record
+    if (unfinished := halted(record)) is not None:
+        code = Exit.HALTED
+        click.secho(f"job {handle.id} {unfinished}", fg="red", err=True)
     if as_json:
         print_json(dataclasses.asdict(record) | {"result": result})
     elif code is Exit.OK:

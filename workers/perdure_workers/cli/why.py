@@ -16,7 +16,7 @@ from perdure_workers.cli.output import json_option, print_json
 @pass_context
 def why(context: Context, job_id: str, as_json: bool) -> None:
     """Say why JOB_ID is not running now."""
-    reasons = context.app.jobs.why(job_id)
+    reasons = context.app.jobs.why(context.app.jobs.find(job_id).id)
     if as_json:
         print_json([dataclasses.asdict(reason) for reason in reasons])
         return

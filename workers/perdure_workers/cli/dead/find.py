@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from perdure import Perdure
+from perdure.folding import folded
 from perdure.ledger.letter_records import DeadLetterDetail, DeadLetterGroup
 from perdure.ledger.records import DeadLetterRecord
 from perdure.masking import mask_call
@@ -81,7 +82,7 @@ def groups(context: Context, /, limit: int, as_json: bool, **how: Any) -> None:
 @pass_context
 def show_letter(context: Context, letter_id: str, secrets: bool, as_json: bool) -> None:
     """Show a dead letter: arguments, error, attempts, checkpoints, replays, what was done with it."""
-    detail = context.app.dead_letters.show(letter_id)
+    detail = context.app.dead_letters.show(context.app.dead_letters.find(letter_id).id)
     if not secrets:
         detail = dataclasses.replace(detail, letter=masked(context.app, detail.letter))
     if as_json:
@@ -132,7 +133,7 @@ def _print(detail: DeadLetterDetail) -> None:
     if detail.group is not None:
         group = detail.group
         click.echo(f"This fault: {group.count} letters, {group.open} open. {group.note or ''}".rstrip())
-    click.echo(detail.letter.traceback or "")
+    click.echo(folded(detail.letter.traceback or ""))
 
 
 def masked(app: Perdure, letter: DeadLetterRecord) -> DeadLetterRecord:
