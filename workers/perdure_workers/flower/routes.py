@@ -7,10 +7,11 @@ from typing import Any
 from tornado.web import StaticFileHandler, url
 
 from perdure_workers.flower.api import ActApi, ReadApi
+from perdure_workers.flower.asking import AskJobs, AskLetters
 from perdure_workers.flower.pages import (
     PAGES,
     BreakersPage,
-    FindJob,
+    Find,
     Home,
     JobPage,
     JobsPage,
@@ -29,7 +30,9 @@ def routes() -> list[Any]:
         url(r"/", Home, name="main"),
         url(r"/perdure/overview", OverviewPage, name="perdure_overview"),
         url(r"/perdure/jobs", JobsPage, name="perdure_jobs"),
-        url(r"/perdure/find", FindJob, name="perdure_find"),
+        url(r"/perdure/find", Find, name="perdure_find"),
+        url(r"/perdure/ask/jobs", AskJobs, name="perdure_ask_jobs"),
+        url(r"/perdure/ask/dead-letters", AskLetters, name="perdure_ask_letters"),
         url(r"/perdure/jobs/([^/]+)", JobPage, name="perdure_job"),
         url(r"/perdure/dead-letters", LettersPage, name="perdure_letters"),
         url(r"/perdure/dead-letters/([^/]+)", LetterPage, name="perdure_letter"),
@@ -49,6 +52,7 @@ def _api() -> list[Any]:
         url(rf"{base}/dead-letters", ReadApi, {"reader": "dead-letters"}),
         url(rf"{base}/jobs/([^/]+)", ReadApi, {"reader": "job"}),
         url(rf"{base}/dead-letters/([^/]+)", ReadApi, {"reader": "dead-letter"}),
+        url(rf"{base}/jobs/(all)/([a-z-]+)", ActApi, {"kind": "jobs"}),
         url(rf"{base}/jobs/([^/]+)/([a-z-]+)", ActApi, {"kind": "job"}),
         url(rf"{base}/dead-letters/(all)/([a-z-]+)", ActApi, {"kind": "letters"}),
         url(rf"{base}/dead-letters/([^/]+)/([a-z-]+)", ActApi, {"kind": "letter"}),

@@ -12,6 +12,7 @@ from tornado.options import options
 
 from perdure import Perdure
 from perdure_workers.flower.access import credentials
+from perdure_workers.flower.alerts import FirstSeen
 from perdure_workers.flower.guard import Refused, refusal
 from perdure_workers.flower.history import History
 from perdure_workers.flower.metrics import install_metrics
@@ -39,6 +40,7 @@ class PerdureFlower(Flower):  # type: ignore[misc]
         self.perdure: Perdure = perdure
         self.facts_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="perdure-facts")
         self.history: History = History(perdure)
+        self.first_seen: FirstSeen = FirstSeen()
         handlers = routes()
         if prefix := self.options.url_prefix:
             handlers = [rewrite_handler(handler, prefix) for handler in handlers]
