@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import itertools
 import re
+import time
+from contextlib import ExitStack, closing
 from typing import Any
 
 import httpx
 import pytest
+from celery.events import EventDispatcher
 
+from perdure_workers.flower.sign_in import MOST_FAILURES
+from perdure_workers.flower.stream import MOST_OF_USER
 from support.flower_site import OPERATOR, VIEWER, Site
+from support.inline import run_once
+from support.waiting import wait_until
 
 PAGES = ["overview", "jobs", "jobs/{job}", "dead-letters", "breakers", "workers", "stream/overview", "find?id=x"]
 APIS = ["overview", "jobs", "jobs/{job}", "dead-letters", "breakers", "workers"]
@@ -41,6 +50,15 @@ STOCK = [
 ]
 
 
+_addresses = itertools.count(1)
+
+
+def from_elsewhere() -> dict[str, str]:
+    """Return the header of a request from an address that no other test has: wrong passwords make an address wait."""
+    number = next(_addresses)
+    return {"X-Real-Ip": f"10.1.{number // 250}.{number % 250 + 1}"}
+
+
 @pytest.fixture(scope="module")
 def job(site: Site) -> str:
     return site.app.task("site.pay").options(delay=3600).submit("<script>alert(1)</script>", password="hunter-2").id
@@ -49,7 +67,7 @@ def job(site: Site) -> str:
 @pytest.mark.parametrize("path", [*(f"/perdure/{page}" for page in PAGES), *(f"/api/perdure/{api}" for api in APIS), "/"])
 @pytest.mark.parametrize("auth", [None, ("perdure", "wrong"), ("vera", "secret, with comma")])
 def test_nothing_is_shown_without_the_right_password(site: Site, job: str, path: str, auth: Any) -> None:
-    answer = httpx.get(site.flower.url + path.format(job=job), auth=auth, verify=False)
+    answer = httpx.get(site.flower.url + path.format(job=job), auth=auth, verify=False, headers=from_elsewhere())
     assert answer.status_code == 401
     assert "Basic" in answer.headers["WWW-Authenticate"]
 
@@ -154,3 +172,127 @@ def test_read_only_refuses_operators_as_well_and_a_prefix_is_kept(site: Site, jo
             flower.get(f"/perdure/static/{asset}").raise_for_status()
         assert flower.get("").status_code in (200, 302, 404)
     assert site.app.jobs.get(job).state == "scheduled"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Basic \xff\xfe",
+        "Basic",
+        "Basic " + base64.b64encode("perdure:gr\xfc\xdfe".encode()).decode(),
+        "Digest x",
+        "B\xe4sic x",
+    ],
+)
+@pytest.mark.parametrize("path", ["/perdure/overview", "/api/perdure/overview", "/tasks", "/api/tasks", "/"])
+def test_a_header_of_odd_bytes_signs_nobody_in(site: Site, header: str, path: str) -> None:
+    headers = {"Authorization": header.encode("latin-1"), **{k: v.encode() for k, v in from_elsewhere().items()}}
+    assert httpx.get(site.flower.url + path, headers=headers).status_code == 401
+
+
+def test_who_guesses_is_made_to_wait_and_a_known_browser_is_not(site: Site) -> None:
+    address = from_elsewhere()
+    with httpx.Client(base_url=site.flower.url, auth=OPERATOR, headers=address) as known:
+        known.get("/perdure/overview").raise_for_status()
+        for number in range(MOST_FAILURES):
+            answer = httpx.get(f"{site.flower.url}/tasks", auth=("perdure", f"guess-{number}"), headers=address)
+            assert answer.status_code == 401
+        for password in ("guess", OPERATOR[1]):  # a right one is not told from a wrong one
+            answer = httpx.get(f"{site.flower.url}/perdure/overview", auth=("perdure", password), headers=address)
+            assert answer.status_code == 429
+            assert 0 < int(answer.headers["Retry-After"]) <= 60
+        known.get("/perdure/overview").raise_for_status()
+    elsewhere = httpx.get(f"{site.flower.url}/perdure/overview", auth=OPERATOR, headers=from_elsewhere())
+    assert elsewhere.status_code == 200
+    log = site.flower.log.read_text()
+    assert f"sign-in of 'perdure' from {address['X-Real-Ip']} failed" in log
+    assert "guess-0" not in log
+
+
+def test_the_cookie_of_a_known_browser_alone_signs_nobody_in(site: Site) -> None:
+    with httpx.Client(base_url=site.flower.url, headers=from_elsewhere()) as browser:
+        browser.get("/perdure/overview", auth=OPERATOR).raise_for_status()
+        assert browser.cookies.get("perdure_known")
+        assert browser.get("/perdure/overview").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/workers", "/broker", "/perdure/jobs", "/perdure/nothing", "/logout"])
+def test_every_page_says_what_it_may_load(site: Site, path: str) -> None:
+    policy = site.flower.get(path).headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    scripts = next((part for part in policy.split("; ") if part.startswith("script-src")), "")
+    assert "unsafe" not in scripts
+    inline = re.findall(r"<script(?![^>]*src=)[^>]*>(.*?)</script>", site.flower.get(path).text, re.DOTALL)
+    for script in inline:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+def test_a_forged_heartbeat_breaks_no_page(site: Site) -> None:
+    forged = [{"timestamp": "soon"}, {"freq": "often"}, {"hostname": {"a": 1}}, {"loadavg": 7}, {"active": []}]
+    with site.app.celery.connection_for_write() as connection:
+        dispatcher = EventDispatcher(connection, app=site.app.celery, hostname="forged@h")
+        for fields in forged:
+            event = {"type": "worker-heartbeat", "hostname": "forged@h", "timestamp": time.time(), "clock": 1, **fields}
+            dispatcher.producer.publish(
+                event, exchange=dispatcher.exchange, routing_key="worker.heartbeat", serializer="json"
+            )
+        dispatcher.send("worker-heartbeat", freq=2.0, active=0, processed=0, loadavg=[0.1, 0.1, 0.1])
+    wait_until(lambda: "forged@h" in site.flower.get("/workers?json=1").text, 60)
+    for path in ("/workers", "/workers?json=1", "/tasks", "/api/workers", "/metrics"):
+        assert site.flower.get(path).status_code == 200, path
+
+
+@pytest.mark.parametrize("depth", [2_000, 100_000])
+def test_deep_json_is_refused(site: Site, depth: int) -> None:
+    letter = dead_letter(site)
+    deep = "[" * depth + "]" * depth
+    api = f"/api/perdure/dead-letters/{letter}/replay"
+    assert site.flower.post(api, json={"args": deep}).status_code == 400
+    body = f'{{"args": {deep}}}'
+    headers = {"Content-Type": "application/json"}
+    assert site.flower.post(api, content=body, headers=headers).status_code == 400
+    with httpx.Client(base_url=site.flower.url, auth=OPERATOR) as browser:
+        page = browser.get(f"/perdure/dead-letters/{letter}").text
+        token = re.findall(r'name="_xsrf" value="([^"]+)"', page)[0]
+        form = {"_xsrf": token, "action": "replay", "args": deep, "kwargs": "{}"}
+        assert browser.post(f"/perdure/dead-letters/{letter}", data=form).status_code == 400
+
+
+@pytest.mark.parametrize("number", ["1e308", "1e400", "-1", "nan", "infinity"])
+def test_numbers_that_mean_nothing_are_refused(site: Site, number: str) -> None:
+    assert site.flower.post("/api/perdure/breakers/site/open", json={"seconds": number}).status_code == 400
+    for name in ("canary", "max_failure_rate"):
+        answer = site.flower.post("/api/perdure/dead-letters/all/replay", json={name: number, "dry_run": True})
+        assert answer.status_code == 400
+        assert site.flower.get(f"/perdure/ask/dead-letters?action=replay&{name}={number}").status_code == 400
+    assert site.app.breakers["site"].state == "closed"
+
+
+def test_streams_of_one_user_are_bounded_and_closed_ones_make_room(site: Site) -> None:
+    def opened(stack: ExitStack) -> int:
+        client = stack.enter_context(httpx.Client(base_url=site.flower.url, auth=VIEWER, timeout=60))
+        stream = stack.enter_context(client.stream("GET", "/perdure/stream/workers"))
+        if stream.status_code == 200:
+            lines = stack.enter_context(closing(stream.iter_lines()))
+            next(lines)
+        return int(stream.status_code)
+
+    with ExitStack() as stack:
+        assert [opened(stack) for _ in range(MOST_OF_USER + 1)] == [200] * MOST_OF_USER + [503]
+        with ExitStack() as other:
+            client = other.enter_context(httpx.Client(base_url=site.flower.url, auth=OPERATOR, timeout=60))
+            assert other.enter_context(client.stream("GET", "/perdure/stream/workers")).status_code == 200
+
+    def has_room() -> bool:
+        with ExitStack() as again:
+            return opened(again) == 200
+
+    wait_until(has_room, 30)
+
+
+def dead_letter(site: Site) -> str:
+    site.app.breakers["site"].reset()
+    job = site.app.task("site.divide").submit(1, 0)
+    assert run_once(site.app, job) == "dead"
+    return str(job.refresh().record.dead_letter_id)

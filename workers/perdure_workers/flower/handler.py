@@ -17,6 +17,7 @@ from tornado.web import HTTPError, RequestHandler
 from perdure.errors import AmbiguousId, DeadLetterNotFound, JobNotFound, LedgerUnavailable, PerdureError, UnknownBulkhead
 from perdure_workers.flower import plots, shown
 from perdure_workers.flower.access import Role, role_of, user_of
+from perdure_workers.flower.known import remember
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -103,6 +104,7 @@ class PageHandler(PerdureHandler):
 
     def page(self, template: str, **facts: Any) -> None:
         """Render a page with what all pages need."""
+        remember(self, self.user)
         self.render(template, **{**self.common(), **facts})
 
     def common(self) -> dict[str, Any]:
