@@ -6,8 +6,9 @@ import logging
 from typing import Any
 
 import pytest
+from celery import Celery
 
-from perdure_workers.flower.stock import is_plausible, only_plausible
+from perdure_workers.flower.stock import PlausibleEvents, is_plausible
 
 BEAT = {
     "type": "worker-heartbeat",
@@ -25,11 +26,19 @@ BEAT = {
 TASK = {"type": "task-succeeded", "hostname": "normal@h", "timestamp": 1.7e9, "uuid": "x", "runtime": 0.5, "result": "7"}
 
 
+def receiver(taken: list[Any]) -> PlausibleEvents:
+    """Return a receiver that is not connected and passes on what it has read."""
+    made = PlausibleEvents(None, app=Celery(set_as_current=False), handlers={})
+    made.process = lambda *read: taken.append(read)
+    return made
+
+
 @pytest.mark.parametrize("event", [BEAT, TASK, {**BEAT, "loadavg": None}, {**TASK, "name": "shop.charge"}])
 def test_what_workers_send_is_passed_on(event: dict[str, Any]) -> None:
     taken: list[Any] = []
-    only_plausible(taken.append)(event)
-    assert taken == [event]
+    receiver(taken)._receive([event, event], None)
+    receiver(taken)._receive(event, None)
+    assert [kind for kind, _ in taken] == [event["type"]] * 3
 
 
 @pytest.mark.parametrize(
@@ -59,10 +68,10 @@ def test_what_workers_send_is_passed_on(event: dict[str, Any]) -> None:
 )
 def test_what_no_worker_sends_is_left_out(event: Any, caplog: pytest.LogCaptureFixture) -> None:
     taken: list[Any] = []
-    take = only_plausible(taken.append)
+    receives = receiver(taken)
     with caplog.at_level(logging.WARNING, "perdure.flower"):
         for _ in range(100):
-            take(event)
+            receives._receive([event], None)
     assert taken == []
     assert not is_plausible(event)
     assert len(caplog.records) == 1  # told of once

@@ -21,7 +21,7 @@ from perdure_workers.flower.known import is_known
 from perdure_workers.flower.metrics import install_metrics
 from perdure_workers.flower.routes import routes
 from perdure_workers.flower.sign_in import SignIn
-from perdure_workers.flower.stock import mend_handlers, only_plausible
+from perdure_workers.flower.stock import mend
 from perdure_workers.flower.stream import Watches
 from perdure_workers.flower.templates_loader import TwoFolders
 
@@ -44,7 +44,6 @@ class PerdureFlower(Flower):  # type: ignore[misc]
         super().__init__(template_loader=loader, **settings)
         self.perdure: Perdure = perdure
         self.sign_in: SignIn = SignIn(credentials(perdure.settings))
-        self.events.on_event = only_plausible(self.events.on_event)
         self.facts_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="perdure-facts")
         self.history: History = History(perdure)
         self.first_seen: FirstSeen = FirstSeen()
@@ -108,7 +107,7 @@ def run_flower(
     """
     # Not by argument: Flower would split a password at its commas.
     options.basic_auth = credentials(app.settings)
-    mend_handlers()
+    mend()
     install_metrics(app)
     command.Flower = partial(PerdureFlower, perdure=app)
     arguments = [f"--address={address}", f"--port={port}", *extra]

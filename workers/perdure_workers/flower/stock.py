@@ -9,6 +9,8 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from celery.events import EventReceiver
+from flower import events
 from flower.views import BaseHandler
 from tornado.web import HTTPError
 
@@ -31,8 +33,9 @@ _get_current_user: Callable[[Any], Any] = BaseHandler.get_current_user
 _set_default_headers: Callable[[Any], None] = BaseHandler.set_default_headers
 
 
-def mend_handlers() -> None:
-    """Give Flower's handlers perdure's sign-in, which fails on no bytes, and a policy for what their pages load."""
+def mend() -> None:
+    """Give Flower perdure's sign-in, which fails on no bytes, a policy for what its pages load, and plausible events."""
+    events.EventReceiver = PlausibleEvents
     BaseHandler.get_current_user = _current_user
     BaseHandler.set_default_headers = _default_headers
 
@@ -54,19 +57,22 @@ def _default_headers(handler: Any) -> None:
     handler.set_header("Referrer-Policy", "same-origin")
 
 
-def only_plausible(take: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return what takes events and passes on those that Flower can show: whoever reaches the broker can send any."""
-    warned = False
+class PlausibleEvents(EventReceiver):
+    """Receives events and leaves out those that no worker sends: whoever reaches the broker can send any.
 
-    def checked(event: Any) -> None:
-        nonlocal warned
-        if is_plausible(event):
-            take(event)
-        elif not warned:
-            warned = True
-            logger.warning("an event that no worker sends is left out, as are more of them: %.200r", event)
+    It looks at them as they come in: Celery's own reading of one fails on some, and Flower then loses all that are on
+    their way.
+    """
 
-    return checked
+    is_warned = False
+
+    def _receive(self, body: Any, message: Any, **_kwargs: Any) -> None:
+        for event in body if isinstance(body, list) else [body]:
+            if is_plausible(event):
+                self.process(*self.event_from_message(event))
+            elif not self.is_warned:
+                self.is_warned = True
+                logger.warning("an event that no worker sends is left out, as are more of them: %.200r", event)
 
 
 def is_plausible(event: Any) -> bool:
