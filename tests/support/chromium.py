@@ -1,7 +1,8 @@
 """A Chromium for browser tests: the system's, or one that is installed where that is allowed.
 
-Where tests run as root on a system with apt, the distribution's package is installed; elsewhere playwright's own one, for this
-user. Tests that find none are skipped, but not where one could be installed, or ``PERDURE_BROWSER_TESTS=required`` is set.
+Where tests run as root on a system with apt, the distribution's package is installed; elsewhere playwright's own one, for
+this user. Tests that find none are skipped, but not where one could be installed, nor with
+``PERDURE_BROWSER_TESTS=required``.
 """
 
 from __future__ import annotations

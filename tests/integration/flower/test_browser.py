@@ -22,7 +22,17 @@ from support.waiting import wait_until
 
 #: Milliseconds until something must be seen.
 PATIENCE = 60_000
-PATHS = ["overview", "jobs", "jobs/{job}", "dead-letters", "dead-letters/{letter}", "breakers", "workers"]
+PATHS = [
+    "overview",
+    "jobs",
+    "jobs/{job}",
+    "dead-letters",
+    "dead-letters/{letter}",
+    "breakers",
+    "workers",
+    "tasks",
+    "schedules",
+]
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +200,7 @@ def test_pages_can_be_read_without_scripts_and_on_a_small_screen(browser: Browse
     context.close()
     wide = signed_in(browser, OPERATOR, viewport={"width": 360, "height": 740})
     page = wide.new_page()
-    for path in ("overview", "jobs", "dead-letters", "breakers", "workers"):
+    for path in PLAIN:
         page.goto(f"{site.flower.url}/perdure/{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), path
     wide.close()

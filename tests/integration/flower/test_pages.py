@@ -312,6 +312,63 @@ def test_a_breaker_is_forced_and_reset(site: Site, visitor: Visitor) -> None:
     wait_until(lambda: breaker.state == "closed", 30)
 
 
+def test_tasks_are_shown_with_their_last_hour(site: Site, visitor: Visitor, die: Die) -> None:
+    letter = site.app.dead_letters.get(die("o-1", task="site.refuse"))
+    views = {one["name"]: one for one in site.flower.get("/api/perdure/tasks").json()["task_views"]}
+    refuse = views["site.refuse"]
+    assert refuse["failed"] >= 1
+    assert 0 < refuse["p50"] <= refuse["p95"]
+    assert refuse["last_error"]["job_id"] == letter.job_id
+    assert views["site.nightly"]["last_error"] is None
+    page = visitor.see("/perdure/tasks")
+    assert page.index("site.refuse") < page.index("site.nightly")  # what fails most comes first
+    assert "o-1 is refused" in page
+
+
+def test_schedules_are_shown_with_their_next_runs_and_run_once(site: Site, visitor: Visitor) -> None:
+    [schedule] = site.flower.get("/api/perdure/schedules").json()["schedules"]
+    assert (schedule["task"], schedule["when"], len(schedule["following"])) == ("site.nightly", "cron 30 2 * * *", 3)
+    assert all("T02:30:00" in moment for moment in schedule["following"])
+    assert "02:30:00" in visitor.see("/perdure/schedules")
+    assert "It runs once now" in visitor.send("/perdure/schedules", action="trigger:site.nightly")
+    [job] = site.app.jobs.list(task="site.nightly")
+    assert job.record.tags == {"triggered_by": "perdure"}
+    job.cancel()
+    assert "Did you mean" in visitor.send("/perdure/schedules", action="trigger:site.nightl")
+
+
+def test_the_overview_tells_of_dead_letters_first(site: Site, visitor: Visitor, die: Die) -> None:
+    before = site.flower.get("/api/perdure/overview").json()["letters"]
+    die("o-1", task="site.refuse")
+    after = site.flower.get("/api/perdure/overview").json()
+    assert (after["letters"]["open"], after["letters"]["new"]) == (before["open"] + 1, before["new"] + 1)
+    assert "new" in {one["growth"] for one in after["faults"] if one["group"]["task"] == "site.refuse"}
+    page = visitor.see("/perdure/overview")
+    assert page.index('id="letters"') < page.index('id="alerts"') < page.index('id="summary"')
+    assert "Read its newest error." in page
+    assert "perdure</title>" in page
+
+
+def test_an_alert_has_its_time_is_told_once_and_is_gone_when_over(site: Site, visitor: Visitor) -> None:
+    def alerts(about: str) -> list[dict[str, Any]]:
+        return [one for one in site.flower.get("/api/perdure/overview").json()["alerts"] if about in one["text"]]
+
+    site.app.breakers["site"].reset()
+    assert alerts("breaker site") == []
+    site.app.breakers["site"].force_open(reason="tests", by="ann", lasts=60)
+    wait_until(lambda: alerts("breaker site"), 30)
+    [alert] = alerts("site is open")
+    assert alert["since"] is not None
+    site.app.breakers["site"].reset()
+    wait_until(lambda: not alerts("site is open"), 30)
+    site.app.bulkheads.pause("background", by="ann", reason="deploy")
+    [paused] = alerts("background")
+    assert paused["since"] is not None
+    assert "deploy" in paused["text"]
+    visitor.send("/perdure/overview", action="resume:background")
+    assert alerts("background is paused") == []
+
+
 def test_workers_are_shown_with_their_leases(site: Site, visitor: Visitor) -> None:
     worker = Incarnation.new("shown", "normal", 3)
     row = {"id": worker.id, "name": worker.name, "bulkhead": "normal", "host": "far", "pid": 7, "concurrency": 3}

@@ -19,8 +19,21 @@ from support.flower_site import OPERATOR, VIEWER, Site
 from support.inline import run_once
 from support.waiting import wait_until
 
-PAGES = ["overview", "jobs", "jobs/{job}", "dead-letters", "breakers", "workers", "stream/overview", "find?id=x"]
-APIS = ["overview", "jobs", "jobs/{job}", "dead-letters", "breakers", "workers"]
+#: The last two are no pages to look at.
+PAGES = [
+    "overview",
+    "jobs",
+    "jobs/{job}",
+    "dead-letters",
+    "breakers",
+    "workers",
+    "tasks",
+    "schedules",
+    "stream/overview",
+    "find?id=x",
+]
+APIS = ["overview", "jobs", "jobs/{job}", "dead-letters", "breakers", "workers", "tasks", "schedules"]
+ASKING = ["ask/jobs", "ask/dead-letters?action=replay", "ask/dead-letters?action=discard"]
 FORMS = [
     ("overview", {"action": "pause", "of": "normal"}),
     ("jobs/{job}", {"action": "cancel"}),
@@ -38,6 +51,13 @@ ACTIONS = [
     "breakers/site/reset",
     "bulkheads/normal/pause",
     "bulkheads/normal/resume",
+    "schedules/site.nightly/trigger",
+    "jobs/all/cancel",
+    "jobs/all/cancel-selected",
+    "jobs/{job}/retry",
+    "dead-letters/all/replay",
+    "dead-letters/all/discard",
+    "dead-letters/all/undo-discard",
 ]
 #: Writes of stock Flower.
 STOCK = [
@@ -104,6 +124,13 @@ def test_a_viewer_is_shown_no_form_that_writes(site: Site, job: str) -> None:
     for page in PAGES[:-2]:
         html = site.flower.get(f"/perdure/{page.format(job=job)}", auth=VIEWER).raise_for_status().text
         assert 'method="post"' not in html
+
+
+@pytest.mark.parametrize("page", ASKING)
+def test_a_viewer_is_not_asked_what_only_an_operator_may_do(site: Site, page: str) -> None:
+    assert site.flower.get(f"/perdure/{page}", auth=None, headers=from_elsewhere()).status_code == 401
+    assert site.flower.get(f"/perdure/{page}", auth=VIEWER).status_code == 403
+    assert site.flower.get(f"/perdure/{page}").status_code == 200
 
 
 def test_the_api_takes_json_alone_and_nothing_from_other_sites(site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from perdure.errors import InvalidArguments
+from perdure.errors import InvalidArguments, did_you_mean
 from perdure_workers.flower import job_actions, letter_actions
 from perdure_workers.flower.ask import Ask, Done
 
@@ -49,6 +49,13 @@ def _resume(ask: Ask) -> Done:
     return Done(f"Jobs of {ask.of} start again.")
 
 
+def _trigger(ask: Ask) -> Done:
+    if ask.of not in ask.app.schedules:
+        raise InvalidArguments(f"{ask.of!r} is no periodic job.{did_you_mean(ask.of, ask.app.schedules)}")
+    job = ask.app.task(ask.of).options(tags={"triggered_by": ask.by}).submit()
+    return Done("It runs once now, besides its schedule, as this job.", "perdure_job", (job.id,), job.id)
+
+
 ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("job", "cancel"): job_actions.cancel,
     ("job", "run-now"): job_actions.run_now,
@@ -69,6 +76,7 @@ ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("breaker", "open"): _force,
     ("breaker", "closed"): _force,
     ("breaker", "reset"): _reset,
+    ("schedule", "trigger"): _trigger,
     ("bulkhead", "pause"): _pause,
     ("bulkhead", "resume"): _resume,
 }

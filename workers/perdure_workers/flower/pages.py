@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import authenticated
 
 from perdure.errors import DeadLetterNotFound, JobNotFound
-from perdure_workers.flower import facts, job_facts, letter_facts
+from perdure_workers.flower import facts, job_facts, letter_facts, task_facts
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.asking import ask_url
 from perdure_workers.flower.handler import PageHandler
@@ -126,6 +126,31 @@ class WorkersPage(Page):
         return facts.worker_list(server.perdure)
 
 
+class TasksPage(Page):
+    """Tasks: how often they run and fail, how long they take, and their last errors."""
+
+    name = "tasks"
+    template, live = "perdure_tasks.html", "perdure_tasks_live.html"
+
+    @staticmethod
+    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+        """Return the tasks with their last hour."""
+        return task_facts.task_list(server.perdure, server.history)
+
+
+class SchedulesPage(Page):
+    """Periodic jobs: when they ran last, and when they run next."""
+
+    name = "schedules"
+    template, live = "perdure_schedules.html", "perdure_schedules_live.html"
+    acts_on = "schedule"
+
+    @staticmethod
+    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+        """Return the schedules."""
+        return task_facts.schedule_list(server.perdure)
+
+
 class Home(PageHandler):
     """Goes to the overview. Flower's script takes what stands at ``/`` for its own page of workers."""
 
@@ -155,5 +180,16 @@ class Find(PageHandler):
 
 
 PAGES: dict[str, type[Page]] = {
-    page.name: page for page in (OverviewPage, JobsPage, JobPage, LettersPage, LetterPage, BreakersPage, WorkersPage)
+    page.name: page
+    for page in (
+        OverviewPage,
+        JobsPage,
+        JobPage,
+        LettersPage,
+        LetterPage,
+        TasksPage,
+        SchedulesPage,
+        BreakersPage,
+        WorkersPage,
+    )
 }

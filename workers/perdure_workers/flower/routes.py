@@ -18,6 +18,8 @@ from perdure_workers.flower.pages import (
     LetterPage,
     LettersPage,
     OverviewPage,
+    SchedulesPage,
+    TasksPage,
     WorkersPage,
 )
 from perdure_workers.flower.stream import Stream
@@ -36,6 +38,8 @@ def routes() -> list[Any]:
         url(r"/perdure/jobs/([^/]+)", JobPage, name="perdure_job"),
         url(r"/perdure/dead-letters", LettersPage, name="perdure_letters"),
         url(r"/perdure/dead-letters/([^/]+)", LetterPage, name="perdure_letter"),
+        url(r"/perdure/tasks", TasksPage, name="perdure_tasks"),
+        url(r"/perdure/schedules", SchedulesPage, name="perdure_schedules"),
         url(r"/perdure/breakers", BreakersPage, name="perdure_breakers"),
         url(r"/perdure/workers", WorkersPage, name="perdure_workers"),
         url(r"/perdure/stream/([a-z]+)", Stream, {"pages": PAGES}, name="perdure_stream"),
@@ -44,9 +48,13 @@ def routes() -> list[Any]:
     ]
 
 
+#: What the API tells of as a whole.
+_LISTS = ("overview", "breakers", "workers", "jobs", "tasks", "schedules")
+
+
 def _api() -> list[Any]:
     base = r"/api/perdure"
-    lists = [url(rf"{base}/{name}", ReadApi, {"reader": name}) for name in ("overview", "breakers", "workers", "jobs")]
+    lists = [url(rf"{base}/{name}", ReadApi, {"reader": name}) for name in _LISTS]
     return [
         *lists,
         url(rf"{base}/dead-letters", ReadApi, {"reader": "dead-letters"}),
@@ -57,5 +65,6 @@ def _api() -> list[Any]:
         url(rf"{base}/dead-letters/(all)/([a-z-]+)", ActApi, {"kind": "letters"}),
         url(rf"{base}/dead-letters/([^/]+)/([a-z-]+)", ActApi, {"kind": "letter"}),
         url(rf"{base}/breakers/([^/]+)/([a-z-]+)", ActApi, {"kind": "breaker"}),
+        url(rf"{base}/schedules/([^/]+)/([a-z-]+)", ActApi, {"kind": "schedule"}),
         url(rf"{base}/bulkheads/([^/]+)/([a-z-]+)", ActApi, {"kind": "bulkhead"}),
     ]
