@@ -22,17 +22,8 @@ from support.waiting import wait_until
 
 #: Milliseconds until something must be seen.
 PATIENCE = 60_000
-PATHS = [
-    "overview",
-    "jobs",
-    "jobs/{job}",
-    "dead-letters",
-    "dead-letters/{letter}",
-    "breakers",
-    "workers",
-    "tasks",
-    "schedules",
-]
+PLAIN = ["overview", "jobs", "dead-letters", "breakers", "workers", "tasks", "schedules"]
+PATHS = [*PLAIN, "jobs/{job}", "dead-letters/{letter}"]
 
 
 @pytest.fixture(scope="module")
