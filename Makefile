@@ -34,8 +34,8 @@ check: .venv/.synced ## Lint, format, types, import contracts, lock
 	$(BIN)/lint-imports
 	$(UV) lock --check
 
-bench: .venv/.synced ## Measure throughput against plain Celery
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: .venv/.synced ## Measure beside Celery and other peers (ARGS=quick: rough, in minutes)
+	$(UV) run --locked --group bench python -m benchmarks $(ARGS)
 
 docs: .venv/.synced ## Run the examples in README.md and docs/
 	$(BIN)/python docs/check.py $(ARGS)
@@ -43,7 +43,7 @@ docs: .venv/.synced ## Run the examples in README.md and docs/
 sync: .venv/.synced ## Make the virtual environment
 
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .tools .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a second call does nothing; a new lock, pyproject.toml or uv version does its part again.

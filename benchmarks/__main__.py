@@ -1,17 +1,48 @@
-"""Run the benchmarks: ``python -m benchmarks [name ...]``."""
+"""Run benchmarks: ``python -m benchmarks [NAME ...] [--quick]``; without a name, those of the comparison with peers."""
 
 from __future__ import annotations
 
 import importlib
-import sys
+import time
+from pathlib import Path
 
-NAMES = ("throughput", "recovery", "table_size", "dead_letters", "checkpoints", "breaker", "flood", "flower")
+import click
+
+from benchmarks import figures
+
+#: What ``make bench`` runs: figures that are kept with the documentation.
+COMPARED = ("compare", "scaling", "without_redis", "start", "claimers", "pinned")
+#: Those that look at one part alone, or take long.
+OTHERS = ("table_size", "recovery", "dead_letters", "checkpoints", "breaker", "flood", "flower")
+NAMES = (*COMPARED, *OTHERS, "quick", "all")
 
 
-def main() -> None:
-    """Run the named benchmarks, or all."""
-    for name in sys.argv[1:] or NAMES:
-        importlib.import_module(f"benchmarks.{name}").main()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME]...")
+@click.option("--quick", is_flag=True, help="Small sizes: rough figures in a few minutes, kept apart from the others.")
+@click.option("--only", multiple=True, metavar="WORD", help="Of the systems, only those with this word in their name.")
+def main(names: tuple[str, ...], quick: bool, only: tuple[str, ...]) -> None:
+    """Run benchmarks, print what they found, keep it with the documentation. ``quick`` means --quick; ``all`` is all."""
+    quick = quick or "quick" in names or bool(only)
+    chosen = [name for name in dict.fromkeys(names) if name not in ("quick", "all")] or list(COMPARED)
+    if "all" in names:
+        chosen = [*COMPARED, *OTHERS]
+    place = figures.folder(quick=quick)
+    for name in chosen:
+        began = time.monotonic()
+        run(name, place, quick=quick, only=only)
+        click.echo(f"{name}: {time.monotonic() - began:.0f} s", err=True)
+
+
+def run(name: str, place: Path, *, quick: bool, only: tuple[str, ...]) -> None:
+    """Run one benchmark."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    if not hasattr(module, "measure_report"):
+        module.main()
+        return
+    report = module.measure_report(quick=quick, only=only) if name == "compare" else module.measure_report(quick=quick)
+    click.echo(report.markdown() + "\n")
+    figures.keep(report, place)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from perdure import JobContext
 from perdure.ids import new_id
 from perdure.ledger import Ledger
 from perdure.ledger.checkpoint_store import LedgerStore
+from perdure.ledger.claim import Claimer
 from perdure.ledger.records import Claim, NewJob
 from perdure.stores.filesystem import FilesystemStore
 from perdure.stores.lines import TextLines
@@ -89,10 +90,9 @@ def claimed(ledger: Ledger) -> Claim:
     """Return the claim of a job in a ledger."""
     job = NewJob(id=new_id(), task="bench", bulkhead="normal", args="[]", kwargs="{}", payload_digest="")
     ledger.submit([job])
-    worker = {"id": new_id(), "name": "w", "bulkhead": "normal", "host": "h", "pid": 1, "concurrency": 1}
+    worker: dict[str, Any] = {"id": new_id(), "name": "w", "bulkhead": "normal", "host": "h", "pid": 1, "concurrency": 1}
     ledger.register_worker({**worker, "lease_ttl": 3600.0, "lock_path": None})
-    claim = ledger.claim(job.id, worker["id"], "w", 1)
-    assert claim is not None
+    [claim] = ledger.claim(Claimer("normal", worker["id"], "w", 1, ("bench",)), 1)
     return claim
 
 

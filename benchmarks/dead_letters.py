@@ -34,8 +34,8 @@ SECONDS_PER_CASE = 5.0
 #: Faults beside those that the letters have: a ledger that was in use for long has seen thousands.
 GROUPS = 5_000
 ADD_GROUPS = """
-INSERT INTO dead_letter_groups (fingerprint, task, reason, error_type, error, seen, open, replayed, discarded, boomerangs,
-                                first_seen, last_seen, changed)
+INSERT INTO perdure_dead_letter_groups (fingerprint, task, reason, error_type, error, seen, open, replayed, discarded,
+                                        boomerangs, first_seen, last_seen, changed)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :groups)
 SELECT 'g' || i, 'tests.add', 'exhausted', 'E' || i, 'no', i, i, 0, 0, 0, 1.7e9 + i, 1.7e9 + i, FALSE FROM n
 """

@@ -1,107 +1,141 @@
-"""Milliseconds of the ledger's statements by the number of jobs that it remembers: they should stay flat.
+"""Milliseconds of the ledger's steps by the number of jobs that it remembers, and a drain beside the pruning of a million.
 
-Each of the jobs has an attempt, a tag and a dead letter; a hundred are unfinished or dead. Databases get their statistics,
-as PostgreSQL's autovacuum sees to. The same statements are run on a small and on a large ledger.
+    python -m benchmarks table_size [--quick]
+
+10,000,000 finished jobs are written by the database itself, in minutes; ``BENCH_JOBS`` sets another number. The same steps
+are run on a small and on the large ledger in turn. Then real workers drain jobs on the large one, with and without a
+process that prunes what is old.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from multiprocessing.sharedctypes import Synchronized
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks import systems
+from benchmarks.ledgers import PRUNED_AT_ONCE, fill, opened, prune_all, steps
+from benchmarks.report import Report, Table, Target, number, ratio, spread
+from benchmarks.servers import Servers, serving
+from benchmarks.trial import Lost, Subject
+from perdure.ids import new_id
 from perdure.ledger import Ledger
-from perdure.ledger.letter_records import LetterFilter
-from perdure_workers.embedded.postgres import PostgresServer
+from perdure.ledger.records import NewJob
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # what fills a ledger is shared with the tests of the query plans
+SMALL = 1_000
+LARGE = int(os.environ.get("BENCH_JOBS", "10000000"))
+QUICK_LARGE = 200_000
+#: Of the large ledger, the part that is due to be pruned.
+OLD_PART, QUICK_OLD_PART = 0.1, 0.5
+ROUNDS, QUICK_ROUNDS = 300, 50
+DRAINS, QUICK_DRAINS = 5, 1
+DRAIN_JOBS, QUICK_DRAIN_JOBS = 15_000, 1_000
+#: Steps whose growth is bounded.
+BOUNDED = ("submit", "claim", "settle", "list a page", "list a page by state", "list a page by task")
+FIRST_PAGE_SECONDS = 60.0
 
-from support.full_ledgers import fill  # noqa: E402
-from support.ledgers import SUCCEED, job  # noqa: E402
-
-SIZES = (1_000, 100_000, 1_000_000)
-ROUNDS = 300
-#: Jobs that are not finished, or dead: as many in each ledger.
-UNFINISHED = 100
-
-
-def main() -> None:
-    """Fill, measure and print a table for each database."""
-    with tempfile.TemporaryDirectory(prefix="perdure-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        with PostgresServer(folder / "postgres", die_with_parent=True) as postgres:
-            databases: dict[str, Callable[[int], str]] = {
-                "SQLite": lambda size: f"sqlite:///{folder / f'{size}.db'}",
-                "PostgreSQL": lambda size: postgres.create_database(f"size_{size}"),
-            }
-            for database, url in databases.items():
-                show(database, {size: measure(url(size), size) for size in SIZES})
+Times = dict[str, list[float]]
 
 
-def measure(url: str, size: int) -> dict[str, float]:
-    """Return the median milliseconds of each operation on a ledger of so many jobs."""
-    with filled(url, size) as ledger:
-        return {name: statistics.median(times) * 1000 for name, times in operations(ledger).items()}
+def measure_report(*, quick: bool = False) -> Report:
+    """Measure on both databases and return the report."""
+    large = QUICK_LARGE if quick else LARGE
+    report = Report("table_size", "A ledger that remembers much")
+    for system in (systems.PERDURE_SQLITE, systems.PERDURE_POSTGRES):
+        with serving() as servers:
+            measure(system, servers, large, report, quick=quick)
+    return report
 
 
-@contextmanager
-def filled(url: str, size: int) -> Iterator[Ledger]:
-    """Yield a ledger that remembers so many jobs."""
-    ledger = Ledger(url)
-    ledger.upgrade()
-    started = time.monotonic()
-    fill(ledger, size, statistics=True, every=size // UNFINISHED)
-    print(f"{ledger.database.dialect}: {size:,} jobs written in {time.monotonic() - started:.0f} s", file=sys.stderr)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
+def measure(system: systems.System, servers: Servers, large: int, report: Report, *, quick: bool) -> None:
+    """Add one database's figures to the report."""
+    with opened(small_url(system, servers)) as small:
+        fill(small, SMALL)
+        subject = Subject(system, servers)
+        url = subject.environment["PERDURE_LEDGER_URL"]
+        with opened(url) as big:
+            fill(big, large, int(large * (QUICK_OLD_PART if quick else OLD_PART)))
+            times = in_turn({SMALL: small, large: big}, QUICK_ROUNDS if quick else ROUNDS)
+    plain, beside, pruned = drains(subject, QUICK_DRAINS if quick else DRAINS, QUICK_DRAIN_JOBS if quick else DRAIN_JOBS)
+    table = Table(f"{system.name}: ms, median", ["", f"{SMALL:,} jobs", f"{large:,} jobs", "ratio"])
+    for step in times[SMALL]:
+        few, many = (statistics.median(times[size][step]) for size in (SMALL, large))
+        table.rows.append([step, f"{few * 1000:.2f}", f"{many * 1000:.2f}", number(many / few)])
+        if step in BOUNDED:
+            report.targets.append(Target(f"{system.name}: {step}, {large:,} / {SMALL:,}", many / few, 1.2, at_least=False))
+    draining = Table(f"{system.name}: drain/s on {large:,} jobs", ["alone", "beside pruning", "ratio", "pruned meanwhile"])
+    draining.rows.append([spread(plain), spread(beside), number(ratio(beside, plain)), f"{pruned:,}"])
+    report.targets.append(Target(f"{system.name}: drain beside pruning / alone", ratio(beside, plain), 0.9))
+    report.tables += [table, draining]
+    report.data[system.name] = {
+        "steps": {str(size): each for size, each in times.items()},
+        "drain": plain,
+        "pruning": beside,
+    }
 
 
-def operations(ledger: Ledger) -> dict[str, list[float]]:
-    """Run each operation a few hundred times and return the seconds that each took."""
-    times: dict[str, list[float]] = {}
+def small_url(system: systems.System, servers: Servers) -> str:
+    """Return the URL of another ledger of the same kind."""
+    if system.ledger == "sqlite":
+        return f"sqlite:///{servers.folder / 'small.db'}"
+    return servers.addresses("small")[1]
 
-    def timed(name: str, work: Callable[[], object]) -> object:
-        started = time.perf_counter()
-        result = work()
-        times.setdefault(name, []).append(time.perf_counter() - started)
-        return result
 
-    newest = ledger.jobs(limit=1)[0].id
-    for _ in range(ROUNDS):
-        new = job(1, task="tests.bench")
-        timed("submit", lambda new=new: ledger.submit([new]))
-        claim = timed("claim", lambda new=new: ledger.claim(new.id, "w", "w", 1))
-        timed("settle", lambda claim=claim: ledger.settle(claim, SUCCEED))
-        ledger.submit([job(1, delay=0.0001)])
-        timed("queue what is due", lambda: ledger.queue_due(100))
-        timed("look for lost tickets", ledger.levels)
-        timed("list a page", lambda: ledger.jobs(limit=50))
-        timed("list a page by state", lambda: ledger.jobs(state="dead", limit=50))  # type: ignore[arg-type]
-        timed("list a page by tag", lambda: ledger.jobs(tag=("tenant", "tenant-1"), limit=50, after=newest))
-        timed("list dead letters", lambda: ledger.letters.page(LetterFilter(status="open"), limit=50))
-        assert claim is not None
+def in_turn(ledgers: dict[int, Ledger], rounds: int) -> dict[int, Times]:
+    """Run the steps of some jobs on each ledger in turn; return the seconds of each, by the ledger's size and the step."""
+    times: dict[int, Times] = {size: {} for size in ledgers}
+    for round_number in range(rounds + 10):
+        for size, ledger in ledgers.items():
+            for name, step in steps(ledger, new_job):
+                began = time.perf_counter()
+                step()
+                if round_number >= 10:  # statements are prepared, pages are in memory
+                    times[size].setdefault(name, []).append(time.perf_counter() - began)
     return times
 
 
-def show(database: str, medians: dict[int, dict[str, float]]) -> None:
-    """Print the medians of one database and how the largest ledger compares with the smallest."""
-    table = Table("ms, median", *(f"{size:,} jobs" for size in medians), "ratio", title=f"table size, {database}")
-    for name, smallest in medians[SIZES[0]].items():
-        cells = [f"{medians[size][name]:.2f}" for size in medians]
-        table.add_row(name, *cells, f"{medians[SIZES[-1]][name] / smallest:.2f}")
-    Console().print(table)
+def new_job() -> NewJob:
+    """Return a job to submit."""
+    return NewJob(id=new_id(), task="bench.step", bulkhead="normal", args="[]", kwargs="{}", payload_digest="d")
 
 
-if __name__ == "__main__":
-    main()
+def drains(subject: Subject, rounds: int, jobs: int) -> tuple[list[float], list[float], int]:
+    """Drain with and without pruning in turn; return the rates without, with, and how many jobs were pruned meanwhile."""
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    pages = multiprocessing.get_context("spawn").Value("q", 0)
+    with subject.driving() as driver, subject.working() as tree:
+        for round_number in range(rounds + 1):
+            for beside in (False, True):
+                print(f"{subject.system.name}: drain {round_number}, pruning: {beside}", file=sys.stderr)
+                with pruning(subject, pages) if beside else nullcontext():
+                    began = time.monotonic()
+                    driver.begin(jobs)
+                    drain = subject.await_done(subject.take(0), began, tree)
+                    driver.answer()
+                if round_number:
+                    rates[beside].append(drain.rate)
+    return rates[False], rates[True], pages.value * PRUNED_AT_ONCE
+
+
+@contextmanager
+def pruning(subject: Subject, pages: Synchronized[int]) -> Iterator[None]:
+    """Prune in another process until the end of the block, from before its beginning."""
+    urls = (subject.environment[f"PERDURE_{which}"] for which in ("LEDGER_URL", "BROKER_URL", "HOME"))
+    before, give_up_at = pages.value, time.monotonic() + FIRST_PAGE_SECONDS
+    process = multiprocessing.get_context("spawn").Process(target=prune_all, args=(*urls, pages), daemon=True)
+    process.start()
+    while pages.value == before:
+        if not process.is_alive() or time.monotonic() > give_up_at:
+            raise Lost("nothing was pruned: there is nothing old left, or it takes too long")
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+        process.close()

@@ -62,8 +62,9 @@ def _contexts(parent: click.Context) -> list[click.Context]:
     """Return the contexts of all commands below a group; each inherits its parent's settings, as when it is called."""
     found: list[click.Context] = []
     assert isinstance(parent.command, click.Group)
-    for name in sorted(parent.command.commands):
-        command = parent.command.commands[name]
+    for name in sorted(parent.command.list_commands(parent)):
+        command = parent.command.get_command(parent, name)
+        assert command is not None
         context = click.Context(command, parent, info_name=name, **command.context_settings)
         found += _contexts(context) if isinstance(command, click.Group) else [context]
     return found

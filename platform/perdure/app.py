@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from functools import cached_property
-from inspect import signature
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property, partial
+from inspect import iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from perdure.bulkheads import Bulkheads
 from perdure.context import JobContext
@@ -18,6 +18,7 @@ from perdure.jobs import Jobs
 from perdure.ledger import Ledger
 from perdure.letters.auto_replay import AutoReplay
 from perdure.liveness import WorkerEvent
+from perdure.origin import Origin
 from perdure.periodic import Periodic
 from perdure.resilience.listeners import Listeners
 from perdure.retry import RetryPolicy
@@ -25,19 +26,20 @@ from perdure.settings import Settings, load_settings
 from perdure.state import StatePolicy
 from perdure.storage import storage_of
 from perdure.submitter import Submitter
-from perdure.task import Task
+from perdure.task import AsyncTask, Task
 from perdure.vault import Vault
 from perdure.workers import Workers
 
 if TYPE_CHECKING:
     from celery import Celery
 
+    from perdure.bells import Bells
     from perdure.limits import Limits
     from perdure.primary_backup import Operation, PrimaryBackup
     from perdure.resilience.breaker_events import BreakerEvent
     from perdure.resilience.breakers import Breakers
     from perdure.resilience.service import Service
-    from perdure.tickets import Tickets
+    from perdure.typed_options import JobOptions, SettingsGiven
 
 logger = logging.getLogger("perdure.app")
 
@@ -49,17 +51,48 @@ Hook = TypeVar("Hook", bound=Callable[[WorkerEvent], object])
 class JobDecorator:
     """Turns a function into a task; what ``app.job(...)`` returns."""
 
-    def __init__(self, app: Perdure, options: dict[str, Any]) -> None:
+    def __init__(self, app: Perdure, options: JobOptions) -> None:
         self._app = app
         self._options = options
 
     @overload
+    def __call__(self, function: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    @overload
     def __call__(self, function: Callable[Concatenate[JobContext, P], R]) -> Task[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
-    def __call__(self, function: Callable[..., Any]) -> Task[..., Any]:
+    def __call__(self, function: Callable[..., Any]) -> Any:
         """Register the function and return its task."""
         return self._app.register(function, **self._options)
+
+
+class PeriodicDecorator:
+    """Gives a task a schedule, and makes one of a function; what ``app.periodic(...)`` returns."""
+
+    def __init__(self, app: Perdure, schedule: Callable[[Task[..., Any]], Periodic], options: JobOptions) -> None:
+        self._app = app
+        self._schedule = schedule
+        self._options = options
+
+    @overload
+    def __call__(self, job: AsyncTask[P, R]) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, job: Task[P, R]) -> Task[P, R]: ...  # type: ignore[overload-overlap] # a task is callable too
+    @overload
+    def __call__(self, job: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, job: Callable[P, Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, job: Callable[Concatenate[JobContext, P], R]) -> Task[P, R]: ...
+    @overload
+    def __call__(self, job: Callable[P, R]) -> Task[P, R]: ...
+    def __call__(self, job: Any) -> Any:
+        """Add the schedule and return the task."""
+        task = job if isinstance(job, Task) else self._app.register(job, **self._options)
+        self._app.add_schedule(task, self._schedule(task))
+        return task
 
 
 class Perdure:
@@ -74,9 +107,10 @@ class Perdure:
     Nothing is connected to before it is needed, and connections never cross a fork.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, **settings: Unpack[SettingsGiven]) -> None:
         self.settings: Settings = load_settings(**settings)
         self.tasks: dict[str, Task[..., Any]] = {}
+        self._origins: dict[str, Origin] = {}
         self.schedules: dict[str, Periodic] = {}
         self.events = EventBus()
         self.events.subscribe(log_event)
@@ -95,11 +129,15 @@ class Perdure:
         self.groups: dict[str, PrimaryBackup[Any]] = {}
 
     @overload
+    def job(self, function: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def job(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
     def job(self, function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, R]: ...
     @overload
     def job(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def job(self, function: None = None, /, **options: Any) -> JobDecorator: ...
+    def job(self, function: None = None, /, **options: Unpack[JobOptions]) -> JobDecorator: ...
     def job(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a function a job; use it as ``@app.job`` or ``@app.job(...)``.
 
@@ -114,7 +152,7 @@ class Perdure:
         for option in options.keys() - set(allowed):
             hint = did_you_mean(option, allowed)
             raise InvalidJobDefinition(f"job({option}=...) is no option.{hint} Allowed: {', '.join(allowed)}")
-        decorator = JobDecorator(self, options)
+        decorator = JobDecorator(self, cast("JobOptions", options))
         return decorator if function is None else decorator(function)
 
     def register(
@@ -155,15 +193,19 @@ class Perdure:
         Raises:
             InvalidJobDefinition: The function or an option cannot be used.
             UnknownBulkhead: There is no such bulkhead.
-            DuplicateTask: Another function has that name.
+            DuplicateTask: Another function has that name: a second ``def``, lambda, or function of one factory. A module
+                that is loaded again and a notebook's cell that is run again replace theirs; see :mod:`perdure.origin`.
         """
-        place = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
-        task_name = name or place
+        origin = Origin.of(function)
+        task_name = name or origin.place
         known = self.tasks.get(task_name)
-        # A module that is loaded again, or a notebook's cell that is run again, defines its functions anew.
-        if known is not None and f"{known.function.__module__}.{known.function.__qualname__}" != place:
-            raise DuplicateTask(f"task {task_name!r} is registered for {known.function!r} already; give another name=")
-        task: Task[..., Any] = Task(
+        if known is not None and not self._origins[task_name].is_made_anew_as(origin):
+            raise DuplicateTask(
+                f"task {task_name!r} is registered for {known.function!r} already; give another name= to {function!r}, "
+                "which is another function"
+            )
+        kind = AsyncTask if iscoroutinefunction(function) else Task
+        task: Task[..., Any] = kind(
             self,
             function,
             name=task_name,
@@ -180,6 +222,7 @@ class Perdure:
             state=state,
         )
         self.tasks[task_name] = task
+        self._origins[task_name] = origin
         if "celery" in self.__dict__:
             self._add_to(self.celery, task)
         return task
@@ -190,8 +233,8 @@ class Perdure:
         cron: str | None = None,
         every: float | None = None,
         missed: Literal["run_once", "skip"] = "run_once",
-        **options: Any,
-    ) -> Callable[[Any], Task[..., Any]]:
+        **options: Unpack[JobOptions],
+    ) -> PeriodicDecorator:
         """Submit a job of a task at each tick of a schedule, exactly one however many supervisors there are.
 
         Put it on a function, or on a task: ``@app.periodic(every=30)`` above ``@app.job(...)``.
@@ -207,15 +250,16 @@ class Perdure:
             InvalidJobDefinition: The schedule cannot be read, or the task cannot be run without arguments.
             DuplicateTask: The task is periodic already.
         """
+        return PeriodicDecorator(self, partial(Periodic.of, cron=cron, every=every, missed=missed), options)
 
-        def decorate(job: Any) -> Task[..., Any]:
-            task = job if isinstance(job, Task) else self.register(job, **options)
-            periodic = Periodic.of(task, cron=cron, every=every, missed=missed)
-            if self.schedules.setdefault(task.name, periodic) is not periodic:
-                raise DuplicateTask(f"task {task.name!r} is periodic already; give the second schedule a task of its own")
-            return task
+    def add_schedule(self, task: Task[..., Any], schedule: Periodic) -> None:
+        """Run a task by a schedule; :meth:`periodic` is for functions and tasks of your own.
 
-        return decorate
+        Raises:
+            DuplicateTask: The task is periodic already.
+        """
+        if self.schedules.setdefault(task.name, schedule) is not schedule:
+            raise DuplicateTask(f"task {task.name!r} is periodic already; give the second schedule a task of its own")
 
     def on_node_failure(self, hook: Hook) -> Hook:
         """Call a function with the :class:`~perdure.liveness.WorkerEvent` of each worker that is found dead.
@@ -306,11 +350,11 @@ class Perdure:
         return celery
 
     @cached_property
-    def tickets(self) -> Tickets:
-        """What sends tickets to the broker."""
-        from perdure.tickets import Tickets
+    def bells(self) -> Bells:
+        """What tells workers that there is work."""
+        from perdure.bells import Bells
 
-        return Tickets(self.celery, self.tasks)
+        return Bells(self.settings.effective_broker_url, lambda: self.celery)
 
     def close(self) -> None:
         """Close this process' connections to ledger and broker."""
@@ -318,7 +362,6 @@ class Perdure:
         if "celery" in self.__dict__:
             self.celery.close()
             del self.__dict__["celery"]
-            self.__dict__.pop("tickets", None)
 
     @staticmethod
     def _add_to(celery: Celery, task: Task[..., Any]) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from perdure.errors import UnknownBulkhead
 from perdure.ledger.bulkheads import BulkheadCounts
+from perdure.queues import queue_name
 from perdure.settings import BulkheadSettings
-from perdure.tickets import queue_name
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -60,6 +60,7 @@ class Bulkheads(Mapping[str, Bulkhead]):
             UnknownBulkhead: There is no such bulkhead.
         """
         self._app.ledger.resume(self.checked(name))
+        self._app.bells.ring(name, self._app.settings.bulkheads[name].concurrency)
 
     def checked(self, name: str) -> str:
         """Return the name of a configured bulkhead.

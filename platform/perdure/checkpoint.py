@@ -73,7 +73,7 @@ class Checkpoint:
             StoreUnavailable: The store cannot be read; the job waits.
         """
         context = self._context
-        found = context.storage.find(context.job_id, self.name, self._column, context.claim.replay_of)
+        found = context.storage.find(context.claim, self.name, self._column)
         self._tell_damage(found.damage, None if found.record is None else found.record.seq)
         self._seq = 0 if found.record is None else found.record.seq
         if found.data is None:
@@ -126,7 +126,7 @@ class Checkpoint:
 
     def _write(self, data: bytes) -> int:
         context, storage = self._context, self._context.storage
-        stored = storage.vault.put_bytes(data, self._column, context.job_id) if data else b""
+        stored = storage.vault.put_bytes(data, self._column, context.job_id, context.claim.task) if data else b""
 
         def record(seq: int) -> CheckpointRecord:
             now = context.ledger_now()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import msgspec
 from sqlalchemy import Connection
@@ -23,12 +23,15 @@ from perdure.retry import RetryPolicy
 from perdure.state import StatePolicy
 from perdure.steps import Steps
 from perdure.storage import Storage
-from perdure.stores.cursor import as_cursor
+from perdure.stores.cursor import Cursor, as_cursor
 from perdure.transaction import OpenTransaction, transaction
 
 logger = logging.getLogger("perdure.context")
 
 R = TypeVar("R")
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class JobContext:
@@ -149,11 +152,41 @@ class JobContext:
             LeaseLost: Another worker has the job now; nothing was written.
             HandedBack, JobCancelled: As for a checkpoint, behind a block that saved one; it is committed.
             LedgerUnavailable: The database went away; this attempt can save nothing more, the next one finds out whether
-                the block was committed.
+                the block was committed. What SQLAlchemy says of the block's own statements is raised as it is.
             TransactionMisused: Another transaction of this job is open, or the job is a replica.
         """
         return transaction(self, final=final)
 
+    @overload
+    def iterate(
+        self, source: Cursor[T], *, every: int | None = ..., seconds: float | None = ..., name: str | None = ...
+    ) -> Iteration[T]: ...
+    @overload
+    def iterate(
+        self, source: Mapping[K, V], *, every: int | None = ..., seconds: float | None = ..., name: str | None = ...
+    ) -> Iteration[tuple[K, V]]: ...
+    @overload
+    def iterate(
+        self, source: Sequence[T], *, every: int | None = ..., seconds: float | None = ..., name: str | None = ...
+    ) -> Iteration[T]: ...
+    @overload
+    def iterate(
+        self,
+        source: Callable[[], Iterable[T]],
+        *,
+        every: int | None = ...,
+        seconds: float | None = ...,
+        name: str | None = ...,
+    ) -> Iteration[T]: ...
+    @overload
+    def iterate(
+        self,
+        source: Callable[[Any], Iterable[tuple[T, Any]]],
+        *,
+        every: int | None = ...,
+        seconds: float | None = ...,
+        name: str | None = ...,
+    ) -> Iteration[T]: ...
     def iterate(
         self,
         source: Any,

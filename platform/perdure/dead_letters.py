@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.ledger.letter_records import Actor
 from perdure.letters import transfer
+from perdure.letters.export_masking import without_secrets
 from perdure.letters.filters import letter_filter
 from perdure.letters.notices import DeadLetterNotice, NoticeKind, Notices
 from perdure.letters.replay_plan import fixed
@@ -34,14 +35,28 @@ class DeadLetters(LetterReplaying, LetterResolving):
         super().__init__(app)
         self.notices = Notices()
 
-    def export(self, *, by: str = "python", source: str | None = None, **filters: Any) -> Iterator[str]:
+    def export(
+        self, *, secrets: bool = False, by: str = "python", source: str | None = None, **filters: Any
+    ) -> Iterator[str]:
         """Yield each letter that matches filters as a line of JSON, with its attempts and checkpoints; the oldest first.
 
+        Args:
+            secrets: Write secrets too. Without them they are masked, and a letter that has some can be replayed where it
+                is imported only with new arguments. What is sealed stays sealed either way.
+            by: Who exports.
+            source: From where.
+            filters: Those of :meth:`list`.
+
         Raises:
-            InvalidArguments: A filter is not allowed.
+            InvalidArguments: A filter is not allowed, or the application does not know a letter's task, and so not which of
+                its arguments are secrets.
         """
-        which, letters = letter_filter(**filters), self._app.ledger.letters
-        return transfer.export(letters, fixed(which, letters.newest_id()), Actor.of(by, source))
+        which, letters, actor = letter_filter(**filters), self._app.ledger.letters, Actor.of(by, source)
+        fixed_now = fixed(which, letters.newest_id())
+        if secrets:
+            return transfer.export(letters, fixed_now, actor)
+        tasks, vault = self._app.tasks, self._app.ledger.vault
+        return transfer.export(letters, fixed_now, actor, lambda line: without_secrets(line, tasks, vault))
 
     def import_lines(self, lines: Iterable[str], *, by: str = "python", source: str | None = None) -> ImportReport:
         """Write the letters of an export, of this environment or another one; letters that are there stay as they are.

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import random
-import traceback as tracebacks
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from perdure import described
+from perdure.clock import LONGEST_DELAY
 from perdure.control import Discard, RetryAfter, Snooze
-from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, JobCancelled
+from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, JobCancelled, LedgerUnavailable
 from perdure.fingerprint import fingerprint
 from perdure.ledger.records import Claim, Death, Settlement
-from perdure.ledger.running import RunningJob
 from perdure.retry import RetryPolicy
 from perdure.states import DeadReason, Outcome, Transition
 from perdure.stores.errors import MissingKey, StoreUnavailable
 
 #: Longest wait of a job for a store that is away or a key that is missing, in seconds.
 LONGEST_WAIT = 60
+
+
+#: The platform's faults and not the job's: a ledger or storage that is away, a missing key, a commit in doubt.
+_PLATFORM = (LedgerUnavailable, StoreUnavailable, MissingKey, CommitWasInDoubt)
 
 
 class TimeLimitReached(Exception):
@@ -49,20 +53,16 @@ def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random |
     error = ended.error
     if error is None:
         return Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=ended.result)
-    if isinstance(error, Snooze):
-        return Settlement(
-            Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=error.seconds, **_described(error, trace=False)
-        )
-    if isinstance(error, (MissingKey, StoreUnavailable, CommitWasInDoubt)):
-        # The platform's fault and not the job's: it waits, visibly, and loses no retry.
-        delay = 0.0 if isinstance(error, CommitWasInDoubt) else _wait(claim.snoozes)
-        described = _described(error, trace=False)
-        return Settlement(Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=delay, **described)
-    if isinstance(error, HandedBack):
-        return Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=str(error))
-    if isinstance(error, JobCancelled):
-        return Settlement(Transition.CANCEL, Outcome.CANCELLED, error=str(error))
-    if isinstance(error, (Discard, InvalidArguments)):
+    kind = type(error)  # isinstance() would believe what the error says of its class
+    if issubclass(kind, (Snooze, *_PLATFORM)):
+        described_as = _described(error, trace=False)
+        delay = _snooze(error, claim)
+        return Settlement(Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=delay, **described_as)
+    if issubclass(kind, HandedBack):
+        return Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=described.text(error))
+    if issubclass(kind, JobCancelled):
+        return Settlement(Transition.CANCEL, Outcome.CANCELLED, error=described.text(error))
+    if issubclass(kind, (Discard, InvalidArguments)):
         return _death(error, DeadReason.DISCARDED, Outcome.FAILED)
     return _retry_or_death(error, claim, policy, now, rng)
 
@@ -103,18 +103,21 @@ class Stop(StrEnum):
     CANCELLED = "cancelled"
 
 
-def stop_by_force(running: RunningJob, limit: float | None, grace: float, cancel_grace: float) -> Stop | None:
+def stop_by_force(
+    elapsed: float, limit: float | None, cancelled_for: float | None, grace: float, cancel_grace: float
+) -> Stop | None:
     """Return whether a running job has to be ended by force, and why.
 
     Args:
-        running: The job and how long it runs.
+        elapsed: Seconds that it runs.
         limit: Seconds that it may run; None for no bound. It was interrupted then, and did not end.
+        cancelled_for: Seconds since it was asked to stop; None when it was not.
         grace: Seconds that an interrupted job gets to end.
         cancel_grace: Seconds that a cancelled job gets to stop by itself.
     """
-    if running.cancelled_for is not None and running.cancelled_for > cancel_grace:
+    if cancelled_for is not None and cancelled_for > cancel_grace:
         return Stop.CANCELLED
-    if limit is not None and running.elapsed > limit + grace:
+    if limit is not None and elapsed > limit + grace:
         return Stop.TIMEOUT
     return None
 
@@ -128,9 +131,23 @@ def time_limit(claim: Claim, timeout: float | None) -> float | None:
     return until_deadline if of_attempt is None else min(of_attempt, until_deadline)
 
 
-def _wait(snoozes: int) -> float:
-    """Return the seconds that a job waits for storage or a key: doubling from 1 to 60."""
-    return float(min(LONGEST_WAIT, 2 ** min(snoozes, 10)))
+def _snooze(error: BaseException, claim: Claim) -> float:
+    """Return the seconds that a job waits which loses no retry: as long as it asked for.
+
+    What is the platform's fault it waits out visibly, from 1 to 60 s, and after a commit in doubt not at all.
+    """
+    if issubclass(type(error), CommitWasInDoubt):
+        return 0.0
+    asked = _asked(error) if issubclass(type(error), Snooze) else None
+    return float(min(LONGEST_WAIT, 2 ** min(claim.snoozes, 10))) if asked is None else asked
+
+
+def _asked(error: BaseException) -> float | None:
+    """Return the delay that an error asks for; None when a class made from ``Snooze`` or ``RetryAfter`` has lost it."""
+    try:
+        return min(max(0.0, float(error.seconds)), LONGEST_DELAY)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - whatever the attribute is, the attempt must be settled
+        return None
 
 
 def retries_used(claim: Claim) -> int:
@@ -141,14 +158,16 @@ def retries_used(claim: Claim) -> int:
 def _retry_or_death(
     error: BaseException, claim: Claim, policy: RetryPolicy, now: float, rng: random.Random | None
 ) -> Settlement:
-    timed_out = isinstance(error, TimeLimitReached)
+    timed_out = issubclass(type(error), TimeLimitReached)
     outcome = Outcome.TIMEOUT if timed_out else Outcome.FAILED
+    asks = issubclass(type(error), RetryAfter)
+    if not (asks or timed_out or _is_worth_it(error, policy)):
+        return _death(error, DeadReason.DISCARDED, outcome)
     used = retries_used(claim)
-    asked = error.seconds if isinstance(error, RetryAfter) else None
-    worth_it = asked is not None or timed_out or policy.retries(error)
-    if used >= policy.max_retries or not worth_it:
+    if used >= policy.max_retries:
         return _death(error, DeadReason.TIMEOUT if timed_out else DeadReason.EXHAUSTED, outcome)
-    delay = asked if asked is not None else policy.delay(used + 1, rng)
+    asked = _asked(error) if asks else None
+    delay = policy.delay(used + 1, rng) if asked is None else asked
     if claim.deadline is not None and now + delay >= claim.deadline:
         return _death(error, DeadReason.EXPIRED, outcome)
     if policy.max_elapsed is not None and now + delay - claim.first_started_at > policy.max_elapsed:
@@ -156,25 +175,22 @@ def _retry_or_death(
     return Settlement(Transition.RETRY, outcome, delay=delay, **_described(error))
 
 
+def _is_worth_it(error: BaseException, policy: RetryPolicy) -> bool:
+    try:
+        return policy.retries(error)
+    except Exception:  # noqa: BLE001 - a type with a __subclasscheck__ of its own; it is retried like any other
+        return True
+
+
 def _death(error: BaseException, reason: DeadReason, outcome: Outcome) -> Settlement:
-    frames = tracebacks.extract_tb(error.__traceback__)
-    name = _type_name(error)
-    death = Death(reason, fingerprint("", name, _text(error), [(frame.filename, frame.name) for frame in frames]))
-    return Settlement(Transition.DIE, outcome, death=death, **_described(error))
+    mark = fingerprint("", described.type_name(type(error)), described.text(error), described.frames(error))
+    return Settlement(Transition.DIE, outcome, death=Death(reason, mark), **_described(error))
 
 
 def _described(error: BaseException, *, trace: bool = True) -> dict[str, Any]:
-    text = "".join(tracebacks.format_exception(error)) if trace else None
-    return {"error_type": _type_name(error), "error": _text(error) or type(error).__name__, "traceback": text}
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as failed:  # noqa: BLE001 - the job's own __str__; whatever it does, the attempt must be settled
-        return f"<{type(error).__name__}, whose text cannot be had: {type(failed).__name__}>"
-
-
-def _type_name(error: BaseException) -> str:
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = described.type_name(type(error))
+    return {
+        "error_type": name,
+        "error": described.text(error) or name,
+        "traceback": described.trace(error) if trace else None,
+    }

@@ -27,7 +27,7 @@ class LedgerOutdated(LedgerUnavailable):
 
 
 class BrokerUnavailable(PerdureError):
-    """The broker cannot be reached. Jobs stay in the ledger and get their tickets when it is back."""
+    """The broker cannot be reached. Jobs are in the ledger, and workers look there by themselves."""
 
 
 class UnknownTask(PerdureError, LookupError):
@@ -140,7 +140,7 @@ class TransactionMisused(PerdureError):
 
 
 class NotAWorker(PerdureError):
-    """A ticket was run in a process that is not a perdure worker."""
+    """A task was run by its Celery name; jobs are run from the ledger, by perdure workers."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

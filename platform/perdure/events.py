@@ -59,6 +59,11 @@ class EventBus:
 
         return unsubscribe
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether an event would reach anybody, the log included."""
+        return len(self._subscribers) > 1 or logger.isEnabledFor(logging.DEBUG)
+
     def emit(self, event: JobEvent) -> None:
         """Pass an event to every subscriber."""
         for subscriber in list(self._subscribers):

@@ -10,7 +10,8 @@ import hashlib
 import os
 import re
 import sysconfig
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable
 
 #: Innermost application frames that count: enough to tell callers apart, few enough to survive refactoring above them.
 FRAMES = 3
@@ -31,7 +32,7 @@ _VARYING = (
 )
 
 
-def fingerprint(task: str, error_type: str, message: str, frames: Sequence[tuple[str, str]]) -> str:
+def fingerprint(task: str, error_type: str, message: str, frames: Iterable[tuple[str, str]]) -> str:
     """Return a fault's fingerprint, 16 hexadecimal digits.
 
     Args:
@@ -40,8 +41,13 @@ def fingerprint(task: str, error_type: str, message: str, frames: Sequence[tuple
         message: Its message.
         frames: (file, function) of each frame of its traceback, the innermost last.
     """
-    own = [frame for frame in frames if not frame[0].startswith(_LIBRARY) and _WORKER not in frame[0]]
-    places = [f"{file.rsplit('/', 1)[-1]}:{function}" for file, function in (own or list(frames))[-FRAMES:]]
+    own: deque[tuple[str, str]] = deque(maxlen=FRAMES)
+    every: deque[tuple[str, str]] = deque(maxlen=FRAMES)
+    for frame in frames:
+        every.append(frame)
+        if not frame[0].startswith(_LIBRARY) and _WORKER not in frame[0]:
+            own.append(frame)
+    places = [f"{file.rsplit('/', 1)[-1]}:{function}" for file, function in own or every]
     text = "\n".join([task, error_type, normalised(message), *places])
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from perdure.control import Discard, Snooze
 from perdure.errors import BrokerUnavailable, HandedBack, JobCancelled, LeaseLost, LedgerUnavailable
-from perdure.parking import delays
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_config import BreakerConfig, BreakerState
+from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breakers import Breakers
 from perdure.resilience.redis_link import connect
 from perdure.resilience.service import Service
@@ -45,6 +42,7 @@ def breakers_of(app: Perdure) -> Breakers:
         {name: _for_jobs(config) for name, config in configs.items()},
         default=_for_jobs(BreakerConfig()),
         on_event=app.breaker_events.emit,
+        prefix=app.settings.redis_prefix,
     )
 
 
@@ -52,22 +50,8 @@ def service_of(app: Perdure, name: str, given: Mapping[str, Any], parts: Mapping
     """Return a service; its breaker is the application's of that name."""
     config = service_config(name, given)
     breaker = app.breakers[name] if config.breaker is not None else None
-    return Service(connect(app.settings.effective_redis_url), name, config, breaker=breaker, **parts)
-
-
-def park(breaker: CircuitBreaker, count: int, rng: Random) -> list[float]:
-    """Return how many seconds each of ``count`` waiting jobs of a breaker is put off; see :func:`parking.delays`."""
-    now = breaker.snapshot()
-    slow_start = breaker.config.slow_start
-    return delays(
-        count,
-        wait=now.next_probe_in,
-        share=0.0 if now.state is not BreakerState.CLOSED else now.slow_start,
-        permits=breaker.config.half_open_permits,
-        recovery=breaker.config.recovery_timeout,
-        ramp_left=slow_start * (1 - now.slow_start),
-        rng=rng,
-    )
+    client, prefix = connect(app.settings.effective_redis_url), app.settings.redis_prefix
+    return Service(client, name, config, breaker=breaker, prefix=prefix, **parts)
 
 
 def _for_jobs(config: BreakerConfig) -> BreakerConfig:

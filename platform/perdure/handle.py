@@ -12,11 +12,10 @@ from perdure.errors import JobCancelled, JobDead, JobNotFinished
 from perdure.ledger.letter_records import LineageEntry
 from perdure.ledger.records import AttemptRecord, JobRecord, Progress
 from perdure.states import JobState
-from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
-    from perdure.submitter import Accepted
+    from perdure.ledger.records import Submitted
 
 R = TypeVar("R")
 
@@ -30,22 +29,20 @@ class JobHandle(Generic[R]):
     Attributes:
         id: The job's id.
         deduplicated: Whether the submit found an earlier job with the same idempotency key.
-        ticketed: Whether the broker took the job's ticket at submit; if not, it is sent when the broker is back.
     """
 
-    __slots__ = ("_app", "_record", "deduplicated", "id", "ticketed")
+    __slots__ = ("_app", "_record", "deduplicated", "id")
 
-    def __init__(self, app: Perdure, job_id: str, *, deduplicated: bool = False, ticketed: bool = True) -> None:
+    def __init__(self, app: Perdure, job_id: str, *, deduplicated: bool = False) -> None:
         self._app = app
         self._record: JobRecord | None = None
         self.id = job_id
         self.deduplicated = deduplicated
-        self.ticketed = ticketed
 
     @classmethod
-    def accepted(cls, app: Perdure, accepted: Accepted) -> JobHandle[R]:
+    def accepted(cls, app: Perdure, accepted: Submitted) -> JobHandle[R]:
         """Return the handle of a job that was just submitted."""
-        return cls(app, accepted.id, deduplicated=accepted.deduplicated, ticketed=accepted.ticketed)
+        return cls(app, accepted.id, deduplicated=accepted.deduplicated)
 
     @classmethod
     def of(cls, app: Perdure, record: JobRecord) -> JobHandle[R]:
@@ -163,8 +160,8 @@ class JobHandle(Generic[R]):
         if record.state is JobState.CANCELLED:
             raise JobCancelled(f"{record.task} {self.id} was cancelled")
         text = record.result_json
-        if text is not None and is_stored(text):  # it could not be opened before: this says why
-            text = self._app.ledger.vault.get(text, "result", record.id)
+        if text is not None and "result" in record.unopened:  # it could not be opened, or believed: this says why
+            text = self._app.ledger.vault.get(text, "result", record.id, record.task)
         value: Any = None if text is None else self._decoded(text, record.task)
         result: R = value
         return result

@@ -9,8 +9,6 @@ from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import redis
-
 from perdure.errors import BulkheadFull, PerdureError
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ class Health:
 def platform_health(app: Perdure) -> Health:
     """Return the checks that every application has: ledger, broker, circuit breakers, and room in its bulkheads."""
     health = Health()
-    health.register("ledger", lambda: app.ledger.broker_epoch())
+    health.register("ledger", app.ledger.probe)
     health.register("broker", lambda: _ping(app.settings.effective_broker_url), critical=False)
     health.register("breakers", lambda: _all_closed(app), critical=False)
     health.register("bulkheads", lambda: _all_have_room(app), critical=False)
@@ -109,8 +107,11 @@ def _all_have_room(app: Perdure) -> None:
 
 
 def _ping(url: str) -> None:
-    with redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
-        client.ping()
+    """Write a key: a Redis that is full, or a replica, answers and takes no bells."""
+    from perdure.redis_address import connect
+
+    with connect(url, socket_connect_timeout=2, socket_timeout=2) as client:
+        client.set("perdure:health", "1", px=1000)
 
 
 def _result(one: _Registered, future: Future[object], started: float) -> CheckResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from msgspec import inspect as types
 from pydantic import BaseModel
@@ -46,3 +46,38 @@ def _parts(of: types.Type) -> Iterator[types.Type]:
         for item in inner if isinstance(inner, tuple) else (inner,):
             if isinstance(item, types.Type):
                 yield from _parts(item)
+
+
+def fields_of(annotation: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of the dataclasses, models, structs and typed dicts within an annotation: names and annotations.
+
+    A field that is told under other names as well (a model's alias) is yielded under each.
+    """
+    yield from _fields(annotation, set())
+
+
+def _fields(annotation: Any, seen: set[Any]) -> Iterator[tuple[str, Any]]:
+    for part in get_args(annotation):
+        if not isinstance(part, (str, int)):  # a literal's values and a mark's own texts are no types
+            yield from _fields(part, seen)
+    if not isinstance(annotation, type) or annotation in seen or not getattr(annotation, "__annotations__", None):
+        return
+    seen.add(annotation)
+    try:
+        hints = get_type_hints(annotation, include_extras=True)
+    except (NameError, TypeError):  # names that only a type checker sees
+        return
+    for name, hint in hints.items():
+        for shown in {name, *_aliases(annotation, name)}:
+            yield shown, hint
+        yield from _fields(hint, seen)
+
+
+def _aliases(owner: type, name: str) -> list[str]:
+    if isinstance(owner, type) and issubclass(owner, BaseModel) and name in owner.model_fields:
+        field = owner.model_fields[name]
+        given = (field.alias, field.serialization_alias, field.validation_alias)
+        return [alias for alias in given if isinstance(alias, str)]
+    if renamed := getattr(owner, "__struct_encode_fields__", None):
+        return [new for old, new in zip(owner.__struct_fields__, renamed, strict=True) if old == name]  # type: ignore[attr-defined]
+    return []

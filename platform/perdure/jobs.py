@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from perdure.announce import announce
 from perdure.clock import to_epoch
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.events import JobEvent
+from perdure.flower_events import announce
 from perdure.handle import JobHandle
 from perdure.ledger import lookup
 from perdure.ledger.queries import COUNTABLE
@@ -140,7 +140,10 @@ class Jobs:
             JobNotFound: The ledger has no job of that id.
         """
         self._app.ledger.job(job_id)
-        return self._app.ledger.run_now(job_id)
+        bulkhead = self._app.ledger.bring_forward(job_id)
+        if bulkhead is not None:
+            self._app.bells.ring(bulkhead)
+        return bulkhead is not None
 
 
 def _state(text: str) -> JobState:

@@ -23,9 +23,9 @@ from perdure.errors import InvalidJobDefinition, PerdureError
 from perdure.handle import JobHandle
 from perdure.ledger import replicated_log
 from perdure.ledger.replicated_log import GroupState, LogEntry
-from perdure.resilience.breaker import whoami
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.replication import Fenced
+from perdure.who import whoami
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -205,7 +205,7 @@ class PrimaryBackup(Generic[S]):
         self._catch_up(group.primary, group.sequence)
         result = self._run(self._members[group.primary], Operation(key, value, group.epoch))
         texts = {"operation": codec.encode(value), "result": codec.encode(result, what=f"the result of {self._task.name}")}
-        sealed = {name: self._app.ledger.vault.put(text, name, ctx.job_id) for name, text in texts.items()}
+        sealed = {name: self._app.ledger.vault.put(text, name, ctx.job_id, None) for name, text in texts.items()}
         entry = LogEntry(group.sequence + 1, group.epoch, key, ctx.job_id, **sealed)
         with ctx.transaction() as connection:
             replicated_log.record(connection, self.name, group, entry)
@@ -235,7 +235,7 @@ class PrimaryBackup(Generic[S]):
                     break  # another job brought it on as well
 
     def _opened(self, entry: LogEntry, column: str) -> Any:
-        return codec.decode(self._app.ledger.vault.get(getattr(entry, column), column, entry.job_id))
+        return codec.decode(self._app.ledger.vault.get(getattr(entry, column), column, entry.job_id, None))
 
     def _group(self) -> GroupState:
         if not self._written:

@@ -17,6 +17,7 @@ import tenacity
 
 from perdure.clock import LONGEST_DELAY
 from perdure.errors import InvalidJobDefinition, did_you_mean
+from perdure.jitter import JITTER
 
 ExceptionTypes = tuple[type[BaseException], ...]
 
@@ -29,7 +30,8 @@ class RetryPolicy:
         max_retries: Retries after the first attempt; 0 means never.
         base: Upper bound of the first delay, in seconds.
         max_delay: Upper bound of every delay, in seconds.
-        retry_on: Exception types that are retried.
+        retry_on: Exception types that are retried. ``Exception`` stands for all that a job raises, also for what derives
+            from ``BaseException`` alone: the ``CancelledError`` of a task that it awaited, a Rust extension's panic.
         give_up_on: Exception types that are not, even if ``retry_on`` has a base of theirs.
         max_elapsed: Seconds since the job's first attempt after which no retry starts; None for no bound.
         jitter: Whether the delay is drawn from ``[0, bound]`` (full jitter) or is the bound.
@@ -55,19 +57,24 @@ class RetryPolicy:
 
     def retries(self, error: BaseException) -> bool:
         """Return whether this kind of error is worth another attempt."""
-        return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
+        kind = type(error)
+        if issubclass(kind, self.give_up_on):
+            return False
+        return issubclass(kind, self.retry_on) or (
+            Exception in self.retry_on and not issubclass(kind, (Exception, *_ENDINGS))
+        )
 
     def delay(self, retry_number: int, rng: random.Random | None = None) -> float:
         """Return the seconds to wait before a retry.
 
         Args:
             retry_number: 1 for the first retry.
-            rng: Randomness for the jitter, uniform in [0, bound]; the process's own by default.
+            rng: Randomness for the jitter, uniform in [0, bound]; that of :mod:`perdure.jitter` by default.
         """
         bound = float(_WAITS(multiplier=self.base, max=self.max_delay)(_attempt(retry_number)))
         if not self.jitter:
             return bound
-        return (rng or _SHARED).uniform(0.0, bound)
+        return (rng or JITTER).uniform(0.0, bound)
 
     @classmethod
     def named(cls, name: str | RetryPolicy) -> RetryPolicy:
@@ -85,6 +92,10 @@ class RetryPolicy:
         return PRESETS[name]
 
 
+#: What ends a process or a generator, and is no failure.
+_ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit)
+
+
 def _is_duration(seconds: Any) -> bool:
     return isinstance(seconds, (int, float)) and 0 <= seconds <= LONGEST_DELAY
 
@@ -96,7 +107,6 @@ def _exception_types(field: str, value: Any) -> ExceptionTypes:
     return types
 
 
-_SHARED = random.Random()  # noqa: S311 - jitter, not a secret
 _WAITS = tenacity.wait_exponential
 
 

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-import os
-import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from perdure.errors import SettingsError, did_you_mean
+from perdure import setting_checks
+from perdure.clock import LONGEST_DELAY
+from perdure.errors import SettingsError
 from perdure.home import Home
+from perdure.masked_url import masked_url
+from perdure.redis_address import RedisAddress, is_redis
+from perdure.resilience.redis_keys import DEFAULT_PREFIX
+from perdure.setting_checks import with_driver
+from perdure.setting_problems import explained
+from perdure.setting_sources import Source, from_environment, from_file, merged, place_of
 
 CONFIG_FILE = "perdure.toml"
-PREFIX = "PERDURE_"
-#: What the ready-made tasks look up by name; whatever follows is the user's own word and no misspelt setting.
-TASK_PREFIXES = ("PERDURE_WEBHOOK_SECRET_", "PERDURE_DATABASE_URL_")
 WEEK = 7 * 24 * 3600.0
-
-#: Greedy on purpose: a password may hold any character that its writer forgot to quote.
-_PASSWORD = re.compile(r"(?<=//)([^/:@]*):.*@")
-_QUERY_PASSWORD = re.compile(r"([?&][a-z_]*(?:password|secret|token)=)[^&]*", re.IGNORECASE)
-_NEXT_URL = re.compile(r";(?=\w+://)")  # kombu's list of alternatives
 
 #: Ends of the names of settings that are never shown.
 _SECRET = ("_password", "_secret", "_keys")
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_DELAY)]
+
+LedgerUrl = Annotated[str, AfterValidator(setting_checks.ledger_url)]
+BrokerUrl = Annotated[str, AfterValidator(setting_checks.broker_url)]
+RedisUrl = Annotated[str, AfterValidator(setting_checks.redis_url)]
+FolderUrl = Annotated[str, AfterValidator(setting_checks.folder_url)]
+RetryPreset = Annotated[str, AfterValidator(setting_checks.retry_preset)]
+Keys = Annotated[str, AfterValidator(setting_checks.keys)]
 
 
 class BulkheadSettings(BaseModel):
@@ -54,6 +67,18 @@ class BulkheadSettings(BaseModel):
     rate: Seconds | None = None
 
 
+def _breaker(given: Any) -> Any:
+    from perdure.resilience.service_settings import as_breaker_config, now_or_later  # here: few applications set any
+
+    return now_or_later(as_breaker_config, given)
+
+
+def _service(given: Any) -> Any:
+    from perdure.resilience.service_settings import as_service_config, now_or_later
+
+    return now_or_later(as_service_config, given)
+
+
 class ResilienceSettings(BaseModel):
     """Protection of what jobs call, by name; ``docs/resilience.md`` says what each table may hold.
 
@@ -64,9 +89,12 @@ class ResilienceSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    breakers: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    services: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    breakers: dict[str, Annotated[Any, PlainValidator(_breaker)]] = Field(default_factory=dict)
+    services: dict[str, Annotated[Any, PlainValidator(_service)]] = Field(default_factory=dict)
 
+
+#: Settings that hold tables or lists; a variable may hold them as JSON.
+TABLES = ("bulkheads", "resilience", "checkpoint_store", "flower_viewers")
 
 DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
     "critical": {"concurrency": 10},
@@ -75,29 +103,23 @@ DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
 }
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of one application; see ``docs/settings.md``.
 
     Times are in seconds.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_nested_delimiter="__",
-        env_ignore_empty=True,  # compose files pass a variable that is not set as an empty one
-        extra="forbid",
-        toml_file=CONFIG_FILE,
-        frozen=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Path(".perdure")
     app: str | None = None
-    ledger_url: str | None = None
-    broker_url: str | None = None
-    redis_url: str | None = None
+    ledger_url: LedgerUrl | None = None
+    broker_url: BrokerUrl | None = None
+    redis_url: RedisUrl | None = None
+    redis_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[\w.:/-]{1,64}$")
     ledger_durability: Literal["normal", "full"] = "normal"
     default_bulkhead: str = "normal"
-    default_retry: str = "standard"
+    default_retry: RetryPreset = "standard"
     bulkheads: dict[str, BulkheadSettings] = Field(default_factory=dict, validate_default=True)
     resilience: ResilienceSettings = Field(default_factory=ResilienceSettings)
     idempotency_ttl: Seconds = WEEK
@@ -106,8 +128,6 @@ class Settings(BaseSettings):
     max_crashes: int = Field(default=3, ge=1)
     drain_timeout: Seconds = 30.0
     cancel_grace: Seconds = 10.0
-    dispatch_interval: Seconds = 0.2
-    ticket_grace: Seconds = 2.0
     unknown_task_ttl: Seconds = 3600.0
     retention: Seconds = WEEK
     dead_retention: Seconds = 26 * WEEK
@@ -118,15 +138,29 @@ class Settings(BaseSettings):
     checkpoint_interval: Seconds = 2.0
     checkpoint_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1)
     checkpoint_secret: str | None = Field(default=None, min_length=16, max_length=64)
-    blob_store: str | None = None
+    blob_store: FolderUrl | None = None
     offload_threshold: int = Field(default=256 * 1024, ge=1024)
-    encryption_keys: str | None = None
-    encryption_accept_plain: bool = True
+    encryption_keys: Keys | None = None
+    encryption_accept_plain: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "perdure"
     flower_password: str | None = None
     flower_viewers: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _that_fit_together(self) -> Self:
+        stores = [self.checkpoint_store] if isinstance(self.checkpoint_store, str) else self.checkpoint_store
+        checks: dict[str, Callable[[], object]] = {
+            "redis_url": lambda: setting_checks.redis_beside(self.broker_url, self.redis_url),
+            "default_bulkhead": lambda: setting_checks.bulkhead(self.default_bulkhead, self.bulkheads),
+            "checkpoint_store": lambda: setting_checks.checkpoint_stores(stores),
+            "checkpoint_quorum": lambda: setting_checks.quorum(len(stores), self.checkpoint_quorum),
+        }
+        problems = [found for name, check in checks.items() if (found := _problem(name, getattr(self, name), check))]
+        if problems:
+            raise ValidationError.from_exception_data("Settings", problems)
+        return self
 
     @field_validator("flower_user", "flower_viewers")
     @classmethod
@@ -147,18 +181,6 @@ class Settings(BaseSettings):
             merged[name] = {**merged.get(name, {}), **fields} if isinstance(fields, Mapping) else fields
         return merged
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources, the strongest first."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
             if name and name.endswith(_SECRET) and value:
@@ -168,7 +190,7 @@ class Settings(BaseSettings):
             else:
                 yield name, _masked(value)
 
-    __str__ = BaseSettings.__repr__
+    __str__ = BaseModel.__repr__
 
     @property
     def home_folder(self) -> Home:
@@ -184,6 +206,18 @@ class Settings(BaseSettings):
     def effective_broker_url(self) -> str:
         """The broker's URL; the embedded Redis by default."""
         return self.broker_url or self.home_folder.redis_url
+
+    @property
+    def celery_broker_url(self) -> str:
+        """The broker's URL as Celery's transports read it."""
+        url = self.effective_broker_url
+        return RedisAddress.parse(url).kombu_url if is_redis(url) else url
+
+    @property
+    def celery_broker_options(self) -> dict[str, Any]:
+        """What Celery's transport needs beside the URL."""
+        url = self.effective_broker_url
+        return RedisAddress.parse(url).kombu_options if is_redis(url) else {}
 
     @property
     def effective_redis_url(self) -> str:
@@ -205,20 +239,14 @@ def load_settings(**arguments: Any) -> Settings:
     Raises:
         SettingsError: A setting is unknown or not allowed; the message names it, its source and what is allowed.
     """
+    file = from_file(Path(CONFIG_FILE).resolve())
+    environment = from_environment({name: name in TABLES for name in Settings.model_fields}, file.values)
     given = {name: value for name, value in arguments.items() if value is not None}
-    _refuse_misspelt_variables()
+    sources = [Source("an argument of Perdure()", given), environment, file]
     try:
-        return Settings(**given)
+        return Settings(**merged(sources))
     except ValidationError as error:
-        raise SettingsError(_explain(error, given)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{Path(CONFIG_FILE).resolve()} is not TOML: {error}") from None
-
-
-def masked_url(url: str) -> str:
-    """Return a URL that may be printed: its passwords are replaced by ``***``, also in a list of URLs and in queries."""
-    parts = (_QUERY_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"\1:***@", part)) for part in _NEXT_URL.split(url))
-    return ";".join(parts)
+        raise SettingsError(_explain(error, sources)) from None
 
 
 def _masked(value: Any) -> Any:
@@ -227,51 +255,36 @@ def _masked(value: Any) -> Any:
     return masked_url(value) if isinstance(value, str) else value
 
 
-def with_driver(url: str) -> str:
-    """Return a database URL with perdure's driver where it names none: psycopg for PostgreSQL."""
-    scheme, colon, rest = url.partition(":")
-    return f"postgresql+psycopg{colon}{rest}" if scheme in ("postgres", "postgresql") else url
+def _problem(name: str, value: Any, check: Callable[[], object]) -> InitErrorDetails | None:
+    try:
+        check()
+    except ValueError as error:
+        # The text is an argument: braces in it would be taken for places to fill in.
+        return InitErrorDetails(type=PydanticCustomError("setting", "{why}", {"why": str(error)}), loc=(name,), input=value)
+    return None
 
 
-def _refuse_misspelt_variables() -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for variable in os.environ:
-        if not variable.startswith(PREFIX) or variable.startswith(TASK_PREFIXES) or variable.split("__")[0] in known:
-            continue
-        if hint := did_you_mean(variable.split("__")[0], known):
-            raise SettingsError(f"the environment variable {variable} is no setting of perdure.{hint}")
-
-
-def _explain(error: ValidationError, arguments: Mapping[str, Any]) -> str:
+def _explain(error: ValidationError, sources: list[Source]) -> str:
     lines = []
     for problem in error.errors():
-        path = [str(part) for part in problem["loc"]]
-        name = ".".join(path)
-        if problem["type"] == "extra_forbidden":
-            allowed = _names_beside(path)
-            what = f"is no setting.{did_you_mean(path[-1], allowed)} Allowed here: {', '.join(sorted(allowed))}"
-        else:
-            what = f"= {_shown(path, problem['input'])}: {problem['msg']}"
-        lines.append(f"{name} {what} (from {_source(path, arguments)})")
+        path = tuple(str(part) for part in problem["loc"])
+        what = explained(problem, path, _names_beside(path), hidden=_is_secret(path))
+        lines.append(f"{what} (from {place_of(sources, path)})")
     return "; ".join(lines)
 
 
-def _shown(path: list[str], value: Any) -> str:
+def _is_secret(path: tuple[str, ...]) -> bool:
     words = ("password", "secret", "url", "keys", "store", "flower_viewers")
-    secret = any(word in ".".join(path) for word in words)
-    return "***" if secret else repr(value)
+    return any(word in ".".join(path) for word in words)
 
 
-def _names_beside(path: list[str]) -> list[str]:
+def _names_beside(path: tuple[str, ...]) -> Iterable[str]:
     if len(path) == 1:
-        return list(Settings.model_fields)
-    return list((ResilienceSettings if path[0] == "resilience" else BulkheadSettings).model_fields)
+        return Settings.model_fields
+    if path[0] != "resilience":
+        return BulkheadSettings.model_fields
+    if len(path) == 2:
+        return ResilienceSettings.model_fields
+    from perdure.resilience.service_settings import names_beside
 
-
-def _source(path: list[str], arguments: Mapping[str, Any]) -> str:
-    if path[0] in arguments:
-        return "an argument of Perdure()"
-    # The variable itself, or one that holds the JSON of a group that it belongs to.
-    names = {PREFIX + "__".join(path[:depth]).upper() for depth in range(1, len(path) + 1)}
-    present = next((name for name in os.environ if name.upper() in names), None)
-    return f"the environment variable {present}" if present else f"{Path(CONFIG_FILE).resolve()}"
+    return names_beside(path[1:])

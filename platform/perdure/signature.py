@@ -14,7 +14,7 @@ import msgspec
 from perdure import codec
 from perdure import hints as json_hints
 from perdure.errors import InvalidArguments, InvalidJobDefinition
-from perdure.masking import secret_parameters
+from perdure.masking import secret_fields, secret_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,17 @@ class Signature:
                 raise InvalidJobDefinition(
                     f"{name}: parameter {parameter!r} is annotated {hint!r}, which JSON cannot carry."
                 )
+        extras = get_type_hints(function, include_extras=True)
         #: Parameters whose values are shown nowhere.
-        self.secret = secret_parameters(get_type_hints(function, include_extras=True), self._hints)
+        self.secret = secret_parameters(extras, self._hints)
+        #: Fields within the other parameters whose values are shown nowhere.
+        self.secret_fields = secret_fields(hint for parameter, hint in extras.items() if parameter in self._hints)
         self._loose = frozenset(parameter for parameter, hint in self._hints.items() if json_hints.is_loose(hint))
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether any value of a call is to be shown nowhere."""
+        return bool(self.secret or self.secret_fields)
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Payload:
         """Return a call checked against the signature and encoded.

@@ -23,14 +23,18 @@ class JobState(StrEnum):
 
 
 class Transition(StrEnum):
-    """What happens to a job."""
+    """What happens to a job.
+
+    ``due`` brings a job's time forward; one whose time comes by itself is claimed as it stands. ``release`` gives a claimed
+    job back whose function was not begun.
+    """
 
     DUE = "due"
     CLAIM = "claim"
     SUCCEED = "succeed"
     RETRY = "retry"
     SNOOZE = "snooze"
-    PUT_OFF = "put_off"
+    RELEASE = "release"
     HAND_BACK = "hand_back"
     LOSE = "lose"
     DIE = "die"
@@ -71,11 +75,11 @@ _S = JobState
 #: ``TRANSITIONS[transition] = (states it may start from, state it leads to)``
 TRANSITIONS: dict[Transition, tuple[frozenset[JobState], JobState]] = {
     Transition.DUE: (frozenset({_S.SCHEDULED, _S.RETRYING}), _S.QUEUED),
-    Transition.CLAIM: (frozenset({_S.QUEUED}), _S.RUNNING),
+    Transition.CLAIM: (frozenset({_S.QUEUED, _S.SCHEDULED, _S.RETRYING}), _S.RUNNING),
     Transition.SUCCEED: (frozenset({_S.RUNNING}), _S.SUCCEEDED),
     Transition.RETRY: (frozenset({_S.RUNNING}), _S.RETRYING),
     Transition.SNOOZE: (frozenset({_S.RUNNING}), _S.RETRYING),
-    Transition.PUT_OFF: (frozenset({_S.SCHEDULED, _S.QUEUED, _S.RETRYING}), _S.RETRYING),
+    Transition.RELEASE: (frozenset({_S.RUNNING}), _S.QUEUED),
     Transition.HAND_BACK: (frozenset({_S.RUNNING}), _S.QUEUED),
     Transition.LOSE: (frozenset({_S.RUNNING}), _S.QUEUED),
     Transition.DIE: (frozenset({_S.RUNNING, _S.QUEUED, _S.RETRYING, _S.SCHEDULED}), _S.DEAD),

@@ -93,7 +93,7 @@ class Steps:
         context.check_not_in_doubt()
         value = Retrying(RetryPolicy.named(retry), sleep=self._pause).call(once)
         text = codec.encode(value, typed=hint is not Any, what=f"the result of step {step.name!r}")
-        stored = context.ledger.vault.put(text, _column(step.position), context.job_id)
+        stored = context.ledger.vault.put(text, _column(step.position), context.job_id, context.claim.task)
         done = StepRecord(step.position, step.name, stored, tries, context.fence)
         self._record(done)
         return done
@@ -113,7 +113,8 @@ class Steps:
     def _opened(self, step: StepRecord) -> str:
         context = self._context
         owner = context.claim.replay_of if step.fence == COPIED else None
-        return context.ledger.vault.get(step.result, _column(step.position), owner or context.job_id)
+        whose = owner or context.job_id
+        return context.ledger.vault.get(step.result, _column(step.position), whose, context.claim.task)
 
     def _pause(self, seconds: float) -> None:
         """Wait before another try, but not longer than until the job is to stop: the step will run again elsewhere."""

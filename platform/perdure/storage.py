@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from perdure.errors import LeaseLost, SettingsError
+from perdure.errors import LeaseLost
 from perdure.ledger.checkpoints import Standing
 from perdure.stores.errors import BlobNotFound, CorruptBlob, CorruptRecord, StaleWrite, Undecipherable
 from perdure.stores.protocol import CheckpointStore, Damage, StoredVersion, stored_version
@@ -17,6 +17,7 @@ from perdure.vault import Vault
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
+    from perdure.ledger.records import Claim
     from perdure.settings import Settings
     from perdure.stores.replica_report import ReplicaReport
 
@@ -117,23 +118,23 @@ class Storage:
             raise LeaseLost(str(error)) from error
         return seq, standing
 
-    def find(self, job_id: str, name: str, column: str, origin: str | None = None) -> Found:
+    def find(self, claim: Claim, name: str, column: str) -> Found:
         """Return the newest good version of a checkpoint.
 
         Args:
-            job_id: The job.
+            claim: The running job; when it replays another one, its checkpoints may have been copied to begin with.
             name: Which of its checkpoints.
             column: The place for which its data was sealed.
-            origin: The job that this one replays: its checkpoints may have been copied to begin with.
 
         Raises:
             MissingKey: It is sealed or authenticated with a key that this process does not have.
             StoreUnavailable: The store cannot be read.
         """
-        key, found = CheckpointKey(job_id, name), Found()
-        for record in self._candidates(key, found.damage, origin):
+        key, found = CheckpointKey(claim.job_id, name), Found()
+        for record in self._candidates(key, found.damage, claim.replay_of):
             try:
-                found.data = None if record.cleared else self.vault.get_bytes(record.data, column, record.job_id)
+                if not record.cleared:
+                    found.data = self.vault.get_bytes(record.data, column, record.job_id, claim.task)
             except (Undecipherable, CorruptBlob, BlobNotFound) as error:
                 found.damage.append(f"seq {record.seq}: {error}")
                 continue
@@ -214,25 +215,24 @@ def storage_of(settings: Settings, ledger: Ledger) -> Storage:
 
 
 def _open(url: str, settings: Settings, ledger: Ledger, options: dict[str, Any]) -> CheckpointStore:
-    from perdure.settings import masked_url
+    from perdure.masked_url import masked_url
+    from perdure.redis_address import is_redis
 
     if url == LEDGER:
         from perdure.ledger.checkpoint_store import LedgerStore
 
         return LedgerStore(ledger, **options)
-    if url == "redis" or url.startswith(("redis://", "rediss://", "unix://")):
+    if url == "redis" or is_redis(url):
         from perdure.stores.redis import RedisStore
 
         address = settings.effective_redis_url if url == "redis" else url
-        return RedisStore.from_url(address, name=masked_url(url), timeout=settings.checkpoint_timeout, **options)
-    if "://" in url or "/" in url:
-        from perdure.stores.filesystem import FilesystemStore
+        prefix = f"{settings.redis_prefix}checkpoint:"
+        return RedisStore.from_url(
+            address, name=masked_url(url), timeout=settings.checkpoint_timeout, prefix=prefix, **options
+        )
+    from perdure.stores.filesystem import FilesystemStore
 
-        return FilesystemStore(url, name=masked_url(url), **options)
-    raise SettingsError(
-        f"checkpoint_store={url!r}: must be 'sql', 'redis', a redis:// URL, a path with a /, or an fsspec URL; "
-        "or a list of these"
-    )
+    return FilesystemStore(url, name=masked_url(url), **options)
 
 
 def _log_report(report: ReplicaReport) -> None:

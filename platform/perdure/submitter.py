@@ -1,20 +1,20 @@
-"""Submit: check the call, write the job, send its ticket. The data's way through perdure begins here."""
+"""Submit: check the call, write the job, ring a bell. The data's way through perdure begins here."""
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from perdure.clock import to_epoch
-from perdure.errors import BulkheadFull, InvalidArguments, LedgerUnavailable
+from perdure.errors import BulkheadFull, InvalidArguments
 from perdure.events import JobEvent
 from perdure.ids import new_id
-from perdure.ledger.records import NewJob, Submitted, Ticketed
+from perdure.ledger.records import NewJob, Submitted
 from perdure.options import SubmitOptions
 from perdure.states import JobState
 
@@ -27,15 +27,10 @@ if TYPE_CHECKING:
 
 #: Jobs written by one statement when many are submitted.
 CHUNK = 1000
+#: A job that is to run within so many seconds rings as well: until workers look by themselves its time may have passed.
+RING_BEFORE = 1.0
 
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A job that the ledger has; ``ticketed`` says whether the broker has its ticket as well."""
-
-    id: str
-    deduplicated: bool
-    ticketed: bool
+logger = logging.getLogger("perdure.submitter")
 
 
 class Submitter:
@@ -44,20 +39,20 @@ class Submitter:
     def __init__(self, app: Perdure) -> None:
         self._app = app
 
-    def submit(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> Accepted:
+    def submit(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> Submitted:
         """Submit one job; raises what :meth:`Task.submit` says."""
         new = self._new_job(task, args, kwargs, how)
         self.await_room(new.bulkhead, 1)
         [accepted] = self._accept([new], how)
         return accepted
 
-    def submit_many(self, task: Task[..., Any], calls: Iterable[Any], how: SubmitOptions) -> list[Accepted]:
+    def submit_many(self, task: Task[..., Any], calls: Iterable[Any], how: SubmitOptions) -> list[Submitted]:
         """Submit one job for each call, in chunks as the iterable yields them."""
         if how.idempotency_key is not None:
             raise InvalidArguments("idempotency_key= is for one job; submit_many() makes several")
         bulkhead = self._app.bulkheads.checked(how.bulkhead or task.bulkhead)
         size = min(CHUNK, self._app.settings.bulkheads[bulkhead].max_depth or CHUNK)
-        accepted: list[Accepted] = []
+        accepted: list[Submitted] = []
         stream = iter(calls)
         while chunk := [self._new_job(task, *_as_call(call), how) for call in islice(stream, size)]:
             try:
@@ -83,25 +78,22 @@ class Submitter:
         submitted = self._app.ledger.fire(task.name, last, tick, new)
         if new is None or submitted is None or submitted.deduplicated:
             return False
-        self._ticket([new], [submitted])
+        self._announce([new], [submitted])
         return True
 
-    def submit_new(self, new: list[NewJob]) -> list[Accepted]:
+    def submit_new(self, new: list[NewJob]) -> list[Submitted]:
         """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""
-        return self._ticket(new, self._app.ledger.submit(new))
+        return self._announce(new, self._app.ledger.submit(new))
 
     def submit_within(self, connection: Connection, task: Task[..., Any], calls: Iterable[Sequence[Any]]) -> None:
-        """Write jobs of a task that has a limit in a transaction on the ledger; the dispatcher sends their tickets."""
+        """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
         self._app.ledger.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
 
-    def send_tickets(self, tickets: Sequence[Ticketed]) -> set[str]:
-        """Send tickets and return the ids of those that could not be sent; the ledger then knows of it."""
-        failed = self._app.tickets.send(tickets)
-        if failed:
-            # If the ledger is gone as well, reconciliation finds that the job has no ticket.
-            with contextlib.suppress(LedgerUnavailable):
-                self._app.ledger.untick(failed)
-        return set(failed)
+    def ring(self, new: Sequence[NewJob]) -> None:
+        """Ring for jobs that may run now, or so soon that a worker would otherwise look too late."""
+        counts = Counter(job.bulkhead for job in new if job.run_at is None and (job.delay or 0.0) < RING_BEFORE)
+        for bulkhead, count in counts.items():
+            self._app.bells.ring(bulkhead, count)
 
     def _new_job(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> NewJob:
         payload = task.signature.encode(args, kwargs)
@@ -144,34 +136,38 @@ class Submitter:
         call = task.signature.arguments(args, kwargs) if task.limit_by else {}
         return limit_key(self._app, task, bulkhead, call, tags)
 
-    def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Accepted]:
+    def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
         if how.session is None:
-            return self._ticket(new, self._app.ledger.submit(new))
+            return self._announce(new, self._app.ledger.submit(new))
         from perdure.transactional import as_session
 
         session = as_session(how.session)
         submitted = self._app.ledger.submit(new, session.connection())
         self._after_commit.add(session, (new, submitted))
-        return [Accepted(result.id, result.deduplicated, ticketed=False) for result in submitted]
+        return submitted
 
     @cached_property
     def _after_commit(self) -> AfterCommit:
         from perdure.transactional import AfterCommit  # imported here: who does not need it need not wait for the ORM
 
-        return AfterCommit(self._ticket_all)
+        return AfterCommit(self._announce_all)
 
-    def _ticket_all(self, written: list[tuple[list[NewJob], list[Submitted]]]) -> None:
+    def _announce_all(self, written: list[tuple[list[NewJob], list[Submitted]]]) -> None:
         new = [job for jobs, _ in written for job in jobs]
-        self._ticket(new, [result for _, results in written for result in results])
+        self._announce(new, [result for _, results in written for result in results])
 
-    def _ticket(self, new: list[NewJob], submitted: list[Submitted]) -> list[Accepted]:
+    def _announce(self, new: list[NewJob], submitted: list[Submitted]) -> list[Submitted]:
+        """Ring for jobs that were written and emit their events; nothing raises once they are."""
         fresh = [job for job, result in zip(new, submitted, strict=True) if not result.deduplicated]
-        now = [job for job in fresh if job.delay is None and job.run_at is None and job.limit_key is None]
-        failed = self.send_tickets([_ticket(job) for job in now])
-        for job in fresh:
-            state = JobState.QUEUED if job.delay is None and job.run_at is None else JobState.SCHEDULED
-            self._app.events.emit(JobEvent(job.id, job.task, job.bulkhead, None, None, state))
-        return [Accepted(result.id, result.deduplicated, result.id not in failed) for result in submitted]
+        try:
+            self.ring(fresh)
+        except Exception:
+            logger.exception("no bell was rung; workers find the jobs when they look next")
+        if self._app.events.is_heard:
+            for job in fresh:
+                state = JobState.QUEUED if job.delay is None and job.run_at is None else JobState.SCHEDULED
+                self._app.events.emit(JobEvent(job.id, job.task, job.bulkhead, None, None, state))
+        return submitted
 
     def await_room(self, bulkhead: str, count: int) -> None:
         """Wait until a bulkhead has room for so many jobs, as long as its ``overflow`` says.
@@ -190,10 +186,6 @@ class Submitter:
                     "raise max_depth, or add workers."
                 )
             time.sleep(0.05)
-
-
-def _ticket(job: NewJob) -> Ticketed:
-    return Ticketed(job.id, job.task, job.bulkhead, job.priority, job.args, job.kwargs, job.timeout, job.replay_of)
 
 
 def _as_call(call: Any) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
 from perdure.context import JobContext
 from perdure.errors import InvalidArguments, InvalidJobDefinition
@@ -20,6 +20,7 @@ from perdure.state import StatePolicy
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
+    from perdure.typed_options import MoreOptions, SubmitTypedOptions
 
 #: Longest name of a task, in characters.
 MAX_NAME = 255
@@ -102,7 +103,8 @@ class Task(Generic[P, R]):
         self.priority = priority
         self.state = state or StatePolicy()
         self.signature = Signature(function, name, JobContext)
-        functools.update_wrapper(self, function)
+        # Its name, documentation and signature. Never its own attributes: one called ``retry`` would become the task's.
+        functools.update_wrapper(self, function, updated=())
 
     @property
     def is_async(self) -> bool:
@@ -129,12 +131,19 @@ class Task(Generic[P, R]):
         """Submit one job for each call and return their handles; see :meth:`Submission.submit_many`."""
         return self.options().submit_many(calls)
 
-    def options(self, **options: Any) -> Submission[P, R]:
+    def options(self, **options: Unpack[SubmitTypedOptions]) -> Submission[P, R]:
         """Return this task with options for the next submit; they are those of :class:`~perdure.SubmitOptions`.
 
         Raises:
             InvalidArguments: An option is unknown or its value not allowed.
+            InvalidJobDefinition: The function is in the script that runs, where no worker finds it.
         """
+        if self.name.startswith("__main__."):
+            raise InvalidJobDefinition(
+                f"{self.name}: its function is in the script that runs, which workers cannot import, so none would run it. "
+                "Move it to a module of its own, import it from there and start the workers with -A MODULE; or, if workers "
+                "import this file as a module, give the job a name= that is the same there"
+            )
         try:
             return Submission(self._app, self, SubmitOptions(**options))
         except TypeError as error:
@@ -156,7 +165,7 @@ class Task(Generic[P, R]):
         eta: datetime | None = None,
         priority: int | None = None,
         queue: str | None = None,
-        **options: Any,
+        **options: Unpack[MoreOptions],
     ) -> JobHandle[R]:
         """Submit a job the way Celery's ``apply_async`` does.
 
@@ -171,11 +180,22 @@ class Task(Generic[P, R]):
         """
         bulkhead = queue.removeprefix("perdure.") if queue else None
         named = {"delay": countdown, "run_at": eta, "priority": priority, "bulkhead": bulkhead}
-        given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+        given: Any = {name: value for name, value in named.items() if value is not None}
         return self.options(**given, **options).submit(*args, **(kwargs or {}))
 
     def __repr__(self) -> str:
         return f"<task {self.name} on {self.bulkhead}>"
+
+
+class AsyncTask(Task[P, R]):
+    """The task of a coroutine function: calling it gives a coroutine, as without perdure; its jobs' result is the value."""
+
+    if TYPE_CHECKING:
+
+        def __call__(  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
+            self, *args: P.args, **kwargs: P.kwargs
+        ) -> Coroutine[Any, Any, R]:
+            """Run the function in this process; nothing is submitted."""
 
 
 def _yields(function: Callable[..., Any]) -> bool:
@@ -190,7 +210,7 @@ class Submission(Generic[P, R]):
         self._task = task
         self._how = how
 
-    def options(self, **options: Any) -> Submission[P, R]:
+    def options(self, **options: Unpack[SubmitTypedOptions]) -> Submission[P, R]:
         """Return this submission with more options."""
         return Submission(self._app, self._task, replace(self._how, **options))
 

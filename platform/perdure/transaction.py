@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from perdure import codec
 from perdure.errors import TransactionMisused
@@ -98,20 +99,25 @@ def transaction(context: JobContext, *, final: bool) -> Iterator[Connection]:
     if context.open_transaction is not None:
         raise TransactionMisused(f"job {context.job_id}: a ctx.transaction() is open already; they cannot be nested")
     context.check_not_in_doubt()
-    work, settlement = OpenTransaction(context), None
+    work, settlement, database = OpenTransaction(context), None, context.ledger.database
     is_written = False
     try:
         with context.ledger.transaction() as connection:
-            checkpoints.standing(connection, context.job_id, context.fence)  # a stale worker stops before it works
+            with database.translating():
+                checkpoints.standing(connection, context.job_id, context.fence)  # a stale worker stops before it works
             context.open_transaction = work
             try:
-                yield connection
+                with database.translating_theirs(connection):
+                    yield connection
             finally:
                 context.open_transaction = None
             if final:
                 settlement = _succeeded(context, work.result)
-            standing = work.write(connection, settlement)
+            with database.translating():
+                standing = work.write(connection, settlement)
             is_written = True
+    except DBAPIError:
+        raise  # a statement of the block, or a constraint that is checked at the commit: nothing was committed
     except BaseException:
         # From here on the commit's outcome is unknown: also a time limit can strike while it is under way.
         context.is_in_doubt = is_written
@@ -126,7 +132,7 @@ def transaction(context: JobContext, *, final: bool) -> Iterator[Connection]:
 def _succeeded(context: JobContext, value: Any) -> Settlement:
     result = codec.encode(value, what=f"the result of {context.claim.task}")
     settlement = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=result)
-    return context.storage.vault.settlement(context.job_id, settlement)
+    return context.storage.vault.settlement(context.job_id, context.claim.task, settlement)
 
 
 def _framed(context: JobContext, make: Callable[[int], CheckpointRecord]) -> Callable[[int], bytes]:

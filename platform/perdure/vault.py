@@ -13,7 +13,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from perdure.errors import PerdureError
-from perdure.ledger.records import ELSEWHERE, AttemptRecord, DeadLetterRecord, JobRecord, NewJob, Settlement, field_of
+from perdure.ledger.records import (
+    ELSEWHERE,
+    AttemptRecord,
+    Claim,
+    DeadLetterRecord,
+    JobRecord,
+    NewJob,
+    Settlement,
+    field_of,
+)
 from perdure.ledger.text import MAX_ERROR, MAX_TRACEBACK, SEALED, storable
 from perdure.stores.errors import StoreUnavailable
 
@@ -44,7 +53,7 @@ class Vault:
         self,
         keys: str | None = None,
         *,
-        accept_plain: bool = True,
+        accept_plain: bool = False,
         blobs: str | None = None,
         threshold: int = 256 * 1024,
     ) -> None:
@@ -79,19 +88,26 @@ class Vault:
 
     # -- values --------------------------------------------------------------------------------------------------------
 
-    def put(self, text: str, column: str, job_id: str) -> str:
-        """Return what to store for a text."""
+    def put(self, text: str, column: str, job_id: str, task: str | None) -> str:
+        """Return what to store for a text.
+
+        Args:
+            text: The text.
+            column: What it is.
+            job_id: Whose it is.
+            task: That job's task, which the seal is bound to as well; None where a reader does not know it.
+        """
         if not self.is_active:
             return text
-        sealed = self._cipher.seal(text, _place(column, job_id)) if self.seals else text
+        sealed = self._cipher.seal(text, _place(column, job_id, task)) if self.seals else text
         return sealed if self._blobs is None else _or_itself(lambda: self._offloader.text(sealed), sealed)
 
-    def get(self, stored: str, column: str, job_id: str) -> str:
+    def get(self, stored: str, column: str, job_id: str, task: str | None) -> str:
         """Return the text of what :meth:`put` returned.
 
         Raises:
             MissingKey: It is sealed with a key that this process does not have.
-            Undecipherable: It was changed, or belongs elsewhere.
+            Undecipherable: It was changed, or belongs elsewhere, or is not sealed where it must be.
             BlobNotFound, CorruptBlob, StoreUnavailable: It was offloaded and cannot be read.
         """
         if stored.startswith(_BLOB):
@@ -99,23 +115,28 @@ class Vault:
             stored = self._offloader.resolve_text(stored)
         if not self.seals and not stored.startswith(SEALED):
             return stored
-        return self._cipher.open(stored, _place(column, job_id))
+        return self._cipher.open(stored, _place(column, job_id, task))
 
-    def put_bytes(self, data: bytes, column: str, job_id: str) -> bytes:
-        """Return what to store for bytes."""
+    def put_bytes(self, data: bytes, column: str, job_id: str, task: str | None) -> bytes:
+        """Return what to store for bytes; parameters as for :meth:`put`."""
         if not self.is_active:
             return data
-        sealed = self._cipher.seal_bytes(data, _place(column, job_id)) if self.seals else data
+        sealed = self._cipher.seal_bytes(data, _place(column, job_id, task)) if self.seals else data
         return sealed if self._blobs is None else _or_itself(lambda: self._offloader.data(sealed), sealed)
 
-    def get_bytes(self, stored: bytes, column: str, job_id: str) -> bytes:
+    def get_bytes(self, stored: bytes, column: str, job_id: str, task: str | None) -> bytes:
         """Return the bytes of what :meth:`put_bytes` returned; raises as :meth:`get` does."""
         if stored.startswith(_BLOB.encode()):
             self._need_blobs(column, job_id)
             stored = self._offloader.resolve_data(stored)
         if not self.seals and not stored.startswith(SEALED.encode()):
             return stored
-        return self._cipher.open_bytes(stored, _place(column, job_id))
+        return self._cipher.open_bytes(stored, _place(column, job_id, task))
+
+    def call_of(self, claim: Claim) -> tuple[str, str]:
+        """Return the arguments of a claimed job, positional and by keyword, as JSON texts; raises as :meth:`get` does."""
+        args, kwargs = (self.get(getattr(claim, name), name, claim.job_id, claim.task) for name in ("args", "kwargs"))
+        return args, kwargs
 
     # -- what the ledger takes and gives -------------------------------------------------------------------------------
 
@@ -123,9 +144,10 @@ class Vault:
         """Return a job as it is to be written."""
         if not self.is_active:
             return job
-        return replace(job, args=self.put(job.args, "args", job.id), kwargs=self.put(job.kwargs, "kwargs", job.id))
+        args, kwargs = (self.put(getattr(job, name), name, job.id, job.task) for name in ("args", "kwargs"))
+        return replace(job, args=args, kwargs=kwargs)
 
-    def settlement(self, job_id: str, ended: Settlement) -> Settlement:
+    def settlement(self, job_id: str, task: str, ended: Settlement) -> Settlement:
         """Return a settlement as it is to be written. Error types stay readable: dead letters are found by them."""
         if not self.is_active:
             return ended
@@ -133,32 +155,52 @@ class Vault:
         if self.seals:  # without keys an error is short enough to stay
             texts["error"] = storable(ended.error, MAX_ERROR)
             texts["traceback"] = storable(ended.traceback, MAX_TRACEBACK)
-        return replace(ended, **{n: self.put(text, n, job_id) for n, text in texts.items() if text is not None})  # type: ignore[arg-type]
+        sealed = {
+            name: self.put(text, name, job_id, _bound(name, task)) for name, text in texts.items() if text is not None
+        }
+        return replace(ended, **sealed)  # type: ignore[arg-type]
 
     def job(self, record: JobRecord) -> JobRecord:
         """Return a job's record with all that can be opened; the rest is named in ``unopened``."""
-        opened = self._open(record.unopened, record.id)
-        return replace(record, **opened) if opened else record
+        plain = self._plain({"result": record.result_json}, record.unopened, record.id)
+        opened = self._open(record.unopened, record.id, record.task)
+        return replace(record, **_with_unopened(record.unopened, opened, plain)) if opened or plain else record
 
     def attempt(self, record: AttemptRecord, job_id: str) -> AttemptRecord:
         """Return an attempt's record with what can be opened."""
         texts = {name: text for name in ("error", "traceback") if is_stored(text := getattr(record, name))}
-        opened = self._open(texts, job_id)
+        opened = self._open(texts, job_id, None)
         opened.pop("unopened", None)
         return replace(record, **opened) if opened else record
 
     def letter(self, record: DeadLetterRecord) -> DeadLetterRecord:
         """Return a dead letter's record with all that can be opened; the rest is named in ``unopened``."""
-        opened = self._open(record.unopened, record.job_id or "")
-        return replace(record, **opened) if opened else record
+        job_id = record.job_id or ""
+        # A message that was quarantined has no arguments.
+        plain = self._plain(dict.fromkeys(("args", "kwargs"), job_id or None), record.unopened, job_id)
+        opened = self._open(record.unopened, job_id, record.task)
+        return replace(record, **_with_unopened(record.unopened, opened, plain)) if opened or plain else record
 
-    def _open(self, texts: dict[str, str], job_id: str) -> dict[str, Any]:
+    def _plain(self, values: dict[str, str | None], stored: dict[str, str], job_id: str) -> dict[str, str]:
+        """Return which of a record's columns are plain though such are not accepted, each with why."""
+        if not self.seals:
+            return {}
+        found = {}
+        for column in values.keys() - stored.keys():
+            try:
+                if values[column] is not None:
+                    self._cipher.check_plain(_place(column, job_id, None))
+            except PerdureError as error:
+                found[column] = f"{type(error).__name__}: {error}"
+        return found
+
+    def _open(self, texts: dict[str, str], job_id: str, task: str | None) -> dict[str, Any]:
         """Return the fields of a record that these columns become."""
         fields: dict[str, Any] = {}
         failed: dict[str, str] = {}
         for column, text in texts.items():
             try:
-                name, value = field_of(column, self.get(text, column, job_id))
+                name, value = field_of(column, self.get(text, column, job_id, _bound(column, task)))
                 fields[name] = value
             except PerdureError as error:
                 failed[column] = f"{type(error).__name__}: {error}"
@@ -205,10 +247,20 @@ def is_stored(text: str | None) -> bool:
     return text is not None and text.startswith(ELSEWHERE)
 
 
-def _place(column: str, job_id: str) -> Any:
+def _place(column: str, job_id: str, task: str | None) -> Any:
     from perdure.stores.cipher import Place
 
-    return Place(column, job_id)
+    return Place(column, job_id, task)
+
+
+def _bound(column: str, task: str | None) -> str | None:
+    """Return the task that a column is bound to: none for errors, which attempts share, and attempts name no task."""
+    return None if column in ("error", "traceback") else task
+
+
+def _with_unopened(stored: dict[str, str], opened: dict[str, Any], plain: dict[str, str]) -> dict[str, Any]:
+    """Return what a record becomes: the fields that were opened, and which could not be, or must not be believed."""
+    return opened | {"unopened": opened.get("unopened", stored) | plain}
 
 
 def _or_itself(offload: Callable[[], Any], value: Any) -> Any:

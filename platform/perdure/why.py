@@ -1,4 +1,4 @@
-"""Why a job is not running now, in words: a pure function of the facts that the dispatcher and the workers act on."""
+"""Why a job is not running now, in words: a pure function of the facts that the workers act on."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ class Facts:
         bulkhead: Its bulkhead.
         now: The ledger's time.
         run_at: When it is to run, for a job that waits for its time.
-        ticketed_at: When its ticket was sent; None when it has none.
-        unknown_since: Since when workers have got its ticket that do not know its task.
+        unknown_since: Since when workers have met it that do not know its task.
         deadline: The moment after which it must not run.
         cancel_requested: Whether it was asked to stop.
         snoozes: How often it was put off.
@@ -32,11 +31,11 @@ class Facts:
         slots: Children of those workers.
         running: Jobs that run on its bulkhead.
         limit: The most that may run there at once; None for no bound.
-        ahead: Queued jobs that come before it.
+        ahead: Jobs of its lane that come before it.
         breaker: The circuit breaker that guards it.
         breaker_wait: Seconds until that lets a call through; None when it does now.
         task_limit: The most of its key that may run at once; None for no bound.
-        task_active: How many of its key run or are about to.
+        task_active: How many of its key run.
         limit_key: Which key of a limit it counts for; None when no limit bounds it.
     """
 
@@ -45,7 +44,6 @@ class Facts:
     bulkhead: str
     now: float
     run_at: float | None = None
-    ticketed_at: float | None = None
     unknown_since: float | None = None
     deadline: float | None = None
     cancel_requested: bool = False
@@ -124,7 +122,7 @@ def _obstacles(facts: Facts) -> list[Reason]:
         found.append(
             Reason(
                 "unknown_task",
-                f"For {since:.0f} s workers have got it that do not know task {facts.task!r}: "
+                f"For {since:.0f} s workers have met it that do not know task {facts.task!r}: "
                 "it may be of a newer release. Deploy it, or it becomes a dead letter.",
             )
         )
@@ -136,7 +134,7 @@ def _obstacles(facts: Facts) -> list[Reason]:
                 f"See: perdure breakers list; to let calls through now: perdure breakers reset {facts.breaker}",
             )
         )
-    if facts.task_limit is not None and facts.ticketed_at is None and facts.task_active >= facts.task_limit:
+    if facts.task_limit is not None and facts.task_active >= facts.task_limit:
         of_key = f" of key {facts.limit_key!r}" if facts.limit_key else ""
         found.append(Reason("task_limit", f"{facts.task}{of_key} runs {facts.task_active} jobs in all workers, its limit."))
     if facts.limit is not None and facts.running >= facts.limit:
@@ -145,10 +143,8 @@ def _obstacles(facts: Facts) -> list[Reason]:
 
 
 def _in_line(facts: Facts) -> Reason:
-    if facts.ticketed_at is None:
-        if facts.limit_key is not None:
-            return Reason("rate", "It waits for the dispatcher: for room within its limit, or for its rate.")
-        return Reason("no_ticket", "The broker was not reached when it was queued; a supervisor sends its ticket again.")
+    if facts.limit_key is not None and facts.running < facts.slots:
+        return Reason("rate", "It waits for room within its limit, or for its rate.")
     if facts.ahead:
         busy = f"{facts.running} of {facts.slots} places are taken"
         return Reason("waiting", f"{facts.ahead} jobs of bulkhead {facts.bulkhead} are before it; {busy}.")

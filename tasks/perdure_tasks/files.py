@@ -26,6 +26,7 @@ from perdure_tasks.archiving.pace import Pace
 from perdure_tasks.archiving.pair import Names, Pair
 from perdure_tasks.archiving.state import Resumption, State, quoted, unquoted
 from perdure_tasks.archiving.walk import Entry, Unreadable, walk
+from perdure_tasks.safe_files import checked_path
 
 NAME = "files.archive"
 BULKHEAD = "background"
@@ -72,7 +73,8 @@ def archive(
     exclude: list[str] | None = None,
     bytes_per_second: int | None = None,
 ) -> ArchiveResult:
-    """Archive a folder tree; symbolic links stay links, sockets, pipes and devices are left out and reported.
+    """Archive a folder tree; symbolic links stay links; sockets, pipes, devices and what the kernel makes up (``/proc``)
+    are left out and reported.
 
     The archive appears under its name when it is complete, and not before. Names in it begin below ``tree``.
 
@@ -84,7 +86,8 @@ def archive(
         bytes_per_second: Read no faster than this.
 
     Raises:
-        Discard: ``tree`` is no folder, or ``destination`` is one.
+        Discard: ``tree`` is no folder, ``destination`` is something else than a file, or ``PERDURE_FILE_ROOTS`` does not
+            allow them.
         Snooze: A worker that lost this job still writes the archive.
         OSError: The archive cannot be written; the next attempt goes on where this one stopped.
     """
@@ -195,13 +198,17 @@ def _target(link: Path) -> str:
 
 
 def _checked(ctx: JobContext, tree: str, destination: str) -> tuple[Path, Names]:
-    root = Path(tree).resolve()
+    root = checked_path("tree", Path(tree))
     if not root.is_dir():
         raise Discard(f"tree {tree!r} is no folder on this worker.")
-    final = Path(destination).resolve()
+    final = checked_path("destination", Path(destination))
     if final.is_dir():
         raise Discard(f"destination {destination!r} is a folder; name the file to write, such as {final / 'tree.tar'}.")
-    return root, Names(final, hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:12])
+    names = Names(final, hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:12])
+    for path in (names.archive, names.manifest):
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            raise Discard(f"{str(path)!r} is no regular file and is not replaced.")
+    return root, names
 
 
 def _result(names: Names, state: State) -> ArchiveResult:

@@ -7,6 +7,7 @@ committed; bad records are left in a reject file with their line and the reason.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from perdure_tasks.importing.marker import Source
 from perdure_tasks.importing.records import Record, RecordReader
 from perdure_tasks.importing.rejects import RejectFile
 from perdure_tasks.importing.target import Mode, Target, open_engine
+from perdure_tasks.safe_files import checked_path, open_regular
 
 NAME = "tables.import_csv"
 BULKHEAD = "normal"
@@ -72,30 +74,32 @@ def import_csv(
         table: The table, as ``name`` or ``schema.name``.
         mode: ``append`` rejects a row whose key is there already; ``upsert`` replaces that row.
         key: The columns that tell rows apart in mode ``upsert``; the primary key by default.
-        reject_path: Where rejected records go; beside the file by default, as ``<path>.<table>.rejects.csv``.
+        reject_path: Where rejected records go; nothing may be there before. By default it is beside the file,
+            ``<path>.<table>.rejects.csv``, or, when that is taken, a name with the import's token before ``.rejects``.
+            Cells that spreadsheets would take for formulas have an apostrophe before them.
         batch_rows: Rows of one transaction.
         encoding: The file's encoding; a byte order mark of UTF-8 is skipped.
         delimiter: What separates fields.
 
     Raises:
-        Discard: File, table or call do not fit each other, or the file changed since the import began.
+        Discard: File, table or call do not fit each other, the file changed since the import began, it is no regular
+            file, ``PERDURE_FILE_ROOTS`` does not allow it, or something else is at ``reject_path``.
         ImportOvertaken: Another run of this job moved on meanwhile.
         OSError: The file cannot be read.
         sqlalchemy.exc.OperationalError: The database is away; the next attempt goes on behind the last batch.
     """
     if batch_rows < 1:
         raise Discard(f"batch_rows={batch_rows}: must be at least 1.")
-    source = Path(path).resolve()
-    rejects_at = Path(reject_path) if reject_path else source.with_name(f"{source.name}.{table}.rejects.csv")
-    if rejects_at.resolve() == source:
-        raise Discard(f"reject_path {reject_path!r} is the file to import.")
+    source = checked_path("path", Path(path))
+    token = hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:12]
+    places = _reject_places(source, table, reject_path, token)
     engine = open_engine(database)
-    with source.open("rb") as file, engine.connect() as connection:
+    with os.fdopen(open_regular("path", source), "rb") as file, engine.connect() as connection:
         status = os.fstat(file.fileno())
         what = Source(table, str(source), status.st_size, status.st_mtime_ns)
         header, behind_header = _header(file, encoding, delimiter)
         target = Target(connection, table, header, mode, key)
-        run = _Import(ctx, connection, target, RejectFile(rejects_at, header), what, batch_rows)
+        run = _Import(ctx, connection, target, RejectFile(places, token, header), what, batch_rows)
         reader = RecordReader(file, encoding=encoding, delimiter=delimiter, **run.position(behind_header))
         return run.finish(reader)
 
@@ -124,7 +128,11 @@ class _Import:
                 f"{source.source} is not the file with which import {self._key!r} began: {known}. "
                 "Submit a new job, with another idempotency key, for the rest."
             ) from None
-        rejects.check(self._marker.reject_bytes)
+        size = self._marker.reject_bytes
+        # Of an import that was finished before, the file is its owner's by now, who may have changed it.
+        self._owns_rejects = not self._marker.is_finished or rejects.left_open(size)
+        if not self._marker.is_finished:
+            rejects.find(size)
 
     def position(self, behind_header: dict[str, int]) -> dict[str, int]:
         """Return offset and line at which to read on."""
@@ -138,7 +146,10 @@ class _Import:
             self._commit(batch, reader)
         if not self._marker.is_finished:
             self._commit([], reader, is_last=True)
-        reject_path = self._rejects.finish(self._marker.reject_bytes)
+        size = self._marker.reject_bytes
+        if self._owns_rejects:
+            self._rejects.finish(size)
+        reject_path = str(self._rejects.path) if size else None
         return {"rows": self._marker.rows, "rejected": self._marker.rejected, "reject_path": reject_path}
 
     def _commit(self, batch: list[Record], reader: RecordReader, *, is_last: bool = False) -> None:
@@ -176,6 +187,18 @@ class _Import:
         state = {"byte_offset": here.byte_offset, "rows": here.rows, "rejected": here.rejected}
         self._ctx.checkpoint.save(state)
         self._ctx.progress(here.byte_offset, self._source.source_size, f"{here.rows} rows, {here.rejected} rejected")
+
+
+def _reject_places(source: Path, table: str, reject_path: str | None, token: str) -> list[Path]:
+    """Return where the rejects may go; only the folder's symbolic links are followed."""
+    if not reject_path:
+        names = [f"{source.name}.{table}.rejects.csv", f"{source.name}.{table}.{token}.rejects.csv"]
+        return [source.with_name(name) for name in names]
+    given = Path(reject_path)
+    place = checked_path("reject_path", given.parent) / given.name
+    if given.resolve() == source:
+        raise Discard(f"reject_path {reject_path!r} is the file to import.")
+    return [place]
 
 
 def _header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[list[str], dict[str, int]]:

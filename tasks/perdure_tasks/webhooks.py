@@ -10,6 +10,7 @@ import hashlib
 import re
 import ssl
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -23,6 +24,7 @@ import msgspec
 from perdure import Discard, JobContext, RetryAfter, RetryPolicy
 from perdure_tasks.errors import DeliveryFailed
 from perdure_tasks.named import from_environment
+from perdure_tasks.routes import Route, routes
 from perdure_tasks.signatures import sign
 
 NAME = "webhooks.deliver"
@@ -81,8 +83,9 @@ def deliver(
 ) -> Delivery:
     """Post ``{"type": event, "timestamp": ..., "data": payload}`` to a URL, signed.
 
-    Whoever chooses the URL makes the worker send a request there: behind URLs of your customers' choice, let workers
-    out through a proxy that refuses internal addresses (``HTTPS_PROXY`` is honoured). Redirects are not followed.
+    Whoever chooses the URL makes the worker send a request there. So it goes to public addresses only, and to private
+    ones that ``PERDURE_WEBHOOK_PRIVATE_HOSTS`` names where the workers run; redirects are not followed. A proxy
+    (``HTTPS_PROXY``) resolves names by itself: let it refuse internal addresses.
 
     Args:
         ctx: The job.
@@ -100,7 +103,8 @@ def deliver(
     Raises:
         RetryAfter: The receiver said when to try again.
         DeliveryFailed: The receiver is unreachable or failed (5xx, 408, 409, 425, 429).
-        Discard: Trying again is of no use: another 4xx (410 Gone among them), a redirect, or a call that is wrong.
+        Discard: Trying again is of no use: another 4xx (410 Gone among them), a redirect, an address that is not public,
+            or a call that is wrong. What a private address or one behind a proxy answered is not shown.
     """
     target = _checked_url(url)
     secrets = from_environment(SECRET_PREFIX, secret).split()
@@ -139,20 +143,45 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
 
 def _post(url: httpx.URL, headers: dict[str, str], body: bytes, timeout: float) -> tuple[int, float]:
     where = _shown(url)
+    try:
+        ways = routes(url)
+    except OSError as error:
+        raise DeliveryFailed(f"{where}: ConnectError: {error}") from error
+    except UnicodeError as error:
+        raise Discard(f"{where}: no host can have this name: {error}") from error
+    for route in ways[:-1]:
+        with suppress(httpx.ConnectError, httpx.ConnectTimeout):  # nothing was sent: another address may take it
+            return _sent(route, where, headers, body, timeout)
+    try:
+        return _sent(ways[-1], where, headers, body, timeout)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise _failure(where, error, ways[-1]) from None
+
+
+def _sent(route: Route, where: str, headers: dict[str, str], body: bytes, timeout: float) -> tuple[int, float]:
     started = time.monotonic()
     try:
         # A connection of its own: one kept from the last job may be closed by its peer just when it is used again.
         with (
-            httpx.Client(verify=_trust(), timeout=timeout, follow_redirects=False) as client,
-            client.stream("POST", url, headers=headers, content=body) as response,
+            httpx.Client(verify=_trust(), timeout=timeout, trust_env=False, proxy=route.proxy) as client,
+            client.stream(
+                "POST", route.url, headers={**headers, "host": route.host}, content=body, extensions=route.extensions
+            ) as response,
         ):
             if not response.is_success:
-                raise _refusal(response, where)
+                raise _refusal(response, where, is_shown=route.is_shown)
             return response.status_code, time.monotonic() - started
     except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
         raise Discard(f"{where}: the request cannot be sent: {error}") from error
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        raise
     except httpx.TransportError as error:
-        raise DeliveryFailed(f"{where}: {type(error).__name__}: {error}") from error
+        raise _failure(where, error, route) from None
+
+
+def _failure(where: str, error: httpx.TransportError, route: Route) -> DeliveryFailed:
+    """Return what to raise when there was no answer; the error's words may quote what a receiver said."""
+    return DeliveryFailed(f"{where}: {type(error).__name__}" + (f": {error}" if route.is_shown else ""))
 
 
 @cache
@@ -161,14 +190,17 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _refusal(response: httpx.Response, where: str) -> Exception:
-    """Return what to raise for an answer that is not 2xx."""
+def _refusal(response: httpx.Response, where: str, *, is_shown: bool) -> Exception:
+    """Return what to raise for an answer that is not 2xx; its own words are in it only when they may be shown."""
     status = response.status_code
-    what = f"{where} answered {status} {response.reason_phrase}".rstrip()
+    what = f"{where} answered {status}"
+    if is_shown:
+        what = f"{what} {response.reason_phrase}".rstrip()
     if response.is_redirect:
-        location = response.headers.get("location", "")
-        return Discard(f"{what} to {location!r:.200}. Redirects are not followed: use the final URL.")
-    what = f"{what}: {_excerpt(response)}".removesuffix(": ")
+        location = f" to {response.headers.get('location', '')!r:.200}" if is_shown else ""
+        return Discard(f"{what}{location}. Redirects are not followed: use the final URL.")
+    if is_shown:
+        what = f"{what}: {_excerpt(response)}".removesuffix(": ")
     if status == httpx.codes.GONE:
         return Discard(f"{what}. The endpoint is gone: stop sending to it.")
     if status < 500 and status not in _TRANSIENT_4XX:

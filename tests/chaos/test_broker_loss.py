@@ -10,6 +10,7 @@ import redis
 
 from perdure import JobHandle
 from perdure_workers.embedded.redis import RedisServer
+from perdure_workers.embedded.redis import redis_url as redis_url_to
 from support.cluster import PATIENCE, Cluster
 from support.cutter import Cutter
 from support.waiting import wait_until
@@ -81,7 +82,7 @@ def test_connection_dropped_in_the_middle_of_a_publish(
 ) -> None:
     cutter = Cutter(redis_server.port)
     try:
-        cluster = make_cluster(sqlite_url, f"redis://127.0.0.1:{cutter.port}/0", ticket_grace="0.5")
+        cluster = make_cluster(sqlite_url, redis_url_to(cutter.port, redis_server.password), ticket_grace="0.5")
         first = cluster.submit("quick")  # connects
         cutter.bytes_left = 30_000
         jobs = cluster.app.task("quick").submit_many([()] * 100)

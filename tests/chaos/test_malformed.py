@@ -1,4 +1,4 @@
-"""Messages that are no ticket: each kind is kept as a dead letter with its raw bytes, and the worker goes on."""
+"""Messages that are no bell: each kind is kept as a dead letter with its raw bytes, and the worker goes on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 import redis
 
 from perdure.ids import new_id
+from perdure.ledger.letter_write import MOST_QUARANTINED
 from perdure.ledger.records import DeadLetterRecord
-from perdure.tickets import queue_name
+from perdure.queues import BELL, queue_name
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 
@@ -41,7 +42,7 @@ def envelope(body: bytes, headers: Any, content_type: str = "application/json", 
     ).encode()
 
 
-def ticket_headers(task: str) -> dict[str, Any]:
+def call_headers(task: str) -> dict[str, Any]:
     return {"lang": "py", "task": task, "id": new_id(), "retries": 0, "eta": None, "expires": None}
 
 
@@ -55,14 +56,27 @@ MESSAGES: dict[str, tuple[bytes, str, bytes]] = {
     "no delivery tag": (b'{"body": "e30=", "properties": {}}', "malformed", b"properties"),
     "no headers": (envelope(b'{"hello": 1}', {}), "malformed", b"hello"),
     "headers that are null": (envelope(b'{"good": "bye"}', None), "malformed", b"bye"),
-    "an unknown task": (envelope(CALL, ticket_headers("nobody.knows")), "unknown_task", b"callbacks"),
+    "an unknown task": (envelope(CALL, call_headers("nobody.knows")), "unknown_task", b"callbacks"),
     "another serializer": (
-        envelope(pickle.dumps([[], {}, {}]), ticket_headers("quick"), "application/x-python-serialize"),
+        envelope(pickle.dumps([[], {}, {}]), call_headers("quick"), "application/x-python-serialize"),
         "malformed",
         b"]",
     ),
-    "a body that its content type does not fit": (envelope(b"{{{{", ticket_headers("quick")), "malformed", b"{{{{"),
+    "a body that its content type does not fit": (envelope(b"{{{{", call_headers("quick")), "malformed", b"{{{{"),
     "an unknown protocol": (envelope(b'{"protocol": 9}', {"protocol": 9, "lang": "go"}), "malformed", b'"protocol": 9'),
+    "a task that is known": (envelope(CALL, call_headers("quick")), "malformed", b"callbacks"),
+    "a compressed body": (envelope(b"x", call_headers("quick") | {"compression": "application/x-gzip"}), "malformed", b"x"),
+    "another encoding": (
+        envelope(b"x", call_headers("quick")).replace(b'"utf-8"', b"[7]"),
+        "malformed",
+        b"x",
+    ),
+    "an unknown body encoding": (envelope(b"x", call_headers("quick"), body_encoding="rot13"), "malformed", b"x"),
+    "an id of another type": (envelope(CALL, call_headers("quick") | {"id": {"a": 1}}), "malformed", b"callbacks"),
+    "a task of another type": (envelope(CALL, call_headers("quick") | {"task": ["quick"]}), "unknown_task", b"callbacks"),
+    "an odd expiry": (envelope(CALL, call_headers("quick") | {"expires": [1]}), "malformed", b"callbacks"),
+    "a tagged value": (envelope(CALL, {"__type__": "datetime", "__value__": "x"}), "malformed", b""),
+    "nested too deep": (b"[" * 100_000, "malformed", b"[[["),
     "10 MB": (envelope(b'"' + b"x" * TEN_MEGABYTES + b'"', {}), "malformed", b"xxxx"),
     "10 MB that is not JSON": (b"y" * TEN_MEGABYTES, "malformed", b"yyyy"),
 }
@@ -91,10 +105,38 @@ def test_each_kind_becomes_a_dead_letter_and_the_worker_goes_on(cluster: Cluster
     assert len([record for record in cluster.app.workers.list() if record.pid == worker.pid]) == 1
 
 
+def test_a_bell_that_somebody_forged_only_wakes(cluster: Cluster, redis_url: str) -> None:
+    worker = cluster.worker("w1", concurrency=1)
+    assert cluster.submit("quick").wait(PATIENCE) == 1
+    forged = [
+        envelope(CALL, {"task": BELL, "id": 7, "retries": "x", "expires": "never"}),
+        envelope(b"\xff\xfe", {"task": BELL}),
+        envelope(
+            CALL, {"task": BELL, "shadow": ["x"], "timelimit": [float("inf"), 0]}, priority="high", delivery_mode="no"
+        ),
+    ]
+    with redis.Redis.from_url(redis_url) as client:
+        client.lpush(QUEUE, *forged * 100)
+        wait_until(lambda: client.llen(QUEUE) == 0, PATIENCE)
+    assert cluster.submit("quick").wait(PATIENCE) == 1
+    assert cluster.app.dead_letters.count() == 0
+    assert worker.process.poll() is None
+
+
+def test_a_flood_of_junk_is_counted_and_not_kept(cluster: Cluster, redis_url: str) -> None:
+    cluster.worker("w1", concurrency=1)
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(5):
+            client.lpush(QUEUE, *[b"junk" * 10_000] * 50)
+            wait_until(lambda: client.llen(QUEUE) == 0, PATIENCE)
+    wait_until(lambda: sum(group.seen for group in cluster.app.dead_letters.groups()) >= 200, PATIENCE)
+    assert cluster.app.dead_letters.count() == MOST_QUARANTINED
+
+
 def test_the_same_flaw_is_one_group_whatever_the_message_holds(cluster: Cluster, redis_url: str) -> None:
     cluster.worker("w1", concurrency=1)
     with redis.Redis.from_url(redis_url) as client:
         for number in range(5):
-            client.lpush(QUEUE, f"message {number} is not json".encode(), envelope(CALL, ticket_headers("nobody.knows")))
+            client.lpush(QUEUE, f"message {number} is not json".encode(), envelope(CALL, call_headers("nobody.knows")))
     wait_until(lambda: cluster.app.dead_letters.count() == 10, PATIENCE)
     assert sorted(group.count for group in cluster.app.dead_letters.groups()) == [5, 5]

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 
@@ -26,6 +28,21 @@ def test_is_fit_to_be_a_broker(redis_url: str) -> None:
         assert setting(client, "appendonly") == "yes"
         assert setting(client, "appendfsync") == "everysec"
         assert setting(client, "bind") == "127.0.0.1"
+
+
+def test_other_accounts_of_the_machine_have_no_password(redis_server: RedisServer) -> None:
+    with redis.Redis(port=redis_server.port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    assert len(redis_server.password) >= 24
+    assert redis_server.password not in " ".join(psutil.Process(redis_server.pid).cmdline()), "everybody can read that"
+    for file in ("redis.conf", "password"):
+        assert stat.S_IMODE((redis_server.data_dir / file).stat().st_mode) == 0o600
+
+
+def test_a_folder_with_an_odd_name(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / 'a "quoted" \\ #folder') as server, redis.Redis.from_url(server.url) as client:
+        assert client.ping()
+        assert setting(redis.Redis.from_url(server.url, decode_responses=True), "dir") == str(server.data_dir)
 
 
 def test_a_stop_and_a_kill_lose_nothing_that_was_synced(tmp_path: Path) -> None:

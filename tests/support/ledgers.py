@@ -10,9 +10,13 @@ from dataclasses import replace
 from threading import Barrier
 from typing import Any, TypeVar
 
+from sqlalchemy import select
+
 from perdure.ids import new_id
 from perdure.ledger import Ledger
-from perdure.ledger.records import Claim, Death, NewJob, Settlement
+from perdure.ledger.claim import Claimer
+from perdure.ledger.records import RELEASED, Claim, Death, NewJob, Settlement
+from perdure.ledger.schema import jobs
 from perdure.states import DeadReason, Outcome, Transition
 
 T = TypeVar("T")
@@ -53,9 +57,27 @@ def submitted(ledger: Ledger, *args: Any, **changes: Any) -> str:
     return result.id
 
 
+def claimer(ledger: Ledger, *, bulkhead: str = "normal", worker: str = "w-1", pid: int | None = None) -> Claimer:
+    """A worker's child that knows all tasks in the ledger."""
+    tasks = tuple(ledger.count_jobs("task"))
+    return Claimer(bulkhead, worker, worker, pid or os.getpid(), tasks)
+
+
+def try_claim(ledger: Ledger, job_id: str, *, worker: str = "w-1", pid: int | None = None) -> Claim | None:
+    """Claim one job, whatever is in line before it; None when it cannot be claimed. Others go back as they were."""
+    with ledger.transaction() as connection:
+        row = connection.execute(select(jobs.c.lane, jobs.c.bulkhead).where(jobs.c.id == job_id)).one_or_none()
+    if row is None:
+        return None
+    claims = ledger.claim(claimer(ledger, bulkhead=row.bulkhead, worker=worker, pid=pid), 10_000, row.lane)
+    if others := [(claim, RELEASED) for claim in claims if claim.job_id != job_id]:
+        ledger.settle_all(others)
+    return next((claim for claim in claims if claim.job_id == job_id), None)
+
+
 def claimed(ledger: Ledger, job_id: str, *, worker: str = "w-1", pid: int | None = None) -> Claim:
-    """Claim a job that is queued."""
-    claim = ledger.claim(job_id, worker, worker, pid or os.getpid())
+    """Claim a job that may run now, whatever is in line before it."""
+    claim = try_claim(ledger, job_id, worker=worker, pid=pid)
     assert claim is not None
     return claim
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,8 +41,8 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Answer:
 
 
 @contextmanager
-def receiver(*answers: Answer) -> Iterator[Receiver]:
-    """Run a receiver that gives each answer once, in order, and the last one from then on."""
+def receiver(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """Run a receiver that gives each answer once, in order, and the last one from then on; over TLS with a context."""
     left = list(answers)
 
     class Handler(BaseHTTPRequestHandler):
@@ -55,6 +56,8 @@ def receiver(*answers: Answer) -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     running = Receiver(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

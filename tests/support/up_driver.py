@@ -18,6 +18,7 @@ from perdure_workers.up.manager import Addresses, Manager, ProcessEvent
 from perdure_workers.up.processes import ProcessSpec
 from perdure_workers.up.specs import redis_spec
 
+PASSWORD = "a-password-of-tests"
 STAND_IN = """
 import os, pathlib, signal, subprocess, sys
 from perdure_workers.embedded.lifeline import end_with_parent
@@ -75,7 +76,7 @@ def main() -> int:
     home = options.home.absolute()
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    specs = [redis_spec(home / "redis", port)]
+    specs = [redis_spec(home / "redis", port, PASSWORD)]
     for worker in options.worker:
         name, _, kind = worker.partition(":")
         specs.append(stand_in(home, name, kind or "good", options.stop_timeout))
@@ -83,7 +84,7 @@ def main() -> int:
     def tell(event: ProcessEvent) -> None:
         print(event.spec.name, event.state.value, event.exit_code, flush=True)
 
-    addresses = Addresses("sqlite:///ledger.db", redis_url(port))
+    addresses = Addresses("sqlite:///ledger.db", redis_url(port, PASSWORD))
     try:
         return Manager(home, specs, addresses, on_event=tell).run()
     except PerdureError as error:

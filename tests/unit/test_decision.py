@@ -11,51 +11,17 @@ from hypothesis import strategies as st
 
 from perdure import Discard, JobCancelled, RetryAfter, RetryPolicy, Snooze
 from perdure.decision import Ended, TimeLimitReached, blamed, decide, lost, retries_used
-from perdure.errors import HandedBack, InvalidArguments
-from perdure.ledger.records import Claim, Death, Settlement
+from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, LedgerUnavailable
+from perdure.ledger.records import Death, Settlement
 from perdure.states import DeadReason, JobState, Outcome, Transition, target
+from perdure.stores.errors import MissingKey, StoreUnavailable
+from support.claims import NOW, claim, raised
 
-NOW = 1_000_000.0
 POLICY = RetryPolicy(max_retries=2, base=1, max_delay=30, jitter=False)
-
-
-def claim(attempt: int = 1, **changes: Any) -> Claim:
-    values: dict[str, Any] = {
-        "job_id": "j",
-        "fence": attempt,
-        "task": "shop.buy",
-        "bulkhead": "normal",
-        "args": "[]",
-        "kwargs": "{}",
-        "attempt": attempt,
-        "crashes": 0,
-        "snoozes": 0,
-        "priority": 5,
-        "idempotency_key": None,
-        "replay_of": None,
-        "tags": None,
-        "worker_name": "w",
-        "worker_pid": 1,
-        "created_at": NOW - 100,
-        "queued_at": NOW - 100,
-        "started_at": NOW,
-        "first_started_at": NOW - 50,
-        "deadline": None,
-        "timeout": None,
-        "checkpoint_seq": 0,
-    }
-    return Claim(**(values | changes))
 
 
 def ending(error: BaseException, attempt: int = 1, policy: RetryPolicy = POLICY, **changes: Any) -> Settlement:
     return decide(Ended(error=error), claim(attempt, **changes), policy, random.Random(1))
-
-
-def raised(error: BaseException) -> BaseException:
-    try:
-        raise error
-    except BaseException as caught:
-        return caught
 
 
 def test_a_result_succeeds() -> None:
@@ -97,7 +63,7 @@ def test_an_error_that_is_not_worth_it_is_not_retried() -> None:
         settlement = ending(error, policy=policy)
         assert settlement.transition is Transition.DIE
         assert settlement.death is not None
-        assert settlement.death.reason is DeadReason.EXHAUSTED
+        assert settlement.death.reason is DeadReason.DISCARDED
 
 
 def test_retry_after_chooses_the_delay_and_needs_no_worthiness() -> None:
@@ -114,6 +80,18 @@ def test_a_snooze_burns_no_attempt_and_has_no_end() -> None:
         assert (settlement.transition, settlement.outcome) == (Transition.SNOOZE, Outcome.SNOOZED)
         assert (settlement.burns, settlement.delay, settlement.error) == (False, 5.0, "later")
         assert settlement.traceback is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [LedgerUnavailable("away"), MissingKey("key"), StoreUnavailable("store", "away")],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_platform_s_faults_burn_no_attempt(error: Exception) -> None:
+    for snoozes, delay in ((0, 1.0), (3, 8.0), (10_000, 60.0)):
+        settlement = ending(error, 3, snoozes=snoozes)
+        assert (settlement.transition, settlement.burns, settlement.delay) == (Transition.SNOOZE, False, delay)
+    assert ending(CommitWasInDoubt("commit"), 3, snoozes=9).delay == 0.0
 
 
 def test_a_hand_back_burns_no_attempt() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from perdure.decision import Ended, Stop, decide, stop_by_force, time_limit
 from perdure.ledger.records import Claim
-from perdure.ledger.running import RunningJob
 from perdure.liveness import WorkerState, judge
 from perdure.retry import RetryPolicy
 from perdure.states import DeadReason, Transition
@@ -47,7 +46,7 @@ def test_judge_of_one_that_hung_up(state: WorkerState, silence: float, verdict: 
     ],
 )
 def test_stop_by_force(elapsed: float, cancelled_for: float | None, limit: float | None, stop: Stop | None) -> None:
-    assert stop_by_force(RunningJob(CLAIM, elapsed, cancelled_for), limit, grace=5.0, cancel_grace=1.0) is stop
+    assert stop_by_force(elapsed, limit, cancelled_for, grace=5.0, cancel_grace=1.0) is stop
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 
@@ -60,7 +61,25 @@ def test_retry_on_and_give_up_on() -> None:
     assert not policy.retries(Refused())
     assert not policy.retries(ValueError())
     assert RetryPolicy().retries(ValueError())
-    assert not RetryPolicy().retries(KeyboardInterrupt())
+
+
+class Panic(BaseException):
+    """As Rust extensions raise them."""
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), Panic(), BaseExceptionGroup("both", [Panic()])], ids=repr)
+def test_what_derives_from_base_exception_alone_is_retried_like_exceptions(error: BaseException) -> None:
+    assert RetryPolicy().retries(error)
+    assert not RetryPolicy(give_up_on=(type(error),)).retries(error)
+    assert not RetryPolicy(give_up_on=(BaseException,)).retries(error)
+    assert not RetryPolicy(retry_on=(OSError,)).retries(error)
+    assert RetryPolicy(retry_on=(type(error),)).retries(error)
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(), GeneratorExit()], ids=repr)
+def test_what_ends_a_process_is_not_retried_unless_it_is_named(ending: BaseException) -> None:
+    assert not RetryPolicy().retries(ending)
+    assert RetryPolicy(retry_on=(type(ending),)).retries(ending)
 
 
 def test_a_single_type_is_fine_and_types_become_a_tuple() -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from perdure import Perdure
 from perdure.errors import SettingsError
-from perdure.settings import Settings, load_settings, masked_url, with_driver
+from perdure.service_links import drop_service_links
+from perdure.setting_checks import with_driver
+from perdure.settings import Settings, load_settings, masked_url
 
 SECRET = "s3cr3t-word"
 
@@ -35,7 +37,7 @@ def refusal(**arguments: object) -> str:
 def test_without_anything_the_embedded_defaults_count(empty_folder: Path) -> None:
     settings = load_settings()
     assert settings.effective_ledger_url == f"sqlite:///{empty_folder}/.perdure/ledger.db"
-    assert settings.effective_broker_url.startswith("redis://127.0.0.1:")
+    assert "127.0.0.1:" in settings.effective_broker_url
     assert settings.effective_redis_url == settings.effective_broker_url
     assert {name: bulkhead.concurrency for name, bulkhead in settings.bulkheads.items()} == {
         "critical": 10,
@@ -171,15 +173,21 @@ def test_a_file_that_is_not_toml_is_named(empty_folder: Path) -> None:
         f"redis://:{SECRET}@host:6379/0",
         f"rediss://user:{SECRET}@host:6379/0",
         f"postgresql://user:a@{SECRET}@host/db",
-        f"sentinel://:{SECRET}@one:26379;sentinel://:{SECRET}@two:26379",
+        f"sentinel://:{SECRET}@one:26379;sentinel://:{SECRET}@two:26379/0?master_name=m&sentinel_password={SECRET}",
+        f"unix://:{SECRET}@/run/redis.sock",
+        f"amqp://user:{SECRET}@host/vhost",
     ],
 )
 def test_passwords_are_never_shown(url: str) -> None:
     assert SECRET not in masked_url(url)
-    settings = load_settings(ledger_url=url, broker_url=url, redis_url=url, flower_password=SECRET)
+    urls: dict[str, object] = {"ledger_url": url}
+    if not url.startswith("postgresql"):
+        urls = {"broker_url": url, "redis_url": "redis://h" if url.startswith("amqp") else url}
+    settings = load_settings(**urls, flower_password=SECRET)
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
-    assert SECRET not in refusal(ledger_url=url, broker_url=5, flower_password=[SECRET])
+    assert SECRET not in refusal(ledger_url=url, broker_url=url, redis_url=url, flower_password=[SECRET])
+    assert SECRET not in refusal(ledger_url=[url], broker_url=5)
 
 
 def test_a_url_without_a_password_is_shown_whole() -> None:
@@ -222,3 +230,127 @@ def test_two_wrong_settings_are_both_named() -> None:
 
 def test_every_setting_has_a_default() -> None:
     assert all(not field.is_required() for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "said"),
+    [
+        ("PERDURE_BULKHEADS", '{"normal": ', "bulkheads = '{\"normal\": ': Input should be a valid dictionary"),
+        ("PERDURE_BULKHEADS", '{"normal": {"limit": 0}}', "bulkheads.normal.limit = 0"),
+        ("PERDURE_BULKHEADS__NORMAL", "7", "bulkheads.normal = '7'"),
+        ("PERDURE_BULKHEADS__NORMAL__LIMIT__X", "7", "bulkheads.normal.limit"),
+        ("PERDURE_RETENTION", "inf", "retention = 'inf'"),
+        ("PERDURE_RETENTION", "1e30", "retention = '1e30'"),
+        ("PERDURE_HEARTBEAT_INTERVAL", "nan", "heartbeat_interval = 'nan'"),
+        ("PERDURE_DEFAULT_BULKHEAD", "norml", "Did you mean 'normal'?"),
+        ("PERDURE_DEFAULT_RETRY", "fats", "Did you mean 'fast'?"),
+        ("PERDURE_CHECKPOINT_STORE", "sqlite", "must be 'sql', 'redis'"),
+        ("PERDURE_CHECKPOINT_STORE", '["sql", "nosuch://x"]', "no file system that fsspec knows"),
+        ("PERDURE_CHECKPOINT_QUORUM", "3", "does not fit 1 stores"),
+        ("PERDURE_BLOB_STORE", "nosuch://bucket", "no file system that fsspec knows"),
+        ("PERDURE_ENCRYPTION_KEYS", "nokey", "has no id"),
+        ("PERDURE_HOME__X", "1", "home"),
+    ],
+)
+def test_what_no_type_can_tell_is_checked_at_start(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    refused = refusal()
+    assert said in refused
+    assert f"(from the environment variable {variable})" in refused
+
+
+@pytest.mark.parametrize("setting", ["broker_url", "redis_url"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("reddis://h", "must begin with one of redis://"),
+        ("localhost:6379", "is no URL"),
+        ("redis://h:99999/0", "the port must be a number"),
+        ("redis://h:six/0", "the port must be a number"),
+        ("redis://h:0", "the port must be a number"),
+        ("redis://:a/b@h:6379/0", "write / as %2F"),
+        ("redis://h/zero", "must be a number, such as /0"),
+        ("redis://h/0?timeout=3", "?timeout= is no option here"),
+        ("redis://h/0?socket_timeout=soon", "must be a number"),
+        ("rediss://h/0?ssl_cert_reqs=maybe", "ssl_cert_reqs must be required, optional or none"),
+        ("redis://[::1", "Invalid IPv6 URL"),
+        ("unix://run/redis.sock", "third slash"),
+        ("unix://", "path of the Unix socket is missing"),
+        ("sentinel://one:26379,two:26379/0", "?master_name=NAME"),
+        ("sentinel://one:26379,two:x/0?master_name=m", "the port must be a number"),
+        ("sentinel://one;redis://two?master_name=m", "each must begin with sentinel://"),
+    ],
+)
+def test_a_server_that_cannot_be_reached_by_its_url_is_refused_at_start(
+    monkeypatch: pytest.MonkeyPatch, setting: str, url: str, said: str
+) -> None:
+    variable = f"PERDURE_{setting.upper()}"
+    monkeypatch.setenv(variable, url)
+    refused = refusal()
+    assert said in refused
+    assert f"{setting} = ***" in refused
+    assert f"(from the environment variable {variable})" in refused
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://h:99999/d", "from 1 to 65535"),
+        ("postgresql://h:x/d", "the port must be a number"),
+        ("postgresql+asyncpg://h/d", "write postgresql://"),
+        ("postgresql+psycopg2://h/d", "write postgresql://"),
+        ("postgresql://h/d?sslmod=require", "sslmod"),
+        ("mysql://h/d", "Allowed: sqlite, postgresql"),
+        ("sqlite://", "cannot be shared by processes"),
+        ("sqlite:///:memory:", "cannot be shared by processes"),
+        ("sqlite://data/jobs.db", "three slashes"),
+        ("sqlite+aiosqlite:///x.db", "write sqlite://"),
+        ("jobs.db", "no database URL"),
+    ],
+)
+def test_a_ledger_that_cannot_be_one_is_refused_at_start(url: str, said: str) -> None:
+    refused = refusal(ledger_url=url)
+    assert said in refused
+    assert "ledger_url = ***" in refused
+    assert "(from an argument of Perdure())" in refused
+
+
+def test_a_broker_that_is_no_redis_needs_a_redis_beside_it() -> None:
+    assert "redis_url" in refusal(broker_url="amqp://guest@rabbit/")
+    assert load_settings(broker_url="amqp://guest@rabbit/", redis_url="redis://h").broker_url == "amqp://guest@rabbit/"
+    assert "the port must be a number" in refusal(broker_url="amqp://guest@rabbit:x/", redis_url="redis://h")
+
+
+def test_line_breaks_around_a_url_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_BROKER_URL", "redis://h:7000/1\n")
+    monkeypatch.setenv("PERDURE_LEDGER_URL", " postgresql://h/d\n")
+    assert load_settings().effective_broker_url == "redis://h:7000/1"
+    assert load_settings().effective_ledger_url == "postgresql+psycopg://h/d"
+
+
+def test_what_kubernetes_and_docker_say_of_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    links = {
+        "PERDURE_REDIS_SERVICE_HOST": "10.0.0.7",
+        "PERDURE_REDIS_SERVICE_PORT": "6379",
+        "PERDURE_REDIS_SERVICE_PORT_TCP_REDIS": "6379",
+        "PERDURE_REDIS_PORT": "tcp://10.0.0.7:6379",
+        "PERDURE_REDIS_PORT_6379_TCP": "tcp://10.0.0.7:6379",
+        "PERDURE_REDIS_PORT_6379_TCP_ADDR": "10.0.0.7",
+        "PERDURE_REDIS_URL_SERVICE_HOST": "10.0.0.7",
+        "PERDURE_FLOWER_SERVICE_HOST": "10.0.0.8",
+        "PERDURE_FLOWER_PORT": "tcp://10.0.0.8:5555",
+        "PERDURE_FLOWER_PORT_5555_TCP_PROTO": "tcp",
+        "PERDURE_PORT": "tcp://10.0.0.9:80",
+        "FLOWER_PORT": "tcp://10.0.0.8:5555",
+    }
+    for variable, value in links.items():
+        monkeypatch.setenv(variable, value)
+    assert load_settings().flower_port == 5555
+    monkeypatch.setenv("PERDURE_FLOWER_PORT", "5999")
+    assert load_settings().flower_port == 5999
+    monkeypatch.setenv("FLOWER_PURGE_OFFLINE_WORKERS", "60")
+    drop_service_links()
+    assert not [variable for variable in links if variable in os.environ and variable != "PERDURE_FLOWER_PORT"]
+    assert (os.environ["PERDURE_FLOWER_PORT"], os.environ["FLOWER_PURGE_OFFLINE_WORKERS"]) == ("5999", "60")

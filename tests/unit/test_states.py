@@ -13,13 +13,14 @@ ARROWS = {
     ("scheduled", "due", "queued"),
     ("retrying", "due", "queued"),
     ("queued", "claim", "running"),
+    # A job whose time has come is claimed as it stands.
+    ("scheduled", "claim", "running"),
+    ("retrying", "claim", "running"),
     ("running", "succeed", "succeeded"),
     ("running", "retry", "retrying"),
     ("running", "snooze", "retrying"),
-    # A job whose breaker is open is put off before anybody claims it.
-    ("scheduled", "put_off", "retrying"),
-    ("queued", "put_off", "retrying"),
-    ("retrying", "put_off", "retrying"),
+    # A claimed job whose function was not begun goes back as it was.
+    ("running", "release", "queued"),
     ("running", "hand_back", "queued"),
     ("running", "lose", "queued"),
     ("running", "die", "dead"),
@@ -67,7 +68,7 @@ def test_each_state_is_waiting_running_or_final() -> None:
 
 def test_every_way_out_of_running_but_a_claim_or_a_due_date_is_a_settlement() -> None:
     settlements = {t for t in Transition if allowed(JobState.RUNNING, t)}
-    assert settlements == set(Transition) - {Transition.DUE, Transition.CLAIM, Transition.PUT_OFF}
+    assert settlements == set(Transition) - {Transition.DUE, Transition.CLAIM}
 
 
 def test_sources_are_sorted_texts() -> None:

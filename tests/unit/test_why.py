@@ -12,7 +12,6 @@ QUEUED = {
     "task": "t",
     "bulkhead": "normal",
     "now": 100.0,
-    "ticketed_at": 90.0,
     "workers": 1,
     "slots": 2,
 }
@@ -24,7 +23,9 @@ QUEUED = {
         ({}, ["next"]),
         ({"running": 2}, ["busy"]),
         ({"ahead": 3}, ["waiting"]),
-        ({"ticketed_at": None}, ["no_ticket"]),
+        ({"breaker": "payments", "breaker_wait": 9.0}, ["breaker"]),
+        ({"limit_key": "a", "task_limit": 2, "task_active": 2}, ["task_limit"]),
+        ({"limit_key": "a", "task_limit": 2, "task_active": 1}, ["rate"]),
         ({"workers": 0}, ["no_worker"]),
         ({"paused_by": "ann", "workers": 0}, ["paused", "no_worker"]),
         ({"unknown_since": 50.0}, ["unknown_task"]),

@@ -29,6 +29,10 @@ class Background:
         """Have a function run soon; returns at once. What it raises is logged."""
         self._work.put(work)
 
+    def waiting(self) -> int:
+        """Return how many functions wait to be run."""
+        return self._work.qsize()
+
     def stop(self, timeout: float) -> None:
         """Finish what was posted and end, waiting at most ``timeout`` seconds."""
         self._work.put(None)

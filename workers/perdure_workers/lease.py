@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -26,8 +25,6 @@ class Lease:
         worker: Whose lease it is.
         lock: What tells neighbours at once when this process ends.
         on_lost: Called once when the lease is lost: the worker was declared dead and must not go on.
-        on_cut_off: Called when the ledger was not reached for a whole lease time: others may take this worker for dead.
-        on_back: Called when it is reached again after that.
     """
 
     def __init__(
@@ -37,18 +34,12 @@ class Lease:
         lock: LifeLock,
         *,
         on_lost: Callable[[], None],
-        on_cut_off: Callable[[], None],
-        on_back: Callable[[], None],
     ) -> None:
         self._app = app
         self._worker = worker
         self._lock = lock
         self._line = app.ledger.life_line(worker.id)
         self._on_lost = on_lost
-        self._on_cut_off = on_cut_off
-        self._on_back = on_back
-        self._cut_off = False
-        self._renewed_at = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perdure-lease", daemon=True)
 
@@ -60,7 +51,6 @@ class Lease:
         if event is not None:
             self._app.workers.emit(event)
         until_the_ledger_is_back(self._renew)  # no job runs before its end would be seen
-        self._renewed_at = time.monotonic()
         self._thread.start()
 
     def end(self, state: str, reason: str) -> None:
@@ -81,27 +71,16 @@ class Lease:
                     return
             except PerdureError as error:
                 logger.warning("heartbeat of %s failed: %s", self._worker.name, error)
-                self._consider_cut_off()
 
     def _beat(self) -> bool:
-        began = time.monotonic()
         state = self._renew()
         if state is None:
             return False
-        self._renewed_at = began
         if state == WorkerState.SUSPECT:
             reason = "its heartbeats are back"
             if event := self._app.ledger.change_worker_state(self._worker.id, WorkerState.HEALTHY, reason):
                 self._app.workers.emit(event)
-        if self._cut_off:
-            self._cut_off = False
-            self._on_back()
         return True
 
     def _renew(self) -> str | None:
         return self._line.beat() if self._line else self._app.ledger.beat(self._worker.id)
-
-    def _consider_cut_off(self) -> None:
-        if not self._cut_off and time.monotonic() - self._renewed_at > self._app.settings.lease_ttl:
-            self._cut_off = True
-            self._on_cut_off()

@@ -4,6 +4,25 @@ from __future__ import annotations
 
 import logging
 
+from perdure.safe_text import many_lines, one_line
+
+FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
+#: What lines that belong to the one before begin with: no text of a job begins a line of the log.
+CONTINUED = "  | "
+
+
+class SafeFormatter(logging.Formatter):
+    """Writes an event as one line, and its traceback as indented ones, whatever a job's error holds."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """Return the event's line."""
+        return one_line(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the event's line, and those of its traceback."""
+        first, *more = super().format(record).split("\n")
+        return "\n".join([first, *(f"{CONTINUED}{many_lines(line)}" for line in more)])
+
 
 def configure_logging(level: str) -> None:
     """Log to standard error.
@@ -11,5 +30,7 @@ def configure_logging(level: str) -> None:
     Args:
         level: The least important level that is logged, such as ``INFO``.
     """
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter(FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)

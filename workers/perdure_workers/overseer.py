@@ -1,4 +1,4 @@
-"""The overseer: a thread of a worker's main process that compares what the ledger says it runs with what it does run."""
+"""The overseer: a thread of a worker's main process that compares what its children do with what they should."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import threading
 from collections.abc import Callable
 
 from perdure import Perdure
-from perdure.decision import Stop, stop_by_force, time_limit
+from perdure.decision import Stop, stop_by_force
 from perdure.errors import LedgerUnavailable
-from perdure.ledger.records import Claim
-from perdure.ledger.running import RunningJob
 from perdure_workers.rescue import rescue_claim
+from perdure_workers.slots import Slot, Slots
 
 logger = logging.getLogger("perdure.overseer")
 
-#: Seconds between two looks; one query each.
+#: Seconds between two looks: at memory, and with one query while a job runs that may have been cancelled.
 INTERVAL = 0.5
 #: Seconds that a job gets to end after its time limit interrupted it.
 HARD_LIMIT_GRACE = 5.0
-#: Looks in a row at which a job is seen to be run by nobody before it is taken back.
-LOOKS = 4
+#: Looks between two searches for jobs that nobody runs, and searches in a row after which one is taken back.
+SEARCH_EVERY = 4
+SEARCHES = 2
+#: The same for what a child holds and does not run: its slice is over long before, unless it failed to settle it.
+PATIENT_SEARCHES = 10
 
 
 class Overseer:
@@ -32,20 +34,15 @@ class Overseer:
         app: The application.
         worker_id: The worker's incarnation.
         children: Returns the process ids of the worker's children.
-        may_run: Says whether a child may be running a job, as far as Celery's pool has told; yes when in doubt.
+        slots: Say what each of them does.
     """
 
-    def __init__(
-        self,
-        app: Perdure,
-        worker_id: str,
-        children: Callable[[], list[int]],
-        may_run: Callable[[int, str], bool],
-    ) -> None:
+    def __init__(self, app: Perdure, worker_id: str, children: Callable[[], list[int]], slots: Slots) -> None:
         self._app = app
         self._worker_id = worker_id
         self._children = children
-        self._may_run = may_run
+        self._slots = slots
+        self._looks = 0
         self._unattended: dict[tuple[str, int], int] = {}
         #: Children that this worker killed or is about to, and why.
         self.stopped: dict[int, Stop] = {}
@@ -61,44 +58,45 @@ class Overseer:
         self._stop.set()
 
     def look(self) -> None:
-        """Look at each running job once."""
-        running = self._app.ledger.running_of(self._worker_id)
-        children = set(self._children())
-        for job in running:
-            if (why := self._must_stop(job)) is not None and job.claim.worker_pid in children:
-                self._stop_by_force(job.claim, why)
-        self._take_back_unattended(running, children)
+        """Look at each child once, and now and then for jobs that none of them runs."""
+        busy = [slot for slot in self._slots.all(self._children()) if slot.job_id and slot.elapsed > INTERVAL]
+        cancelling = self._app.ledger.cancelling(self._worker_id) if busy else {}
+        for slot in busy:
+            cancelled_for = cancelling.get((slot.job_id, slot.fence))
+            why = stop_by_force(slot.elapsed, slot.limit, cancelled_for, HARD_LIMIT_GRACE, self._app.settings.cancel_grace)
+            if why is not None:
+                self._stop_by_force(slot, why)
+        self._looks += 1
+        if self._looks % SEARCH_EVERY == 0:
+            self.take_back_unattended()
 
-    def _must_stop(self, job: RunningJob) -> Stop | None:
-        task = self._app.tasks.get(job.claim.task)
-        limit = time_limit(job.claim, task.timeout if task else None)
-        return stop_by_force(job, limit, HARD_LIMIT_GRACE, self._app.settings.cancel_grace)
+    def _stop_by_force(self, slot: Slot, why: Stop) -> None:
+        """Kill a child, unless it has gone on to another job.
 
-    def _stop_by_force(self, claim: Claim, why: Stop) -> None:
-        """Kill a child, unless it has gone on to another job since the ledger was read.
-
-        It is stopped first, so that it cannot go on between the second look and the kill. A child that is stopped inside a
-        write holds up other writers, but not this read.
+        It is stopped first, so that it cannot go on between the second look and the kill.
         """
-        pid = claim.worker_pid
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(slot.pid, signal.SIGSTOP)
         try:
-            if self._app.ledger.is_held(claim.job_id, claim.fence):
-                logger.warning("%s %s is ended by force: %s", claim.task, claim.job_id, why)
-                self.stopped[pid] = why
-                os.kill(pid, signal.SIGKILL)
+            now = self._slots.of(slot.pid)
+            if now is not None and (now.job_id, now.fence) == (slot.job_id, slot.fence):
+                logger.warning("job %s is ended by force: %s", slot.job_id, why)
+                self.stopped[slot.pid] = why
+                os.kill(slot.pid, signal.SIGKILL)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            os.kill(slot.pid, signal.SIGCONT)
 
-    def _take_back_unattended(self, running: list[RunningJob], children: set[int]) -> None:
+    def take_back_unattended(self) -> None:
+        """Take back jobs that the ledger says this worker runs, and that at no search any child ran."""
         seen: dict[tuple[str, int], int] = {}
-        for job in running:
+        holding = {slot.pid: slot for slot in self._slots.all(self._children()) if slot.holds}
+        for job in self._app.ledger.running_of(self._worker_id):
             claim = job.claim
-            if claim.worker_pid in children and self._may_run(claim.worker_pid, claim.job_id):
-                continue
             key = (claim.job_id, claim.fence)
+            holder = holding.get(claim.worker_pid)
+            if holder is not None and (holder.job_id, holder.fence) == key:
+                continue
             seen[key] = self._unattended.get(key, 0) + 1
-            if seen[key] >= LOOKS:
+            if seen[key] >= (SEARCHES if holder is None else PATIENT_SEARCHES):
                 rescue_claim(self._app, claim, f"no child of worker {claim.worker_name} runs it any more")
         self._unattended = seen
 

@@ -1,4 +1,4 @@
-"""Messages that are no ticket: kept as dead letters with their raw bytes, never dropped."""
+"""Messages that are no bell: kept as dead letters, never dropped without a word."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from perdure.errors import JobNotFound
 from perdure.fingerprint import fingerprint
 from perdure.ids import new_id
 from perdure.states import DeadReason
+from perdure_workers.gate import Refused, described
 
 if TYPE_CHECKING:
     from perdure_workers.worker import Worker
 
 logger = logging.getLogger("perdure.quarantine")
 
-#: Most of a message that is kept, in bytes.
-MAX_RAW = 1_000_000
+#: Messages that wait in memory to be written, at most: while the ledger is away, others are counted and not kept.
+MOST_WAITING = 100
 
 
 def install_quarantine(worker: Worker) -> None:
-    """Have a worker's consumer keep the messages that Celery would drop."""
+    """Have a worker's consumer keep what Celery would drop or stumble over.
+
+    On Redis the gate lets nothing through that could get here but bells and what it refused; other brokers have no gate.
+    """
 
     class Quarantine(bootsteps.StartStopStep):
         """Replaces the consumer's handlers of messages that it cannot use."""
@@ -34,61 +38,79 @@ def install_quarantine(worker: Worker) -> None:
 
         def __init__(self, consumer: Consumer, **_options: Any) -> None:
             super().__init__(consumer)
-            self._wrap(consumer, "on_decode_error", DeadReason.MALFORMED, error_at=1)
-            self._wrap(consumer, "on_unknown_message", DeadReason.MALFORMED)
-            self._wrap(consumer, "on_invalid_task", DeadReason.MALFORMED)
-            setattr(consumer, "on_unknown_task", self._on_unknown_task)  # noqa: B010 - a method, for mypy
+            for name in ("on_decode_error", "on_unknown_message", "on_invalid_task"):
+                self._wrap(consumer, name)
+            setattr(consumer, "on_unknown_task", lambda _body, message, _error: _take(consumer, message))  # noqa: B010
+            make = consumer.create_task_handler
+
+            def create_task_handler(*args: Any, **kwargs: Any) -> Any:
+                handle = make(*args, **kwargs)
+
+                def handle_whatever_comes(message: Any) -> Any:
+                    try:
+                        return handle(message)
+                    except Exception:
+                        # Out of here it would end the worker, and the next one that gets the message.
+                        logger.exception("a message could not be handled")
+                        return _take(consumer, message)
+
+                return handle_whatever_comes
+
+            setattr(consumer, "create_task_handler", create_task_handler)  # noqa: B010 - a method, for mypy
 
         @staticmethod
-        def _on_unknown_task(_body: Any, message: Any, exc: BaseException) -> None:
-            # Not Celery's own handler: it would tell Flower that the job failed, although another worker may run it.
-            message.reject_log_error(logger, worker.app.celery.connection_for_read().connection_errors)
-            letter = _letter(message, DeadReason.UNKNOWN_TASK, repr(exc), worker.incarnation.bulkhead)
-            worker.post(lambda: _keep(worker, message, letter))
-
-        def _wrap(self, consumer: Any, name: str, reason: DeadReason, error_at: int | None = None) -> None:
+        def _wrap(consumer: Any, name: str) -> None:
             original = getattr(consumer, name)
 
             def handler(*args: Any, **kwargs: Any) -> Any:
                 message = next((a for a in args if hasattr(a, "delivery_info")), None)
-                error = repr(args[error_at]) if error_at is not None and len(args) > error_at else name
                 if message is not None:
-                    letter = _letter(message, reason, error, worker.incarnation.bulkhead)
-                    worker.post(lambda: _keep(worker, message, letter))
+                    keep(worker, described(_envelope_of(message)))
                 return original(*args, **kwargs)
 
             setattr(consumer, name, handler)
 
+    def _take(consumer: Any, message: Any) -> None:
+        keep(worker, described(_envelope_of(message)))
+        message.ack_log_error(logger, consumer.connection_errors)
+
     worker.app.celery.steps["consumer"].add(Quarantine)
 
 
-def _keep(worker: Worker, message: Any, letter: dict[str, Any]) -> None:
-    """Write the dead letter, unless the message is a job's ticket after all: then the ledger has the job already."""
-    job_id = str((message.headers or {}).get("id"))
-    with contextlib.suppress(JobNotFound):
-        worker.app.ledger.job(job_id)
-        # Its ticket is sent again after ``ticket_grace`` like any that was lost, until a worker has it that knows the task.
-        worker.app.ledger.note_unknown(job_id)
-        logger.warning("ticket of job %s is for a task that this worker does not know; others may", job_id)
+def keep(worker: Worker, refused: Refused) -> None:
+    """Have a message written as a dead letter soon; called on the event loop."""
+    if worker.waiting() >= MOST_WAITING:
+        logger.error("a message was not kept, because %d others wait for the ledger: %s", MOST_WAITING, refused.flaw)
         return
-    worker.app.ledger.quarantine(letter)
-    logger.warning("a message that is no ticket was kept as dead letter %s", letter["id"])
+    worker.post(lambda: _keep(worker, refused))
 
 
-def _letter(message: Any, reason: DeadReason, error: str, bulkhead: str) -> dict[str, Any]:
-    body = message.body
-    raw = body if isinstance(body, bytes) else str(body).encode("utf-8", "replace")
-    headers = {str(key): str(value)[:500] for key, value in (message.headers or {}).items()}
-    described = msgspec.json.encode({"headers": headers, "content_type": str(message.content_type)})
-    task = str(headers.get("task") or "?")[:255]
-    return {
+def _keep(worker: Worker, refused: Refused) -> None:
+    with contextlib.suppress(JobNotFound):
+        worker.app.ledger.job(refused.job_id)
+        logger.warning("a message that names job %s was dropped: the ledger has the job", refused.job_id)
+        return
+    reason = DeadReason.MALFORMED
+    if refused.task != "?" and refused.task not in worker.app.tasks:
+        reason = DeadReason.UNKNOWN_TASK
+    letter = {
         "id": new_id(),
         "job_id": None,
-        "task": task,
-        "bulkhead": bulkhead,
+        "task": refused.task,
+        "bulkhead": worker.incarnation.bulkhead,
         "reason": reason.value,
         "error_type": reason.value,
-        "error": f"{error[:2000]} (content type {message.content_type!r}, {len(raw)} bytes)",
-        "fingerprint": fingerprint(task, reason.value, error[:200], []),
-        "raw": described + b"\n" + raw[:MAX_RAW],
+        "error": f"{refused.flaw} ({refused.length} bytes)",
+        # Not of the task: whoever writes to the broker chooses that, and could make any number of groups.
+        "fingerprint": fingerprint("", reason.value, refused.flaw, []),
+        "raw": msgspec.json.encode(refused.about) + b"\n" + refused.content,
     }
+    if worker.app.ledger.quarantine(letter):
+        logger.warning("a message that is no bell was kept as dead letter %s: %s", letter["id"], refused.flaw)
+
+
+def _envelope_of(message: Any) -> dict[str, Any]:
+    """Return kombu's message as the gate knows messages."""
+    body = message.body
+    text = body.decode("utf-8", "backslashreplace") if isinstance(body, bytes) else str(body)
+    return {"body": text, "headers": message.headers, "content-type": message.content_type}

@@ -7,6 +7,9 @@ worker's event loop, so that what needs SQL is posted to a thread.
 from __future__ import annotations
 
 import logging
+import math
+import os
+import signal as signals
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.functional import maybe_list
@@ -18,6 +21,24 @@ if TYPE_CHECKING:
     from perdure_workers.worker import Worker
 
 logger = logging.getLogger("perdure.control")
+
+#: Seconds; a shorter limit would end every job of a task.
+SHORTEST_LIMIT = 0.1
+
+_SIZE = "a worker has as many children as it was started with. Start another worker, or this one anew with -c N"
+_QUEUE = "a worker serves one bulkhead. To hold it, use: perdure bulkheads pause"
+_EVENTS = "workers always send events"
+#: Commands of Celery's that would leave a worker which looks as if it ran, and why they are not taken.
+REFUSED = {
+    "pool_grow": _SIZE,
+    "pool_shrink": _SIZE,
+    "pool_restart": _SIZE,
+    "autoscale": _SIZE,
+    "add_consumer": _QUEUE,
+    "cancel_consumer": _QUEUE,
+    "disable_events": _EVENTS,
+    "election": "perdure's supervisors need none",
+}
 
 
 def install_remote_control(worker: Worker) -> None:
@@ -36,22 +57,51 @@ def install_remote_control(worker: Worker) -> None:
 
     def time_limit(_state: Any, task_name: str = "", hard: float | None = None, soft: float | None = None, **_: Any) -> Any:
         """Bound the attempts of a task that begin from now on, in this worker until it ends."""
-        task = worker.app.tasks.get(task_name)
-        if task is None:
+        if task_name not in worker.app.tasks:
             return {"error": f"unknown task {task_name!r}"}
-        limit = float(soft or hard or 0)
-        if limit <= 0:
-            return {"error": "give a soft or a hard limit above 0 seconds"}
-        task.timeout = worker.time_limits[task_name] = limit
+        limit = _seconds(soft) or _seconds(hard)
+        if limit is None:
+            return {"error": f"give a soft or a hard limit of {SHORTEST_LIMIT:g} seconds or more"}
+        worker.shared.time_limits.set(task_name, limit)
         logger.info("attempts of %s may run %g s from now on", task_name, limit)
         return {"ok": f"time limit of {task_name} set to {limit:g} s"}
 
     def rate_limit(_state: Any, task_name: str = "", **_: Any) -> Any:
-        """Refuse: Celery would hold tickets back in the worker's memory, where the ledger does not see them."""
+        """Refuse: Celery would apply them to messages, and jobs are no messages."""
         return {"error": f"{task_name}: rate limits are set in the application, not in a worker; see docs/flower.md"}
 
-    for command in (revoke, terminate, time_limit, rate_limit):
+    def active(_state: Any, **_kwargs: Any) -> Any:
+        """Return the jobs that this worker's children run."""
+        return worker.active()
+
+    def reserved(_state: Any, **_kwargs: Any) -> Any:
+        """Return what waits in this worker: nothing does, the ledger keeps it."""
+        return []
+
+    def shutdown(_state: Any, **_kwargs: Any) -> Any:
+        """Drain and end this worker, as SIGTERM does."""
+        os.kill(os.getpid(), signals.SIGTERM)
+        return {"ok": "draining"}
+
+    for command in (revoke, terminate, time_limit, rate_limit, active, reserved, shutdown):
         Panel.data[command.__name__] = command
+    for name in REFUSED:
+        Panel.data[name] = _refusing(name)
+
+
+def _refusing(name: str) -> Any:
+    def refuse(_state: Any, **_kwargs: Any) -> Any:
+        return {"error": f"{name} is off: {REFUSED[name]}"}
+
+    refuse.__name__ = name
+    return refuse
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a limit that may be set; None for anything else, such as NaN."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value) if value >= SHORTEST_LIMIT else None
 
 
 def _cancel(worker: Worker, job_ids: list[str]) -> None:

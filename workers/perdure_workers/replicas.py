@@ -21,7 +21,6 @@ from perdure.ledger.records import Claim, Death, JobRecord, NewJob, Settlement
 from perdure.resilience.replication import Answer, Verdict, VerdictKind, majority
 from perdure.states import DeadReason, JobState, Outcome, Transition
 from perdure.stores.errors import MissingKey, StoreError, StoreUnavailable
-from perdure.vault import is_stored
 
 if TYPE_CHECKING:
     from perdure import Perdure, Task
@@ -81,7 +80,7 @@ def _ask(app: Perdure, claim: Claim, task: Task[..., Any]) -> list[JobRecord]:
 
 def _replica(app: Perdure, claim: Claim, number: int) -> NewJob:
     task, vault = app.task(claim.task), app.ledger.vault
-    args, kwargs = (vault.get(getattr(claim, column), column, claim.job_id) for column in ("args", "kwargs"))
+    args, kwargs = vault.call_of(claim)
     payload = task.signature.encode(*(codec.untagged(msgspec.json.decode(text)) for text in (args, kwargs)))
     new = NewJob(
         id=new_id(),
@@ -110,9 +109,9 @@ def _answer(app: Perdure, replica: JobRecord) -> Answer:
     if replica.state is not JobState.SUCCEEDED or replica.error_type is not None:
         return Answer(error=f"{replica.error_type}: {replica.error}")
     text = replica.result_json or "null"
-    if is_stored(text):  # it could not be opened; a worker without the key, or a store that is away, is no vote against it
+    if "result" in replica.unopened:  # a worker without the key, or a store that is away, is no vote against it
         try:
-            text = app.ledger.vault.get(text, "result", replica.id)
+            text = app.ledger.vault.get(text, "result", replica.id, replica.task)
         except (MissingKey, StoreUnavailable):
             raise
         except StoreError as error:

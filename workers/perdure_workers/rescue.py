@@ -3,61 +3,93 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from perdure import Perdure
-from perdure.announce import announce, retry_text
 from perdure.decision import Ended, Stop, TimeLimitReached, decide, lost, time_limit
-from perdure.errors import JobCancelled, LeaseLost
+from perdure.errors import JobCancelled
 from perdure.events import JobEvent
+from perdure.flower_events import announce, retry_text
 from perdure.fork_gate import gate
-from perdure.ledger.records import Claim, Settlement
+from perdure.ledger.claim import in_line
+from perdure.ledger.records import RELEASED, Claim, Settlement
+from perdure.ledger.settle import Ending
+from perdure.limits import holder_of
 from perdure.liveness import WorkerState
 from perdure.retry import RetryPolicy
 from perdure.states import JobState, Outcome, Transition, target
+from perdure_workers.slots import Slot
 
 logger = logging.getLogger("perdure.rescue")
 
-#: Tickets of a dead worker's bulkhead that are sent again at once: it may have taken some along. A doubled one is harmless.
-TICKETS_RESENT = 50
 
-
-def rescue_child(app: Perdure, worker_id: str, pid: int, how: str, stopped: Stop | None = None) -> int:
-    """Take back the job of a pool child that is gone.
+def rescue_child(
+    app: Perdure, worker_id: str, pid: int, how: str, slot: Slot | None = None, stopped: Stop | None = None
+) -> int:
+    """Take back what a pool child held that is gone.
 
     Args:
         app: The application.
         worker_id: The incarnation whose child it was.
         pid: The child's process id.
         how: How it ended, in words.
+        slot: What it was doing.
         stopped: Why its worker killed it: then the end is the job's own and no crash.
 
     Returns:
         How many jobs were taken back; 0 when the child held none.
     """
     claims = app.ledger.running_by_child(worker_id, pid)
-    return sum(_take_back(app, claim, _after_child(app, claim, f"process {pid} {how}", stopped)) for claim in claims)
+    guilty = begun(claims, slot)
+    return _take_back(
+        app,
+        [
+            (claim, _after_child(app, claim, f"process {pid} {how}", stopped) if claim is guilty else RELEASED)
+            for claim in claims
+        ],
+    )
 
 
 def rescue_worker(app: Perdure, worker_id: str, why: str) -> int:
     """Take back all jobs of a worker that is gone and return how many there were."""
-    running = app.ledger.running_of(worker_id)
-    return sum(_take_back(app, job.claim, lost(job.claim, app.settings.max_crashes, why)) for job in running)
+    by_child: dict[int, list[Claim]] = {}
+    for job in app.ledger.running_of(worker_id):
+        by_child.setdefault(job.claim.worker_pid, []).append(job.claim)
+    endings = []
+    for claims in by_child.values():
+        guilty = begun(claims, None)
+        endings += [(c, lost(c, app.settings.max_crashes, why) if c is guilty else RELEASED) for c in claims]
+    return _take_back(app, endings)
 
 
-def hand_back(app: Perdure, worker_id: str, why: str) -> int:
+def begun(claims: Sequence[Claim], slot: Slot | None) -> Claim | None:
+    """Return which of a dead child's claims is the job whose function had begun; that one counts a crash.
+
+    Where the child did not say it is taken to be the first in line. A job that counts a crash is run alone from then on, so
+    that one which is not to blame is cleared the next time.
+    """
+    if slot is not None and slot.job_id:
+        return next((claim for claim in claims if (claim.job_id, claim.fence) == (slot.job_id, slot.fence)), None)
+    return min(claims, key=in_line, default=None)
+
+
+def hand_back(app: Perdure, worker_id: str, why: str, slot_of: Callable[[int], Slot | None]) -> int:
     """Queue again what a draining worker has not finished, with no attempt burned, and return how many jobs it was."""
-    settlement = Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=why)
-    return sum(_take_back(app, job.claim, settlement) for job in app.ledger.running_of(worker_id))
+    stopped = Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=why)
+    running = [job.claim for job in app.ledger.running_of(worker_id)]
+    doing = {slot.job_id for claim in running if (slot := slot_of(claim.worker_pid)) is not None}
+    return _take_back(app, [(claim, stopped if claim.job_id in doing else RELEASED) for claim in running])
 
 
 def rescue_claim(app: Perdure, claim: Claim, why: str) -> bool:
     """Take back one job that nobody runs; return False when it had been settled after all."""
-    return _take_back(app, claim, lost(claim, app.settings.max_crashes, why))
+    return _take_back(app, [(claim, lost(claim, app.settings.max_crashes, why))]) == 1
 
 
 def declare_failed(app: Perdure, worker_id: str, why: str) -> bool:
-    """End a worker's lease, take its jobs back and send again the tickets that it may have taken along.
+    """End a worker's lease and take its jobs back.
 
     Returns:
         Whether this call ended the lease; its jobs are taken back in any case, since whoever did may have died before.
@@ -66,7 +98,6 @@ def declare_failed(app: Perdure, worker_id: str, why: str) -> bool:
     rescued = rescue_worker(app, worker_id, why)
     if event is None:
         return False
-    app.submitter.send_tickets(app.ledger.reticket_head(event.bulkhead, TICKETS_RESENT))
     logger.warning("%s; %d jobs taken back", why, rescued)
     app.workers.emit(event)
     return True
@@ -89,14 +120,34 @@ def _ended(error: BaseException, ran: float = 0.0) -> Ended:
     return Ended(error=error, ran=ran)
 
 
-def _take_back(app: Perdure, claim: Claim, settlement: Settlement) -> bool:
+def _take_back(app: Perdure, endings: Sequence[Ending]) -> int:
+    """Settle claims of a process that is gone and wake who may take the jobs; return how many were taken back."""
+    if not endings:
+        return 0
+    for claim, settlement in endings:
+        _free(app, claim, has_begun=settlement is not RELEASED)
+    # Of those that are stale another supervisor was first, or they ended after all.
+    stale = app.ledger.settle_all(endings)
+    taken = [ending for ending in endings if ending[0].job_id not in stale]
+    for claim, settlement in taken:
+        if settlement is not RELEASED:
+            _tell(app, claim, settlement)
+    for bulkhead, count in Counter(claim.bulkhead for claim, _ in taken).items():
+        app.bells.ring(bulkhead, count)
+    return len(taken)
+
+
+def _free(app: Perdure, claim: Claim, *, has_begun: bool) -> None:
+    """Give back the permits that a job's process held, before the job can be claimed again."""
     if claim.limit_key is not None:
         with gate.use():
-            app.limits.free(claim)  # before the job can be claimed again
-    try:
-        app.ledger.settle(claim, settlement)
-    except LeaseLost:
-        return False  # another supervisor was first, or the job ended after all
+            app.limits.free(claim)
+    if has_begun and (claim.breaker is not None or app.settings.resilience.services):
+        with gate.use():
+            app.breakers.free(holder_of(claim))
+
+
+def _tell(app: Perdure, claim: Claim, settlement: Settlement) -> None:
     why = settlement.error or ""
     logger.warning("%s %s taken back: %s", claim.task, claim.job_id, why)
     names = (claim.job_id, claim.task, claim.bulkhead)
@@ -104,7 +155,6 @@ def _take_back(app: Perdure, claim: Claim, settlement: Settlement) -> bool:
     event = JobEvent(*names, settlement.transition, JobState.RUNNING, after, claim.attempt, why)
     app.events.emit(event)
     announce(app, replace(event, reason=_shown(settlement)), claim.worker_name, settlement.traceback)
-    return True
 
 
 def _shown(settlement: Settlement) -> str:

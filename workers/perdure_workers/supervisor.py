@@ -11,11 +11,9 @@ from perdure import Perdure
 from perdure.errors import LedgerUnavailable
 from perdure_workers.duties.auto_replay import AutoReplayer
 from perdure_workers.duties.bury import Bury
-from perdure_workers.duties.dispatch import Dispatch
 from perdure_workers.duties.duty import Duty
 from perdure_workers.duties.expire import Expire
 from perdure_workers.duties.notice import Notice
-from perdure_workers.duties.reconcile import Reconcile
 from perdure_workers.duties.tick import Tick
 from perdure_workers.duties.watch import Watch
 from perdure_workers.maintenance import register_maintenance
@@ -27,7 +25,7 @@ logger = logging.getLogger("perdure.supervisor")
 def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
-    return [Dispatch(app), Watch(app), Expire(app), Reconcile(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app)]
+    return [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app)]
 
 
 class Supervisor:

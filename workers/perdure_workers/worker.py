@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,33 +15,34 @@ from celery import signals
 from celery.apps.worker import Worker as CeleryWorker
 
 from perdure import Perdure
-from perdure.celery_app import TicketTask
+from perdure.decision import Stop
 from perdure.errors import LedgerUnavailable
 from perdure.liveness import WorkerState
-from perdure.tickets import queue_name
+from perdure.queues import queue_name
+from perdure_workers import bell_reader
 from perdure_workers.background import Background
+from perdure_workers.bell_reader import BellReader
 from perdure_workers.children import ChildExit, ChildWatch, end_children
-from perdure_workers.drain import DrainFlag
 from perdure_workers.embedded.lifeline import end_with_parent
-from perdure_workers.event_batches import batch_events
-from perdure_workers.execute import TicketRunner
+from perdure_workers.gate import guard_the_gate
 from perdure_workers.incarnation import Incarnation
-from perdure_workers.intake import Intake
 from perdure_workers.lease import Lease
 from perdure_workers.life_lock import LifeLock
-from perdure_workers.malformed import survive_malformed_entries
+from perdure_workers.looker import Looker
+from perdure_workers.orphans import adopt_orphans, end_orphans
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.overseer import Overseer
-from perdure_workers.quarantine import install_quarantine
+from perdure_workers.pool import work_shifts
+from perdure_workers.quarantine import install_quarantine, keep
 from perdure_workers.remote_control import install_remote_control
-from perdure_workers.request import request_class
-from perdure_workers.rescue import TICKETS_RESENT, hand_back, rescue_child
+from perdure_workers.rescue import hand_back, rescue_child
+from perdure_workers.shared import Shared
+from perdure_workers.shift import Shift
+from perdure_workers.slots import Slot
 from perdure_workers.supervisor import Supervisor, default_duties
+from perdure_workers.wakeups import Wakeups
 
 logger = logging.getLogger("perdure.worker")
-
-#: Seconds within which the event loop must have turned for what it knows of the children to be believed.
-LOOP_IS_FRESH = 1.0
 
 
 class Worker:
@@ -59,25 +62,19 @@ class Worker:
         self.app = app
         settings = app.settings.bulkheads[app.bulkheads.checked(bulkhead)]
         self.incarnation = Incarnation.new(name, bulkhead, concurrency or settings.concurrency)
-        self._drain_flag = DrainFlag()
+        self.shared = Shared(Wakeups(self.incarnation.concurrency))
         self._background = Background("perdure-rescue")
-        self._intake = Intake(queue_name(bulkhead))
         self._lease = Lease(
             app,
             self.incarnation,
             LifeLock(app.settings.home_folder.worker_lock(self.incarnation.id)),
             on_lost=self._stop_at_once,
-            on_cut_off=self._intake.close,
-            on_back=self._intake.open,
         )
         self._supervisor = Supervisor(default_duties(app))
         self._celery_worker: Any = None
         self._children = ChildWatch(self._child_processes, self._on_child_exit)
-        self._overseer = Overseer(app, self.incarnation.id, self._child_pids, self._may_run)
-        #: The ticket that each child took last, by process id.
-        self.tickets_of_children: dict[int, str] = {}
-        #: Time limits in seconds that remote control has set, by task; see :mod:`perdure_workers.remote_control`.
-        self.time_limits: dict[str, float] = {}
+        self._overseer = Overseer(app, self.incarnation.id, self._child_pids, self.shared.slots)
+        self._looker = Looker(app, bulkhead, self.shared.wakeups, lambda: app.bells.hush(bulkhead))
 
     def run(self) -> int:
         """Work until told to stop, and return the exit code."""
@@ -87,7 +84,7 @@ class Worker:
             hostname=self.incarnation.name,
             queues=[queue_name(self.incarnation.bulkhead)],
             concurrency=self.incarnation.concurrency,
-            pool="prefork",
+            pool=work_shifts(self._work),
             loglevel=self.app.settings.log_level,
             task_events=True,
             without_mingle=True,
@@ -100,6 +97,7 @@ class Worker:
         self._supervisor.start()
         self._children.start()
         self._overseer.start()
+        self._looker.start()
         self._celery_worker.start()
         return int(self._celery_worker.exitcode or 0)
 
@@ -107,19 +105,40 @@ class Worker:
         """Have a function run soon, off Celery's event loop, however long the ledger is away."""
         self._background.post(lambda: until_the_ledger_is_back(work))
 
+    def waiting(self) -> int:
+        """Return how much posted work waits."""
+        return self._background.waiting()
+
+    def active(self) -> list[dict[str, Any]]:
+        """Return what the children run, as Celery's ``inspect active`` does."""
+        return [
+            {
+                "id": slot.job_id,
+                "name": slot.task,
+                "args": [],
+                "kwargs": {},
+                "hostname": self.incarnation.name,
+                "time_start": time.time() - slot.elapsed,
+                "acknowledged": True,
+                "worker_pid": slot.pid,
+            }
+            for slot in self.shared.slots.all(self._child_pids())
+            if slot.job_id
+        ]
+
     def _prepare_celery(self) -> None:
-        app = self.app
-        survive_malformed_entries()
-        TicketTask.runner = TicketRunner(app, self.incarnation, self._drain_flag)
-        TicketTask.Request = request_class(self)  # type: ignore[assignment] # a class will do where Celery says a name
+        guard_the_gate()
+        adopt_orphans()
         install_quarantine(self)
         install_remote_control(self)
-        self._intake.install(app.celery)
-        batch_events(app.celery)
+        bell_reader.reader = BellReader(self.shared.wakeups, lambda refused: keep(self, refused))
         if (end_with_worker := end_with_parent(signal.SIGKILL)) is not None:
             # A child waits for its next job for ever when the worker is killed, and one that is busy is a zombie.
             signals.worker_process_init.connect(lambda **_: end_with_worker(), weak=False)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
+        # What is there now lives as long as the children, who share it as long as nobody writes to it.
+        gc.collect()
+        gc.freeze()
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
 
     def _child_processes(self) -> list[Any]:
@@ -129,20 +148,26 @@ class Worker:
     def _child_pids(self) -> list[int]:
         return [process.pid for process in self._child_processes() if process.pid]
 
-    def _may_run(self, pid: int, job_id: str) -> bool:
-        # A loop that stands still has not read what its children took since.
-        return self._intake.loop_age() > LOOP_IS_FRESH or self.tickets_of_children.get(pid, job_id) == job_id
+    def _work(self, index: int) -> None:
+        """Work a child's shift."""
+        Shift(self.app, self.incarnation, self.shared, index).run()
 
     def _on_child_exit(self, child: ChildExit) -> None:
-        stopped = self._overseer.stopped.pop(child.pid, None)
-        self.tickets_of_children.pop(child.pid, None)
-        self.post(lambda: rescue_child(self.app, self.incarnation.id, child.pid, child.how, stopped))
+        stopped, slot = self._overseer.stopped.pop(child.pid, None), self.shared.slots.of(child.pid)
+        self.post(lambda: self._rescue(child, slot, stopped))
+        threading.Thread(target=end_orphans, args=(lambda: {child.pid, *self._child_pids()},), daemon=True).start()
         if self._celery_worker.pool is not None and self._celery_worker.hub is not None:
             # Celery's own look at its children may be seconds away; until then nobody takes the dead one's place.
             self._celery_worker.hub.call_soon(self._celery_worker.pool._pool.maintain_pool)
 
+    def _rescue(self, child: ChildExit, slot: Slot | None, stopped: Stop | None) -> None:
+        if rescue_child(self.app, self.incarnation.id, child.pid, child.how, slot, stopped):
+            self.shared.wakeups.post()
+        self.shared.slots.free(child.pid)
+
     def _on_shutting_down(self, **_kwargs: Any) -> None:
-        self._drain_flag.raise_()
+        self.shared.draining.raise_()
+        self.shared.wakeups.post()  # each child that ends wakes the next one
         threading.Thread(target=self._bound_drain, name="perdure-drain", daemon=True).start()
 
     def _bound_drain(self) -> None:
@@ -158,11 +183,12 @@ class Worker:
         logger.warning("worker %s hands back what did not end in %g s", self.incarnation.name, app.settings.drain_timeout)
         self._children.stop()
         self._overseer.stop()
+        self._looker.stop()
         end_children(self._child_processes())
 
         def give_back() -> None:
-            hand_back(app, worker_id, "the worker was stopped and the job did not end in time")
-            app.submitter.send_tickets(app.ledger.reticket_head(self.incarnation.bulkhead, TICKETS_RESENT))
+            why = "the worker was stopped and the job did not end in time"
+            hand_back(app, worker_id, why, self.shared.slots.of)
             self._lease.end(WorkerState.GONE, "stopped")
 
         try:
@@ -175,6 +201,7 @@ class Worker:
         self._supervisor.stop()
         self._children.stop()
         self._overseer.stop()
+        self._looker.stop()
         self._background.stop(timeout=5.0)
         self._lease.end(WorkerState.GONE, "stopped")
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, delete, func, literal_column, select
+from sqlalchemy import Connection, case, delete, func, literal_column, select
 
 from perdure.ledger.conditions import state_is, upsert
 from perdure.ledger.now import now
-from perdure.ledger.reconcile import forget_tickets
 from perdure.ledger.schema import bulkheads, jobs
 from perdure.ledger.text import MAX_REASON, storable, storable_name
 from perdure.states import JobState
@@ -27,16 +26,21 @@ class BulkheadCounts:
     reason: str | None = None
 
 
-_COUNTED = (JobState.QUEUED, JobState.RUNNING, JobState.SCHEDULED, JobState.RETRYING)
 #: An expression, and not the column: SQLite would read all jobs by the column's index to have them grouped already.
 _NAME = jobs.c.bulkhead.concat(literal_column("''"))
-#: One statement for each state, so that each reads that state's index and no finished job.
-_COUNTS = {
-    state: select(_NAME, func.count(), (now() - func.min(jobs.c.queued_at)).label("oldest"))
-    .where(state_is(state))
+_IS_WAITING = jobs.c.run_at.is_not(None)
+#: What waits and what runs; each is read by an index that knows no finished job.
+_WAITING = (
+    select(
+        _NAME,
+        func.sum(case((jobs.c.run_at <= now(), 1), else_=0)).label("queued"),
+        func.sum(case((jobs.c.run_at > now(), 1), else_=0)).label("waiting"),
+        (now() - func.min(jobs.c.run_at)).label("oldest"),
+    )
+    .where(_IS_WAITING)
     .group_by(_NAME)
-    for state in _COUNTED
-}
+)
+_RUNNING = select(_NAME, func.count()).where(state_is(JobState.RUNNING)).group_by(_NAME)
 
 
 def pause(connection: Connection, name: str, by: str, reason: str) -> None:
@@ -47,26 +51,18 @@ def pause(connection: Connection, name: str, by: str, reason: str) -> None:
 
 
 def resume(connection: Connection, name: str) -> None:
-    """Let a bulkhead's jobs start again: their tickets, dropped meanwhile, are sent anew."""
+    """Let a bulkhead's jobs start again."""
     connection.execute(delete(bulkheads).where(bulkheads.c.name == name))
-    forget_tickets(connection, name)
 
 
 def counts(connection: Connection) -> dict[str, BulkheadCounts]:
     """Return the counts of each bulkhead that has unfinished jobs or is paused."""
     found: dict[str, BulkheadCounts] = {}
-    for state, query in _COUNTS.items():
-        for name, count, oldest in connection.execute(query):
-            found[name] = _with(found.get(name, BulkheadCounts()), state, count, oldest)
+    for name, queued, waiting, oldest in connection.execute(_WAITING):
+        found[name] = BulkheadCounts(queued, waiting=waiting, oldest_wait=oldest if queued else None)
+    for name, running in connection.execute(_RUNNING):
+        found[name] = replace(found.get(name, BulkheadCounts()), running=running)
     for row in connection.execute(select(bulkheads).where(bulkheads.c.paused)):
-        counts = found.get(row.name, BulkheadCounts())
-        found[row.name] = replace(counts, paused=True, paused_by=row.paused_by, reason=row.reason)
+        paused = {"paused": True, "paused_by": row.paused_by, "reason": row.reason}
+        found[row.name] = replace(found.get(row.name, BulkheadCounts()), **paused)
     return found
-
-
-def _with(counts: BulkheadCounts, state: JobState, count: int, oldest: float | None) -> BulkheadCounts:
-    if state is JobState.QUEUED:
-        return replace(counts, queued=count, oldest_wait=oldest)
-    if state is JobState.RUNNING:
-        return replace(counts, running=count)
-    return replace(counts, waiting=counts.waiting + count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, Connection, bindparam, null, select, updat
 from perdure.fingerprint import fingerprint
 from perdure.ids import new_id
 from perdure.ledger import letter_write
-from perdure.ledger.conditions import may, state_is
+from perdure.ledger.conditions import may
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
-from perdure.states import WAITING_STATES, DeadReason, JobState, Transition, target
+from perdure.states import WAITING_STATES, DeadReason, Transition, target
 
-#: Computed, so that SQLite looks by deadline and not through all that waits: without statistics it prefers ix_jobs_state.
+#: Computed, so that SQLite looks by deadline and not through all that waits: without statistics it prefers states.
 _STATE: ColumnElement[str] = jobs.c.state.concat("")
 
 #: Jobs that wait although the moment after which they must not run has passed.
@@ -31,15 +31,17 @@ _UNKNOWN = (
     jobs.c.unknown_since.is_not(None),
     jobs.c.finished_at.is_(None),
     jobs.c.unknown_since <= now() - bindparam("ttl"),
-    _STATE.in_([JobState.QUEUED.value]),
+    _STATE.in_(sorted(WAITING_STATES)),
 )
 
 _COLUMNS = tuple(jobs.c[name] for name in ("id", "task", "bulkhead", "state", "attempt", "args", "kwargs"))
 
-_NOTE_UNKNOWN = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("of_job"), state_is(JobState.QUEUED), jobs.c.unknown_since.is_(None))
-    .values(unknown_since=now())
+#: The head of a bulkhead's line: what waits longest. A task that nobody knows comes to be there.
+_HEAD = (
+    select(jobs.c.id, jobs.c.task, jobs.c.unknown_since)
+    .where(jobs.c.bulkhead == bindparam("in_bulkhead"), jobs.c.run_at <= now())
+    .order_by(jobs.c.lane, jobs.c.priority, jobs.c.run_at)
+    .limit(bindparam("page"))
 )
 
 
@@ -63,15 +65,32 @@ def bury_expired(connection: Connection, page: int) -> list[Buried]:
 
 
 def bury_unknown(connection: Connection, ttl: float, page: int) -> list[Buried]:
-    """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds; at most ``page`` of them."""
+    """Make dead letters of waiting jobs whose task no worker has known for ``ttl`` seconds; at most ``page`` of them."""
     rows = _lock(connection, _UNKNOWN, {"ttl": ttl}, page)
     error = f"no worker knew its task for {ttl:g} s; deploy a release that does, and replay it"
     return _buried(connection, rows, DeadReason.UNKNOWN_TASK, "UnknownTask", error)
 
 
-def note_unknown(connection: Connection, job_id: str) -> None:
-    """Note that a worker got a queued job's ticket and does not know its task."""
-    connection.execute(_NOTE_UNKNOWN, {"of_job": job_id})
+def note_unknown(connection: Connection, bulkhead: str, known: Collection[str], page: int) -> int:
+    """Note which jobs at the head of a bulkhead's line are of a task that a worker does not know; return how many are new.
+
+    Those that it does know are known after all: a worker of an older release has met them, and they wait for one of this.
+
+    Args:
+        connection: Where to do it.
+        bulkhead: What the worker serves.
+        known: The tasks that it knows.
+        page: How far to look.
+    """
+    head = connection.execute(_HEAD, {"in_bulkhead": bulkhead, "page": page}).all()
+    unknown = [row.id for row in head if row.task not in known and row.unknown_since is None]
+    if unknown:
+        noted = update(jobs).where(jobs.c.id.in_(unknown), jobs.c.run_at.is_not(None), jobs.c.unknown_since.is_(None))
+        connection.execute(noted.values(unknown_since=now()))
+    known_after_all = [row.id for row in head if row.task in known and row.unknown_since is not None]
+    if known_after_all:
+        connection.execute(update(jobs).where(jobs.c.id.in_(known_after_all)).values(unknown_since=null()))
+    return len(unknown)
 
 
 def _lock(connection: Connection, where: Sequence[ColumnElement[bool]], values: dict[str, Any], page: int) -> Sequence[Any]:

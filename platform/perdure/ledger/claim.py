@@ -1,71 +1,153 @@
-"""Taking a job: one statement that succeeds for one worker only and gives it the next fence."""
+"""Taking jobs: one statement picks the first jobs of a lane that may run now, and gives each to one worker alone.
+
+A worker chooses; nobody hands it anything. What waits has a ``run_at``, which is its place in line too: a job whose time
+has come is claimed as it stands, and one that is given back keeps its place.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, null, or_, select, update
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from perdure.ledger.conditions import may, state_is
-from perdure.ledger.now import now
+import msgspec
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError
+
+from perdure.lanes import PLAIN, REPLICAS
+from perdure.ledger.conditions import DIALECTS
+from perdure.ledger.now import NOW
 from perdure.ledger.records import Claim
-from perdure.ledger.running import CLAIM_COLUMNS
-from perdure.ledger.schema import bulkheads, jobs, workers
+from perdure.ledger.running import CLAIM_COLUMNS, RUNS
+from perdure.ledger.schema import jobs
 from perdure.liveness import WorkerState
-from perdure.states import JobState, Transition, target
+from perdure.states import Transition, sources, target
 
-_PAUSED = exists(select(bulkheads.c.name).where(bulkheads.c.name == jobs.c.bulkhead, bulkheads.c.paused))
+_ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
+_SOURCES = ", ".join(f"'{state}'" for state in sources(Transition.CLAIM))
+_RETURNED = ", ".join(column.name for column in CLAIM_COLUMNS)
 
-#: A job past its deadline is not to be run; a supervisor makes a dead letter of it.
-_IN_TIME = or_(jobs.c.deadline.is_(None), jobs.c.deadline > now())
-
-#: A worker that was declared dead, and does not know it yet, takes no more jobs.
-_WORKER_ENDED = exists(
-    select(workers.c.id).where(workers.c.id == bindparam("by_id"), workers.c.state.in_(WorkerState.ended()))
+#: Another replica of the same job has, or had, this worker.
+_SIBLING_WAS_HERE = (
+    "EXISTS (SELECT 1 FROM perdure_jobs o WHERE o.replica_of = w.replica_of AND o.id <> w.id AND o.worker_name = :by_name)"
 )
 
-_CLAIM = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("of_job"), may(Transition.CLAIM), ~_PAUSED, _IN_TIME, ~_WORKER_ENDED)
-    .values(
-        state=target(Transition.CLAIM).value,
-        fence=jobs.c.fence + 1,
-        attempt=jobs.c.attempt + 1,
-        worker_id=bindparam("by_id"),
-        worker_name=bindparam("by_name"),
-        worker_pid=bindparam("by_pid"),
-        run_at=null(),
-        unknown_since=null(),
-        started_at=now(),
-        first_started_at=func.coalesce(jobs.c.first_started_at, now()),
+
+def _of_level(dialect: str, priority: str) -> str:
+    """Return the query of the first jobs of a lane at one priority."""
+    is_known = "w.task = ANY(CAST(:known AS text[]))"
+    if dialect == "sqlite":
+        is_known = "w.task IN (SELECT value FROM json_each(:known))"
+    lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    return f"""
+        SELECT w.id FROM perdure_jobs w
+        WHERE w.bulkhead = :bulkhead AND w.lane = :lane AND w.priority = {priority}
+            AND w.run_at >= :since AND w.run_at <= {NOW[dialect]} AND {is_known}
+            AND (w.deadline IS NULL OR w.deadline > {NOW[dialect]})
+            AND (w.replica_of IS NULL OR NOT {_SIBLING_WAS_HERE})
+        ORDER BY w.run_at LIMIT :most {lock}
+    """
+
+
+def _picked(dialect: str) -> str:
+    # Priority by priority, each by the index: to order a lane by priority first would read all of it, and jobs whose
+    # time has not come would be in the way of others.
+    if dialect == "postgresql":
+        levels = ", ".join(f"({number})" for number in range(10))
+        return f"SELECT w.id FROM (VALUES {levels}) AS level(n) CROSS JOIN LATERAL ({_of_level(dialect, 'level.n')}) AS w"
+    return " UNION ALL ".join(f"SELECT id FROM ({_of_level(dialect, str(number))})" for number in range(10))
+
+
+def _claim(dialect: str) -> Any:
+    moment = NOW[dialect]
+    once = "MATERIALIZED" if dialect == "postgresql" else ""
+    return text(
+        f"""
+        WITH picked(picked_id) AS {once} (SELECT id FROM ({_picked(dialect)}) AS w LIMIT :most)
+        UPDATE perdure_jobs SET
+            state = '{target(Transition.CLAIM)}', fence = fence + 1, attempt = attempt + 1,
+            worker_id = :by_id, worker_name = :by_name, worker_pid = :by_pid,
+            queued_at = run_at, run_at = NULL, unknown_since = NULL,
+            started_at = {moment}, first_started_at = coalesce(first_started_at, {moment})
+        WHERE id IN (SELECT picked_id FROM picked) AND state || '' IN ({_SOURCES})
+            AND NOT EXISTS (SELECT 1 FROM perdure_bulkheads b WHERE b.name = :bulkhead AND b.paused)
+            AND NOT EXISTS (SELECT 1 FROM perdure_workers o WHERE o.id = :by_id AND o.state IN ({_ENDED}))
+        RETURNING {_RETURNED}
+        """
     )
-    .returning(*CLAIM_COLUMNS)
-)
-
-#: A child runs one job at a time: a running job that names this child is the claim whose commit was in doubt.
-_MINE = select(*CLAIM_COLUMNS).where(
-    and_(
-        jobs.c.id == bindparam("of_job"),
-        state_is(JobState.RUNNING),
-        jobs.c.worker_id == bindparam("by_id"),
-        jobs.c.worker_pid == bindparam("by_pid"),
-    )
-)
 
 
-def claim(connection: Connection, job_id: str, worker_id: str, worker_name: str, pid: int) -> Claim | None:
-    """Claim a job for a worker's child and return the claim, or None when there is nothing to claim.
+_CLAIM = {dialect: _claim(dialect) for dialect in DIALECTS}
 
-    There is nothing to claim when the job is unknown, not queued (the ticket is late or doubled), its deadline
-    has passed, its bulkhead is paused, or the worker has lost its lease.
 
-    Args:
-        connection: Where to do it; may commit by itself.
-        job_id: The job that a ticket names.
+@dataclass(frozen=True, slots=True)
+class Claimer:
+    """Who claims: a child of a worker, for a bulkhead.
+
+    Attributes:
+        bulkhead: What it serves.
         worker_id: The worker's incarnation.
         worker_name: The worker's name, for people.
         pid: The child's process id.
+        tasks: The tasks that it knows; jobs of others are left to others.
     """
-    who = {"of_job": job_id, "by_id": worker_id, "by_pid": pid}
-    row = connection.execute(_CLAIM, {**who, "by_name": worker_name}).one_or_none()
-    if row is None:
-        row = connection.execute(_MINE, who).one_or_none()
-    return None if row is None else Claim(*row)
+
+    bulkhead: str
+    worker_id: str
+    worker_name: str
+    pid: int
+    tasks: Sequence[str]
+
+
+def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, since: float = 0.0) -> list[Claim]:
+    """Claim the first jobs of a lane that may run now and return them in order.
+
+    There is nothing to claim while the bulkhead is paused or when the worker has lost its lease. A job past its deadline
+    is left to a supervisor, which makes a dead letter of it.
+
+    Args:
+        connection: Where to do it; may commit by itself.
+        by: Who claims.
+        most: How many at most.
+        lane: Where they wait.
+        since: Jobs whose place in line is before this moment are passed over: epoch seconds, 0 for none.
+    """
+    known: Any = list(by.tasks)
+    if connection.dialect.name == "sqlite":
+        known = msgspec.json.encode(known).decode()
+    values = {
+        "bulkhead": by.bulkhead,
+        "lane": lane,
+        "known": known,
+        "since": since,
+        "most": most,
+        "by_id": by.worker_id,
+        "by_name": by.worker_name,
+        "by_pid": by.pid,
+    }
+    try:
+        rows = connection.execute(_CLAIM[connection.dialect.name], values).all()
+    except IntegrityError:
+        if lane != REPLICAS:
+            raise
+        return []  # a sibling was claimed for this worker at the same moment
+    return sorted((Claim(*row) for row in rows), key=in_line)
+
+
+def in_line(claim: Claim) -> tuple[int, float, str]:
+    """Return a claim's place in line: by priority, then by the time from which it could run."""
+    return claim.priority, claim.queued_at, claim.job_id
+
+
+def held(connection: Connection, by: Claimer, lanes: Collection[str] | None = None) -> list[Claim]:
+    """Return what names a child as its runner: claims whose commit was in doubt.
+
+    Args:
+        connection: Where to read.
+        by: The child.
+        lanes: Only claims from these lanes, of which the child holds no others; None for all, for one that holds none.
+    """
+    query = select(*CLAIM_COLUMNS).where(RUNS, jobs.c.worker_id == by.worker_id, jobs.c.worker_pid == by.pid)
+    if lanes is not None:
+        query = query.where(jobs.c.lane.in_(lanes))
+    return sorted((Claim(*row) for row in connection.execute(query)), key=in_line)

@@ -5,10 +5,11 @@ States are written into the SQL as literals: a database proves that a partial in
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Insert, Select, Table, literal_column, select
+from sqlalchemy import ColumnElement, Insert, Table, and_, case, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
 from perdure.ids import earliest_id
+from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
 from perdure.states import JobState, Transition, sources
 
@@ -36,6 +37,15 @@ def may(transition: Transition, *, by_index: bool = True) -> ColumnElement[bool]
     return state_is(*sources(transition), by_index=by_index)
 
 
+#: A job whose time has come is queued as far as people are concerned; nothing but its claim writes anything.
+IS_DUE = and_(state_is(JobState.SCHEDULED, JobState.RETRYING, by_index=False), jobs.c.run_at <= now())
+
+
+def seen_state() -> ColumnElement[str]:
+    """Return a job's state as people see it, under the name that records are made of."""
+    return case((IS_DUE, JobState.QUEUED.value), else_=jobs.c.state).label("seen_state")
+
+
 def made_since(
     made: ColumnElement[str], created_at: ColumnElement[float], since: float
 ) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -50,16 +60,6 @@ def made_since(
         since: Epoch seconds, taken to the microsecond as datetimes are.
     """
     return made >= earliest_id(since - CLOCK_SKEW), created_at >= since - 1e-6
-
-
-def locked_page(ids: Select[tuple[str]]) -> Select[tuple[str]]:
-    """Return the ids of a bounded page of rows, locked against other supervisors, which skip them.
-
-    Materialised, because PostgreSQL may run a plain subquery once for each row that it is compared with: each run skips
-    the rows that those before have locked, and the bound bounds nothing.
-    """
-    page = ids.with_for_update(skip_locked=True).cte().prefix_with("MATERIALIZED", dialect="postgresql")
-    return select(page.c.id)
 
 
 def insert_ignoring(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,31 +13,21 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    NotSupportedError,
-    ProgrammingError,
-)
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.fork_gate import gate
-from perdure.settings import masked_url
+from perdure.ledger.faults import is_about_the_database, is_about_the_ledger
+from perdure.ledger.pooler import Pooler
+from perdure.ledger.url import POOLER, ledger_url
+from perdure.masked_url import masked_url
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
 SQLITE_BUSY_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5
 
 Result = TypeVar("Result")
-
-#: What is wrong with a statement or its values. All else that a database reports (it cannot be reached, is read-only,
-#: is no database, has no room) is about the ledger itself.
-_MISTAKES = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 
 _AUTOCOMMIT: dict[str, dict[str, Any]] = {
     "sqlite": {"perdure_autocommit": True},
@@ -57,13 +48,12 @@ class Database:
 
     def __init__(self, url: str, durability: Literal["normal", "full"] = "normal") -> None:
         try:
-            self._url = make_url(url)
-        except ArgumentError:
-            # The text is not shown: it may hold a password where none is expected.
-            raise SettingsError("ledger_url: that is no database URL. Write it like postgresql://USER@HOST/NAME") from None
+            self._url = ledger_url(url)
+        except ValueError as error:
+            raise SettingsError(f"ledger_url: {error}") from None
         self.dialect = self._url.get_backend_name()
-        if self.dialect not in ("sqlite", "postgresql"):
-            raise SettingsError(f"ledger_url: {self.dialect!r} is not supported. Allowed: sqlite, postgresql")
+        self.pooler = Pooler(str(self._url.query.get(POOLER, "auto")))
+        self._url = self._url.difference_update_query([POOLER])
         self._durability = durability
         self._engine: Engine | None = None
         self._autocommitting: Engine | None = None
@@ -119,11 +109,22 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that commits when the block ends without an error; it is run once only.
 
+        What the block raises is raised as it is: see :meth:`translating` and :meth:`translating_theirs`.
+
         Raises:
             LedgerUnavailable: The database cannot be reached; if at the end, whether it was committed is not known.
         """
-        with self.translating(), self.engine.begin() as connection:
+        begun = self.engine.begin()
+        with self.translating():
+            connection = begun.__enter__()
+        try:
             yield connection
+        except BaseException:
+            with self.translating():  # what fails now is the way back
+                begun.__exit__(*sys.exc_info())
+            raise
+        with self.translating():
+            begun.__exit__(None, None, None)
 
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
         engine = self.engine
@@ -150,21 +151,31 @@ class Database:
 
     @contextmanager
     def translating(self) -> Iterator[None]:
-        """Raise a driver's errors about the database itself as ``LedgerUnavailable``."""
+        """Raise a driver's errors about the database itself as ``LedgerUnavailable``; for perdure's own statements."""
         try:
             yield
         except PoolTimeout as error:
-            raise LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}") from error
+            raise self._unavailable(error) from error
         except DBAPIError as error:
-            if error.connection_invalidated or not isinstance(error, _MISTAKES):
-                raise LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}") from error
+            if is_about_the_ledger(error):
+                raise self._unavailable(error) from error
             raise
 
-    def _connectable(self) -> Engine:
+    @contextmanager
+    def translating_theirs(self, connection: Connection) -> Iterator[None]:
+        """Raise ``LedgerUnavailable`` for what is no fault of the statements that somebody else runs on a connection."""
         try:
-            return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
-        except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise SettingsError(f"ledger_url: the driver of {self.name} is not installed: {error}") from error
+            yield
+        except DBAPIError as error:
+            if connection.invalidated or is_about_the_database(error):
+                raise self._unavailable(error) from error
+            raise
+
+    def _unavailable(self, error: BaseException) -> LedgerUnavailable:
+        return LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}")
+
+    def _connectable(self) -> Engine:
+        return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -208,12 +219,18 @@ def _sqlite_engine(database: Database) -> Engine:
 
 
 def _postgresql_engine(database: Database) -> Engine:
-    return create_engine(
+    engine = create_engine(
         database._url,
         pool_pre_ping=False,
         pool_use_lifo=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "perdure"},
     )
+
+    @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy's own look at a new server
+    def _prepare(connection: Any, _record: Any) -> None:
+        database.pooler.prepare(connection)
+
+    return engine
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select
 
-from perdure.ledger.conditions import made_since
+from perdure.ledger.conditions import made_since, seen_state
 from perdure.ledger.schema import job_tags, jobs
 
 #: The newest jobs that are counted by state, so that a count costs the same however many jobs are remembered.
@@ -26,7 +26,7 @@ def count_newest(
     since: float | None = None,
 ) -> dict[str, int]:
     """Return how many of the newest ``COUNTED`` jobs that match are in each state; the filters are those of a list."""
-    query, key = select(jobs.c.state), jobs.c.id
+    query, key = select(seen_state()), jobs.c.id
     if tag is not None:
         key = job_tags.c.job_id
         query = query.join(job_tags, jobs.c.id == key).where(job_tags.c.tag == tag[0], job_tags.c.value == tag[1])
@@ -35,5 +35,5 @@ def count_newest(
     if since is not None:
         query = query.where(*made_since(key, jobs.c.created_at, since))
     newest = query.order_by(key.desc()).limit(COUNTED).subquery()
-    rows = connection.execute(select(newest.c.state, func.count()).group_by(newest.c.state))
+    rows = connection.execute(select(newest.c.seen_state, func.count()).group_by(newest.c.seen_state))
     return {row[0]: row[1] for row in rows}

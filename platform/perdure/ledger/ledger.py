@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
+from perdure.errors import LeaseLost
+from perdure.lanes import PLAIN
 from perdure.ledger import (
+    bring_forward,
     bulkheads,
     bury,
     cancel,
     checkpoints,
     claim,
     dead_letters,
-    due,
     history,
     letter_write,
     limits,
     migrate,
     notes,
     origin,
+    probe,
     prune,
-    put_off,
     queries,
-    reconcile,
     replicas,
-    resend,
-    run_now,
     running,
     schedules,
     settle,
@@ -41,9 +39,11 @@ from perdure.ledger import (
     worker_events,
     workers,
 )
+from perdure.ledger.claim import Claimer
 from perdure.ledger.engine import Database, Result
 from perdure.ledger.letters import Letters
 from perdure.ledger.life_line import LifeLine
+from perdure.ledger.limits import Admitted, Lane, Place
 from perdure.ledger.records import (
     AttemptRecord,
     Claim,
@@ -52,9 +52,9 @@ from perdure.ledger.records import (
     NewJob,
     Settlement,
     Submitted,
-    Ticketed,
     WorkerRecord,
 )
+from perdure.ledger.settle import Ending
 from perdure.liveness import WorkerEvent
 from perdure.states import JobState
 from perdure.vault import Vault
@@ -93,16 +93,47 @@ class Ledger:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
         return self._read(lambda c: submit.depth(c, bulkhead, bound))
 
-    def claim(self, job_id: str, worker_id: str, worker_name: str, pid: int) -> Claim | None:
-        """Claim a queued job for a worker's child; see :func:`claim.claim`.
+    def claim(
+        self, by: Claimer, most: int, lane: str = PLAIN, *, since: float = 0.0, in_doubt: bool = False
+    ) -> list[Claim]:
+        """Claim jobs of a lane for a worker's child; see :func:`claim.claim`.
 
-        Raises:
-            SiblingWasHere: It is a replica, and another of the same job has this worker.
+        Args:
+            by: Who claims.
+            most: How many at most.
+            lane: Where they wait.
+            since: See :func:`claim.claim`.
+            in_doubt: Whether an earlier claim of a child that holds nothing may have been committed: then it is returned.
         """
-        try:
-            return self._read(lambda c: claim.claim(c, job_id, worker_id, worker_name, pid))
-        except IntegrityError as error:
-            raise replicas.SiblingWasHere(f"{job_id}: another replica of its job has worker {worker_name}") from error
+        tried = False
+
+        def work(connection: Connection) -> list[Claim]:
+            nonlocal tried
+            held = claim.held(connection, by, None if in_doubt else [lane]) if tried or in_doubt else []
+            tried = True
+            return held or claim.claim(connection, by, most, lane, since)
+
+        return self._read(work)
+
+    def lanes(self, bulkhead: str, after: str = "") -> list[Lane]:
+        """Return the lanes in which a bulkhead's jobs wait; see :func:`limits.lanes`."""
+        return self._read(lambda c: limits.lanes(c, bulkhead, after))
+
+    def running_within_limits(self) -> dict[Place, int]:
+        """Return how many jobs run of those that a limit bounds; see :func:`limits.running`."""
+        return self._read(limits.running)
+
+    def claim_within(self, by: Claimer, wanted: Sequence[Lane], admitted: Admitted) -> list[Claim]:
+        """Claim jobs that a limit bounds; see :func:`limits.claim_within`."""
+        tried = False
+
+        def work(connection: Connection) -> list[Claim]:
+            nonlocal tried
+            held = claim.held(connection, by, [lane.name for lane in wanted]) if tried else []
+            tried = True
+            return held or limits.claim_within(connection, by, wanted, admitted)
+
+        return self._run(work)
 
     def replicas_of(self, job_id: str) -> list[JobRecord]:
         """Return a job's replicas."""
@@ -118,76 +149,23 @@ class Ledger:
 
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""
-        stored = self.vault.settlement(of.job_id, settlement)
-        alone = settle.in_one_statement(self.database.dialect, stored)
+        stored = self.vault.settlement(of.job_id, of.task, settlement)
+        alone = settle.in_one_statement(self.database.dialect, [(of, stored)])
         return (self._read if alone else self._run)(lambda c: settle.settle(c, of, stored))
+
+    def settle_all(self, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
+        """Record how claims ended; see :func:`settle.settle_all`."""
+        stored = [(of, self.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
+        alone = settle.in_one_statement(self.database.dialect, stored)
+        return (self._read if alone else self._run)(lambda c: settle.settle_all(c, stored))
 
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
         return self._read(lambda c: cancel.cancel(c, job_id, reason))
 
-    def run_now(self, job_id: str) -> bool:
-        """Make a job due that waits for its time; see :func:`run_now.run_now`."""
-        return self._read(lambda c: run_now.run_now(c, job_id))
-
-    # -- tickets -----------------------------------------------------------------------------------------------------
-
-    def queue_due(self, page: int) -> list[Ticketed]:
-        """Move jobs whose time has come to ``queued``; see :func:`due.queue_due`."""
-        return self._read(lambda c: due.queue_due(c, page))
-
-    def take_unticketed(self, page: int) -> list[Ticketed]:
-        """Take queued jobs that have no ticket; see :func:`due.take_unticketed`."""
-        return self._read(lambda c: due.take_unticketed(c, page))
-
-    def any_waiting_for_room(self) -> bool:
-        """Return whether a job waits for room within a limit."""
-        return self._read(limits.any_waiting)
-
-    def limit_counts(self, after: limits.Place | None = None) -> list[limits.LimitCount]:
-        """Return the jobs that wait for room within limits, and those that take it up; see :func:`limits.counts`."""
-        return self._read(lambda c: limits.counts(c, after))
-
-    def take_within_limits(
-        self,
-        wanted: Mapping[limits.Place, int],
-        allowed: Callable[[list[limits.LimitCount]], Mapping[limits.Place, int]],
-        after: limits.Place | None,
-    ) -> list[Ticketed]:
-        """Take jobs that wait for room; see :func:`limits.take_all`."""
-        return self._run(lambda c: limits.take_all(c, wanted, allowed, after))
-
-    def due_behind_breakers(self, page: int) -> list[put_off.Behind]:
-        """Return due jobs that a breaker guards; see :mod:`put_off`."""
-        return self._read(lambda c: put_off.due_behind_breakers(c, page))
-
-    def put_off(self, delays: Sequence[put_off.Delay]) -> list[str]:
-        """Have jobs that do not run yet run later; see :func:`put_off.put_off`."""
-        return self._run(lambda c: put_off.put_off(c, delays))
-
-    def untick(self, job_ids: Sequence[str]) -> None:
-        """Note that tickets could not be sent."""
-        self._run(lambda c: due.untick(c, job_ids))
-
-    def levels(self) -> list[reconcile.Level]:
-        """Return what waits, for each bulkhead and priority; see :mod:`reconcile`."""
-        return self._read(reconcile.levels)
-
-    def reticket(self, level: reconcile.Level, sent_before: float, page: int) -> list[Ticketed]:
-        """Take jobs whose tickets are lost; see :func:`reconcile.reticket`."""
-        return self._read(lambda c: reconcile.reticket(c, level, sent_before, page))
-
-    def reticket_head(self, bulkhead: str, page: int) -> list[Ticketed]:
-        """Take the jobs with a bulkhead's oldest tickets; see :func:`resend.reticket_head`."""
-        return self._run(lambda c: resend.reticket_head(c, bulkhead, page))
-
-    def broker_epoch(self) -> str | None:
-        """Return the broker's epoch as the ledger knows it."""
-        return self._read(reconcile.broker_epoch)
-
-    def begin_broker_epoch(self, old: str | None, new: str) -> bool:
-        """Replace the broker's epoch and forget all tickets; False when somebody else was first."""
-        return self._run(lambda c: reconcile.begin_broker_epoch(c, old, new))
+    def bring_forward(self, job_id: str) -> str | None:
+        """Make a job due that waits for its time; see :func:`bring_forward.bring_forward`."""
+        return self._read(lambda c: bring_forward.bring_forward(c, job_id))
 
     # -- jobs that die before they run -------------------------------------------------------------------------------
 
@@ -199,11 +177,15 @@ class Ledger:
         """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds."""
         return self._run(lambda c: bury.bury_unknown(c, ttl, page))
 
-    def note_unknown(self, job_id: str) -> None:
-        """Note that a worker does not know a queued job's task."""
-        self._read(lambda c: bury.note_unknown(c, job_id))
+    def note_unknown(self, bulkhead: str, known: Collection[str], page: int) -> int:
+        """Note which jobs a worker does not know the task of; see :func:`bury.note_unknown`."""
+        return self._read(lambda c: bury.note_unknown(c, bulkhead, known, page))
 
     # -- periodic jobs -----------------------------------------------------------------------------------------------
+
+    def probe(self) -> None:
+        """Make sure that the ledger can be written; see :func:`probe.probe`."""
+        self._read(probe.probe)
 
     def clock(self) -> float:
         """Return the ledger's time, seconds since the epoch."""
@@ -269,9 +251,9 @@ class Ledger:
         """Return the claims that name a worker's child."""
         return self._read(lambda c: running.running_by_child(c, worker_id, pid))
 
-    def is_held(self, job_id: str, fence: int) -> bool:
-        """Return whether a claim still counts."""
-        return self._read(lambda c: running.is_held(c, job_id, fence))
+    def cancelling(self, worker_id: str) -> dict[tuple[str, int], float]:
+        """Return the jobs of a worker that were asked to stop; see :func:`running.cancelling`."""
+        return self._read(lambda c: running.cancelling(c, worker_id))
 
     def worker_events(self, *, name: str | None = None, limit: int = 100) -> list[WorkerEvent]:
         """Return changes of workers' states, the newest first."""
@@ -373,9 +355,9 @@ class Ledger:
         """Return a dead letter; raises ``DeadLetterNotFound``."""
         return self.vault.letter(self._read(lambda c: dead_letters.get(c, letter_id)))
 
-    def quarantine(self, letter: dict[str, Any]) -> None:
-        """Write a dead letter for a broker message that names no job that can run."""
-        self._run(lambda c: letter_write.quarantine(c, letter))
+    def quarantine(self, letter: dict[str, Any]) -> bool:
+        """Write a dead letter for a broker message that names no job; see :func:`letter_write.quarantine`."""
+        return self._run(lambda c: letter_write.quarantine(c, letter))
 
     # -- schema ------------------------------------------------------------------------------------------------------
 

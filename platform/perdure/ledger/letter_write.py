@@ -25,6 +25,8 @@ from perdure.ledger.text import MAX_ERROR, storable
 from perdure.letters.words import letter_words
 
 HOUR = 3600.0
+#: Open letters of one flaw of broker messages that are kept.
+MOST_QUARANTINED = 100
 
 _COLUMNS = tuple(column.name for column in dead_letters.columns)
 _DEFAULTS: dict[str, Any] = {"attempts": 0, "checkpoint_seq": 0, "generation": 0, "status": OPEN}
@@ -60,10 +62,23 @@ def write(connection: Connection, letters: Iterable[Mapping[str, Any]]) -> int:
     return len(written)
 
 
-def quarantine(connection: Connection, letter: Mapping[str, Any]) -> None:
-    """Write a dead letter for a broker message that names no job that can run; its texts may be anything."""
+def quarantine(connection: Connection, letter: Mapping[str, Any]) -> bool:
+    """Write a dead letter for a broker message that names no job that can run; its texts may be anything.
+
+    Whoever can write to the broker can send any number of them: when :data:`MOST_QUARANTINED` of one flaw are open, others
+    are counted with their group and not kept.
+
+    Returns:
+        Whether it was kept.
+    """
+    group = dead_letter_groups.c
+    of_flaw = group.fingerprint == letter["fingerprint"]
+    counted = update(dead_letter_groups).where(of_flaw, group.open >= MOST_QUARANTINED)
+    if connection.execute(counted.values(seen=group.seen + 1, last_seen=now(), changed=True)).rowcount:
+        return False
     cleaned = {name: storable(value, MAX_ERROR) if isinstance(value, str) else value for name, value in letter.items()}
     write(connection, [cleaned])
+    return True
 
 
 def of_job(connection: Connection, job_id: str) -> dict[str, Any]:

@@ -46,9 +46,9 @@ def _sqlite(_element: hung_up, _compiler: Any, **_options: Any) -> str:
 @compiles(hung_up, "postgresql")
 def _postgresql(_element: hung_up, _compiler: Any, **_options: Any) -> str:
     return (
-        f"(coalesce(workers.life_line = {_SERVER}, false) AND NOT EXISTS (SELECT FROM pg_locks"
+        f"(coalesce(perdure_workers.life_line = {_SERVER}, false) AND NOT EXISTS (SELECT FROM pg_locks"
         " WHERE pg_locks.locktype = 'advisory' AND pg_locks.objsubid = 1 AND pg_locks.granted"
-        " AND (pg_locks.classid::bigint << 32 | pg_locks.objid::bigint) = hashtextextended(workers.id, 0)))"
+        " AND (pg_locks.classid::bigint << 32 | pg_locks.objid::bigint) = hashtextextended(perdure_workers.id, 0)))"
     )
 
 
@@ -89,8 +89,9 @@ class LifeLine:
     def _beat(self) -> str | None:
         if self._connection is None:
             self._connection = self._database.connect()
-            self._connection.execute(_TAKE, self._worker)
-            self._connection.execute(_NOTE, self._worker)
+            if not self._database.pooler.found:  # behind a pooler, the lock would be a stranger's: the lease alone tells
+                self._connection.execute(_TAKE, self._worker)
+                self._connection.execute(_NOTE, self._worker)
         return worker_rows.beat(self._connection, self._worker["of_worker"])
 
     def _drop(self) -> None:

@@ -1,153 +1,142 @@
-"""Jobs that a limit bounds: they wait in the ledger without a ticket until the dispatcher finds room for them.
+"""Lanes that something holds back: which there are, what of them may run now, and how many jobs of a limit do.
 
-However many wait, a look at them is bounded: it goes from key to key by an index, counts no further than a page within
-each, and goes on at the next key the next time.
+However many jobs wait, a look is bounded: it goes from lane to lane by an index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, select, text, update
+from sqlalchemy import Connection, func, select, text
 
-from perdure.ledger.conditions import locked_page, state_is
-from perdure.ledger.now import now
-from perdure.ledger.records import Ticketed
-from perdure.ledger.schema import bulkheads, jobs
+from perdure.ledger.claim import Claimer, claim
+from perdure.ledger.conditions import DIALECTS, state_is
+from perdure.ledger.now import NOW
+from perdure.ledger.records import Claim
+from perdure.ledger.schema import jobs
 from perdure.states import JobState
 
-#: Keys that one look goes through, at most.
-KEYS = 200
-#: Jobs of one key that one look counts, at most.
-PAGE = 200
+#: Lanes that one look goes through, at most.
+LANES = 200
 
 #: A bulkhead, a task and a key.
 Place = tuple[str, str, str]
 
-_TICKET_COLUMNS = tuple(jobs.c[name] for name in Ticketed.__slots__)
-_PAUSED = exists(select(bulkheads.c.name).where(bulkheads.c.name == jobs.c.bulkhead, bulkheads.c.paused))
-_PLACE = (jobs.c.bulkhead, jobs.c.task, jobs.c.limit_key)
-
-#: As the partial indexes say it.
-_LIMITED = jobs.c.limit_key.is_not(None)
-_WAITS = (state_is(JobState.QUEUED), jobs.c.ticketed_at.is_(None), _LIMITED)
-_HAS_ROOM = (state_is(JobState.QUEUED), jobs.c.ticketed_at.is_not(None), _LIMITED)
-_RUNS = (state_is(JobState.RUNNING), _LIMITED)
-
 
 @dataclass(frozen=True, slots=True)
-class LimitCount:
-    """The jobs of one key of a task in a bulkhead: those that wait for room, and those that take it up."""
+class Lane:
+    """A lane in which jobs wait, with what its first job says of it.
 
-    bulkhead: str
+    Attributes:
+        name: The lane.
+        task: The job's task.
+        breaker: The circuit breaker that guards it, if any.
+        limit_key: The key of a limit for which it counts; None for a lane without limits.
+        next_at: The moment from which the first of its jobs may run, epoch seconds.
+        now: The ledger's clock, epoch seconds.
+    """
+
+    name: str
     task: str
-    key: str
-    waiting: int
-    active: int
+    breaker: str | None
+    limit_key: str | None
+    next_at: float
+    now: float
+
+    @property
+    def waits(self) -> float:
+        """Seconds until its first job may run; 0 when it may now."""
+        return max(0.0, self.next_at - self.now)
 
 
-_ANY = select(jobs.c.id).where(*_WAITS, ~_PAUSED).limit(1)
-_ACTIVE = [select(*_PLACE, func.count()).where(*which).group_by(*_PLACE) for which in (_HAS_ROOM, _RUNS)]
+#: Says how many jobs of each lane may be claimed, given what runs.
+Admitted = Callable[[Sequence[Lane], Mapping[Place, int]], Mapping[str, int]]
 
-#: Jumps from the first job of one key to the first of the next, so that it reads a row for each key and not for each job
-#: (a loose index scan: https://wiki.postgresql.org/wiki/Loose_indexscan). Expressions on the right, because SQLite does not
-#: compare with columns by the index: they might want another affinity.
-_WAITING = text(
-    """
-    WITH RECURSIVE step(id, number) AS (
-        SELECT (
-            SELECT j.id FROM jobs j
-            WHERE j.state = 'queued' AND j.ticketed_at IS NULL AND j.limit_key IS NOT NULL
-                AND (j.bulkhead, j.task, j.limit_key) > (:bulkhead, :task, :key)
-            ORDER BY j.bulkhead, j.task, j.limit_key LIMIT 1
-        ), 1
-        UNION ALL
-        SELECT (
-            SELECT j.id FROM jobs j
-            WHERE j.state = 'queued' AND j.ticketed_at IS NULL AND j.limit_key IS NOT NULL
-                AND (j.bulkhead, j.task, j.limit_key) > (p.bulkhead || '', p.task || '', p.limit_key || '')
-            ORDER BY j.bulkhead, j.task, j.limit_key LIMIT 1
-        ), step.number + 1
-        FROM step JOIN jobs p ON p.id = step.id WHERE step.number < :most
+
+def _first(what: str) -> str:
+    """Return the query of a lane's first job: the one whose time comes first at any priority."""
+    levels = " UNION ALL ".join(
+        f"""SELECT {what}, run_at FROM (
+            SELECT {what}, run_at FROM perdure_jobs
+            WHERE bulkhead = :bulkhead AND lane = step.lane || '' AND priority = {priority} AND run_at IS NOT NULL
+            ORDER BY run_at LIMIT 1
+        ) AS level{priority}"""
+        for priority in range(10)
     )
-    SELECT p.bulkhead, p.task, p.limit_key, (
-        SELECT count(*) FROM (
-            SELECT 1 FROM jobs w
-            WHERE w.state = 'queued' AND w.ticketed_at IS NULL AND w.limit_key IS NOT NULL
-                AND w.bulkhead = p.bulkhead AND w.task = p.task AND w.limit_key = p.limit_key
-            LIMIT :page
-        ) AS page
-    ) FROM step JOIN jobs p ON p.id = step.id
-    """
+    return f"SELECT {what} FROM ({levels}) AS level ORDER BY run_at LIMIT 1"
+
+
+def _lanes(dialect: str) -> Any:
+    # Jumps from lane to lane, so that it reads a row for each lane and not for each job (a loose index scan:
+    # https://wiki.postgresql.org/wiki/Loose_indexscan). Expressions on the right, because SQLite does not compare with
+    # columns by the index: they might want another affinity.
+    return text(
+        f"""
+        WITH RECURSIVE step(lane, number) AS (
+            SELECT (
+                SELECT lane FROM perdure_jobs WHERE bulkhead = :bulkhead AND lane > :after AND run_at IS NOT NULL
+                ORDER BY lane LIMIT 1
+            ), 1
+            UNION ALL
+            SELECT (
+                SELECT j.lane FROM perdure_jobs j
+                WHERE j.bulkhead = :bulkhead AND j.lane > step.lane || '' AND j.run_at IS NOT NULL
+                ORDER BY j.lane LIMIT 1
+            ), number + 1
+            FROM step WHERE step.lane IS NOT NULL AND number < :most
+        )
+        SELECT step.lane, j.task, j.breaker, j.limit_key, j.run_at, {NOW[dialect]}
+        FROM step JOIN perdure_jobs j ON j.id = ({_first("id")})
+        """
+    )
+
+
+_LANES = {dialect: _lanes(dialect) for dialect in DIALECTS}
+
+_PLACE = (jobs.c.bulkhead, jobs.c.task, jobs.c.limit_key)
+_RUNNING = (
+    select(*_PLACE, func.count())
+    .where(state_is(JobState.RUNNING, by_index=False), state_is(JobState.RUNNING), jobs.c.limit_key.is_not(None))
+    .group_by(*_PLACE)
 )
 
-_IS_NEXT = (
-    *_WAITS,
-    jobs.c.bulkhead == bindparam("in_bulkhead"),
-    jobs.c.task == bindparam("of_task"),
-    jobs.c.limit_key == bindparam("of_key"),
-    ~_PAUSED,
-)
-_NEXT = select(jobs.c.id).where(*_IS_NEXT).order_by(jobs.c.priority, jobs.c.id).limit(bindparam("page"))
-_TICKET = (
-    update(jobs).where(jobs.c.id.in_(locked_page(_NEXT)), *_IS_NEXT).values(ticketed_at=now()).returning(*_TICKET_COLUMNS)
-)
 
-
-def any_waiting(connection: Connection) -> bool:
-    """Return whether a job waits for room within a limit."""
-    return connection.execute(_ANY).first() is not None
-
-
-def counts(connection: Connection, after: Place | None = None) -> list[LimitCount]:
-    """Return what waits for room and what takes it up, by bulkhead, task and key.
+def lanes(connection: Connection, bulkhead: str, after: str = "") -> list[Lane]:
+    """Return the lanes of a bulkhead in which jobs wait, in the order of their names; :data:`LANES` at most.
 
     Args:
         connection: Where to read.
-        after: Where the look before has ended: keys behind it come first. All that take up room are counted; of those that
-            wait :data:`KEYS` keys, and :data:`PAGE` jobs of each, at most.
+        bulkhead: The bulkhead.
+        after: Lanes whose names are up to this one are left out.
     """
-    waiting = _waiting(connection, after or ("", "", ""), KEYS)
-    if after is not None and len(waiting) < KEYS:
-        waiting = _waiting(connection, ("", "", ""), KEYS - len(waiting)) | waiting
-    active: dict[Place, int] = {}
-    for query in _ACTIVE:
-        for *place, number in connection.execute(query):
-            where = (str(place[0]), str(place[1]), str(place[2]))
-            active[where] = active.get(where, 0) + number
-    return [LimitCount(*place, waiting.get(place, 0), active.get(place, 0)) for place in sorted({*waiting, *active})]
+    values = {"bulkhead": bulkhead, "after": after, "most": LANES}
+    return [Lane(*row) for row in connection.execute(_LANES[connection.dialect.name], values)]
 
 
-def take_all(
+def running(connection: Connection) -> dict[Place, int]:
+    """Return how many jobs run of those that a limit bounds, by bulkhead, task and key."""
+    return {(row[0], row[1], row[2]): row[3] for row in connection.execute(_RUNNING)}
+
+
+def claim_within(
     connection: Connection,
-    wanted: Mapping[Place, int],
-    allowed: Callable[[list[LimitCount]], Mapping[Place, int]],
-    after: Place | None,
-) -> list[Ticketed]:
-    """Mark waiting jobs as ticketed and return them; the caller sends their tickets.
+    by: Claimer,
+    wanted: Sequence[Lane],
+    admitted: Admitted,
+) -> list[Claim]:
+    """Claim jobs of lanes that a limit bounds, as far as it allows given what runs at this moment.
 
-    One dispatcher at a time, on PostgreSQL by a lock: what another one has taken since ``wanted`` was worked out counts.
+    One claimer at a time, on PostgreSQL by a lock: what another one has claimed since ``wanted`` was worked out counts.
 
     Args:
         connection: A connection in a transaction.
-        wanted: How many jobs of each key to take, at most.
-        allowed: Says how many may be taken, given what is there now.
-        after: As for :func:`counts`.
+        by: Who claims.
+        wanted: The lanes.
+        admitted: Says how many jobs of each lane may be claimed, given what runs.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('perdure:limits', 0))"))
-    now_allowed = allowed(counts(connection, after))
-    takes = {place: min(number, now_allowed.get(place, 0)) for place, number in wanted.items()}
-    return [job for place, number in takes.items() if number for job in _take(connection, place, number)]
-
-
-def _take(connection: Connection, place: Place, page: int) -> Iterable[Ticketed]:
-    names = dict(zip(("in_bulkhead", "of_task", "of_key"), place, strict=True))
-    return [Ticketed(**row._mapping) for row in connection.execute(_TICKET, {**names, "page": page})]
-
-
-def _waiting(connection: Connection, after: Place, most: int) -> dict[Place, int]:
-    names = dict(zip(("bulkhead", "task", "key"), after, strict=True))
-    rows = connection.execute(_WAITING, {**names, "most": most, "page": PAGE})
-    return {(row[0], row[1], row[2]): row[3] for row in rows}
+    room = admitted(wanted, running(connection))
+    return [job for lane in wanted if room.get(lane.name) for job in claim(connection, by, room[lane.name], lane.name)]

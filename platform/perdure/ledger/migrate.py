@@ -12,12 +12,17 @@ from sqlalchemy import Connection, inspect, text
 
 from perdure.errors import LedgerOutdated
 from perdure.ledger.engine import Database
+from perdure.ledger.schema import metadata
 
 #: Alembic keeps the migration that runs in a variable of its module.
 _one_at_a_time = threading.Lock()
 
 #: The newest migration: what this release works with.
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
+#: Where Alembic keeps it: a table of its own, so that the ledger shares a database with an application that uses Alembic.
+VERSION_TABLE = "perdure_alembic_version"
+#: Any number that no other user of the database takes: makes concurrent upgrades wait for each other.
+LOCK = 0x7065_7264_7572_65
 
 
 def ensure(database: Database) -> None:
@@ -42,20 +47,54 @@ def version(database: Database) -> str | None:
     """Return the schema's version, or None for an empty database."""
 
     def work(connection: Connection) -> str | None:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-        return None if found is None else str(found)
+        tables = inspect(connection)
+        if tables.has_table(VERSION_TABLE):
+            found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
+            return None if found is None else str(found)
+        return _UNPREFIXED if _is_unprefixed(connection) else None
 
     return database.run(work, autocommit=True)
+
+
+#: The version of ledgers whose tables had no prefix, and whose version was in Alembic's own table.
+_UNPREFIXED = "0001"
+
+
+def _is_unprefixed(connection: Connection) -> bool:
+    tables = inspect(connection)
+    if not (tables.has_table("jobs") and tables.has_table("attempts") and tables.has_table("alembic_version")):
+        return False
+    return "payload_digest" in {column["name"] for column in tables.get_columns("jobs")}
+
+
+def _adopt(connection: Connection) -> None:
+    """Move the version of a ledger without prefix out of the table that an application may use as well."""
+    if inspect(connection).has_table(VERSION_TABLE) or not _is_unprefixed(connection):
+        return
+    connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"), {"version": _UNPREFIXED})
+    connection.execute(text("DELETE FROM alembic_version WHERE version_num = :version"), {"version": _UNPREFIXED})
+    if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 0:
+        connection.execute(text("DROP TABLE alembic_version"))
 
 
 def upgrade(database: Database) -> str:
     """Run the migrations that are missing and return the version; safe to run from several processes at once."""
     from alembic import command  # imported here: it is slow, and rarely needed
 
+    def work(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        _adopt(connection)
+        if inspect(connection).has_table(VERSION_TABLE):
+            command.upgrade(_config(connection), "head")
+        else:
+            # Not by the migrations: the first one's tables have names that an application's own may have.
+            metadata.create_all(connection, checkfirst=False)
+            command.stamp(_config(connection), "head")
+
     with _one_at_a_time, _alone(database):
-        database.run(lambda connection: command.upgrade(_config(connection), "head"))
+        database.run(work)
     return SCHEMA_VERSION
 
 
@@ -64,9 +103,14 @@ def drift(database: Database) -> list[Any]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from perdure.ledger.schema import metadata
+    return database.run(lambda c: list(compare_metadata(MigrationContext.configure(c, opts=_OWN), metadata)))
 
-    return database.run(lambda c: list(compare_metadata(MigrationContext.configure(c), metadata)))
+
+#: Other tables of the database are none of perdure's business.
+_OWN = {
+    "version_table": VERSION_TABLE,
+    "include_name": lambda name, kind, _parents: kind != "table" or name.startswith("perdure_"),
+}
 
 
 def _config(connection: Connection) -> Any:
@@ -83,7 +127,7 @@ def _config(connection: Connection) -> Any:
 def _alone(database: Database) -> Iterator[None]:
     path = database.sqlite_path
     if path is None:
-        yield  # PostgreSQL: env.py takes an advisory lock in the migration's own transaction
+        yield  # PostgreSQL: an advisory lock is taken in the migration's own transaction
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.migrating").open("w") as lock:

@@ -8,6 +8,13 @@ from sqlalchemy import Double
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+#: Seconds since the epoch, for statements that are written as text.
+NOW = {
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    # statement_timestamp() is stable, so that an index on the compared column can be used; clock_timestamp() is not.
+    "postgresql": "CAST(extract(epoch from statement_timestamp()) AS double precision)",
+}
+
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
     """Seconds since the epoch by the database's clock."""
@@ -19,10 +26,9 @@ class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function tha
 
 @compiles(now, "sqlite")
 def _sqlite(_element: now, _compiler: Any, **_options: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return NOW["sqlite"]
 
 
 @compiles(now, "postgresql")
 def _postgresql(_element: now, _compiler: Any, **_options: Any) -> str:
-    # statement_timestamp() is stable, so that an index on the compared column can be used; clock_timestamp() is not.
-    return "extract(epoch from statement_timestamp())::double precision"
+    return NOW["postgresql"]

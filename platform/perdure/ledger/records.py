@@ -54,22 +54,6 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticketed:
-    """What a ticket needs to know of its job."""
-
-    id: str
-    task: str
-    bulkhead: str
-    priority: int
-    args: str
-    kwargs: str
-    timeout: float | None = None
-    replay_of: str | None = None
-    attempt: int = 0
-    limit_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
     """The right to run a job, valid as long as its fence is the job's newest."""
 
@@ -113,11 +97,12 @@ class Death:
 class Settlement:
     """How an attempt ends: a transition of the job, and the attempt's record.
 
-    ``delay`` is in seconds, for retries and snoozes; ``burns`` says whether the attempt counts.
+    ``delay`` is in seconds, for retries and snoozes; ``burns`` says whether the attempt counts. A job that is released
+    was not begun: it has no outcome and leaves no record.
     """
 
     transition: Transition
-    outcome: Outcome
+    outcome: Outcome | None
     burns: bool = True
     delay: float | None = None
     result: str | None = None
@@ -125,6 +110,10 @@ class Settlement:
     error: str | None = None
     traceback: str | None = None
     death: Death | None = None
+
+
+#: Gives a claimed job back that was not begun, to the place that it had.
+RELEASED = Settlement(Transition.RELEASE, None, burns=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +202,13 @@ class JobRecord:
 
     @classmethod
     def of(cls, row: Row) -> JobRecord:
-        """Make the record of a row."""
+        """Make the record of a row that has its state as people see it; see :func:`conditions.seen_state`."""
         times = ("checkpointed_at", "created_at", "run_at", "started_at", "finished_at", "deadline")
         same = ("id", "task", "bulkhead", "priority", "idempotency_key", "attempt", "crashes", "snoozes", "fence")
         more = ("worker_pid", "error_type", "error", "checkpoint_seq", "dead_letter_id", "replay_of", "replica_of")
         last = ("breaker", "limit_key")
         return cls(
-            state=JobState(row["state"]),
+            state=JobState(row["seen_state"]),
             args=_json(row["args"], list),
             kwargs=_json(row["kwargs"], dict),
             unopened=_stored(row, ("args", "kwargs", "result", "error")),

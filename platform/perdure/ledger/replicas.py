@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from perdure.errors import PerdureError
-from perdure.ledger.conditions import state_is
+from perdure.ledger.conditions import seen_state, state_is
 from perdure.ledger.now import now
 from perdure.ledger.records import JobRecord
 from perdure.ledger.schema import jobs
 from perdure.states import JobState
 
-
-class SiblingWasHere(PerdureError):
-    """Another replica of the same job runs or ran on this worker, so this one must not."""
-
-
-_OF = select(jobs).where(jobs.c.replica_of == bindparam("of_job")).order_by(jobs.c.id)
+_OF = select(jobs, seen_state()).where(jobs.c.replica_of == bindparam("of_job")).order_by(jobs.c.id)
 _WAKE = (
     update(jobs)
     .where(jobs.c.id == bindparam("of_job"), state_is(JobState.RETRYING, by_index=False), jobs.c.run_at > now())

@@ -37,6 +37,10 @@ class RunningJob:
 
 _OF_WORKER = and_(RUNS, jobs.c.worker_id == bindparam("of_worker"))
 
+_CANCELLING = select(jobs.c.id, jobs.c.fence, (now() - jobs.c.cancel_requested_at).label("cancelled_for")).where(
+    _OF_WORKER, jobs.c.cancel_requested_at.is_not(None)
+)
+
 _RUNNING = select(
     *CLAIM_COLUMNS,
     (now() - jobs.c.started_at).label("elapsed"),
@@ -49,8 +53,6 @@ _ORPHANING = (
     .where(workers.c.id.in_(select(jobs.c.worker_id).where(RUNS)))
     .limit(bindparam("page"))
 )
-
-_HELD = select(jobs.c.id).where(RUNS, jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"))
 
 
 def orphaning(connection: Connection, page: int) -> list[str]:
@@ -65,14 +67,15 @@ def running_of(connection: Connection, worker_id: str) -> list[RunningJob]:
 
 
 def running_by_child(connection: Connection, worker_id: str, pid: int) -> list[Claim]:
-    """Return the claims that name a worker's child: one at most, unless the child failed to settle an earlier one."""
+    """Return the claims that name a worker's child: the slice that it had taken."""
     query = select(*CLAIM_COLUMNS).where(_OF_WORKER, jobs.c.worker_pid == pid)
     return [Claim(*row) for row in connection.execute(query, {"of_worker": worker_id})]
 
 
-def is_held(connection: Connection, job_id: str, fence: int) -> bool:
-    """Return whether a claim is still its job's newest and the job runs."""
-    return connection.execute(_HELD, {"of_job": job_id, "of_fence": fence}).first() is not None
+def cancelling(connection: Connection, worker_id: str) -> dict[tuple[str, int], float]:
+    """Return the jobs of a worker that were asked to stop, by id and fence, and for how many seconds they have been."""
+    rows = connection.execute(_CANCELLING, {"of_worker": worker_id})
+    return {(row.id, row.fence): row.cancelled_for for row in rows}
 
 
 def _running(row: Any) -> RunningJob:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from perdure.clock import to_datetime
+from perdure.ledger.conditions import seen_state
 from perdure.ledger.schema import jobs, schedules
 
 
@@ -23,5 +24,6 @@ class LastTick:
 def last_ticks(connection: Connection) -> dict[str, LastTick]:
     """Return the newest tick of each schedule that was ever looked at."""
     s = schedules.c
-    query = select(s.name, s.last_tick, s.last_job_id, jobs.c.state).outerjoin(jobs, jobs.c.id == s.last_job_id)
-    return {row.name: LastTick(to_datetime(row.last_tick), row.last_job_id, row.state) for row in connection.execute(query)}
+    columns = (s.name, s.last_tick, s.last_job_id, seen_state())
+    rows = connection.execute(select(*columns).outerjoin(jobs, jobs.c.id == s.last_job_id))
+    return {row.name: LastTick(to_datetime(row.last_tick), row.last_job_id, row.seen_state) for row in rows}

@@ -1,7 +1,8 @@
 """The ledger's tables. Times are seconds since the epoch, by the database's clock.
 
-Indexes are partial on the states that a statement looks for, so that claim, settle and due touch a few rows however many
-finished jobs there are. Lists page by id, which sorts by time of making (UUIDv7).
+Their names begin with ``perdure_``, so that they share a database with an application's own. Indexes are partial on what a
+statement looks for, so that claim and settle touch a few rows however many finished jobs there are. Lists page by id,
+which sorts by time of making (UUIDv7).
 """
 
 from __future__ import annotations
@@ -21,17 +22,21 @@ from sqlalchemy import (
     text,
 )
 
+from perdure.lanes import LONGEST, PLAIN
+
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
 )
 
 jobs = Table(
-    "jobs",
+    "perdure_jobs",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("task", String(255), nullable=False),
     Column("bulkhead", String(64), nullable=False),
     Column("state", String(16), nullable=False),
+    # Where it waits within its bulkhead; see :mod:`perdure.lanes`.
+    Column("lane", String(LONGEST), nullable=False, server_default=PLAIN),
     Column("priority", Integer, nullable=False),
     Column("args", Text, nullable=False),
     Column("kwargs", Text, nullable=False),
@@ -42,7 +47,6 @@ jobs = Table(
     Column("created_at", Double, nullable=False),
     Column("run_at", Double),
     Column("queued_at", Double),
-    Column("ticketed_at", Double),
     Column("first_started_at", Double),
     Column("started_at", Double),
     Column("finished_at", Double),
@@ -80,61 +84,41 @@ def _partial(name: str, *columns: Column[object], where: str, unique: bool = Fal
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
-# Jobs have a run_at only while they wait for it.
-_partial("ix_jobs_due", jobs.c.run_at, where="run_at IS NOT NULL")
-# With the state as a column, though all rows have the same: without statistics SQLite would prefer ix_jobs_state, because
-# it takes the index of which most columns are compared for equality.
-_partial("ix_jobs_queued", jobs.c.state, jobs.c.bulkhead, jobs.c.priority, jobs.c.ticketed_at, where="state = 'queued'")
+# Jobs have a run_at only while they wait: the moment from which they may run, which is their place in line as well.
+_partial("ix_perdure_jobs_ready", jobs.c.bulkhead, jobs.c.lane, jobs.c.priority, jobs.c.run_at, where="run_at IS NOT NULL")
+_partial("ix_perdure_jobs_running", jobs.c.worker_id, jobs.c.worker_pid, where="state = 'running'")
 _partial(
-    "ix_jobs_unticketed",
-    jobs.c.state,
-    jobs.c.ticketed_at,
-    jobs.c.id,
-    where="state = 'queued' AND ticketed_at IS NULL AND limit_key IS NULL",
-)
-# Jobs that wait for room within a limit have no ticket, and are found key by key, each key's first one first.
-_partial(
-    "ix_jobs_waiting_for_room",
-    jobs.c.state,
+    "ix_perdure_jobs_limited",
     jobs.c.bulkhead,
     jobs.c.task,
     jobs.c.limit_key,
-    jobs.c.priority,
-    jobs.c.id,
-    where="state = 'queued' AND ticketed_at IS NULL AND limit_key IS NOT NULL",
+    where="state = 'running' AND limit_key IS NOT NULL",
 )
-# Those that take up room are queued with one, or running.
-_partial(
-    "ix_jobs_given_room",
-    jobs.c.state,
-    jobs.c.bulkhead,
-    jobs.c.task,
-    jobs.c.limit_key,
-    where="state = 'queued' AND ticketed_at IS NOT NULL AND limit_key IS NOT NULL",
-)
+_partial("ix_perdure_jobs_cancelling", jobs.c.worker_id, where="state = 'running' AND cancel_requested_at IS NOT NULL")
 # Each replica on another worker; those that nobody has claimed have no worker and are no duplicates.
-_partial("ux_jobs_replica_of", jobs.c.replica_of, jobs.c.worker_name, where="replica_of IS NOT NULL", unique=True)
-_partial("ix_jobs_running", jobs.c.state, jobs.c.worker_id, where="state = 'running'")
-_partial("ix_jobs_deadline", jobs.c.deadline, where="deadline IS NOT NULL AND finished_at IS NULL")
-_partial("ix_jobs_unknown", jobs.c.unknown_since, where="unknown_since IS NOT NULL AND finished_at IS NULL")
-_partial("ix_jobs_replay_of", jobs.c.replay_of, where="replay_of IS NOT NULL")
-_partial("ux_jobs_idempotency", jobs.c.task, jobs.c.idempotency_key, where="idempotency_key IS NOT NULL", unique=True)
-Index("ix_jobs_state", jobs.c.state, jobs.c.id)
-Index("ix_jobs_task", jobs.c.task, jobs.c.id)
-Index("ix_jobs_bulkhead", jobs.c.bulkhead, jobs.c.id)
+_partial("ux_perdure_jobs_replica_of", jobs.c.replica_of, jobs.c.worker_name, where="replica_of IS NOT NULL", unique=True)
+_partial("ix_perdure_jobs_deadline", jobs.c.deadline, where="deadline IS NOT NULL AND finished_at IS NULL")
+_partial("ix_perdure_jobs_unknown", jobs.c.unknown_since, where="unknown_since IS NOT NULL AND finished_at IS NULL")
+_partial("ix_perdure_jobs_replay_of", jobs.c.replay_of, where="replay_of IS NOT NULL")
+_partial(
+    "ux_perdure_jobs_idempotency", jobs.c.task, jobs.c.idempotency_key, where="idempotency_key IS NOT NULL", unique=True
+)
+Index("ix_perdure_jobs_state", jobs.c.state, jobs.c.id)
+Index("ix_perdure_jobs_task", jobs.c.task, jobs.c.id)
+Index("ix_perdure_jobs_bulkhead", jobs.c.bulkhead, jobs.c.id)
 
 job_tags = Table(
-    "job_tags",
+    "perdure_job_tags",
     metadata,
     Column("job_id", String(36), primary_key=True),
     Column("tag", String(64), primary_key=True),
     Column("value", String(255), nullable=False),
 )
-Index("ix_job_tags_lookup", job_tags.c.tag, job_tags.c.value, job_tags.c.job_id)
+Index("ix_perdure_job_tags_lookup", job_tags.c.tag, job_tags.c.value, job_tags.c.job_id)
 
 #: One row for each claim; ``number`` is the claim's fence.
 attempts = Table(
-    "attempts",
+    "perdure_attempts",
     metadata,
     Column("job_id", String(36), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
@@ -149,10 +133,10 @@ attempts = Table(
 )
 
 # What ended in a stretch of time: new ends go to the index's right edge, which costs little.
-Index("ix_attempts_finished", attempts.c.finished_at)
+Index("ix_perdure_attempts_finished", attempts.c.finished_at)
 
 dead_letters = Table(
-    "dead_letters",
+    "perdure_dead_letters",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("job_id", String(36)),
@@ -185,35 +169,37 @@ dead_letters = Table(
     Column("noted_by", String(255)),
     Column("noted_at", Double),
 )
-Index("ix_dead_letters_status", dead_letters.c.status, dead_letters.c.id)
-Index("ix_dead_letters_task", dead_letters.c.task, dead_letters.c.id)
-Index("ix_dead_letters_bulkhead", dead_letters.c.bulkhead, dead_letters.c.id)
-Index("ix_dead_letters_reason", dead_letters.c.reason, dead_letters.c.id)
-Index("ix_dead_letters_fingerprint", dead_letters.c.fingerprint, dead_letters.c.id)
-Index("ix_dead_letters_error_type", dead_letters.c.error_type, dead_letters.c.id)
-_partial("ix_dead_letters_breaker", dead_letters.c.breaker, dead_letters.c.id, where="breaker IS NOT NULL")
+Index("ix_perdure_dead_letters_status", dead_letters.c.status, dead_letters.c.id)
+Index("ix_perdure_dead_letters_task", dead_letters.c.task, dead_letters.c.id)
+Index("ix_perdure_dead_letters_bulkhead", dead_letters.c.bulkhead, dead_letters.c.id)
+Index("ix_perdure_dead_letters_reason", dead_letters.c.reason, dead_letters.c.id)
+Index("ix_perdure_dead_letters_fingerprint", dead_letters.c.fingerprint, dead_letters.c.id)
+Index("ix_perdure_dead_letters_error_type", dead_letters.c.error_type, dead_letters.c.id)
+_partial("ix_perdure_dead_letters_breaker", dead_letters.c.breaker, dead_letters.c.id, where="breaker IS NOT NULL")
 _partial(
-    "ix_dead_letters_waiting",
+    "ix_perdure_dead_letters_waiting",
     dead_letters.c.breaker,
     dead_letters.c.task,
     dead_letters.c.id,
     where="status = 'open' AND breaker IS NOT NULL",
 )
-_partial("ix_dead_letters_replayed_in", dead_letters.c.replayed_in, dead_letters.c.id, where="replayed_in IS NOT NULL")
-_partial("ix_dead_letters_job", dead_letters.c.job_id, where="job_id IS NOT NULL")
+_partial(
+    "ix_perdure_dead_letters_replayed_in", dead_letters.c.replayed_in, dead_letters.c.id, where="replayed_in IS NOT NULL"
+)
+_partial("ix_perdure_dead_letters_job", dead_letters.c.job_id, where="job_id IS NOT NULL")
 
 dead_letter_tags = Table(
-    "dead_letter_tags",
+    "perdure_dead_letter_tags",
     metadata,
     Column("letter_id", String(36), primary_key=True),
     Column("tag", String(64), primary_key=True),
     Column("value", String(255), nullable=False),
 )
-Index("ix_dead_letter_tags_lookup", dead_letter_tags.c.tag, dead_letter_tags.c.value, dead_letter_tags.c.letter_id)
+Index("ix_perdure_dead_letter_tags_lookup", dead_letter_tags.c.tag, dead_letter_tags.c.value, dead_letter_tags.c.letter_id)
 
 #: The words of a letter's task, error and arguments: what a search for text goes by, alike on every database.
 dead_letter_words = Table(
-    "dead_letter_words",
+    "perdure_dead_letter_words",
     metadata,
     Column("word", String(40), primary_key=True),
     Column("letter_id", String(36), primary_key=True),
@@ -222,7 +208,7 @@ dead_letter_words = Table(
 
 #: One row for each fault, counted as letters come and go; ``seen`` counts those that were deleted as well.
 dead_letter_groups = Table(
-    "dead_letter_groups",
+    "perdure_dead_letter_groups",
     metadata,
     Column("fingerprint", String(64), primary_key=True),
     Column("task", String(255), nullable=False),
@@ -243,21 +229,21 @@ dead_letter_groups = Table(
     Column("noticed_boomerangs", Integer, nullable=False, server_default="0"),
     Column("changed", Boolean, nullable=False),
 )
-_partial("ix_dead_letter_groups_changed", dead_letter_groups.c.fingerprint, where="changed")
+_partial("ix_perdure_dead_letter_groups_changed", dead_letter_groups.c.fingerprint, where="changed")
 
 #: Letters of a fault in each hour (hours since the epoch): its trend.
 dead_letter_hours = Table(
-    "dead_letter_hours",
+    "perdure_dead_letter_hours",
     metadata,
     Column("fingerprint", String(64), primary_key=True),
     Column("hour", Integer, primary_key=True, autoincrement=False),
     Column("count", Integer, nullable=False),
 )
-Index("ix_dead_letter_hours_hour", dead_letter_hours.c.hour)
+Index("ix_perdure_dead_letter_hours_hour", dead_letter_hours.c.hour)
 
 #: Who did what to dead letters, when and from where; kept when the letters are gone.
 dead_letter_audit = Table(
-    "dead_letter_audit",
+    "perdure_dead_letter_audit",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("at", Double, nullable=False),
@@ -270,10 +256,13 @@ dead_letter_audit = Table(
     Column("detail", Text),
 )
 _partial(
-    "ix_dead_letter_audit_letter", dead_letter_audit.c.letter_id, dead_letter_audit.c.id, where="letter_id IS NOT NULL"
+    "ix_perdure_dead_letter_audit_letter",
+    dead_letter_audit.c.letter_id,
+    dead_letter_audit.c.id,
+    where="letter_id IS NOT NULL",
 )
 _partial(
-    "ix_dead_letter_audit_fingerprint",
+    "ix_perdure_dead_letter_audit_fingerprint",
     dead_letter_audit.c.fingerprint,
     dead_letter_audit.c.id,
     where="fingerprint IS NOT NULL",
@@ -281,7 +270,7 @@ _partial(
 
 #: Checkpoints of jobs, framed and with a checksum (``perdure.stores.record``); the newest two of each name are kept.
 checkpoints = Table(
-    "checkpoints",
+    "perdure_checkpoints",
     metadata,
     Column("job_id", String(36), primary_key=True),
     Column("name", String(128), primary_key=True),
@@ -293,7 +282,7 @@ checkpoints = Table(
 
 #: Durable steps of jobs: what each returned. ``position`` counts the steps of a job in the order of their calls, from 1.
 steps = Table(
-    "steps",
+    "perdure_steps",
     metadata,
     Column("job_id", String(36), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
@@ -306,7 +295,7 @@ steps = Table(
 
 #: What happened to a job besides its transitions: a damaged checkpoint, a state that was migrated or given up.
 job_notes = Table(
-    "job_notes",
+    "perdure_job_notes",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("job_id", String(36), nullable=False),
@@ -314,11 +303,11 @@ job_notes = Table(
     Column("text", Text, nullable=False),
     Column("at", Double, nullable=False),
 )
-Index("ix_job_notes_job", job_notes.c.job_id, job_notes.c.id)
+Index("ix_perdure_job_notes_job", job_notes.c.job_id, job_notes.c.id)
 
 #: Worker incarnations; one row is one lease. ``life_line`` is the start of the server on which it was taken.
 workers = Table(
-    "workers",
+    "perdure_workers",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("name", String(255), nullable=False),
@@ -336,11 +325,11 @@ workers = Table(
     Column("state_changed_at", Double, nullable=False),
     Column("state_reason", Text),
 )
-_partial("ix_workers_live", workers.c.heartbeat_at, where="state IN ('healthy', 'suspect')")
+_partial("ix_perdure_workers_live", workers.c.heartbeat_at, where="state IN ('healthy', 'suspect')")
 
 #: Every change of a worker's state. ``silence`` is the age of its last heartbeat then, in seconds: the detection time.
 worker_events = Table(
-    "worker_events",
+    "perdure_worker_events",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("worker_id", String(36), nullable=False),
@@ -352,11 +341,11 @@ worker_events = Table(
     Column("at", Double, nullable=False),
     Column("silence", Double),
 )
-Index("ix_worker_events_worker", worker_events.c.worker_name, worker_events.c.id)
+Index("ix_perdure_worker_events_worker", worker_events.c.worker_name, worker_events.c.id)
 
 #: Periodic jobs: the newest tick that was fired, epoch seconds.
 schedules = Table(
-    "schedules",
+    "perdure_schedules",
     metadata,
     Column("name", String(255), primary_key=True),
     Column("last_tick", Double, nullable=False),
@@ -366,7 +355,7 @@ schedules = Table(
 
 #: Primary-backup groups: the newest epoch, its primary, and the number of the last operation in the log.
 replication_groups = Table(
-    "replication_groups",
+    "perdure_replication_groups",
     metadata,
     Column("name", String(255), primary_key=True),
     Column("epoch", Integer, nullable=False),
@@ -379,7 +368,7 @@ replication_groups = Table(
 
 #: How far each member of a group has come in the group's log.
 replication_members = Table(
-    "replication_members",
+    "perdure_replication_members",
     metadata,
     Column("group_name", String(255), primary_key=True),
     Column("member", String(255), primary_key=True),
@@ -388,7 +377,7 @@ replication_members = Table(
 
 #: The operations that count, in their order.
 replication_log = Table(
-    "replication_log",
+    "perdure_replication_log",
     metadata,
     Column("group_name", String(255), primary_key=True),
     Column("sequence", Integer, primary_key=True, autoincrement=False),
@@ -399,11 +388,11 @@ replication_log = Table(
     Column("result", Text, nullable=False),
     Column("recorded_at", Double, nullable=False),
 )
-Index("ux_replication_log_key", replication_log.c.group_name, replication_log.c.key, unique=True)
+Index("ux_perdure_replication_log_key", replication_log.c.group_name, replication_log.c.key, unique=True)
 
 #: Operators' overrides of a bulkhead; no row means that it runs.
 bulkheads = Table(
-    "bulkheads",
+    "perdure_bulkheads",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("paused", Boolean, nullable=False),
@@ -412,9 +401,9 @@ bulkheads = Table(
     Column("reason", Text),
 )
 
-#: Small facts about the platform itself, such as the broker's epoch.
+#: Small facts about the platform itself.
 facts = Table(
-    "facts",
+    "perdure_facts",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),

@@ -1,40 +1,101 @@
-"""Recording how an attempt ended: the job's transition, the attempt's row and a dead letter commit together."""
+"""Recording how attempts ended: the jobs' transitions, the attempts' rows and dead letters commit together.
+
+Any number of attempts is settled by one statement (two on SQLite), each under its own fence: what a stale one says is not
+written, and holds up no other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, bindparam, case, null, select, update
+from sqlalchemy import Connection, bindparam, select, text
 
 from perdure.errors import LeaseLost
 from perdure.ids import new_id
 from perdure.ledger import letter_write
-from perdure.ledger.conditions import DIALECTS, insert_ignoring, state_is
-from perdure.ledger.now import now
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.now import NOW
 from perdure.ledger.records import Claim, Settlement
 from perdure.ledger.schema import attempts, jobs
 from perdure.ledger.text import MAX_ERROR, MAX_TRACEBACK, storable, storable_name
-from perdure.states import JobState, Transition, target
+from perdure.states import JobState, Outcome, Transition, target
 
-_SETTLE = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"), state_is(JobState.RUNNING))
-    .values(
-        state=bindparam("to_state"),
-        attempt=jobs.c.attempt - bindparam("unburned"),
-        crashes=jobs.c.crashes + bindparam("crashed"),
-        snoozes=jobs.c.snoozes + bindparam("snoozed"),
-        worker_id=null(),
-        worker_pid=null(),
-        run_at=now() + bindparam("in_seconds"),
-        queued_at=case((bindparam("to_queue", type_=Boolean()), now()), else_=jobs.c.queued_at),
-        ticketed_at=null(),
-        finished_at=case((bindparam("is_final", type_=Boolean()), now()), else_=null()),
-        result=bindparam("new_result"),
-        error_type=bindparam("new_error_type"),
-        error=bindparam("new_error"),
-        dead_letter_id=bindparam("letter"),
+#: A claim and how it ended.
+Ending = tuple[Claim, Settlement]
+
+_COLUMNS = {
+    "of_job": "text",
+    "of_fence": "int",
+    "to_state": "text",
+    "unburned": "int",
+    "crashed": "int",
+    "snoozed": "int",
+    "released": "int",
+    "in_seconds": "float8",
+    "is_final": "int",
+    "began_at": "float8",
+    "new_result": "text",
+    "new_error_type": "text",
+    "new_error": "text",
+    "new_traceback": "text",
+    "letter": "text",
+    "new_outcome": "text",
+    "by_worker": "text",
+    "by_pid": "int",
+}
+
+_RECORDED = "(job_id, number, outcome, worker, worker_pid, started_at, finished_at, error_type, error, traceback)"
+
+
+def _update(dialect: str) -> str:
+    # The state is an expression, because without statistics SQLite prefers its index to the one of the ids.
+    moment = NOW[dialect]
+    return f"""
+        UPDATE perdure_jobs SET
+            state = to_state,
+            attempt = attempt - unburned, crashes = crashes + crashed, snoozes = snoozes + snoozed,
+            worker_id = NULL, worker_pid = NULL,
+            worker_name = CASE WHEN released = 1 THEN NULL ELSE worker_name END,
+            run_at = CASE to_state WHEN 'retrying' THEN {moment} + coalesce(in_seconds, 0)
+                WHEN 'queued' THEN coalesce(queued_at, {moment}) END,
+            started_at = CASE WHEN released = 1 THEN NULL ELSE began_at END,
+            first_started_at = CASE WHEN released = 1 AND first_started_at = started_at THEN NULL ELSE first_started_at END,
+            finished_at = CASE WHEN is_final = 1 THEN {moment} END,
+            result = new_result,
+            error_type = CASE WHEN released = 1 THEN error_type ELSE new_error_type END,
+            error = CASE WHEN released = 1 THEN error ELSE new_error END,
+            dead_letter_id = letter
+        FROM {rows_of(dialect, _COLUMNS)}
+        WHERE id = of_job AND fence = of_fence AND state || '' = 'running'
+    """
+
+
+def _attempt_values(dialect: str) -> str:
+    errors = "new_error_type, new_error, new_traceback"
+    return f"of_job, of_fence, new_outcome, by_worker, by_pid, began_at, {NOW[dialect]}, {errors}"
+
+
+#: PostgreSQL takes both changes in one statement, which is its own transaction: one round trip and not four.
+_SETTLE_AND_RECORD = text(
+    f"""
+    WITH settled(settled_id) AS ({_update("postgresql")} RETURNING id),
+    recorded AS (
+        INSERT INTO perdure_attempts {_RECORDED}
+        SELECT {_attempt_values("postgresql")} FROM {rows_of("postgresql", _COLUMNS)}
+        JOIN settled ON settled_id = of_job WHERE new_outcome IS NOT NULL
+        ON CONFLICT DO NOTHING
     )
+    SELECT settled_id FROM settled
+    """
+)
+_SETTLE = text(f"{_update('sqlite')} RETURNING id")
+_RECORD = text(
+    f"""
+    INSERT INTO perdure_attempts {_RECORDED}
+    SELECT {_attempt_values("sqlite")} FROM {rows_of("sqlite", _COLUMNS)} WHERE new_outcome IS NOT NULL
+    ON CONFLICT DO NOTHING
+    """
 )
 
 _SETTLED_BY = select(attempts.c.outcome).where(
@@ -43,89 +104,97 @@ _SETTLED_BY = select(attempts.c.outcome).where(
 
 _LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"))
 
-_ATTEMPT_NAMES = ("job_id", "number", "outcome", "worker", "worker_pid", "started_at", "error_type", "error", "traceback")
-#: A parameter that has the name of a column would be taken for a new value of it, in the other table of the statement too.
-_ATTEMPT_VALUES: dict[str, Any] = {
-    **{name: bindparam(f"attempt_{name}", type_=attempts.c[name].type) for name in _ATTEMPT_NAMES},
-    "finished_at": now(),
-}
-_RECORD = {dialect: insert_ignoring(attempts, dialect).values(_ATTEMPT_VALUES) for dialect in DIALECTS}
 
-#: PostgreSQL takes both changes in one statement, which is its own transaction: one round trip and not four.
-_SETTLED = _SETTLE.returning(jobs.c.id).cte("settled")
-_RECORDED = (
-    insert_ignoring(attempts, "postgresql")
-    .from_select(list(_ATTEMPT_VALUES), select(*_ATTEMPT_VALUES.values()).select_from(_SETTLED))
-    .cte("recorded")
-)
-_SETTLE_AND_RECORD = select(_SETTLED.c.id).add_cte(_RECORDED)
+def in_one_statement(dialect: str, endings: Sequence[Ending]) -> bool:
+    """Return whether these settlements need no transaction around them."""
+    return dialect == "postgresql" and not any(settlement.death for _, settlement in endings)
 
 
-def in_one_statement(dialect: str, settlement: Settlement) -> bool:
-    """Return whether a settlement needs no transaction around it."""
-    return dialect == "postgresql" and settlement.death is None
+def settle_all(connection: Connection, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
+    """Record how claims ended.
+
+    Safe to repeat: a second settling of the same claim with the same outcome is the first one whose commit was in doubt.
+
+    Args:
+        connection: Where to do it, in a transaction unless :func:`in_one_statement`.
+        endings: Claims of different jobs, and how each ended.
+
+    Returns:
+        The jobs whose fence is stale, each with what to say of it; nothing was written of them.
+    """
+    rows = [_row(claim, settlement) for claim, settlement in endings]
+    settled = _write(connection, rows)
+    _bury(connection, endings, rows, settled)
+    lost = {}
+    for (claim, settlement), row in zip(endings, rows, strict=True):
+        if row["of_job"] not in settled and (error := _stale(connection, claim, settlement)) is not None:
+            lost[claim.job_id] = error
+    return lost
 
 
 def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str | None:
-    """Record how a claim ended and return the id of the dead letter, if one was written.
-
-    Safe to repeat: a second settling of the same claim with the same outcome is the first one whose commit was in doubt.
+    """Record how one claim ended and return the id of the dead letter, if one was written; see :func:`settle_all`.
 
     Raises:
         LeaseLost: The claim's fence is stale; nothing was written.
     """
-    dialect = connection.dialect.name
-    letter = new_id() if settlement.death else None
-    changes, attempt = _job_changes(claim, settlement, letter), _attempt(claim, settlement)
-    if in_one_statement(dialect, settlement):
-        if connection.execute(_SETTLE_AND_RECORD, {**changes, **attempt}).first() is None:
-            return _settled_before(connection, claim, settlement)
+    for error in settle_all(connection, [(claim, settlement)]).values():
+        raise error
+    if settlement.death is None:
         return None
-    if connection.execute(_SETTLE, changes).rowcount == 0:
-        return _settled_before(connection, claim, settlement)
-    connection.execute(_RECORD[dialect], attempt)
-    if letter:
-        letter_write.write(connection, [_letter(letter, claim, settlement) | letter_write.of_job(connection, claim.job_id)])
+    letter: str | None = connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
     return letter
 
 
-def _job_changes(claim: Claim, settlement: Settlement, letter: str | None) -> dict[str, Any]:
+def _write(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    if connection.dialect.name == "postgresql":
+        return set(connection.execute(_SETTLE_AND_RECORD, encoded(rows)).scalars())
+    settled = set(connection.execute(_SETTLE, encoded(rows)).scalars())
+    connection.execute(_RECORD, encoded([row for row in rows if row["of_job"] in settled]))
+    return settled
+
+
+def _bury(connection: Connection, endings: Sequence[Ending], rows: Sequence[dict[str, Any]], settled: set[str]) -> None:
+    letters = [
+        _letter(claim, settlement, row) | letter_write.of_job(connection, claim.job_id)
+        for (claim, settlement), row in zip(endings, rows, strict=True)
+        if settlement.death is not None and claim.job_id in settled
+    ]
+    if letters:
+        letter_write.write(connection, letters)
+
+
+def _row(claim: Claim, settlement: Settlement) -> dict[str, Any]:
     state = target(settlement.transition)
-    return {
+    row = {
         "of_job": claim.job_id,
         "of_fence": claim.fence,
         "to_state": state.value,
         "unburned": 0 if settlement.burns else 1,
-        "crashed": int(settlement.transition is Transition.LOSE or settlement.outcome == "crashed"),
+        "crashed": int(settlement.transition is Transition.LOSE or settlement.outcome is Outcome.CRASHED),
         "snoozed": int(settlement.transition is Transition.SNOOZE),
-        "in_seconds": settlement.delay if state is JobState.RETRYING else None,
-        "to_queue": state is JobState.QUEUED,
-        "is_final": state.is_final,
+        "released": int(settlement.transition is Transition.RELEASE),
+        "is_final": int(state.is_final),
+        "began_at": claim.started_at,
         "new_result": settlement.result,
-        "new_error_type": storable_name(settlement.error_type),
-        "new_error": storable(settlement.error, MAX_ERROR),
-        "letter": letter,
     }
+    if settlement.outcome is not None:
+        row |= {"new_outcome": settlement.outcome.value, "by_worker": claim.worker_name, "by_pid": claim.worker_pid}
+    if state is JobState.RETRYING:
+        row["in_seconds"] = settlement.delay
+    if settlement.error_type is not None or settlement.error is not None:
+        row["new_error_type"] = storable_name(settlement.error_type)
+        row["new_error"] = storable(settlement.error, MAX_ERROR)
+        row["new_traceback"] = storable(settlement.traceback, MAX_TRACEBACK)
+    if settlement.death is not None:
+        row["letter"] = new_id()
+    return row
 
 
-def _attempt(claim: Claim, settlement: Settlement) -> dict[str, Any]:
-    return {
-        "attempt_job_id": claim.job_id,
-        "attempt_number": claim.fence,
-        "attempt_outcome": settlement.outcome.value,
-        "attempt_worker": claim.worker_name,
-        "attempt_worker_pid": claim.worker_pid,
-        "attempt_started_at": claim.started_at,
-        "attempt_error_type": storable_name(settlement.error_type),
-        "attempt_error": storable(settlement.error, MAX_ERROR),
-        "attempt_traceback": storable(settlement.traceback, MAX_TRACEBACK),
-    }
-
-
-def _letter(letter: str, claim: Claim, settlement: Settlement) -> dict[str, Any]:
+def _letter(claim: Claim, settlement: Settlement, row: dict[str, Any]) -> dict[str, Any]:
     assert settlement.death is not None
     return {
-        "id": letter,
+        "id": row["letter"],
         "job_id": claim.job_id,
         "task": claim.task,
         "bulkhead": claim.bulkhead,
@@ -133,20 +202,21 @@ def _letter(letter: str, claim: Claim, settlement: Settlement) -> dict[str, Any]
         "kwargs": claim.kwargs,
         "reason": settlement.death.reason.value,
         "fingerprint": settlement.death.fingerprint,
-        "error_type": storable_name(settlement.error_type),
-        "error": storable(settlement.error, MAX_ERROR),
-        "traceback": storable(settlement.traceback, MAX_TRACEBACK),
+        "error_type": row.get("new_error_type"),
+        "error": row.get("new_error"),
+        "traceback": row.get("new_traceback"),
         "breaker": settlement.death.breaker or claim.breaker,
     }
 
 
-def _settled_before(connection: Connection, claim: Claim, settlement: Settlement) -> str | None:
+def _stale(connection: Connection, claim: Claim, settlement: Settlement) -> LeaseLost | None:
+    if settlement.outcome is None:
+        return None  # nothing was to be recorded, and whoever has the job now has it
     recorded = connection.execute(_SETTLED_BY, {"of_job": claim.job_id, "of_fence": claim.fence}).scalar_one_or_none()
-    if recorded != settlement.outcome.value:
-        raise LeaseLost(
-            f"{claim.task} {claim.job_id}: fence {claim.fence} is stale"
-            + (f", the attempt was recorded as {recorded}" if recorded else "")
-            + "; this worker's outcome is not written"
-        )
-    letter: str | None = connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
-    return letter
+    if recorded == settlement.outcome.value:
+        return None
+    return LeaseLost(
+        f"{claim.task} {claim.job_id}: fence {claim.fence} is stale"
+        + (f", the attempt was recorded as {recorded}" if recorded else "")
+        + "; this worker's outcome is not written"
+    )

@@ -6,42 +6,60 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, null, select, update
+from sqlalchemy import Connection, and_, bindparam, func, null, select, text, update
 
 from perdure.errors import IdempotencyConflict
-from perdure.ledger.conditions import DIALECTS, insert_ignoring, state_is
-from perdure.ledger.now import now
+from perdure.lanes import lane_of
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.conditions import DIALECTS, IS_DUE, insert_ignoring, seen_state, state_is
+from perdure.ledger.now import NOW, now
 from perdure.ledger.records import NewJob, Submitted
 from perdure.ledger.schema import job_tags, jobs
 from perdure.states import JobState
 
-_PLAIN = ("id", "task", "bulkhead", "args", "kwargs", "payload_digest", "priority", "tags", "idempotency_key")
-_MORE = ("replay_of", "deadline", "timeout", "replica_of", "breaker", "limit_key")
-
-#: The moment from which the job may run: an absolute time, a delay by the database's clock, or nothing for at once.
-_RUN_AT: ColumnElement[float] = func.coalesce(bindparam("at", None), now() + bindparam("delay", None))
-_IS_LATER = now() < _RUN_AT
-#: Whoever submits a job that a limit bounds sends no ticket: the dispatcher does when there is room.
-_IS_FOR_NOW = and_(
-    bindparam("at", None).is_(None),
-    bindparam("delay", None).is_(None),
-    bindparam("limit_key", None, type_=jobs.c.limit_key.type).is_(None),
-)
-
-_VALUES: dict[str, Any] = {
-    **{name: bindparam(name) for name in (*_PLAIN, *_MORE)},
-    "state": case((_IS_LATER, JobState.SCHEDULED.value), else_=JobState.QUEUED.value),
-    "created_at": now(),
-    "run_at": case((_IS_LATER, _RUN_AT), else_=null()),
-    "queued_at": case((_IS_LATER, null()), else_=now()),
-    # Taken as ticketed before the ticket is out: a failed publish takes it back, a lost one is found by reconciliation.
-    # Whoever submits for later sends none, also when later turns out to be now.
-    "ticketed_at": case((_IS_FOR_NOW, now()), else_=null()),
-    "idempotency_expires_at": case((bindparam("idempotency_key").is_not(None), now() + bindparam("ttl")), else_=null()),
+#: What is written as it is given.
+_GIVEN = {
+    "id": "text",
+    "task": "text",
+    "bulkhead": "text",
+    "lane": "text",
+    "priority": "int",
+    "args": "text",
+    "kwargs": "text",
+    "payload_digest": "text",
+    "tags": "text",
+    "idempotency_key": "text",
+    "replay_of": "text",
+    "deadline": "float8",
+    "timeout": "float8",
+    "replica_of": "text",
+    "breaker": "text",
+    "limit_key": "text",
 }
+#: What times are made of: an absolute one, a delay by the database's clock, or nothing for at once.
+_TIMES = {"run_at": "float8", "delay": "float8", "ttl": "float8"}
 
-#: A job that is there already stays as it is: this is the repeat after a commit whose outcome was unknown.
-_INSERT = {dialect: insert_ignoring(jobs, dialect).values(_VALUES) for dialect in DIALECTS}
+
+def _insert(dialect: str) -> Any:
+    # A job that is there already stays as it is: this is the repeat after a commit whose outcome was unknown.
+    given, moment = ", ".join(_GIVEN), NOW[dialect]
+    return text(
+        f"""
+        INSERT INTO perdure_jobs ({given}, state, created_at, run_at, queued_at, idempotency_expires_at)
+        SELECT {given}, CASE WHEN starts_at > made_at THEN 'scheduled' ELSE 'queued' END, made_at,
+            CASE WHEN starts_at > made_at THEN starts_at ELSE made_at END,
+            CASE WHEN starts_at > made_at THEN NULL ELSE made_at END,
+            CASE WHEN idempotency_key IS NOT NULL THEN made_at + ttl END
+        FROM (
+            SELECT {given}, ttl, {moment} AS made_at, coalesce(run_at, {moment} + delay, 0) AS starts_at
+            FROM {rows_of(dialect, {**_GIVEN, **_TIMES})}
+        ) AS given
+        WHERE true ON CONFLICT DO NOTHING
+        """
+    )
+
+
+_INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
 
 _RELEASE_KEY = (
     update(jobs)
@@ -50,14 +68,14 @@ _RELEASE_KEY = (
     .values(idempotency_key=null())
 )
 
-_HOLDER = select(jobs.c.id, jobs.c.state, jobs.c.payload_digest).where(
+_HOLDER = select(jobs.c.id, seen_state(), jobs.c.payload_digest).where(
     and_(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key == bindparam("of_key"))
 )
 
 
 def in_one_statement(new: Sequence[NewJob]) -> bool:
     """Return whether writing these jobs needs no transaction around it."""
-    return len(new) == 1 and new[0].idempotency_key is None and not new[0].tags
+    return all(job.idempotency_key is None and not job.tags for job in new)
 
 
 def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
@@ -68,8 +86,7 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     """
     plain = [job for job in new if job.idempotency_key is None]
     if plain:
-        rows = [_parameters(job) for job in plain]
-        connection.execute(_INSERT[connection.dialect.name], rows if len(rows) > 1 else rows[0])
+        _write(connection, plain)
     keyed = {job.id: _submit_keyed(connection, job) for job in new if job.idempotency_key is not None}
     tags = [row for job in new for row in _tag_rows(job) if job.id not in keyed or not keyed[job.id].deduplicated]
     if tags:
@@ -78,25 +95,48 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
 
 
 def depth(connection: Connection, bulkhead: str, bound: int) -> int:
-    """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
-    waiting = select(jobs.c.id).where(jobs.c.bulkhead == bulkhead, state_is(JobState.QUEUED)).limit(bound).subquery()
+    """Return how many jobs wait in a bulkhead and may run now, counting no further than ``bound``."""
+    is_queued = (jobs.c.bulkhead == bulkhead, jobs.c.run_at <= now(), state_is(JobState.QUEUED, by_index=False) | IS_DUE)
+    waiting = select(jobs.c.id).where(*is_queued).limit(bound).subquery()
     return connection.execute(select(func.count()).select_from(waiting)).scalar_one()
+
+
+def _write(connection: Connection, new: Sequence[NewJob]) -> None:
+    connection.execute(_INSERT[connection.dialect.name], encoded([_row(job) for job in new]))
 
 
 def _submit_keyed(connection: Connection, job: NewJob) -> Submitted:
     names = {"of_task": job.task, "of_key": job.idempotency_key}
     connection.execute(_RELEASE_KEY, names)
-    connection.execute(_INSERT[connection.dialect.name], _parameters(job))
+    _write(connection, [job])
     holder = connection.execute(_HOLDER, names).one()
     if holder.payload_digest != job.payload_digest:
         raise IdempotencyConflict(job.task, str(job.idempotency_key), holder.id)
-    return Submitted(holder.id, JobState(holder.state), deduplicated=holder.id != job.id)
+    return Submitted(holder.id, JobState(holder.seen_state), deduplicated=holder.id != job.id)
 
 
-def _parameters(job: NewJob) -> dict[str, Any]:
-    values = {name: getattr(job, name) for name in (*_PLAIN, *_MORE)}
-    tags = msgspec.json.encode(dict(job.tags)).decode() if job.tags else None
-    return {**values, "tags": tags, "at": job.run_at, "delay": job.delay, "ttl": job.idempotency_ttl}
+def _row(job: NewJob) -> dict[str, Any]:
+    row = {
+        "id": job.id,
+        "task": job.task,
+        "bulkhead": job.bulkhead,
+        "lane": lane_of(job.task, limit_key=job.limit_key, breaker=job.breaker, is_replica=job.replica_of is not None),
+        "priority": job.priority,
+        "args": job.args,
+        "kwargs": job.kwargs,
+        "payload_digest": job.payload_digest,
+    }
+    if job.tags:
+        row["tags"] = msgspec.json.encode(dict(job.tags)).decode()
+    if job.idempotency_key is not None:
+        row |= {"idempotency_key": job.idempotency_key, "ttl": job.idempotency_ttl}
+    for name in _SELDOM:
+        if (value := getattr(job, name)) is not None:
+            row[name] = value
+    return row
+
+
+_SELDOM = ("run_at", "delay", "replay_of", "deadline", "timeout", "replica_of", "breaker", "limit_key")
 
 
 def _tag_rows(job: NewJob) -> list[Mapping[str, str]]:

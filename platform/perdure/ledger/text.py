@@ -11,7 +11,7 @@ MAX_NAME = 255
 MAX_REASON = 1_000
 
 #: How a sealed value begins (see ``perdure.stores.cipher``): cut, it could not be opened any more.
-SEALED = "enc:v1:"
+SEALED = "enc:v"
 
 
 def storable(text: str | None, limit: int) -> str | None:

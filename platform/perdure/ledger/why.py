@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, or_, select
 
 from perdure.errors import JobNotFound
-from perdure.ledger.conditions import state_is
+from perdure.ledger.conditions import seen_state, state_is
 from perdure.ledger.now import now
 from perdure.ledger.schema import bulkheads, jobs, workers
 from perdure.liveness import WorkerState
@@ -21,7 +21,6 @@ _SAME = (
     "task",
     "bulkhead",
     "run_at",
-    "ticketed_at",
     "unknown_since",
     "deadline",
     "snoozes",
@@ -43,14 +42,14 @@ def facts_of(connection: Connection, job_id: str, limit: int | None) -> Facts:
     Raises:
         JobNotFound: There is none of that id.
     """
-    row = connection.execute(select(jobs, now().label("now")).where(jobs.c.id == job_id)).one_or_none()
+    row = connection.execute(select(jobs, seen_state(), now().label("now")).where(jobs.c.id == job_id)).one_or_none()
     if row is None:
         raise JobNotFound(f"no job {job_id!r} in the ledger. List them: perdure jobs list")
     pause = connection.execute(select(bulkheads).where(bulkheads.c.name == row.bulkhead, bulkheads.c.paused)).first()
     serving, slots = _workers(connection, row.bulkhead)
     return Facts(
         **{name: getattr(row, name) for name in _SAME},
-        state=JobState(row.state),
+        state=JobState(row.seen_state),
         now=row.now,
         cancel_requested=row.cancel_requested_at is not None,
         worker=row.worker_name,
@@ -77,11 +76,11 @@ def _running(connection: Connection, bulkhead: str) -> int:
 
 
 def _ahead(connection: Connection, row: Any) -> int:
-    if row.state != JobState.QUEUED or row.ticketed_at is None:
+    """Return how many jobs of a job's lane come before it."""
+    if row.run_at is None:
         return 0
-    before = or_(
-        jobs.c.priority < row.priority,
-        and_(jobs.c.priority == row.priority, jobs.c.ticketed_at < row.ticketed_at),
+    before = or_(jobs.c.priority < row.priority, and_(jobs.c.priority == row.priority, jobs.c.run_at < row.run_at))
+    waiting = select(jobs.c.id).where(
+        jobs.c.bulkhead == row.bulkhead, jobs.c.lane == row.lane, jobs.c.run_at <= now(), before
     )
-    waiting = select(jobs.c.id).where(jobs.c.bulkhead == row.bulkhead, state_is(JobState.QUEUED), before)
     return connection.execute(select(func.count()).select_from(waiting.limit(MOST_COUNTED).subquery())).scalar_one()

@@ -191,7 +191,7 @@ class BulkReplay:
     def _write(self, items: list[Replay]) -> None:
         if not items:
             return
-        replayed, _ = self._replayer.write(items, self._actor, batch=self._ctx.job_id, force=self._request.force)
+        replayed = self._replayer.write(items, self._actor, batch=self._ctx.job_id, force=self._request.force)
         self._report.replayed += sum(result.is_new for result in replayed)
 
     def _write_alone(self, item: Replay, letter: DeadLetterRecord) -> None:

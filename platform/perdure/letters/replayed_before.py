@@ -37,6 +37,6 @@ def _is_same(ledger: Ledger, asked: Replay, job_id: str) -> bool:
         before = ledger.job(job_id)
     except JobNotFound:  # it was pruned: nobody can say any more how it was called
         return False
-    args, kwargs = (ledger.vault.get(getattr(new, column), column, new.id) for column in ("args", "kwargs"))
+    args, kwargs = (ledger.vault.get(getattr(new, column), column, new.id, new.task) for column in ("args", "kwargs"))
     called = (before.bulkhead, before.args, before.kwargs)
     return called == (new.bulkhead, msgspec.json.decode(args), msgspec.json.decode(kwargs))

@@ -14,8 +14,8 @@ from perdure.events import JobEvent
 from perdure.ids import new_id
 from perdure.ledger.letter_records import Actor
 from perdure.ledger.letter_replay import Replay, Replayed
-from perdure.ledger.records import DeadLetterRecord, NewJob, Ticketed
-from perdure.masking import mask_call, mask_parameters
+from perdure.ledger.records import DeadLetterRecord, NewJob
+from perdure.masking import MASK, mask_call, mask_parameters, masked_parameters
 from perdure.states import JobState
 from perdure.stores.errors import LetterUnopened
 
@@ -58,6 +58,11 @@ class Replayer:
                 raise LetterUnopened(f"dead letter {letter.id} cannot be replayed: {letter.unopened[column]}")
         positional = codec.untagged(letter.args) if args is None else args
         named = codec.untagged(letter.kwargs) if kwargs is None else dict(kwargs)
+        if masked := masked_parameters(task, positional, named):
+            raise InvalidArguments(
+                f"dead letter {letter.id}: {', '.join(masked)} is {MASK!r}, which is shown in place of a secret. Give the "
+                "secret itself: --args or --kwargs"
+            )
         payload = task.signature.encode(positional, named)
         bulkhead = self._app.bulkheads.checked(bulkhead or self._bulkhead_of(letter, task))
         new = NewJob(
@@ -103,15 +108,15 @@ class Replayer:
 
     def write(
         self, items: Sequence[Replay], actor: Actor, *, batch: str | None = None, force: bool = False
-    ) -> tuple[list[Replayed], set[str]]:
-        """Write jobs, send their tickets and return what became of each, and the jobs whose tickets could not be sent."""
+    ) -> list[Replayed]:
+        """Write jobs, ring for them and return what became of each."""
         replayed = self._app.ledger.letters.replay(items, actor, batch=batch, force=force)
         fresh = [item for item, result in zip(items, replayed, strict=True) if result.is_new]
-        unticketed = self._app.submitter.send_tickets([_ticket(item.new) for item in fresh if item.new.limit_key is None])
+        self._app.submitter.ring([item.new for item in fresh])
         for item in fresh:
             new, reason = item.new, f"replay of dead letter {item.letter_id} by {actor.who}"
             self._app.events.emit(JobEvent(new.id, new.task, new.bulkhead, None, None, JobState.QUEUED, reason=reason))
-        return replayed, unticketed
+        return replayed
 
     def _task_of(self, letter: DeadLetterRecord) -> Task[..., Any]:
         if letter.job_id is None:
@@ -124,10 +129,6 @@ class Replayer:
     def _bulkhead_of(self, letter: DeadLetterRecord, task: Task[..., Any]) -> str:
         # A letter of another release or environment may name a bulkhead that this one does not have.
         return letter.bulkhead if letter.bulkhead in self._app.settings.bulkheads else task.bulkhead
-
-
-def _ticket(new: NewJob) -> Ticketed:
-    return Ticketed(new.id, new.task, new.bulkhead, new.priority, new.args, new.kwargs, new.timeout, new.replay_of)
 
 
 def _changes(letter: DeadLetterRecord, task: Task[..., Any], payload: Payload, new: NewJob) -> dict[str, Any]:

@@ -73,11 +73,11 @@ class LetterReplaying(LetterFinding):
         item = self.replayer.prepare(letter, args=args, kwargs=kwargs, bulkhead=bulkhead, from_checkpoint=from_checkpoint)
         if letter.replayed_as is None and not force:
             self.replayer.refuse_if_open(letter)
-        [result], unticketed = self.replayer.write([item], Actor.of(by, source), force=force)
+        [result] = self.replayer.write([item], Actor.of(by, source), force=force)
         job_id = result.submitted.id
         if says_how and not result.is_new:
             refuse_if_other(self._app.ledger, item, job_id)
-        return JobHandle(self._app, job_id, deduplicated=not result.is_new, ticketed=job_id not in unticketed)
+        return JobHandle(self._app, job_id, deduplicated=not result.is_new)
 
     @overload
     def replay_many(self, *, dry_run: Literal[True], **how: Any) -> ReplayPlan: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -29,13 +29,22 @@ class ImportReport:
     known: int
 
 
-def export(letters: Letters, which: LetterFilter, actor: Actor) -> Iterator[str]:
-    """Yield a line for each letter, the oldest first; at the end the audit trail is told how many there were."""
+def export(
+    letters: Letters, which: LetterFilter, actor: Actor, shown: Callable[[Exported], Exported] = lambda line: line
+) -> Iterator[str]:
+    """Yield a line for each letter, the oldest first; at the end the audit trail is told how many there were.
+
+    Args:
+        letters: The ledger's letters.
+        which: Which of them.
+        actor: Who exports.
+        shown: Makes of each what is written.
+    """
     count, after = 0, None
     while page := letters.read(which, limit=PAGE, after=after):
         after = page[-1].letter.id
         count += len(page)
-        yield from (msgspec.json.encode(line).decode() for line in page)
+        yield from (msgspec.json.encode(shown(line)).decode() for line in page)
     letters.record(actor, "export", [{"count": count, "which": which.given()}])
 
 

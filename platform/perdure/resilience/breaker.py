@@ -17,35 +17,32 @@ per recovery period however many workers wait for it.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import wraps
-from random import Random
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from redis import Redis
 
 from perdure.errors import BulkheadFull
+from perdure.resilience.breaker_admission import Admission, admission
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breaker_engine import BreakerEngine, Entry
 from perdure.resilience.breaker_events import BreakerEvent, BreakerSnapshot
 from perdure.resilience.breaker_machine import Change
-from perdure.resilience.breaker_snapshot import effective_state, slow_start_share, snapshot, wait_ms
+from perdure.resilience.breaker_snapshot import effective_state, snapshot, wait_ms
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.listeners import Listeners
-from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
-from perdure.resilience.slow_start import delay
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, registry_key
+from perdure.resilience.redis_link import Clock, SharedStateUnavailable
+from perdure.who import whoami
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-BREAKERS_KEY = "perdure:breakers"
-"""Sorted set of the breakers' names by the Unix time of their last use."""
 
 DEFAULT_OVERRIDE_S = 3600.0
 """A forgotten override must not decide for ever."""
@@ -64,6 +61,7 @@ class CircuitBreaker:
         config: thresholds and times.
         clock: monotonic seconds, for durations and staleness.
         now: Unix seconds, for the local fallback.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -74,16 +72,13 @@ class CircuitBreaker:
         *,
         clock: Clock = time.monotonic,
         now: Clock = time.time,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         check_name("circuit breaker", name)
         self.name, self.config = name, config or BreakerConfig()
         self._listeners: Listeners[BreakerEvent] = Listeners()
-
-        def link(on_lost: Callable[[BaseException], None], on_restored: Callable[[], None]) -> RedisLink:
-            what = f"circuit breaker {name!r}"
-            return RedisLink(redis, what=what, clock=clock, on_lost=on_lost, on_restored=on_restored)
-
-        self._engine = BreakerEngine(link, name, self.config, self._listeners, clock=clock, now=now)
+        self._engine = BreakerEngine(redis, name, self.config, self._listeners, clock=clock, now=now, prefix=prefix)
+        self._registry = registry_key(prefix)
         self._clock, self._now = clock, now
         self._register_at = float("-inf")
         self._register_lock = threading.Lock()
@@ -116,10 +111,7 @@ class CircuitBreaker:
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
-            if self._counts(error) is None:
-                self._leave(entry, error)  # no I/O, and a cancelled task must not await again
-            else:
-                await asyncio.to_thread(self._leave, entry, error)
+            await self._leave_async(entry, error)
             raise
         await asyncio.to_thread(self._engine.succeed, entry)
         return result
@@ -154,11 +146,7 @@ class CircuitBreaker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        entry = self._pop()
-        if error is not None and self._counts(error) is None:
-            self._leave(entry, error)
-        else:
-            await asyncio.to_thread(self._leave, entry, error)
+        await self._leave_async(self._pop(), error)
 
     # -- what it knows -------------------------------------------------------------------------------------------
 
@@ -173,29 +161,26 @@ class CircuitBreaker:
         now_ms, state, _ = self._engine.read()
         return wait_ms(self.config, state, now_ms) / 1000
 
-    def start_delay(self, rng: Random) -> float:
-        """Return how many seconds work that was parked while the breaker was open should still wait.
+    def admits(self, count: int) -> Admission:
+        """Return how many of ``count`` pieces of work that wait behind the breaker may start now; changes nothing.
 
-        While it is open: the time to the next trial call plus up to a tenth of the recovery time as jitter. After it
-        closed: see :mod:`perdure.resilience.slow_start`. Otherwise 0.
+        Work that starts still enters the breaker by itself. What was read from Redis at most ``max_staleness`` ago is
+        good enough, so asking costs one round trip at most.
+
+        Parameters:
+            count: how many wait.
+
+        Returns:
+            How many may start, and after how many seconds it is worth asking for the others; see
+            :mod:`perdure.resilience.breaker_admission`.
         """
-        now_ms, state, _ = self._engine.read()
-        wait = wait_ms(self.config, state, now_ms) / 1000
-        if wait > 0:
-            return wait + rng.uniform(0, self.config.recovery_timeout / 10)
-        if state.state == "closed" and state.opened:
-            return delay((now_ms - state.closed_at_ms) / 1000, self.config.slow_start, rng)
-        return 0.0
+        now_ms, state = self._engine.look()
+        return admission(self.config, state, now_ms, count)
 
     def snapshot(self) -> BreakerSnapshot:
         """Return everything worth showing."""
         now_ms, state, shared = self._engine.read()
         return snapshot(self.name, self.config, state, now_ms, shared=shared)
-
-    def slow_start(self) -> float:
-        """Return the share (0 to 1) of parked work that may go now."""
-        now_ms, state, _ = self._engine.read()
-        return slow_start_share(self.config, state, now_ms)
 
     def history(self) -> list[Change]:
         """Return the last 50 changes of state, newest first."""
@@ -207,6 +192,14 @@ class CircuitBreaker:
     def listen(self, listener: Callable[[BreakerEvent], None]) -> Callable[[], None]:
         """Call ``listener`` with each event that this process sees; returns a function that unsubscribes."""
         return self._listeners.add(listener)
+
+    def free(self, holder: str) -> None:
+        """Give back at once the trial permits of a holder that is known to be dead.
+
+        Parameters:
+            holder: as it was given to :func:`~perdure.resilience.trial_holder.trials_held_by`.
+        """
+        self._engine.free(holder)
 
     # -- manual override -----------------------------------------------------------------------------------------
 
@@ -252,6 +245,14 @@ class CircuitBreaker:
         else:
             self._engine.succeed(entry)
 
+    async def _leave_async(self, entry: Entry, error: BaseException | None) -> None:
+        if error is None or isinstance(error, Exception):
+            await asyncio.to_thread(self._leave, entry, error)
+        elif self._counts(error) is None and not entry.token:
+            self._leave(entry, error)  # no I/O
+        else:  # a cancelled task must not await again, and the event loop not wait for Redis
+            threading.Thread(target=self._leave, args=(entry, error), name="perdure-breaker-leave").start()
+
     def _counts(self, error: BaseException) -> bool | None:
         """Say whether an error is a failure of the service (True), an answer of it (False), or neither (None)."""
         if isinstance(error, (*_NO_VERDICT, *self.config.ignore)):
@@ -274,15 +275,7 @@ class CircuitBreaker:
             self._register_at = self._clock() + REGISTER_EVERY_S
         link = self._engine.link
         try:
-            link.run(lambda: link.client.zadd(BREAKERS_KEY, {self.name: self._now()}))
-            link.run(lambda: link.client.expire(BREAKERS_KEY, max(1, int(self.config.forget_after))))
+            link.run(lambda: link.client.zadd(self._registry, {self.name: self._now()}), {self._registry: "zset"})
+            link.run(lambda: link.client.expire(self._registry, max(1, int(self.config.forget_after))))
         except SharedStateUnavailable:
             self._register_at = float("-inf")
-
-
-def whoami() -> str:
-    """Return the user's name for the record of a manual override."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a passwd entry
-        return "unknown"

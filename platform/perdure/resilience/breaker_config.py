@@ -8,12 +8,17 @@ from enum import StrEnum
 from typing import Literal
 
 from perdure.errors import SettingsError
+from perdure.resilience.config_checks import check_numbers
 
 DEFAULT_FORGET_AFTER_S = 7 * 86_400.0
 """An unused breaker's keys live this long in Redis."""
 
 DEFAULT_MAX_STALENESS_S = 0.01
 """Shorter than most calls: what another process opened meanwhile is as if this call had begun just before."""
+
+
+_ABOVE_ZERO = ("slow_call_duration", "max_recovery_timeout", "permit_lease", "forget_after")
+_FROM_ZERO = ("max_staleness", "slow_start")
 
 
 class BreakerState(StrEnum):
@@ -47,9 +52,10 @@ class BreakerConfig:
         max_staleness: how long a process may act on what it read last, while that was a closed breaker without a
             failure in a row, or an open one. A process learns up to this long late that another one opened, closed or
             reset the breaker; in exchange it asks Redis once in this time however many calls it makes. 0 asks for each.
-        slow_start: after closing, work that was parked is let go over this long (see :mod:`.slow_start`).
+        slow_start: after closing, what waited is let go over this long at most (see :mod:`.breaker_admission`); default:
+            one ``recovery_timeout``; 0 lets all go at once.
         expected: exceptions that count as failures. Others mean that the service answered and count as successes.
-        ignore: exceptions that count as neither; an ignored trial call keeps its permit until the lease is over.
+        ignore: exceptions that count as neither; an ignored trial call gives its permit back at once.
         forget_after: expiry of the keys in Redis when the breaker is not used.
     """
 
@@ -67,12 +73,13 @@ class BreakerConfig:
     half_open_permits: int = 1
     permit_lease: float | None = None
     max_staleness: float = DEFAULT_MAX_STALENESS_S
-    slow_start: float = 30.0
+    slow_start: float | None = None
     expected: tuple[type[BaseException], ...] = (Exception,)
     ignore: tuple[type[BaseException], ...] = ()
     forget_after: float = DEFAULT_FORGET_AFTER_S
 
     def __post_init__(self) -> None:
+        check_numbers("circuit breaker", self, above_zero=_ABOVE_ZERO, from_zero=_FROM_ZERO, from_one=("minimum_calls",))
         problems = [message for wrong, message in self._checks() if wrong]
         if problems:
             raise SettingsError(f"circuit breaker: {'; '.join(problems)}")
@@ -92,7 +99,13 @@ class BreakerConfig:
             (self.recovery_timeout < 0.001, "recovery_timeout must be at least 0.001 s"),
             (self.recovery_growth < 1, "recovery_growth must be 1 or more"),
             (self.half_open_permits < 1, "half_open_permits must be 1 or more"),
+            (self.slow_start is not None and not self.slow_start >= 0, "slow_start must be 0 or more"),
         ]  # fmt: skip
+
+    @property
+    def ramp(self) -> float:
+        """Seconds over which work that waited is let go after the closing."""
+        return self.recovery_timeout if self.slow_start is None else self.slow_start
 
     @property
     def numbers(self) -> MachineConfig:

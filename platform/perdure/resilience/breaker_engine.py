@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from redis import Redis
+
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
 from perdure.resilience.breaker_machine import Decision, MachineState
 from perdure.resilience.breaker_store import BreakerStore, LocalStore, SharedStore
 from perdure.resilience.listeners import Listeners
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, breaker_key
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
+from perdure.resilience.trial_holder import new_token, quoted
 
 T = TypeVar("T")
 
@@ -45,8 +48,18 @@ class _Known:
     change: object
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What this process saw of the state last, when (monotonic), and which change it had seen last then."""
+
+    now_ms: int
+    state: MachineState
+    at: float
+    change: object
+
+
 _last_change: dict[str, object] = {}
-"""By breaker: something new for each change that any breaker of this process saw. Without a lock, because of forks."""
+"""By key: something new for each change that any breaker of this process saw. Without a lock, because of forks."""
 
 
 class BreakerEngine:
@@ -63,21 +76,32 @@ class BreakerEngine:
 
     def __init__(
         self,
-        link: Callable[[Callable[[BaseException], None], Callable[[], None]], RedisLink],
+        redis: Redis | str,
         name: str,
         config: BreakerConfig,
         listeners: Listeners[BreakerEvent],
         *,
         clock: Clock = time.monotonic,
         now: Clock = time.time,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         self.name, self.config = name, config
+        self._key = breaker_key(name, prefix)
         self._listeners, self._clock, self._now = listeners, clock, now
-        self.link = link(self._on_lost, self._on_restored)
-        self._shared = SharedStore(self.link, name, config.numbers)
+        what = f"circuit breaker {name!r}"
+        self.link = RedisLink(
+            redis,
+            what=what,
+            clock=clock,
+            on_lost=self._on_lost,
+            on_restored=self._on_restored,
+            on_mended=lambda key, was: self._shared.note_mended(key, was),
+        )
+        self._shared = SharedStore(self.link, name, config.numbers, prefix)
         self._local = LocalStore(config.numbers, lambda: int(now() * 1000))
         self._lock = threading.Lock()
         self._known: _Known | None = None
+        self._seen: _Seen | None = None
         self._pending, self._pending_generation, self._pending_since = "", 0, 0.0
         self._rejected = 0
 
@@ -113,14 +137,16 @@ class BreakerEngine:
         self._report(entry, "F" if slow else "f")
 
     def ignore(self, entry: Entry, error: BaseException) -> None:
-        """Note that the call of ``entry`` ended without a verdict on the service."""
+        """Note that the call of ``entry`` ended without a verdict on the service; the next trial call may go at once."""
+        if entry.token:
+            self._free(entry.token, local=entry.local)
         self._listeners.emit(BreakerEvent("ignored", self.name, error=error, duration=self._measure(entry)[0]))
 
     def command(self, name: str, lasts: float | None, by: str, reason: str) -> Decision:
         """Apply an override; while Redis is away it holds in this process until Redis is back."""
         lasts_ms = 0 if lasts is None else max(1, int(lasts * 1000))
         decision, _ = self._either(lambda store: store.command(name, lasts_ms, by, reason))
-        _last_change[self.name] = object()
+        _last_change[self._key] = object()
         self._learn(decision)
         return decision
 
@@ -128,7 +154,22 @@ class BreakerEngine:
         """Return the time in milliseconds, the state, and whether it is the shared one."""
         (now_ms, state), local = self._either(lambda store: store.read())
         self._known = None  # the next call may depend on what was seen here
+        self._seen = _Seen(now_ms, state, self._clock(), _last_change.get(self._key))
         return now_ms, state, not local
+
+    def look(self) -> tuple[int, MachineState]:
+        """Return the time in milliseconds and the state as they were read at most ``max_staleness`` ago."""
+        seen = self._seen
+        if seen is not None and seen.change is _last_change.get(self._key):
+            age = self._clock() - seen.at
+            if age < self.config.max_staleness:
+                return seen.now_ms + int(age * 1000), seen.state
+        now_ms, state, _ = self.read()
+        return now_ms, state
+
+    def free(self, holder: str) -> None:
+        """Give back the trial permits of a holder that is known to be dead."""
+        self._free(quoted(holder), local=False)
 
     def store(self) -> BreakerStore:
         """Return the store that counts now."""
@@ -146,18 +187,25 @@ class BreakerEngine:
         if known is None or self.config.max_staleness <= 0:
             return None
         age = self._clock() - known.at
-        if age >= self.config.max_staleness or not self.link.up or known.change is not _last_change.get(self.name):
+        if age >= self.config.max_staleness or not self.link.up or known.change is not _last_change.get(self._key):
             return None
         if known.decision.state == "closed":
             return None if known.decision.streak else known
         probe_due = age * 1000 >= known.decision.retry_after_ms
         return None if probe_due else known
 
+    def _free(self, who: str, *, local: bool) -> None:
+        if local:
+            self._learn(self._local.free(who))
+        else:
+            decision, _ = self._either(lambda store: store.free(who))
+            self._learn(decision)
+
     def _ask(self) -> tuple[Decision, bool]:
         outcomes, generation = self._take_pending() if self._is_due() else ("", 0)
         with self._lock:
             rejected, self._rejected = self._rejected, 0
-        token = secrets.token_hex(8)
+        token = new_token()
         was_up = self.link.up
         decision, local = self._either(lambda store: store.enter(token, generation, outcomes, rejected))
         if not was_up and not local and not decision.token:
@@ -219,8 +267,10 @@ class BreakerEngine:
 
     def _learn(self, decision: Decision) -> None:
         if decision.change:
-            _last_change[self.name] = object()
-        self._known = _Known(decision, self._clock(), _last_change.get(self.name))
+            _last_change[self._key] = object()
+        if decision.state != "closed":
+            self._seen = None  # the permits of trial calls may be others now
+        self._known = _Known(decision, self._clock(), _last_change.get(self._key))
         if decision.change:
             self._listeners.emit(BreakerEvent("state", self.name, change=decision.change))
 

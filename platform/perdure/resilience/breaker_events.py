@@ -82,3 +82,5 @@ class BreakerSnapshot:
     rejected: int
     opened: int
     late: int
+    repaired: str = ""
+    """What made no sense of what Redis held, and was replaced, since the last reset."""

@@ -50,6 +50,8 @@ class MachineState:
     opened: int = 0
     late: int = 0
     """Outcomes that came too late to matter: their call began in another generation, or its permit was given away."""
+    repaired: str = ""
+    """Fields that made no sense when they were read last (see :mod:`.breaker_sense`), until the next reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,15 @@ def command(
     return state, _decide(config, state, now_ms, change=change)
 
 
+def free(config: MachineConfig, state: MachineState, now_ms: int, who: str) -> tuple[MachineState, Decision]:
+    """Give back trial permits without a verdict: the one with the token ``who``, or all that the holder ``who`` has."""
+    state = replace(state)
+    permits = _permits(state)
+    others = {token: expiry for token, expiry in permits.items() if token != who and not token.endswith(f"@{who}")}
+    state.permits = _format_permits(others)
+    return state, _decide(config, state, now_ms)
+
+
 def retry_after_ms(config: MachineConfig, state: MachineState, now_ms: int) -> int:
     """Return how long a rejected caller should wait.
 
@@ -128,10 +139,22 @@ def retry_after_ms(config: MachineConfig, state: MachineState, now_ms: int) -> i
         return 0
     if state.state == "open":
         return config.recovery_ms if state.until_ms < 0 else max(0, state.until_ms - now_ms)
-    permits = _live_permits(state, now_ms)
-    if len(permits) + state.passed < config.half_open_permits:
+    if free_permits(config, state, now_ms) > 0:
         return 0
-    return min(min(permits.values()) - now_ms, max(1, config.recovery_ms // 10))
+    look = max(1, config.recovery_ms // 10)
+    return min([expiry - now_ms for expiry in live_permits(state, now_ms).values()] + [look])
+
+
+def live_permits(state: MachineState, now_ms: int) -> dict[str, int]:
+    """Return the trial calls under way: the end of each one's lease by its token."""
+    return {token: expiry for token, expiry in _permits(state).items() if expiry > now_ms}
+
+
+def free_permits(config: MachineConfig, state: MachineState, now_ms: int) -> int:
+    """Return how many more trial calls may go now, in a breaker that is half open or has its recovery time behind it."""
+    if state.state == "open":
+        return config.half_open_permits
+    return config.half_open_permits - len(live_permits(state, now_ms)) - state.passed
 
 
 def _decide(
@@ -196,10 +219,6 @@ def _permits(state: MachineState) -> dict[str, int]:
     return {token: int(expiry) for token, expiry in pairs}
 
 
-def _live_permits(state: MachineState, now_ms: int) -> dict[str, int]:
-    return {token: expiry for token, expiry in _permits(state).items() if expiry > now_ms}
-
-
 def _format_permits(permits: dict[str, int]) -> str:
     return ",".join(f"{token}:{expiry}" for token, expiry in permits.items())
 
@@ -219,9 +238,9 @@ def _enter(config: MachineConfig, state: MachineState, now_ms: int, token: str) 
     if state.state == "open" and 0 <= state.until_ms <= now_ms:
         change = _shift(state, "half_open", now_ms, "recovery timeout over")
     if state.state == "half_open":
-        permits = _live_permits(state, now_ms)
+        permits = live_permits(state, now_ms)
         state.permits = _format_permits(permits)
-        if len(permits) + state.passed < config.half_open_permits:
+        if free_permits(config, state, now_ms) > 0:
             lease = config.permit_lease_ms if config.permit_lease_ms > 0 else max(state.recovery_ms, config.recovery_ms)
             state.permits = _format_permits(permits | {token: now_ms + lease})
             return True, token, change
@@ -313,7 +332,7 @@ def _command(
         return _shift(state, "closed", now_ms, reason, by)
     if name == "reset":
         _set_override(state, "", now_ms, 0, "", "")
-        state.openings, state.recovery_ms, state.last_failure_ms = 0, 0, 0
+        state.openings, state.recovery_ms, state.last_failure_ms, state.repaired = 0, 0, 0, ""
         return _shift(state, "closed", now_ms, reason, by)
     if name == "carry" and state.state == "closed" and not state.override:
         change = _open(config, state, now_ms, reason)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
+from perdure.resilience.breaker_admission import share
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breaker_events import BreakerSnapshot, Override
-from perdure.resilience.breaker_machine import MachineState, retry_after_ms
+from perdure.resilience.breaker_machine import MachineState, live_permits, retry_after_ms
 from perdure.resilience.breaker_window import add_to_window
-from perdure.resilience.slow_start import share
 
 
 def effective_state(state: MachineState, now_ms: int) -> BreakerState:
@@ -21,15 +21,6 @@ def effective_state(state: MachineState, now_ms: int) -> BreakerState:
 def wait_ms(config: BreakerConfig, state: MachineState, now_ms: int) -> int:
     """Return how long a caller would have to wait, in milliseconds."""
     return retry_after_ms(config.numbers, state, now_ms)
-
-
-def slow_start_share(config: BreakerConfig, state: MachineState, now_ms: int) -> float:
-    """Return the share of parked work that may go: 0 while open, growing to 1 after the closing."""
-    if state.state != "closed":
-        return 0.0
-    if not state.opened:
-        return 1.0
-    return share((now_ms - state.closed_at_ms) / 1000, config.slow_start)
 
 
 def snapshot(name: str, config: BreakerConfig, state: MachineState, now_ms: int, *, shared: bool) -> BreakerSnapshot:
@@ -49,13 +40,14 @@ def snapshot(name: str, config: BreakerConfig, state: MachineState, now_ms: int,
         window_slow=window.slow,
         trials_under_way=_trials(state, now_ms),
         openings_in_succession=state.openings,
-        slow_start=slow_start_share(config, state, now_ms),
+        slow_start=share(config, state, now_ms),
         successes=state.successes,
         failures=state.failures,
         slow_calls=state.slow,
         rejected=state.rejected,
         opened=state.opened,
         late=state.late,
+        repaired=state.repaired,
     )
 
 
@@ -72,5 +64,4 @@ def _override(state: MachineState, now_ms: int) -> Override | None:
 
 
 def _trials(state: MachineState, now_ms: int) -> int:
-    expiries = (item.split(":")[1] for item in state.permits.split(",") if item)
-    return sum(int(expiry) > now_ms for expiry in expiries)
+    return len(live_permits(state, now_ms))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
+import msgspec
+
 from perdure.resilience.breaker_config import MachineConfig
-from perdure.resilience.breaker_machine import Change, Decision, MachineState, command, enter, record
+from perdure.resilience.breaker_machine import Change, Decision, MachineState, command, enter, free, record
+from perdure.resilience.breaker_sense import LARGEST, state_from
 from perdure.resilience.lua_scripts import text
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, breaker_key
 from perdure.resilience.redis_link import RedisLink
 
 HISTORY_LENGTH = 50
 """Changes of state that are kept; ``breaker_store.lua`` has the same number."""
-
-_FIELD_TYPES: dict[str, type] = {f.name: (int if f.type == "int" else str) for f in fields(MachineState)}
 
 
 class BreakerStore(Protocol):
@@ -32,6 +33,9 @@ class BreakerStore(Protocol):
     def command(self, name: str, lasts_ms: int, by: str, reason: str) -> Decision:
         """Apply a manual override or a reset."""
 
+    def free(self, who: str) -> Decision:
+        """Give back the trial permit with this token, or those of this holder."""
+
     def read(self) -> tuple[int, MachineState]:
         """Return the time in milliseconds and the state."""
 
@@ -45,11 +49,12 @@ class SharedStore:
     Raises :class:`~perdure.resilience.redis_link.SharedStateUnavailable` while Redis is away.
     """
 
-    def __init__(self, link: RedisLink, name: str, config: MachineConfig) -> None:
-        self._link = link
+    def __init__(self, link: RedisLink, name: str, config: MachineConfig, prefix: str = DEFAULT_PREFIX) -> None:
+        self._link, self._numbers = link, config
         self._config = config.to_json()
-        key = breaker_key(name)
+        key = breaker_key(name, prefix)
         self._keys = [key, f"{key}:history"]
+        self._kinds = {key: "hash", f"{key}:history": "list"}
 
     def enter(self, token: str, generation: int, outcomes: str, rejected: int) -> Decision:
         """See :meth:`BreakerStore.enter`."""
@@ -63,21 +68,36 @@ class SharedStore:
         """See :meth:`BreakerStore.command`."""
         return self._run("breaker_command", name, lasts_ms, by, reason)
 
+    def free(self, who: str) -> Decision:
+        """See :meth:`BreakerStore.free`."""
+        return self._run("breaker_free", who)
+
     def read(self) -> tuple[int, MachineState]:
         """See :meth:`BreakerStore.read`."""
-        now, flat = self._link.run(lambda: self._link.scripts.run("breaker_read", self._keys[:1]))
-        return int(now), state_from(flat)
+        now, flat = self._link.run(lambda: self._link.scripts.run("breaker_read", self._keys[:1]), self._kinds)
+        state, odd = state_from(flat, self._numbers, int(now))
+        self._say(", ".join(odd))
+        return int(now), state
 
     def history(self) -> list[Change]:
         """See :meth:`BreakerStore.history`."""
-        rows: Any = self._link.run(lambda: self._link.client.lrange(self._keys[1], 0, -1))
-        return [Change(**json.loads(row)) for row in rows]
+        rows: Any = self._link.run(lambda: self._link.client.lrange(self._keys[1], 0, -1), self._kinds)
+        return [change for row in rows if (change := _change_from(text(row))) is not None]
+
+    def note_mended(self, key: str, was: str) -> None:
+        """Let the breaker's snapshot say that one of its keys held another type."""
+        kept, note = self._keys[0], f"{key} was a {was}"
+        with self._link.client.pipeline() as pipe:
+            pipe.hset(kept, "repaired", note)
+            pipe.pexpire(kept, self._numbers.ttl_ms)
+            pipe.execute()
 
     def _run(self, script: str, *args: str | int) -> Decision:
-        reply = self._link.run(lambda: self._link.scripts.run(script, self._keys, [self._config, *args]))
+        reply = self._link.run(lambda: self._link.scripts.run(script, self._keys, [self._config, *args]), self._kinds)
         if len(reply) == 2:
             return _closed(*reply)
-        admitted, state, generation, token, wait, streak, now, until, recovery, *change = reply
+        admitted, state, generation, token, wait, streak, now, until, recovery, odd, *change = reply
+        self._say(text(odd))
         return Decision(
             admitted=bool(admitted),
             state=text(state),
@@ -90,6 +110,10 @@ class SharedStore:
             recovery_ms=recovery,
             change=Change(text(change[0]), text(change[1]), now, text(change[2]), text(change[3])) if change else None,
         )
+
+    def _say(self, odd: str) -> None:
+        if odd:
+            self._link.say_once(f"values in Redis made no sense and are replaced ({odd})")
 
 
 class LocalStore:
@@ -125,6 +149,10 @@ class LocalStore:
         """See :meth:`BreakerStore.command`."""
         return self._step(lambda now: command(self._config, self._state, now, name, lasts_ms, by, reason))
 
+    def free(self, who: str) -> Decision:
+        """See :meth:`BreakerStore.free`."""
+        return self._step(lambda now: free(self._config, self._state, now, who))
+
     def read(self) -> tuple[int, MachineState]:
         """See :meth:`BreakerStore.read`."""
         with self._lock:
@@ -157,12 +185,10 @@ def _closed(generation: int, streak: int) -> Decision:
     )
 
 
-def breaker_key(name: str) -> str:
-    """Return the key of a breaker's hash. The braces keep its keys in one slot of a cluster."""
-    return f"perdure:breaker:{{{name}}}"
-
-
-def state_from(flat: list[bytes | str]) -> MachineState:
-    """Build the state from HGETALL's reply as a script returns it (field, value, field, value...)."""
-    pairs = zip(map(text, flat[::2]), map(text, flat[1::2]), strict=True)
-    return MachineState(**{field: _FIELD_TYPES[field](value) for field, value in pairs if field in _FIELD_TYPES})
+def _change_from(row: str) -> Change | None:
+    """Return a change of the history, or None for a row that is none."""
+    try:
+        found = msgspec.json.decode(row, type=Change)
+    except msgspec.MsgspecError:
+        return None
+    return found if abs(found.at_ms) <= LARGEST else None

@@ -42,7 +42,7 @@ def _add_to_buckets(config: MachineConfig, window: str, now_ms: int, added: Tall
     for item in window.split(","):
         if item:
             at, calls, failures, slow = map(int, item.split(":"))
-            if at > index - BUCKETS:
+            if index - BUCKETS < at <= index:
                 buckets[at] = Tally(calls, failures, slow)
     # The current bucket goes last, as the Lua twin writes it.
     current = buckets.pop(index, Tally(0, 0, 0))

@@ -9,11 +9,14 @@ from typing import cast
 
 from redis import Redis, RedisError
 
-from perdure.resilience.breaker import BREAKERS_KEY, CircuitBreaker
+from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_events import BreakerEvent, BreakerSnapshot
+from perdure.resilience.errors import is_name
 from perdure.resilience.lua_scripts import text
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, breaker_key, registry_key
 from perdure.resilience.redis_link import connect
+from perdure.resilience.trial_holder import quoted
 
 
 class Breakers(Mapping[str, CircuitBreaker]):
@@ -26,6 +29,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
         configs: configuration by name.
         default: configuration of the other names.
         on_event: subscribed to every breaker.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -35,7 +39,9 @@ class Breakers(Mapping[str, CircuitBreaker]):
         *,
         default: BreakerConfig | None = None,
         on_event: Callable[[BreakerEvent], None] | None = None,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
+        self._prefix = prefix
         self._redis = connect(redis)
         self._configs, self._default = dict(configs or {}), default or BreakerConfig()
         self._on_event = on_event
@@ -46,7 +52,8 @@ class Breakers(Mapping[str, CircuitBreaker]):
         with self._lock:
             breaker = self._breakers.get(name)
             if breaker is None:
-                breaker = CircuitBreaker(self._redis, name, self._configs.get(name, self._default))
+                config = self._configs.get(name, self._default)
+                breaker = CircuitBreaker(self._redis, name, config, prefix=self._prefix)
                 if self._on_event:
                     breaker.listen(self._on_event)
                 self._breakers[name] = breaker
@@ -68,14 +75,36 @@ class Breakers(Mapping[str, CircuitBreaker]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in set(self)
 
+    def free(self, holder: str) -> None:
+        """Give back the trial permits of a holder that is known to be dead, whichever breakers they belong to.
+
+        Costs two round trips, and one more for each breaker that such a permit belongs to. While Redis is away nothing
+        is given back: the permits' leases end by themselves.
+
+        Parameters:
+            holder: as it was given to :func:`~perdure.resilience.trial_holder.trials_held_by`.
+        """
+        names = list(self)
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hget(breaker_key(name, self._prefix), "permits")
+                permits = pipe.execute(raise_on_error=False)
+        except RedisError:
+            return
+        for name, held in zip(names, permits, strict=True):
+            if isinstance(held, bytes | str) and f"@{quoted(holder)}:" in text(held):
+                self[name].free(holder)
+
     def snapshots(self) -> list[BreakerSnapshot]:
         """Return a snapshot of each breaker, by name."""
         return [self[name].snapshot() for name in self]
 
     def _known(self) -> list[str]:
-        oldest = time.time() - self._default.forget_after
+        key, oldest = registry_key(self._prefix), time.time() - self._default.forget_after
         try:
-            self._redis.zremrangebyscore(BREAKERS_KEY, "-inf", oldest)
-            return [text(cast("bytes | str", name)) for name in self._redis.zrange(BREAKERS_KEY, 0, -1)]
-        except RedisError:  # each breaker warns and acts on its local state; the list shows what this process has
-            return []
+            self._redis.zremrangebyscore(key, "-inf", oldest)
+            names = [text(cast("bytes | str", name)) for name in self._redis.zrange(key, 0, -1)]
+        except (RedisError, UnicodeDecodeError):
+            return []  # each breaker warns and acts on its local state; the list shows what this process has
+        return [name for name in names if is_name(name)]

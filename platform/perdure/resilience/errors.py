@@ -20,11 +20,16 @@ class NotCalled(PerdureError):
         self.retry_after_s = retry_after_s
 
 
+def is_name(name: str) -> bool:
+    """Tell whether a name may stand in a key in Redis."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(what: str, name: str) -> None:
     """Refuse names that would break the keys in Redis.
 
     Raises:
         SettingsError: the name is empty or has other characters than letters, digits and ``_ . : / @ -``.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise SettingsError(f"{what} {name!r}: a name consists of letters, digits and _ . : / @ -")

@@ -26,12 +26,16 @@ from typing import Generic, TypeVar
 from redis import Redis
 
 from perdure.errors import SettingsError
-from perdure.resilience.breaker import whoami
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.failover_decision import GroupState, decide
 from perdure.resilience.failover_store import FailoverRecord, GroupStore, LocalGroup, SharedGroup
 from perdure.resilience.listeners import Listeners
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, failover_key
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
+from perdure.who import whoami
+
+NO_EXPIRY = -1
+"""What Redis says of the life of a key that stays."""
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -92,6 +96,7 @@ class FailoverGroup(Generic[S]):
         config: when to switch.
         clock: monotonic seconds.
         now: Unix seconds, while Redis is away.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -103,6 +108,7 @@ class FailoverGroup(Generic[S]):
         *,
         clock: Clock = time.monotonic,
         now: Clock = time.time,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         check_name("failover group", name)
         if not members or len({member.name for member in members}) < len(members):
@@ -116,7 +122,8 @@ class FailoverGroup(Generic[S]):
         self._local = LocalGroup(self._order[0], lambda: int(now() * 1000))
         what = f"failover group {name!r}"
         self._link = RedisLink(redis, what=what, clock=clock, on_lost=lambda error: self._local.adopt(self._known))
-        self._shared = SharedGroup(self._link, name, self._order[0])
+        self._shared = SharedGroup(self._link, name, self._order[0], prefix)
+        self._turn = f"{failover_key(name, prefix)}:turn"
         self._known, self._known_at = GroupState(self._order[0]), float("-inf")
         self._listeners: Listeners[FailoverRecord] = Listeners()
         self._stop = threading.Event()
@@ -253,11 +260,14 @@ class FailoverGroup(Generic[S]):
 
     def _is_my_turn(self) -> bool:
         """Of all processes one checks per interval; while Redis is away each does."""
-        key, ttl_ms = f"perdure:failover:{{{self.name}}}:turn", max(1, int(self.config.check_interval * 900))
+        ttl_ms, client = max(1, int(self.config.check_interval * 900)), self._link.client
         try:
-            return bool(self._link.run(lambda: self._link.client.set(key, whereami(), nx=True, px=ttl_ms)))
+            mine = bool(self._link.run(lambda: client.set(self._turn, whereami(), nx=True, px=ttl_ms)))
+            if not mine and self._link.run(lambda: client.pttl(self._turn)) == NO_EXPIRY:
+                self._link.run(lambda: client.delete(self._turn))  # not ours: the next turn would never come
         except SharedStateUnavailable:
             return True
+        return mine
 
     def _is_healthy(self, member: Member[S]) -> bool:
         assert member.check is not None

@@ -7,10 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from perdure.resilience.failover_decision import GroupState
 from perdure.resilience.lua_scripts import text
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, failover_key
 from perdure.resilience.redis_link import RedisLink
 
 RECORDS_KEPT = 100
@@ -47,15 +50,21 @@ class GroupStore(Protocol):
 class SharedGroup:
     """State in Redis; switches are compare-and-set on the epoch, so of many processes that notice one acts."""
 
-    def __init__(self, link: RedisLink, name: str, preferred: str) -> None:
+    def __init__(self, link: RedisLink, name: str, preferred: str, prefix: str = DEFAULT_PREFIX) -> None:
         self._link, self._preferred = link, preferred
-        key = f"perdure:failover:{{{name}}}"
+        key = failover_key(name, prefix)
         self._keys = [key, f"{key}:records"]
+        self._kinds = {key: "hash", f"{key}:records": "list"}
 
     def report(self, member: str, *, ok: bool, checked: bool) -> tuple[int, GroupState]:
         """See :meth:`GroupStore.report`."""
         args: list[str | int] = [member, int(ok), FORGET_AFTER_MS, int(checked)]
-        now, flat = self._link.run(lambda: self._link.scripts.run("failover_report", self._keys[:1], args))
+        now, flat, odd = self._link.run(
+            lambda: self._link.scripts.run("failover_report", self._keys[:1], args), self._kinds
+        )
+        if odd:
+            names = ", ".join(sorted(map(text, odd)))
+            self._link.say_once(f"values in Redis made no sense and are replaced ({names})")
         fields = dict(zip(map(text, flat[::2]), map(text, flat[1::2]), strict=True))
         return int(now), GroupState(
             current=fields.get("current", self._preferred),
@@ -68,12 +77,12 @@ class SharedGroup:
     def switch(self, epoch: int, record: FailoverRecord) -> bool:
         """See :meth:`GroupStore.switch`."""
         args: list[str | int] = [epoch, record.to_member, json.dumps(asdict(record)), RECORDS_KEPT, FORGET_AFTER_MS]
-        return bool(self._link.run(lambda: self._link.scripts.run("failover_switch", self._keys, args)))
+        return bool(self._link.run(lambda: self._link.scripts.run("failover_switch", self._keys, args), self._kinds))
 
     def records(self) -> list[FailoverRecord]:
         """See :meth:`GroupStore.records`."""
-        rows = self._link.run(lambda: self._link.client.lrange(self._keys[1], 0, -1))
-        return [FailoverRecord(**json.loads(row)) for row in rows]
+        rows: Any = self._link.run(lambda: self._link.client.lrange(self._keys[1], 0, -1), self._kinds)
+        return [record for row in rows if (record := _record_from(text(row))) is not None]
 
 
 class LocalGroup:
@@ -121,6 +130,14 @@ class LocalGroup:
         """See :meth:`GroupStore.records`."""
         with self._lock:
             return list(self._records)
+
+
+def _record_from(row: str) -> FailoverRecord | None:
+    """Return a record, or None for a row that is none."""
+    try:
+        return msgspec.json.decode(row, type=FailoverRecord)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _by_member(fields: dict[str, str], prefix: str) -> dict[str, int]:

@@ -21,8 +21,10 @@ from typing import Any, Generic, TypeVar
 
 from redis import Redis
 
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.errors import check_name
 from perdure.resilience.listeners import Listeners
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, fallback_key
 from perdure.resilience.redis_link import RedisLink, SharedStateUnavailable
 
 R = TypeVar("R")
@@ -49,6 +51,9 @@ class FallbackConfig:
     max_age: float = 86_400.0
     refresh: float = 1.0
     on: tuple[type[Exception], ...] = (Exception,)
+
+    def __post_init__(self) -> None:
+        check_numbers("fallback", self, above_zero=("max_age",), from_zero=("refresh",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ class Fallback:
         secondaries: other functions by name, tried in order with the same arguments.
         default: the last resort: a value, or a function of the arguments.
         now: Unix seconds.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -106,10 +112,12 @@ class Fallback:
         secondaries: Mapping[str, Callable[..., Any]] | None = None,
         default: Any = _NO_DEFAULT,
         now: Callable[[], float] = time.time,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         check_name("fallback", name)
         self.name, self.config = name, config or FallbackConfig()
         self._link = RedisLink(redis, what=f"fallback {name!r}") if redis is not None and self.config.cache else None
+        self._prefix = prefix
         self._secondaries, self._default, self._now = dict(secondaries or {}), default, now
         self._lock = threading.Lock()
         self._served: Counter[str] = Counter()
@@ -193,7 +201,7 @@ class Fallback:
         named = inspect.unwrap(getattr(fn, "func", fn))  # functools.partial, functools.wraps
         name = f"{named.__module__}.{getattr(named, '__qualname__', type(named).__qualname__)}"
         text = json.dumps([name, args, kwargs], sort_keys=True, default=repr)
-        return f"perdure:fallback:{{{self.name}}}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        return fallback_key(self.name, hashlib.sha256(text.encode()).hexdigest()[:32], self._prefix)
 
     def _keep(self, link: RedisLink, value: Any, key: str) -> None:
         now = self._now()
@@ -213,14 +221,19 @@ class Fallback:
 
     def _kept(self, link: RedisLink, key: str) -> tuple[Any, float] | None:
         try:
-            text = link.run(lambda: link.client.get(key))
+            text = link.run(lambda: link.client.get(key), {key: "string"})
         except SharedStateUnavailable:
             return None
         if text is None:
             return None
-        kept = json.loads(text)
-        age = max(0.0, self._now() - kept["at"])
-        return None if age > self.config.max_age else (kept["value"], age)
+        try:
+            kept = json.loads(text)
+            value, at = kept["value"], float(kept["at"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            link.say_once("a kept value in Redis made no sense and is not served")
+            return None
+        age = self._now() - at
+        return (value, max(0.0, age)) if age <= self.config.max_age else None
 
 
 def _describe(error: BaseException) -> str:

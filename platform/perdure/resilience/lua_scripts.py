@@ -10,12 +10,15 @@ from typing import Any
 from redis import Redis
 from redis.commands.core import Script
 
-_BREAKER = ("common", "breaker_machine", "breaker_store")
+_BREAKER = ("common", "breaker_machine", "breaker_sense", "breaker_store")
 
 _PARTS: dict[str, tuple[str, ...]] = {
+    "ring": (),
     "breaker_enter": _BREAKER,
     "breaker_record": _BREAKER,
     "breaker_command": _BREAKER,
+    "breaker_free": _BREAKER,
+    "failover_report": ("common", "failover_sense"),
 }
 
 
@@ -48,4 +51,4 @@ class Scripts:
 
 def text(value: bytes | str) -> str:
     """Return a reply's string whether or not the client decodes responses."""
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -15,21 +15,23 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random
+from random import Random, SystemRandom
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from redis import Redis
 
 from perdure.errors import BulkheadFull, SettingsError
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.deadline import capped
 from perdure.resilience.errors import check_name
 from perdure.resilience.in_thread import taken_in_thread
 from perdure.resilience.lease_keeper import LeaseKeeper
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.lua_scripts import text
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, permits_key
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
 
 FIRST_POLL_S = 0.01
@@ -58,6 +60,7 @@ class PermitsConfig:
     without_redis: Literal["local", "refuse"] = "local"
 
     def __post_init__(self) -> None:
+        check_numbers("permits", self)
         if self.limit < 1 or self.lease < 0.1:
             raise SettingsError(f"{self}: limit must be 1 or more, lease at least 0.1 s")
 
@@ -119,7 +122,8 @@ class Permits:
         config: the limit.
         clock: monotonic seconds.
         sleep: waits for so many seconds.
-        rng: jitter of the polls.
+        rng: jitter of the polls; the operating system's by default, which no two forks share.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -131,12 +135,13 @@ class Permits:
         clock: Clock = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         rng: Random | None = None,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         check_name("permits", name)
         self.name, self.config = name, config
         self._link = RedisLink(redis, what=f"permits {name!r}", clock=clock)
         self._clock, self._sleep = clock, sleep
-        self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
+        self._prefix, self._rng = prefix, rng or SystemRandom()
         self._lock = threading.Lock()
         self._local_held: Counter[str] = Counter()
         self._listeners: Listeners[PermitEvent] = Listeners()
@@ -182,7 +187,7 @@ class Permits:
     def snapshot(self, key: str = "") -> PermitsSnapshot:
         """Return how many hold and wait for permits of ``key``."""
         try:
-            held, waiting = self._link.run(lambda: self._link.scripts.run("permits_read", self._keys(key)))
+            held, waiting = self._run("permits_read", key)
             return PermitsSnapshot(self.name, key, self.config.limit, held, waiting, shared=True)
         except SharedStateUnavailable:
             return PermitsSnapshot(self.name, key, self.config.limit, self._local_held[key], 0, shared=False)
@@ -192,8 +197,12 @@ class Permits:
         return self._listeners.add(listener)
 
     def _keys(self, key: str) -> list[str]:
-        base = f"perdure:permits:{{{self.name}:{key}}}"
+        base = permits_key(self.name, key, self._prefix)
         return [base, f"{base}:waiting"]
+
+    def _run(self, script: str, key: str, args: Sequence[str | int] = ()) -> Any:
+        keys = self._keys(key)
+        return self._link.run(lambda: self._link.scripts.run(script, keys, args), dict.fromkeys(keys, "zset"))
 
     def _try(self, key: str, token: str, waiter: str) -> tuple[str, float]:
         """Return granted, local, full or crowded, and the seconds until a lease ends."""
@@ -201,9 +210,11 @@ class Permits:
         most = -1 if config.max_waiting is None else config.max_waiting
         args: list[str | int] = [token, config.limit, int(config.lease * 1000), waiter, most, WAITER_LEASE_MS]
         try:
-            got, wait_ms, *_ = self._link.run(lambda: self._link.scripts.run("permits_acquire", self._keys(key), args))
+            got, wait_ms, _, _, odd = self._run("permits_acquire", key, args)
         except SharedStateUnavailable:
             return self._try_locally(key), config.lease
+        if odd:
+            self._link.say_once(f"permits of key {key!r} in Redis had no sensible end and are removed")
         return {1: "granted", 0: "full", -1: "crowded"}[got], wait_ms / 1000
 
     def _try_locally(self, key: str) -> str:
@@ -238,7 +249,7 @@ class Permits:
 
     def _drop(self, key: str, member: str) -> None:
         try:
-            self._link.run(lambda: self._link.client.zrem(key, member))
+            self._link.run(lambda: self._link.client.zrem(key, member), {key: "zset"})
         except SharedStateUnavailable:
             return  # its lease ends by itself
 
@@ -246,7 +257,7 @@ class Permits:
         """Prolong leases; returns the tokens that were lost. None is lost while Redis is away: nobody can take it."""
         args: list[str | int] = [int(self.config.lease * 1000), *tokens]
         try:
-            lost = self._link.run(lambda: self._link.scripts.run("permits_renew", self._keys(key)[:1], args))
+            lost = self._run("permits_renew", key, args)
         except SharedStateUnavailable:
             return []
         return [text(token) for token in lost]

@@ -6,6 +6,7 @@ A bucket holds at most ``burst`` tokens and gains ``rate`` per second; a call ta
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from types import TracebackType
 from redis import Redis
 
 from perdure.errors import SettingsError
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.deadline import capped
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.lua_scripts import text
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, rate_key
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
 
 
@@ -46,6 +49,7 @@ class RateLimitConfig:
     burst: float | None = None
 
     def __post_init__(self) -> None:
+        check_numbers("rate limit", self)
         if self.rate <= 0 or self.size < 1:
             raise SettingsError(f"{self}: rate must be above 0, burst 1 or more")
 
@@ -77,12 +81,31 @@ class RateLimitEvent:
     retry_after: float
 
 
-def draw(tokens: float, elapsed: float, config: RateLimitConfig, wanted: float) -> tuple[float, float]:
-    """Return the tokens left and the seconds to wait (0: granted), ``elapsed`` seconds after there were ``tokens``."""
+def draw(tokens: float, elapsed: float, config: RateLimitConfig, wanted: float, most: float) -> tuple[float, float, float]:
+    """Return the tokens granted, the seconds to wait (0: granted) and the tokens left.
+
+    Args:
+        tokens: what there was ``elapsed`` seconds ago.
+        elapsed: seconds.
+        config: rate and burst.
+        wanted: tokens that are taken, all or none.
+        most: tokens that are taken when there are more; only whole ones.
+    """
     tokens = min(config.size, tokens + max(0.0, elapsed) * config.rate)
-    if tokens >= wanted:
-        return tokens - wanted, 0.0
-    return tokens, (wanted - tokens) / config.rate
+    if tokens < wanted:
+        return 0.0, (wanted - tokens) / config.rate, tokens
+    granted = max(wanted, min(most, math.floor(tokens)))
+    return granted, 0.0, tokens - granted
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What a bucket gave: tokens, or seconds to wait for them; and what is left in it."""
+
+    granted: float
+    wait: float
+    left: float
+    shared: bool
 
 
 class RateLimit:
@@ -94,6 +117,7 @@ class RateLimit:
         config: rate and burst.
         clock: monotonic seconds.
         sleep: waits for so many seconds.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -104,8 +128,10 @@ class RateLimit:
         *,
         clock: Clock = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         check_name("rate limit", name)
+        self._prefix = prefix
         self.name, self.config = name, config
         self._link = RedisLink(redis, what=f"rate limit {name!r}", clock=clock)
         self._clock, self._sleep = clock, sleep
@@ -134,13 +160,21 @@ class RateLimit:
 
     def try_acquire(self, key: str = "", *, tokens: float = 1) -> float:
         """Take tokens if they are there; returns 0, or the seconds after which they may be."""
-        return self._draw(key, tokens)[0]
+        return self._draw(key, tokens, tokens).wait
+
+    def take(self, most: int, key: str = "") -> int:
+        """Take as many whole tokens as there are, up to ``most``, in one round trip; returns how many."""
+        return int(self._draw(key, 0, most).granted) if most > 0 else 0
+
+    def give_back(self, tokens: float, key: str = "") -> None:
+        """Put back tokens that were taken and not used."""
+        if tokens > 0:
+            self._draw(key, -tokens, -tokens)
 
     def snapshot(self, key: str = "") -> RateLimitSnapshot:
         """Return the bucket of ``key`` as it is."""
-        _, left, shared = self._draw(key, 0)
-        config = self.config
-        return RateLimitSnapshot(self.name, key, left, config.size, config.rate, self._limited, shared)
+        found, config = self._draw(key, 0, 0), self.config
+        return RateLimitSnapshot(self.name, key, found.left, config.size, config.rate, self._limited, found.shared)
 
     def listen(self, listener: Callable[[RateLimitEvent], None]) -> Callable[[], None]:
         """Call ``listener`` with each refusal in this process; returns a function that unsubscribes."""
@@ -153,21 +187,25 @@ class RateLimit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         return
 
-    def _draw(self, key: str, wanted: float) -> tuple[float, float, bool]:
+    def _draw(self, key: str, wanted: float, most: float) -> _Drawn:
         config = self.config
-        keys = [f"perdure:rate:{{{self.name}:{key}}}"]
+        name = rate_key(self.name, key, self._prefix)
         ttl_ms = int(config.size / config.rate * 1000) + 1000  # by then the bucket is full, as a missing one is
-        args = [config.rate, config.size, wanted, ttl_ms]
+        args = [config.rate, config.size, wanted, most, ttl_ms]
         try:
-            _, wait_ms, left = self._link.run(lambda: self._link.scripts.run("rate_limit", keys, args))
-            return wait_ms / 1000, float(text(left)), True
+            granted, wait_ms, left, odd = self._link.run(
+                lambda: self._link.scripts.run("rate_limit", [name], args), {name: "hash"}
+            )
         except SharedStateUnavailable:
-            return (*self._draw_locally(key, wanted), False)
+            return self._draw_locally(key, wanted, most)
+        if odd:
+            self._link.say_once(f"the bucket of key {key!r} in Redis made no sense and is full again")
+        return _Drawn(float(text(granted)), wait_ms / 1000, float(text(left)), shared=True)
 
-    def _draw_locally(self, key: str, wanted: float) -> tuple[float, float]:
+    def _draw_locally(self, key: str, wanted: float, most: float) -> _Drawn:
         with self._lock:
             now = self._clock()
             tokens, at = self._local.get(key, (self.config.size, now))
-            left, wait = draw(tokens, now - at, self.config, wanted)
+            granted, wait, left = draw(tokens, now - at, self.config, wanted, most)
             self._local[key] = (left, now)
-            return wait, left
+            return _Drawn(granted, wait, left, shared=False)

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.errors import check_name
 from perdure.resilience.listeners import Listeners
+from perdure.resilience.redis_keys import DEFAULT_PREFIX, retry_budget_key
 from perdure.resilience.redis_link import Clock, RedisLink, SharedStateUnavailable
 
 
@@ -37,6 +39,15 @@ class RetryBudgetConfig:
     timeout_cost: int = 10
     gain: int = 1
     forget_after: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_numbers(
+            "retry budget",
+            self,
+            above_zero=("forget_after",),
+            from_zero=("cost", "timeout_cost", "gain"),
+            from_one=("capacity",),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,7 @@ class RetryBudget:
         name: the service.
         config: tokens and costs.
         clock: monotonic seconds.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -78,11 +90,12 @@ class RetryBudget:
         config: RetryBudgetConfig | None = None,
         *,
         clock: Clock = time.monotonic,
+        prefix: str = DEFAULT_PREFIX,
     ) -> None:
         check_name("retry budget", name)
         self.name, self.config = name, config or RetryBudgetConfig()
         self._link = RedisLink(redis, what=f"retry budget {name!r}", clock=clock)
-        self._key = f"perdure:retry-budget:{{{name}}}"
+        self._key = retry_budget_key(name, prefix)
         self._lock = threading.Lock()
         self._credit, self._denied = 0, 0
         self._local_tokens = self.config.capacity
@@ -117,10 +130,14 @@ class RetryBudget:
             credit, self._credit = self._credit, 0
         try:
             args = [self.config.capacity, cost, credit, int(self.config.forget_after * 1000)]
-            allowed, tokens = self._link.run(lambda: self._link.scripts.run("retry_budget", [self._key], args))
-            return bool(allowed), int(tokens), True
+            allowed, tokens, odd = self._link.run(
+                lambda: self._link.scripts.run("retry_budget", [self._key], args), {self._key: "string"}
+            )
         except SharedStateUnavailable:
             return (*self._draw_locally(cost, credit), False)
+        if odd:
+            self._link.say_once("the bucket in Redis made no sense and is full again")
+        return bool(allowed), int(tokens), True
 
     def _draw_locally(self, cost: int, credit: int) -> tuple[bool, int]:
         with self._lock:

@@ -20,6 +20,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import tenacity
 
+from perdure.jitter import JITTER
 from perdure.resilience.deadline import remaining
 from perdure.resilience.errors import NotCalled
 from perdure.resilience.listeners import Listeners
@@ -60,7 +61,7 @@ class Retrying:
         sleep_async: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.policy, self.budget, self.max_retry_after = policy, budget, max_retry_after
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._rng = rng or JITTER
         self._clock, self._sleep, self._sleep_async = clock, sleep, sleep_async
         self._listeners: Listeners[RetryEvent] = Listeners()
 
@@ -132,7 +133,9 @@ class _Run:
             return False
         if isinstance(error, NotCalled):
             return self._give_up(state, error, "refused before the service was called")
-        if not self._owner.policy.retries(error):
+        policy = self._owner.policy
+        # A task that is cancelled must end: here CancelledError and its like are retried only where they are named.
+        if not isinstance(error, (Exception, *policy.retry_on)) or not policy.retries(error):
             return self._give_up(state, error, "not retried by the policy")
         return True
 

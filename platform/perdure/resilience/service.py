@@ -29,11 +29,13 @@ from redis import Redis
 from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_events import BreakerSnapshot
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.deadline import deadline
 from perdure.resilience.errors import check_name
 from perdure.resilience.fallback import Fallback, FallbackConfig, FallbackSnapshot, Served
 from perdure.resilience.permits import Permits, PermitsConfig, PermitsSnapshot
 from perdure.resilience.rate_limit import RateLimit, RateLimitConfig, RateLimitSnapshot
+from perdure.resilience.redis_keys import DEFAULT_PREFIX
 from perdure.resilience.redis_link import connect
 from perdure.resilience.retry_budget import RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot
 from perdure.resilience.retrying import Retrying, retrying
@@ -72,6 +74,9 @@ class ServiceConfig:
     permits_wait: float = 1.0
     fallback: FallbackConfig | None = None
 
+    def __post_init__(self) -> None:
+        check_numbers("service", self, above_zero=("timeout", "attempt_timeout"), from_zero=("rate_wait", "permits_wait"))
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceSnapshot:
@@ -96,6 +101,7 @@ class Service:
         breaker: the breaker to use instead of a new one, such as ``app.breakers["payments"]``.
         secondaries: for the fallback: other functions by name, with the same arguments.
         default: for the fallback: a value, or a function of the arguments.
+        prefix: begins each key in Redis.
     """
 
     def __init__(
@@ -106,6 +112,7 @@ class Service:
         *,
         breaker: CircuitBreaker | None = None,
         secondaries: Mapping[str, Callable[..., Any]] | None = None,
+        prefix: str = DEFAULT_PREFIX,
         **default: Any,
     ) -> None:
         check_name("service", name)
@@ -115,14 +122,19 @@ class Service:
         client = connect(redis)
         self.name, self.config = name, config
         self.timeout = Timeout(name, config.attempt_timeout)
-        self.breaker = breaker or (CircuitBreaker(client, name, config.breaker) if config.breaker else None)
-        budget = RetryBudget(client, name, config.retry_budget) if config.retry and config.retry_budget else None
+        if breaker is None and config.breaker is not None:
+            breaker = CircuitBreaker(client, name, config.breaker, prefix=prefix)
+        self.breaker = breaker
+        wants_budget = config.retry and config.retry_budget
+        budget = RetryBudget(client, name, config.retry_budget, prefix=prefix) if wants_budget else None
         self.retrying: Retrying | None = retrying(config.retry, budget=budget) if config.retry else None
-        self.rate = RateLimit(client, name, config.rate) if config.rate else None
-        self.permits = Permits(client, name, config.permits) if config.permits else None
+        self.rate = RateLimit(client, name, config.rate, prefix=prefix) if config.rate else None
+        self.permits = Permits(client, name, config.permits, prefix=prefix) if config.permits else None
         wanted = config.fallback is not None or bool(secondaries) or bool(default)
         self.fallback = (
-            Fallback(name, config.fallback, redis=client, secondaries=secondaries, **default) if wanted else None
+            Fallback(name, config.fallback, redis=client, secondaries=secondaries, prefix=prefix, **default)
+            if wanted
+            else None
         )
 
     def call(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

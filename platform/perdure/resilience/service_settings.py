@@ -15,11 +15,18 @@ from __future__ import annotations
 
 import builtins
 import importlib
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import MISSING, fields
+from functools import cache, partial
+from typing import Annotated, Any, TypeVar, get_type_hints
 
-from perdure.errors import PerdureError, SettingsError, did_you_mean
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, create_model
+
+from perdure.errors import PerdureError, SettingsError
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.fallback import FallbackConfig
 from perdure.resilience.permits import PermitsConfig
@@ -27,6 +34,9 @@ from perdure.resilience.rate_limit import RateLimitConfig
 from perdure.resilience.retry_budget import RetryBudgetConfig
 from perdure.resilience.service import ServiceConfig
 from perdure.retry import RetryPolicy
+from perdure.setting_problems import explained
+
+Config = TypeVar("Config")
 
 _PARTS: dict[str, type[Any]] = {
     "retry": RetryPolicy,
@@ -39,61 +49,176 @@ _PARTS: dict[str, type[Any]] = {
 _EXCEPTIONS = {"expected", "ignore", "on", "retry_on", "give_up_on"}
 
 
-def service_config(name: str, settings: Mapping[str, Any]) -> ServiceConfig:
-    """Return the configuration of service ``name``.
+#: Collects exceptions of modules that are being imported; None refuses them.
+_to_be_imported: ContextVar[list[str] | None] = ContextVar("perdure_exceptions_to_be_imported", default=None)
+
+_WORDS = {"true": True, "false": False}
+
+
+def as_service_config(given: Any) -> ServiceConfig:
+    """Return a service's configuration from its table.
+
+    Raises:
+        ValidationError: Something in it is unknown or not allowed.
+    """
+    return _configured(ServiceConfig, given)
+
+
+def as_breaker_config(given: Any) -> BreakerConfig:
+    """Return a breaker's configuration from its table.
+
+    Raises:
+        ValidationError: Something in it is unknown or not allowed.
+    """
+    return _configured(BreakerConfig, given)
+
+
+def now_or_later(convert: Callable[[Any], Config], given: Any) -> Config | Any:
+    """Return a configuration, or its table as it is when that can be converted no earlier than at its first use.
+
+    An application's module may name exceptions that it defines itself, further down. All else is checked now.
+    """
+    later: list[str] = []
+    token = _to_be_imported.set(later)
+    try:
+        config = convert(given)
+    finally:
+        _to_be_imported.reset(token)
+    return _from_text(given) if later else config
+
+
+def service_config(name: str, settings: Any) -> ServiceConfig:
+    """Return the configuration of service ``name``, from its table or as it was made from that.
 
     Raises:
         SettingsError: a setting is unknown or has a value that is not allowed; the message names it.
     """
-    where = f"resilience.services.{name}"
-    values = {key: _part(where, key, value) if key in _PARTS else value for key, value in settings.items()}
-    config: ServiceConfig = _build(where, ServiceConfig, values)
-    return config
+    return _named(("services", name), as_service_config, settings)
 
 
-def breaker_config(name: str, settings: Mapping[str, Any]) -> BreakerConfig:
-    """Return the configuration of breaker ``name``, as it comes from ``[resilience.breakers.<name>]``.
+def breaker_config(name: str, settings: Any) -> BreakerConfig:
+    """Return the configuration of breaker ``name``, from its table or as it was made from that.
 
     Raises:
         SettingsError: a setting is unknown or has a value that is not allowed; the message names it.
     """
-    config: BreakerConfig = _build(f"resilience.breakers.{name}", BreakerConfig, settings)
-    return config
+    return _named(("breakers", name), as_breaker_config, settings)
 
 
-def _part(where: str, key: str, value: Any) -> Any:
-    if value is False or value is None:
+def names_beside(path: Sequence[str]) -> Iterable[str]:
+    """Return what is allowed where the last name of a path stands, such as ``services.payments.breaker.expectd``."""
+    kind: type[Any] = ServiceConfig if path[0] == "services" else BreakerConfig
+    if len(path) > 3:
+        kind = _PARTS[path[2]]
+    return [field.name for field in fields(kind)]
+
+
+def _named(where: Sequence[str], convert: Callable[[Any], Config], given: Any) -> Config:
+    try:
+        return convert(given)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            path = [*where, *(str(part) for part in problem["loc"])]
+            problems.append(explained(problem, ["resilience", *path], names_beside(path)))
+        raise SettingsError("; ".join(problems)) from None
+    except ValueError as error:
+        raise SettingsError(f"resilience.{'.'.join(where)}: {error}") from None
+
+
+def _configured(kind: type[Config], given: Any) -> Config:
+    given = _from_text(given)
+    if isinstance(given, kind):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError(f"must be a table with any of {', '.join(field.name for field in fields(kind))}")  # type: ignore[arg-type]
+    checked = _model(kind)(**given)  # type: ignore[arg-type] # a class is hashable
+    try:
+        return kind(**{name: getattr(checked, name) for name in checked.model_fields_set})
+    except (TypeError, PerdureError) as error:
+        raise ValueError(str(error)) from error
+
+
+@cache
+def _model(kind: type[Any]) -> type[BaseModel]:
+    """Return what checks and converts the values of a configuration's fields."""
+    hints = get_type_hints(kind)
+    checks: dict[str, Any] = {}
+    for field in fields(kind):
+        required = field.default is MISSING and field.default_factory is MISSING
+        checks[field.name] = (_check(field.name, hints[field.name]), ... if required else None)
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+    return create_model(kind.__name__, __config__=config, **checks)
+
+
+def _check(name: str, hint: Any) -> Any:
+    if name in _EXCEPTIONS:
+        return Annotated[Any, PlainValidator(_exceptions)]
+    if name in _PARTS and hint is not float:
+        return Annotated[Any, PlainValidator(partial(_part, name))]
+    return hint
+
+
+def _part(name: str, given: Any) -> Any:
+    """Return a part of a service: a table, or one of true, false and (for retry) the name of a preset."""
+    given = _from_text(given)
+    if given is False or given is None:
         return None
-    if key == "retry" and isinstance(value, str):
-        return value
-    if value is True:
-        value = {}
-    if not isinstance(value, Mapping):
-        raise SettingsError(f"{where}.{key} = {value!r}: must be a table, true or false")
-    return _build(f"{where}.{key}", _PARTS[key], value)
+    if name == "retry" and isinstance(given, str):
+        return _preset(given)
+    if given is not True and not isinstance(given, (Mapping, _PARTS[name])):
+        raise ValueError("must be a table, true or false" + (", or the name of a preset" if name == "retry" else ""))
+    return _configured(_PARTS[name], {} if given is True else given)
 
 
-def _build(where: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
-    known = [field.name for field in fields(kind)]
-    for key in values:
-        if key not in known:
-            raise SettingsError(f"{where}.{key} is unknown.{did_you_mean(key, known)} Known: {', '.join(known)}")
-    converted = {
-        key: tuple(_exception(f"{where}.{key}", each) for each in value) if key in _EXCEPTIONS else value
-        for key, value in values.items()
-    }
+def _preset(name: str) -> str:
     try:
-        return kind(**converted)
-    except (TypeError, ValueError, PerdureError) as error:
-        raise SettingsError(f"{where}: {error}") from error
+        RetryPolicy.named(name)
+    except PerdureError as error:
+        raise ValueError(str(error)) from None
+    return name
 
 
-def _exception(where: str, name: str) -> type[BaseException]:
-    module, _, attribute = name.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module) if module else builtins, attribute)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"{where}: no exception {name!r} can be imported ({error})") from error
+def _from_text(given: Any) -> Any:
+    """Return what a text means that a variable holds where a table, a list or a yes or no is wanted."""
+    if not isinstance(given, str):
+        return given
+    if given.lower() in _WORDS:
+        return _WORDS[given.lower()]
+    if given.lstrip().startswith(("{", "[")):
+        with suppress(ValueError):
+            return json.loads(given)
+    return given
+
+
+def _exceptions(given: Any) -> tuple[type[BaseException], ...]:
+    given = _from_text(given)
+    named = [given] if isinstance(given, (str, type)) else given
+    if not isinstance(named, (list, tuple)):
+        raise ValueError('must be a list of exceptions, such as ["TimeoutError", "httpx.TransportError"]')
+    return tuple(_exception(each) for each in named)
+
+
+def _exception(name: Any) -> type[BaseException]:
+    found = name if isinstance(name, type) else _imported(name)
     if not (isinstance(found, type) and issubclass(found, BaseException)):
-        raise SettingsError(f"{where}: {name!r} is not an exception")
+        raise ValueError(f"{name!r} is not an exception")
     return found
+
+
+def _imported(name: Any) -> Any:
+    module, _, attribute = name.rpartition(".") if isinstance(name, str) else ("", "", "")
+    try:
+        return getattr(importlib.import_module(module) if module else builtins, attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        if _is_loading(module) and (later := _to_be_imported.get()) is not None:
+            later.append(name)
+            return Exception
+        raise ValueError(f"no exception {name!r} can be imported ({error})") from error
+
+
+def _is_loading(module: str) -> bool:
+    """Return whether a module, or a package that it is in, is being imported just now."""
+    parts = module.split(".")
+    loaded = (sys.modules.get(".".join(parts[:depth])) for depth in range(1, len(parts) + 1))
+    return any(getattr(getattr(each, "__spec__", None), "_initializing", False) for each in loaded)

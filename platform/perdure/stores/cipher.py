@@ -1,10 +1,12 @@
 """Optional encryption at rest of arguments, results, errors and checkpoints.
 
-AES-256-GCM. Each place (a column and a job) has a key of its own, derived from the ring's key with HKDF-SHA256 (RFC
-5869), so random 96-bit nonces never come near their limit of 2^32 messages for one key (NIST SP 800-38D), and the
-place is authenticated: a sealed value that is copied into another row or column does not open.
+AES-256-GCM. Each place (a column, a job and its task) has a key of its own, derived from the ring's key with HKDF-SHA256
+(RFC 5869), so random 96-bit nonces never come near their limit of 2^32 messages for one key (NIST SP 800-38D), and the
+place is authenticated: a sealed value that is copied into another row or column, or whose job was given another task, does
+not open.
 
-Envelopes: text ``enc:v1:<key id>:<base64url of nonce and ciphertext>``; bytes the same head with raw bytes after it.
+Envelopes: text ``enc:v2:<key id>:<base64url of nonce and ciphertext>``; bytes the same head with raw bytes after it. Values
+of places without a task, and all of releases before that, are ``enc:v1:``; they go on opening.
 """
 
 from __future__ import annotations
@@ -28,15 +30,17 @@ KEYS_VARIABLE: Final = "PERDURE_ENCRYPTION_KEYS"
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 
-_HEAD: Final = "enc:v1:"
+_HEAD: Final = re.compile(r"enc:v([12]):")
+_HEAD_BYTES: Final = len("enc:v1:")
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class Place(NamedTuple):
-    """Where a sealed value belongs: the column (``args``, ``checkpoint:main``...) and the job's id."""
+    """Where a sealed value belongs: the column (``args``, ``checkpoint:main``...), the job's id, and its task if known."""
 
     column: str
     job_id: str
+    task: str | None = None
 
     def __str__(self) -> str:
         return f"{self.column} of job {self.job_id}"
@@ -108,7 +112,8 @@ class KeyRing:
         key = self._keys.get(key_id)
         if key is None:
             raise MissingKey(_missing(key_id, place))
-        derived = HKDFExpand(algorithm=SHA256(), length=KEY_BYTES, info=b"perdure/v1\0" + _bytes_of(place))
+        info = f"perdure/v{_version(place)}\0".encode() + _bytes_of(place)
+        derived = HKDFExpand(algorithm=SHA256(), length=KEY_BYTES, info=info)
         return AESGCM(derived.derive(key))
 
 
@@ -121,7 +126,7 @@ class Cipher:
             off when none is left: who can write to the database could otherwise put plain values there.
     """
 
-    def __init__(self, ring: KeyRing | None, *, accept_plain: bool = True) -> None:
+    def __init__(self, ring: KeyRing | None, *, accept_plain: bool = False) -> None:
         self._ring, self._accept_plain = ring, accept_plain or ring is None
 
     def seal(self, text: str, place: Place) -> str:
@@ -145,36 +150,38 @@ class Cipher:
             MissingKey: when the key that it was sealed with is not in the ring.
             Undecipherable: when it was changed, or sealed for another place.
         """
-        if not stored.startswith(_HEAD):
-            self._check_plain(place)
+        head = _HEAD.match(stored)
+        if head is None:
+            self.check_plain(place)
             return stored
-        key_id, _, encoded = stored[len(_HEAD) :].partition(":")
+        key_id, _, encoded = stored[head.end() :].partition(":")
         try:
             sealed = _from_base64(encoded)
         except (ValueError, binascii.Error) as error:
             raise Undecipherable(_changed(place, key_id)) from error
-        return self._opened(key_id, sealed, place).decode()
+        return self._opened(key_id, sealed, _as_sealed(place, head[1])).decode()
 
     def open_bytes(self, stored: bytes, place: Place) -> bytes:
         """Return the bytes that were sealed for ``place``; raises as :meth:`open` does."""
-        head = _HEAD.encode()
-        if not stored.startswith(head):
-            self._check_plain(place)
+        head = _HEAD.match(stored[:_HEAD_BYTES].decode("ascii", errors="replace"))
+        if head is None:
+            self.check_plain(place)
             return stored
-        key_id, _, sealed = stored[len(head) :].partition(b":")
-        return self._opened(key_id.decode("ascii", errors="replace"), sealed, place)
+        key_id, _, sealed = stored[head.end() :].partition(b":")
+        return self._opened(key_id.decode("ascii", errors="replace"), sealed, _as_sealed(place, head[1]))
 
     def current(self, stored: str | bytes) -> bool:
         """Return whether a value is sealed with the key that seals now: when all are, older keys can go."""
         if self._ring is None:
             return True
-        head = f"{_HEAD}{self._ring.sealing_id}:"
-        return stored.startswith(head) if isinstance(stored, str) else stored.startswith(head.encode())
+        heads = tuple(f"enc:v{version}:{self._ring.sealing_id}:" for version in (1, 2))
+        text = stored if isinstance(stored, str) else stored[: len(heads[0])].decode("ascii", errors="replace")
+        return text.startswith(heads)
 
     def _sealed(self, ring: KeyRing, data: bytes, place: Place) -> tuple[str, bytes]:
         nonce = os.urandom(NONCE_BYTES)
         ciphertext = ring.cipher_for(ring.sealing_id, place).encrypt(nonce, data, _bytes_of(place))
-        return f"{_HEAD}{ring.sealing_id}:", nonce + ciphertext
+        return f"enc:v{_version(place)}:{ring.sealing_id}:", nonce + ciphertext
 
     def _opened(self, key_id: str, sealed: bytes, place: Place) -> bytes:
         if self._ring is None:
@@ -185,9 +192,18 @@ class Cipher:
         except (InvalidTag, ValueError) as error:
             raise Undecipherable(_changed(place, key_id)) from error
 
-    def _check_plain(self, place: Place) -> None:
+    def check_plain(self, place: Place) -> None:
+        """Refuse a value that is not sealed, unless such are accepted.
+
+        Raises:
+            Undecipherable: They are not.
+        """
         if not self._accept_plain:
-            raise Undecipherable(f"{place} is not sealed, and plain values are not accepted here. Who wrote it?")
+            raise Undecipherable(
+                f"{place} is not sealed, and plain values are not accepted here. If the ledger is older than its "
+                "encryption, set encryption_accept_plain = true (PERDURE_ENCRYPTION_ACCEPT_PLAIN) until none is left; else "
+                "somebody has written it past perdure"
+            )
 
 
 def _check_key_id(key_id: str, number: int) -> None:
@@ -196,9 +212,19 @@ def _check_key_id(key_id: str, number: int) -> None:
         raise SettingsError(f"the id of encryption key number {number} must be 1-32 characters of A-Z a-z 0-9 _ -")
 
 
+def _version(place: Place) -> int:
+    return 1 if place.task is None else 2
+
+
+def _as_sealed(place: Place, version: str) -> Place:
+    """Return the place that a value of this version was sealed for: the first one knew no tasks."""
+    return place._replace(task=None) if version == "1" else place._replace(task=place.task or "")
+
+
 def _bytes_of(place: Place) -> bytes:
-    column = place.column.encode()
-    return len(column).to_bytes(4, "big") + column + place.job_id.encode()  # no two places give the same bytes
+    parts = [place.column, *([] if place.task is None else [place.task])]
+    sized = [len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts]
+    return b"".join(sized) + place.job_id.encode()  # no two places give the same bytes
 
 
 def _from_base64(text: str) -> bytes:
@@ -215,6 +241,6 @@ def _missing(key_id: str, place: Place) -> str:
 
 def _changed(place: Place, key_id: str) -> str:
     return (
-        f"{place} does not open with key {key_id!r}: it was changed, or copied from another job or column, "
-        "or another key has the same id. Restore it from a backup, or correct the key"
+        f"{place} does not open with key {key_id!r}: it was changed, or copied from another job or column, or its job was "
+        "given another task, or another key has the same id. Restore it from a backup, or correct the key"
     )

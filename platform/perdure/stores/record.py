@@ -110,13 +110,18 @@ class CheckpointRecord:
         return not self.data
 
 
+def is_name(name: str) -> bool:
+    """Tell whether every store can hold ``name``."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(what: str, name: str) -> str:
     """Return ``name`` when every store can hold it under that name.
 
     Raises:
         InvalidRecord: when it is empty, too long or has other characters.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InvalidRecord(
             f"{what} {name!r} cannot be stored: use 1-128 characters of A-Z a-z 0-9 _ . : @ + = - "
             "and start with a letter, a digit or _"

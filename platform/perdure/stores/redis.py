@@ -5,14 +5,18 @@ One hash for each job, one field for each version; compare-and-set is one Lua sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from perdure.redis_address import connect
+from perdure.resilience.lua_scripts import Scripts
 from perdure.stores.errors import StaleWrite, StoreFull, StoreUnavailable
 from perdure.stores.protocol import (
     VERSIONS_KEPT,
@@ -22,9 +26,19 @@ from perdure.stores.protocol import (
     newest_good,
     stored_version,
 )
-from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version, check_name
+from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version, check_name, is_name
+
+T = TypeVar("T")
+
+log = logging.getLogger("perdure.stores")
+
+#: The field of a version. Others are not ours and count for nothing.
+_FIELD: Final = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.:@+=-]{0,127}/[0-9]{19}-[0-9]{19}")
 
 DEFAULT_PREFIX: Final = "perdure:checkpoint:"
+
+FENCES_AHEAD: Final = 1_000_000
+"""A damaged version whose fence is ahead by more than this was never saved by anybody and stops no save."""
 
 DEFAULT_TIMEOUT_S: Final = 5.0
 """A save waits no longer than this for a server that does not answer."""
@@ -58,6 +72,7 @@ class RedisStore:
         self._client, self._name, self._prefix = client, name, prefix
         self._codec, self._on_damage = codec or RecordCodec(), on_damage
         self._ttl = ttl or 0
+        self._scripts = Scripts(client)
         self._save_script = client.register_script(_lua("save_checkpoint"))
         self._drop_script = client.register_script(_lua("drop_checkpoint"))
 
@@ -66,11 +81,11 @@ class RedisStore:
         """Return a store on the server at ``url``.
 
         Args:
-            url: as redis-py takes it, ``redis://host:port/db``.
+            url: what :mod:`perdure.redis_address` reads, such as ``redis://host:port/db``.
             timeout: seconds to wait for a connection and for each answer.
             options: the parameters of the class.
         """
-        client = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, decode_responses=False)
+        client = connect(url, socket_timeout=timeout, socket_connect_timeout=timeout)
         return cls(client, **options)
 
     @property
@@ -82,6 +97,9 @@ class RedisStore:
         """Store ``record`` as the newest version; see :meth:`CheckpointStore.save`."""
         frame = self._codec.encode(record)
         stored = self._compare_and_set(record, frame, overwrite=False)
+        if stored is not None and stored.fence - record.fence > FENCES_AHEAD:
+            self.drop_damaged(record.job_id, record.name)  # it is no record: nobody claims a job so often
+            stored = self._compare_and_set(record, frame, overwrite=False)
         if stored == record.version:
             held = next((each for each in self._read(record.key) if each.version == stored), None)
             if held is not None and held.record == record:
@@ -94,8 +112,8 @@ class RedisStore:
     def _compare_and_set(self, record: CheckpointRecord, frame: bytes, *, overwrite: bool) -> Version | None:
         force = "1" if overwrite else "0"
         args: list[bytes | str | int] = [record.name, _text(record.version), frame, VERSIONS_KEPT, self._ttl, force]
-        with self._translated("save"):
-            newer = cast("bytes", self._save_script(keys=[self._key(record.job_id)], args=args))
+        key = self._key(record.job_id)
+        newer = cast("bytes", self._on(key, "save", lambda: self._save_script(keys=[key], args=args)))
         return _version(newer) if newer else None
 
     def load(self, job_id: str, name: str) -> CheckpointRecord | None:
@@ -104,9 +122,7 @@ class RedisStore:
 
     def head(self, job_id: str, name: str) -> Version | None:
         """Return the newest version by its field; see :meth:`CheckpointStore.head`."""
-        with self._translated("read"):
-            fields = cast("list[bytes]", self._client.hkeys(self._key(job_id)))
-        return max((_version(each) for each in _of_name(fields, name)), default=None)
+        return max((_version(each) for each in self._fields(job_id, name)), default=None)
 
     def versions(self, job_id: str, name: str) -> tuple[StoredVersion, ...]:
         """Return what is stored, newest first; see :meth:`CheckpointStore.versions`."""
@@ -118,23 +134,29 @@ class RedisStore:
 
     def _frames(self, key: CheckpointKey) -> dict[Version, bytes]:
         """Return the frames in the place of ``key``, newest first."""
-        with self._translated("read"):
-            fields = cast("list[bytes]", self._client.hkeys(self._key(key.job_id)))
-            mine = sorted(_of_name(fields, key.name), reverse=True)
-            if not mine:
-                return {}
-            frames = cast("list[bytes | None]", self._client.hmget(self._key(key.job_id), mine))
+        mine = sorted(self._fields(key.job_id, key.name), reverse=True)
+        if not mine:
+            return {}
+        place = self._key(key.job_id)
+        frames = cast("list[bytes | None]", self._on(place, "read", lambda: self._client.hmget(place, mine)))
         return {_version(field): frame for field, frame in zip(mine, frames, strict=True) if frame is not None}
+
+    def _fields(self, job_id: str, name: str) -> list[bytes]:
+        """Return the fields of a checkpoint's versions."""
+        place, prefix = self._key(job_id), check_name("checkpoint name", name).encode() + b"/"
+        fields = cast("list[bytes]", self._on(place, "read", lambda: self._client.hkeys(place)))
+        return [field for field in fields if field.startswith(prefix) and _FIELD.fullmatch(field)]
 
     def drop_damaged(self, job_id: str, name: str) -> int:
         """Remove damaged copies; see :meth:`CheckpointStore.drop_damaged`."""
         key, dropped = CheckpointKey(job_id, name), 0
         for version, frame in self._frames(key).items():
             if stored_version(self._codec, frame, key, version).damage is not None:
-                with self._translated("remove"):
-                    args: list[bytes | str] = [f"{name}/{_text(version)}", frame]
-                    dropped += cast("int", self._drop_script(keys=[self._key(job_id)], args=args))
+                dropped += self._drop(self._key(job_id), f"{name}/{_text(version)}", frame)
         return dropped
+
+    def _drop(self, key: str, field: str, frame: bytes) -> int:
+        return cast("int", self._on(key, "remove", lambda: self._drop_script(keys=[key], args=[field, frame])))
 
     def delete(self, job_id: str) -> None:
         """Remove the job's hash; see :meth:`CheckpointStore.delete`."""
@@ -150,11 +172,12 @@ class RedisStore:
             pipeline = self._client.pipeline(transaction=False)
             for key in keys:
                 pipeline.hkeys(key)
-            fields_of_each = cast("list[list[bytes]]", pipeline.execute())
+            fields_of_each = cast("list[list[bytes] | Exception]", pipeline.execute(raise_on_error=False))
         found = {
             CheckpointKey(key.decode()[len(self._prefix) :], field.decode().partition("/")[0])
-            for key, fields in zip(keys, fields_of_each, strict=True)
+            for key, fields in zip(keys, _without_foreign(fields_of_each), strict=True)
             for field in fields
+            if _FIELD.fullmatch(field) and is_name(key.decode(errors="replace")[len(self._prefix) :])
         }
         return ScanPage(tuple(sorted(found)), str(cursor) if cursor else None)
 
@@ -165,6 +188,18 @@ class RedisStore:
 
     def _key(self, job_id: str) -> str:
         return self._prefix + check_name("job id", job_id)
+
+    def _on(self, key: str, verb: str, operation: Callable[[], T]) -> T:
+        """Do something with a job's key; when it is no hash, nothing in it is a checkpoint, and it is made anew."""
+        with self._translated(verb):
+            try:
+                return operation()
+            except ResponseError as error:
+                if "WRONGTYPE" not in str(error):
+                    raise
+            for removed in cast("list[bytes]", self._scripts.run("mend", [key], ["hash"]))[1::2]:
+                log.warning("%s: the key %s was a %s and no hash; it is made anew", self._name, key, removed.decode())
+            return operation()
 
     @contextmanager
     def _translated(self, verb: str) -> Iterator[None]:
@@ -191,6 +226,13 @@ def _version(field: bytes) -> Version:
     return Version(int(fence), int(seq))
 
 
-def _of_name(fields: list[bytes], name: str) -> list[bytes]:
-    prefix = check_name("checkpoint name", name).encode() + b"/"
-    return [field for field in fields if field.startswith(prefix)]
+def _without_foreign(replies: list[list[bytes] | Exception]) -> Iterator[list[bytes]]:
+    """Yield what HKEYS said of each key: nothing when it is no hash.
+
+    Raises:
+        RedisError: it said something else.
+    """
+    for reply in replies:
+        if isinstance(reply, Exception) and "WRONGTYPE" not in str(reply):
+            raise reply
+        yield [] if isinstance(reply, Exception) else reply

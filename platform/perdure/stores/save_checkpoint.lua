@@ -15,7 +15,12 @@ local prefix = ARGV[1] .. "/"
 local held = {}
 for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
   if string.sub(field, 1, #prefix) == prefix then
-    table.insert(held, string.sub(field, #prefix + 1))
+    local version = string.sub(field, #prefix + 1)
+    if #version == 39 and string.find(version, "^%d+-%d+$") and string.sub(version, 20, 20) == "-" then
+      table.insert(held, version)
+    else
+      redis.call("HDEL", KEYS[1], field) -- no save of ours has such a field, and it would seem to be newer than any
+    end
   end
 end
 table.sort(held, function(a, b) return a > b end)

@@ -6,12 +6,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from perdure_tasks.archiving.headers import manifest_line, member, padding
 from perdure_tasks.archiving.pair import Pair
 from perdure_tasks.archiving.state import OpenFile, State, quoted
+from perdure_tasks.safe_files import is_made_up
 
 CHUNK = 256 * 1024
 #: How often a file that changes under the reader is read before it is taken (or left out) as it is.
@@ -40,6 +42,7 @@ class Copier:
 
     def __init__(self, pair: Pair, state: State, on_chunk: Callable[[int], None]) -> None:
         self._pair, self._state, self._on_chunk = pair, state, on_chunk
+        self._is_made_up = cache(is_made_up)  # of millions of files
 
     def add(self, path: str, status: os.stat_result, link: str = "") -> None:
         """Append a member without content: a folder or a symbolic link.
@@ -89,6 +92,8 @@ class Copier:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise SourceFailed("is no regular file any more")
+            if self._is_made_up(status.st_dev):
+                raise SourceFailed("is made up by the kernel")
             digest = self._reading(file, path, status)
             is_steady = _same(status, os.fstat(file.fileno()))
             if digest and (is_steady or reading == READS):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from perdure import Snooze
+from perdure_tasks.safe_files import open_regular
 
 #: How long to stay away from an archive that another process still writes, in seconds.
 BUSY_S = 2.0
@@ -100,7 +101,7 @@ class Names:
 
 
 def _opened(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
+    return os.fdopen(open_regular("destination", path, os.O_RDWR | os.O_CREAT), "r+b")
 
 
 def _size(file: BinaryIO) -> int:

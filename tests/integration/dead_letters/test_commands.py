@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from perdure import Perdure, Secret
+from perdure.masked import masked_letter
 from perdure.stores.cipher import KeyRing
-from perdure_workers.cli.dead.find import masked
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
 from support.inline import run
@@ -102,7 +102,7 @@ def test_letters_that_cannot_be_opened_are_shown_and_refused(shop: Perdure, migr
 def test_arguments_are_masked_when_something_else_cannot_be_opened(shop: Perdure, die: Die) -> None:
     letter = shop.dead_letters.get(die())
     unopened = replace(letter, kwargs={"api_key": "4711"}, unopened={"traceback": "MissingKey"})
-    assert masked(shop, unopened).kwargs == {"api_key": "***"}
+    assert masked_letter(shop.tasks.get(letter.task), unopened).kwargs == {"api_key": "***"}
 
 
 def test_replay_of_all_that_match(shop: Perdure, die: Die, dead: Dead) -> None:

@@ -15,7 +15,6 @@ from perdure.ids import new_id
 from perdure.ledger.records import Death
 from perdure.states import DeadReason
 from support.ledgers import DIE, RETRY, claimed, dead, running
-from support.waiting import wait_until
 
 Die = Callable[..., str]
 
@@ -131,7 +130,6 @@ def test_everything_about_one_letter(shop: Perdure) -> None:
     claim = running(shop.ledger, "ann", **options)
     shop.ledger.save_checkpoint(claim.job_id, claim.fence, "main", b"123", 0)
     shop.ledger.settle(claim, replace(RETRY, delay=0.0))
-    wait_until(lambda: shop.ledger.queue_due(10))
     letter_id = shop.ledger.settle(claimed(shop.ledger, claim.job_id), DIE) or ""
     detail = shop.dead_letters.show(letter_id)
     letter = detail.letter

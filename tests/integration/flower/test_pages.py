@@ -15,7 +15,7 @@ from perdure import JobHandle, JobState
 from perdure_workers.incarnation import Incarnation
 from support.flower_site import OPERATOR, Site
 from support.inline import run, run_once
-from support.ledgers import SUCCEED
+from support.ledgers import SUCCEED, claimed
 from support.waiting import wait_until
 
 #: A dead letter for each reason that the tests need one.
@@ -64,7 +64,7 @@ def die(site: Site) -> Die:
 def test_the_overview_says_what_there_is(site: Site, visitor: Visitor) -> None:
     waiting = site.app.task("site.pay").submit("o-1")
     page = visitor.see("/perdure/overview")
-    for bulkhead in ("critical", "normal", "background"):
+    for bulkhead in ("critical", "normal"):
         assert bulkhead in page
     assert "no worker" in page
     paused = visitor.send("/perdure/overview", action="pause", of="normal", reason="deploy")
@@ -140,9 +140,7 @@ def test_only_what_can_be_done_now_is_offered(site: Site, visitor: Visitor) -> N
 
 def test_a_running_attempt_is_shown_with_its_start(site: Site, visitor: Visitor) -> None:
     job = site.app.task("site.pay").submit("o-1")
-    worker = Incarnation.new("runs", "normal", 1)
-    claim = site.app.ledger.claim(job.id, worker.id, "runs@here", 4711)
-    assert claim is not None
+    claim = claimed(site.app.ledger, job.id, worker="runs@here", pid=4711)
     page = visitor.see(f"/perdure/jobs/{job.id}")
     assert "Runs since" in page
     assert "runs@here, process 4711" in page
@@ -167,10 +165,10 @@ def test_a_halted_replay_is_not_green(site: Site, visitor: Visitor, die: Die) ->
     fingerprint = site.app.dead_letters.get(letters[0]).fingerprint
     job = site.app.dead_letters.replay_many(fingerprint=fingerprint, canary=1)
     count = site.app.dead_letters.count(fingerprint=fingerprint, status="open")
-    assert run_once(site.app, job, "background") == "retrying"
+    assert run_once(site.app, job) == "retrying"
     [canary] = [one for one in site.app.jobs.list(task="site.divide", state="queued") if one.record.replay_of]
     run_once(site.app, canary)
-    assert run(site.app, job, "background") == "succeeded"
+    assert run(site.app, job) == "succeeded"
     page = visitor.see(f"/perdure/jobs/{job.id}")
     assert "perdure-bad&#34;>halted" in page or 'perdure-bad">halted' in page
     assert f"Halted: 1 of {count} letters replayed" in page
@@ -422,3 +420,12 @@ def test_a_restarted_flower_has_lost_nothing(site: Site) -> None:
     assert run_once(site.app, job) == JobState.SUCCEEDED
     with site.another() as flower:
         assert "succeeded" in flower.get(f"/perdure/jobs/{job.id}").text
+
+
+def test_flower_s_broker_tab_shows_what_waits_in_the_ledger(site: Site, visitor: Visitor) -> None:
+    before = site.app.bulkheads["normal"].counts.queued
+    for number in range(3):
+        site.app.task("site.pay").submit(f"o-{number}")
+    text = visitor.see("/broker")
+    row = text.split('id="perdure.normal"')[1].split("</tr>")[0]
+    assert f"<td>{before + 3}</td>" in row

@@ -9,9 +9,23 @@ import pytest
 from perdure.errors import LeaseLost
 from perdure.ledger import Ledger
 from perdure.ledger.letter_records import LetterFilter
-from perdure.ledger.records import Settlement
+from perdure.ledger.records import RELEASED, Claim, Settlement
 from perdure.states import JobState, Outcome, Transition
-from support.ledgers import DIE, LOSE, RETRY, SUCCEED, at_once, claimed, dead, running, submitted
+from support.ledgers import (
+    DIE,
+    LOSE,
+    RETRY,
+    SUCCEED,
+    at_once,
+    claimed,
+    claimer,
+    dead,
+    job,
+    running,
+    submitted,
+    try_claim,
+)
+from support.waiting import wait_until
 
 SNOOZE = Settlement(Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=30.0, error_type="Snooze", error="later")
 HAND_BACK = Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error="drains")
@@ -29,30 +43,182 @@ def test_a_claim_has_what_a_run_needs(ledger: Ledger) -> None:
     assert (record.state, record.worker, record.worker_pid, record.fence) == ("running", "w-7", 77, 1)
 
 
-def test_only_one_of_many_claimers_wins(ledger: Ledger) -> None:
-    ids = [submitted(ledger, n) for n in range(4)]
-    for job_id in ids:
-        claims = at_once([lambda n=n, job_id=job_id: ledger.claim(job_id, f"w-{n}", f"w-{n}", n) for n in range(8)])  # type: ignore[misc]
-        assert sum(claim is not None for claim in claims) == 1
-        assert ledger.job(job_id).fence == 1
+def test_each_job_is_claimed_by_one_of_many_claimers(ledger: Ledger) -> None:
+    ids = [result.id for result in ledger.submit([job(n) for n in range(60)])]
+
+    def claim_all(number: int) -> list[Claim]:
+        mine, by = [], claimer(ledger, worker=f"w-{number}", pid=number + 1)
+        while slice_ := ledger.claim(by, 7):
+            mine += slice_
+        return mine
+
+    found = [claim for each in at_once([lambda n=n: claim_all(n) for n in range(6)]) for claim in each]  # type: ignore[misc]
+    assert sorted(claim.job_id for claim in found) == sorted(ids)
+    assert {claim.fence for claim in found} == {1}
 
 
-def test_there_is_nothing_to_claim_of_a_job_that_is_not_queued(ledger: Ledger) -> None:
+def test_there_is_nothing_to_claim_of_a_job_that_does_not_wait(ledger: Ledger) -> None:
     claim = running(ledger)
     done, gone, cancelled = running(ledger), dead(ledger)[0], submitted(ledger)
     ledger.settle(done, SUCCEED)
     ledger.cancel(cancelled, "no")
     later = submitted(ledger, delay=60.0)
     for job_id in (claim.job_id, done.job_id, gone.job_id, cancelled, later, "no such job"):
-        assert ledger.claim(job_id, "w-2", "w-2", 2) is None
+        assert try_claim(ledger, job_id, worker="w-2") is None
+    assert ledger.claim(claimer(ledger), 100) == []
+
+
+def test_what_has_ended_is_in_nobody_s_way(ledger: Ledger) -> None:
+    """What waits no more must not take up room among the first jobs of a lane."""
+    later = [submitted(ledger, n, delay=60.0) for n in range(3)]
+    for job_id in [*later, *(submitted(ledger, n, priority=0) for n in range(3))]:
+        ledger.cancel(job_id, "no")
+    ledger.cancel(running(ledger, priority=0).job_id, "no")
+    dead(ledger, priority=0)
+    ledger.submit([job(9, deadline=1.0, priority=0)])
+    ledger.bury_expired(10)
+    waiting = submitted(ledger, priority=9)
+    assert [claim.job_id for claim in ledger.claim(claimer(ledger), 1)] == [waiting]
+
+
+def test_claims_come_by_priority_and_then_by_time(ledger: Ledger) -> None:
+    ids = {name: submitted(ledger, priority=int(name[0])) for name in ("5a", "9a", "0a", "5b", "0b")}
+    found = [claim.job_id for _ in range(2) for claim in ledger.claim(claimer(ledger), 3)]
+    assert found == [ids[name] for name in ("0a", "0b", "5a", "5b", "9a")]
+
+
+def test_jobs_whose_time_has_come_are_claimed_as_they_stand(ledger: Ledger) -> None:
+    scheduled = submitted(ledger, 1, delay=0.05)
+    retried = running(ledger, 2)
+    ledger.settle(retried, Settlement(Transition.RETRY, Outcome.FAILED, delay=0.05))
+    later = running(ledger, 3)
+    ledger.settle(later, RETRY)
+    wait_until(lambda: ledger.depth("normal", 9) == 2)
+    assert {ledger.job(job_id).state for job_id in (scheduled, retried.job_id)} == {"queued"}
+    due = ledger.job(scheduled).run_at
+    found = {claim.job_id: claim for claim in ledger.claim(claimer(ledger), 9)}
+    assert set(found) == {scheduled, retried.job_id}
+    assert due is not None
+    assert found[scheduled].queued_at == pytest.approx(due.timestamp(), abs=1e-5)  # it counts as waiting since then
+    assert (found[retried.job_id].attempt, found[retried.job_id].fence) == (2, 2)
+
+
+def test_tasks_that_a_worker_does_not_know_are_left_to_others(ledger: Ledger) -> None:
+    new = submitted(ledger, task="tests.new", priority=0)
+    known = submitted(ledger, task="tests.add")
+    old_release = replace(claimer(ledger), tasks=("tests.add",))
+    assert [claim.job_id for claim in ledger.claim(old_release, 5)] == [known]
+    assert ledger.claim(replace(old_release, tasks=()), 5) == []
+    assert [claim.job_id for claim in ledger.claim(claimer(ledger), 5)] == [new]
+
+
+def test_a_job_past_its_deadline_is_not_claimed(ledger: Ledger) -> None:
+    late, fine = submitted(ledger, deadline=1.0), submitted(ledger, deadline=4e9)
+    assert [claim.job_id for claim in ledger.claim(claimer(ledger), 5)] == [fine]
+    assert ledger.job(late).state == "queued"
 
 
 def test_a_claim_whose_commit_was_in_doubt_is_found_again_by_the_same_child_only(ledger: Ledger) -> None:
-    job_id = submitted(ledger)
-    claim = ledger.claim(job_id, "w-1", "w-1", 11)
-    assert ledger.claim(job_id, "w-1", "w-1", 11) == claim
-    assert ledger.claim(job_id, "w-1", "w-1", 12) is None
-    assert ledger.claim(job_id, "w-2", "w-2", 11) is None
+    submitted(ledger)
+    by = claimer(ledger, pid=11)
+    found = ledger.claim(by, 5)
+    assert ledger.claim(by, 5, in_doubt=True) == found
+    assert ledger.claim(by, 5) == []
+    assert ledger.claim(replace(by, pid=12), 5, in_doubt=True) == []
+    assert ledger.claim(replace(by, worker_id="w-2"), 5, in_doubt=True) == []
+
+
+# -- release -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_released_job_is_as_it_was(ledger: Ledger) -> None:
+    new = job(1, tags={"a": "b"}, timeout=5.0)
+    ledger.submit([new])
+    before = ledger.job(new.id)
+    for _ in range(3):
+        [claim] = ledger.claim(claimer(ledger), 5)
+        assert (claim.attempt, claim.crashes, claim.snoozes) == (1, 0, 0)
+        ledger.settle(claim, RELEASED)
+    after = ledger.job(new.id)
+    assert replace(after, fence=0) == before
+    assert after.fence == 3
+    assert ledger.attempts(new.id) == []
+
+
+def test_a_released_job_keeps_its_place(ledger: Ledger) -> None:
+    first, second = submitted(ledger, 1), submitted(ledger, 2)
+    [claim] = ledger.claim(claimer(ledger), 1)
+    ledger.settle(claim, RELEASED)
+    third = submitted(ledger, 3)
+    found = ledger.claim(claimer(ledger), 9)
+    assert [each.job_id for each in found] == [first, second, third]
+    assert found[0].queued_at == claim.queued_at
+
+
+def test_a_released_job_keeps_what_its_attempts_have_left(ledger: Ledger) -> None:
+    first = running(ledger)
+    ledger.settle(first, HAND_BACK)  # it was run, and burned nothing
+    ledger.settle(claimed(ledger, first.job_id), replace(LOSE, error="killed"))
+    before = ledger.job(first.job_id)
+    released = claimed(ledger, first.job_id)
+    ledger.settle(released, RELEASED)
+    after = ledger.job(first.job_id)
+    assert (after.error_type, after.error, after.crashes, after.attempt) == ("WorkerLost", "killed", 1, 1)
+    same = {name: getattr(before, name) for name in ("fence", "started_at", "worker")}
+    assert replace(after, **same) == before
+    again = claimed(ledger, first.job_id)
+    assert (again.attempt, again.first_started_at) == (2, first.first_started_at)
+
+
+def test_a_job_that_was_handed_back_and_then_released_remembers_its_first_start(ledger: Ledger) -> None:
+    first = running(ledger)
+    ledger.settle(first, HAND_BACK)
+    ledger.settle(claimed(ledger, first.job_id), RELEASED)
+    assert claimed(ledger, first.job_id).first_started_at == first.first_started_at
+
+
+def test_releasing_again_or_late_is_no_error_and_does_nothing(ledger: Ledger) -> None:
+    claim = running(ledger)
+    ledger.settle(claim, RELEASED)
+    ledger.settle(claim, RELEASED)
+    fresh = claimed(ledger, claim.job_id)
+    ledger.settle(claim, RELEASED)
+    assert ledger.job(claim.job_id).state == "running"
+    ledger.settle(fresh, SUCCEED)
+    ledger.settle(fresh, RELEASED)
+    assert ledger.job(claim.job_id).state == "succeeded"
+
+
+# -- many at once ------------------------------------------------------------------------------------------------------
+
+
+def test_a_slice_is_settled_by_one_call_each_job_by_its_own_outcome(ledger: Ledger) -> None:
+    settlements = [SUCCEED, RETRY, SNOOZE, HAND_BACK, LOSE, DIE, CANCEL, RELEASED]
+    ledger.submit([job(n) for n in range(len(settlements))])
+    claims = ledger.claim(claimer(ledger), 100)
+    assert ledger.settle_all(list(zip(claims, settlements, strict=True))) == {}
+    states = ["succeeded", "retrying", "retrying", "queued", "queued", "dead", "cancelled", "queued"]
+    assert [ledger.job(claim.job_id).state for claim in claims] == states
+    outcomes = [[attempt.outcome for attempt in ledger.attempts(claim.job_id)] for claim in claims]
+    assert outcomes == [[s.outcome.value] if s.outcome else [] for s in settlements]
+    assert len(ledger.letters.page(LetterFilter())) == 1
+
+
+def test_a_stale_fence_in_a_slice_holds_up_no_other(ledger: Ledger) -> None:
+    ledger.submit([job(n) for n in range(3)])
+    claims = ledger.claim(claimer(ledger), 100)
+    ledger.settle(claims[1], LOSE)
+    taken_over = claimed(ledger, claims[1].job_id, worker="w-2")
+    lost = ledger.settle_all([(claim, SUCCEED) for claim in claims])
+    assert list(lost) == [claims[1].job_id]
+    assert "fence 1 is stale" in str(lost[claims[1].job_id])
+    assert [ledger.job(claim.job_id).state for claim in claims] == ["succeeded", "running", "succeeded"]
+    assert ledger.settle_all([(claim, SUCCEED) for claim in claims]).keys() == lost.keys()
+    ledger.settle(taken_over, SUCCEED)
+
+
+def test_nothing_is_a_fine_number_of_endings(ledger: Ledger) -> None:
+    assert ledger.settle_all([]) == {}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +243,7 @@ def test_each_settlement(
     record = ledger.job(claim.job_id)
     assert (record.state, record.attempt, record.crashes, record.snoozes) == (state, attempt, crashes, snoozes)
     assert (record.error_type, record.error) == (settlement.error_type, settlement.error)
-    assert (record.run_at is not None) == (state == "retrying")
+    assert (record.run_at is not None) == (state in ("retrying", "queued"))
     assert (record.finished_at is not None) == JobState(state).is_final
     assert record.worker_pid is None
     assert record.dead_letter_id == letter
@@ -182,21 +348,22 @@ def test_an_error_of_any_text_can_be_settled(ledger: Ledger, text: str) -> None:
     assert ledger.settle(claim, settlement) == letter
 
 
-def test_first_started_at_stays_and_queued_at_moves(ledger: Ledger) -> None:
+def test_first_started_at_stays_and_a_retry_s_place_is_behind(ledger: Ledger) -> None:
     first = running(ledger)
     ledger.settle(first, LOSE)
     second = claimed(ledger, first.job_id)
     assert second.first_started_at == first.first_started_at
-    assert second.queued_at > first.queued_at
     assert second.crashes == 1
+    ledger.settle(second, Settlement(Transition.RETRY, Outcome.FAILED, delay=0.0))
+    assert claimed(ledger, first.job_id).queued_at > first.queued_at
 
 
 def test_a_paused_bulkhead_gives_no_claims_and_keeps_its_running_jobs(ledger: Ledger) -> None:
     claim = running(ledger)
     waiting, elsewhere = submitted(ledger), submitted(ledger, bulkhead="critical")
     ledger.pause("normal", "ann", "maintenance")
-    assert ledger.claim(waiting, "w", "w", 1) is None
-    assert ledger.claim(elsewhere, "w", "w", 1) is not None
+    assert try_claim(ledger, waiting) is None
+    assert try_claim(ledger, elsewhere) is not None
     ledger.settle(claim, SUCCEED)
     ledger.resume("normal")
-    assert ledger.claim(waiting, "w", "w", 1) is not None
+    assert try_claim(ledger, waiting) is not None

@@ -15,7 +15,7 @@ from perdure.ledger.letter_replay import Replay
 from perdure.ledger.records import Death, NewJob, Submitted
 from perdure.letters.filters import letter_filter
 from perdure.states import DeadReason, JobState
-from support.ledgers import DIE, at_once, dead, job
+from support.ledgers import DIE, at_once, dead, job, try_claim
 
 ANN, BOB = Actor("ann", "a test"), Actor("bob", "a test")
 
@@ -100,7 +100,7 @@ def test_a_replay_that_dies_is_a_letter_of_its_own(ledger: Ledger) -> None:
     claim, first = dead(ledger)
     new = replacement(claim.job_id)
     replay(ledger, first, new)
-    again = ledger.claim(new.id, "w", "w", 1)
+    again = try_claim(ledger, new.id)
     assert again is not None
     assert again.replay_of == claim.job_id
     second = ledger.settle(again, DIE)

@@ -1,88 +1,130 @@
-"""Jobs that wait for room: found key by key, counted no further than needed, and taken by one dispatcher at a time."""
+"""Lanes that something holds back: found lane by lane, and claimed by one worker at a time as their limits allow."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
+from perdure.lanes import PLAIN, REPLICAS, lane_of
 from perdure.ledger import Ledger, limits
-from perdure.ledger.limits import LimitCount, Place
-from support.ledgers import job
+from perdure.ledger.limits import Lane, Place
+from perdure.ledger.records import Claim
+from support.ledgers import SUCCEED, at_once, claimer, job, submitted
 
 
 def waiting(ledger: Ledger, task: str, key: str, count: int, bulkhead: str = "normal") -> None:
     ledger.submit([job(task=task, limit_key=key, bulkhead=bulkhead) for _ in range(count)])
 
 
-def everything(counts: Iterable[LimitCount]) -> Mapping[Place, int]:
-    return {(each.bulkhead, each.task, each.key): each.waiting for each in counts}
+def key_of(task: str, key: str) -> str:
+    return lane_of(task, limit_key=key, breaker=None)
 
 
-def up_to(most: int) -> object:
+def up_to(most: int) -> limits.Admitted:
     """The rule of a limit on each key."""
-    return lambda counts: {(c.bulkhead, c.task, c.key): max(0, most - c.active) for c in counts}
+
+    def admitted(lanes: Sequence[Lane], running: Mapping[Place, int]) -> dict[str, int]:
+        return {lane.name: most - running.get(("normal", lane.task, str(lane.limit_key)), 0) for lane in lanes}
+
+    return admitted
 
 
-def test_what_waits_and_what_takes_up_room_is_counted_by_key(ledger: Ledger) -> None:
-    assert not ledger.any_waiting_for_room()
-    assert ledger.limit_counts() == []
+def test_each_lane_in_which_jobs_wait_is_named_once_with_what_its_first_job_says(ledger: Ledger) -> None:
+    assert ledger.lanes("normal") == []
+    ledger.submit([job(n) for n in range(3)])
+    ledger.submit([job(breaker="payments", task="pay"), job(breaker="payments", task="refund"), job(replica_of="x")])
     waiting(ledger, "export", "a", 3)
     waiting(ledger, "export", "b", 1)
-    waiting(ledger, "plain", "", 2, "critical")
-    ledger.submit([job(task="export")])
-    taken = ledger.take_within_limits({("normal", "export", "a"): 2}, everything, None)
-    assert len(taken) == 2
-    claim = ledger.claim(taken[0].id, "w", "w", 1)
-    assert claim is not None
-    assert ledger.limit_counts() == [
-        LimitCount("critical", "plain", "", 2, 0),
-        LimitCount("normal", "export", "a", 1, 2),
-        LimitCount("normal", "export", "b", 1, 0),
+    waiting(ledger, "export", "c", 1, "critical")
+    found = [(lane.name, lane.task, lane.breaker, lane.limit_key) for lane in ledger.lanes("normal")]
+    assert found == [
+        (PLAIN, "tests.add", None, None),
+        ("breaker:payments", "pay", "payments", None),
+        (key_of("export", "a"), "export", None, "a"),
+        (key_of("export", "b"), "export", None, "b"),
+        (REPLICAS, "tests.add", None, None),
     ]
-    assert ledger.any_waiting_for_room()
+    assert [lane.limit_key for lane in ledger.lanes("critical")] == ["c"]
+    assert PLAIN not in {lane.name for lane in ledger.lanes("normal", after=PLAIN)}
+
+
+def test_a_lane_says_when_its_first_job_may_run_at_whatever_priority(ledger: Ledger) -> None:
+    submitted(ledger, priority=0, delay=3600.0)
+    submitted(ledger, priority=9, delay=60.0)
+    submitted(ledger, breaker="b", delay=3600.0)
+    submitted(ledger, breaker="b", priority=9)
+    plain, guarded = ledger.lanes("normal")
+    assert plain.waits == pytest.approx(60.0, abs=5.0)
+    assert guarded.waits == 0.0
+
+
+def test_what_runs_or_has_ended_makes_no_lane(ledger: Ledger) -> None:
+    submitted(ledger, breaker="a")
+    cancelled = submitted(ledger, breaker="b")
+    ledger.cancel(cancelled, "no")
+    [claim] = ledger.claim(claimer(ledger), 1, "breaker:a")
+    assert ledger.lanes("normal") == []
+    ledger.settle(claim, SUCCEED)
+    assert ledger.lanes("normal") == []
 
 
 def test_a_look_is_bounded_and_the_next_one_goes_on_behind_it(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "KEYS", 2)
-    monkeypatch.setattr(limits, "PAGE", 3)
-    waiting(ledger, "t", "a", 5)
-    for key in "bc":
-        waiting(ledger, "t", key, 1)
-
-    def look(after: str | None) -> dict[str, int]:
-        return {c.key: c.waiting for c in ledger.limit_counts(None if after is None else ("normal", "t", after))}
-
-    assert look(None) == {"a": 3, "b": 1}
-    assert look("b") == {"c": 1, "a": 3}
-    assert look("c") == {"a": 3, "b": 1}
+    monkeypatch.setattr(limits, "LANES", 2)
+    for key in "abcde":
+        waiting(ledger, "t", key, 3)
+    pages, after = [], ""
+    for _ in range(3):
+        page = ledger.lanes("normal", after)
+        pages.append("".join(str(lane.limit_key) for lane in page))
+        after = page[-1].name
+    assert pages == ["ab", "cd", "e"]
+    assert ledger.lanes("normal", after) == []
 
 
-def test_dispatchers_side_by_side_take_no_more_than_there_is_room_for(ledger: Ledger) -> None:
+def test_what_runs_is_counted_by_bulkhead_task_and_key(ledger: Ledger) -> None:
+    assert ledger.running_within_limits() == {}
+    waiting(ledger, "t", "a", 3)
+    waiting(ledger, "t", "a", 2, "critical")
+    waiting(ledger, "t", "", 1)
+    submitted(ledger)
+    for lane, most in ((key_of("t", "a"), 2), (key_of("t", ""), 5), (PLAIN, 5)):
+        ledger.claim(claimer(ledger), most, lane)
+    ledger.claim(claimer(ledger, bulkhead="critical"), 1, key_of("t", "a"))
+    assert ledger.running_within_limits() == {("normal", "t", "a"): 2, ("normal", "t", ""): 1, ("critical", "t", "a"): 1}
+
+
+def test_workers_side_by_side_claim_no_more_than_there_is_room_for(ledger: Ledger) -> None:
     waiting(ledger, "t", "a", 40)
-    place, taken, start = ("normal", "t", "a"), [], threading.Barrier(4)
+    lanes = ledger.lanes("normal")
 
-    def dispatch() -> None:
-        start.wait()
-        for _ in range(5):  # each has worked out before that there is room for three
-            taken.extend(ledger.take_within_limits({place: 3}, up_to(3), None))  # type: ignore[arg-type]
+    def claim_all(number: int) -> list[Claim]:
+        by = claimer(ledger, worker=f"w-{number}", pid=number + 1)
+        return [claim for _ in range(5) for claim in ledger.claim_within(by, lanes, up_to(3))]
 
-    threads = [threading.Thread(target=dispatch) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(taken) == 3
-    assert ledger.limit_counts()[0].active == 3
+    found = at_once([lambda n=n: claim_all(n) for n in range(4)])  # type: ignore[misc]
+    assert sum(len(claims) for claims in found) == 3
+    assert ledger.running_within_limits() == {("normal", "t", "a"): 3}
 
 
-def test_a_look_jumps_from_key_to_key(ledger: Ledger) -> None:
+def test_a_lane_without_room_is_left_alone(ledger: Ledger) -> None:
+    waiting(ledger, "t", "a", 2)
+    waiting(ledger, "t", "b", 2)
+    lanes = ledger.lanes("normal")
+    [first] = ledger.claim_within(claimer(ledger), lanes, lambda *_: {key_of("t", "b"): 1})
+    assert first.limit_key == "b"
+    found = ledger.claim_within(claimer(ledger), lanes, up_to(1))
+    assert [claim.limit_key for claim in found] == ["a"]
+    assert ledger.claim_within(claimer(ledger), lanes, lambda *_: {}) == []
+
+
+def test_a_look_jumps_from_lane_to_lane(ledger: Ledger) -> None:
     if ledger.database.dialect != "sqlite":
         return
-    names = {"bulkhead": "", "task": "", "key": "", "most": 9, "page": 9}
-    explain = f"EXPLAIN QUERY PLAN {limits._WAITING.text}"
-    plan = ledger.transact(lambda c: [row.detail for row in c.exec_driver_sql(explain, names)])
-    jumps = [step for step in plan if step.startswith("SEARCH j ")]
-    assert len(jumps) == 2
-    assert all("ix_jobs_waiting_for_room (state=? AND (bulkhead,task,limit_key)>(?,?,?))" in step for step in jumps)
+    values = {"bulkhead": "normal", "after": "", "most": 9}
+    explain = f"EXPLAIN QUERY PLAN {limits._LANES['sqlite'].text}"
+    plan = ledger.transact(lambda c: [row.detail for row in c.exec_driver_sql(explain, values)])
+    jumps = [step for step in plan if "ix_perdure_jobs_ready (bulkhead=? AND lane>?)" in step]
+    firsts = [step for step in plan if "ix_perdure_jobs_ready (bulkhead=? AND lane=? AND priority=? AND run_at>?)" in step]
+    assert (len(jumps), len(firsts)) == (2, 10)
+    assert not any("SCAN perdure_jobs" in step or "SCAN j" in step for step in plan)

@@ -12,8 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from perdure.errors import LeaseLost
 from perdure.ids import new_id
+from perdure.lanes import PLAIN, lane_of
 from perdure.ledger import Ledger
-from perdure.ledger.records import Claim, Death, NewJob, Settlement
+from perdure.ledger.claim import Claimer
+from perdure.ledger.records import RELEASED, Claim, Death, NewJob, Settlement
 from perdure.states import DeadReason, JobState, Outcome, Transition
 
 DEATH = Death(DeadReason.EXHAUSTED, "f")
@@ -26,32 +28,45 @@ ENDS = {
     "lose": Settlement(Transition.LOSE, Outcome.CRASHED, error="lost"),
     "die": Settlement(Transition.DIE, Outcome.FAILED, error="e", death=DEATH),
     "cancel": Settlement(Transition.CANCEL, Outcome.CANCELLED),
+    "release": RELEASED,
 }
 AFTER = {
     "succeed": "succeeded",
-    "retry": "retrying",
+    "retry": "queued",  # its time has come at once, and so it is seen
     "retry later": "retrying",
-    "snooze": "retrying",
+    "snooze": "queued",
     "hand back": "queued",
     "lose": "queued",
     "die": "dead",
     "cancel": "cancelled",
+    "release": "queued",
 }
+OFTEN = ["lose", "hand back", "release"]
+#: Breaker and limit key of the jobs of a lane.
+LANES: list[tuple[str | None, str | None]] = [(None, None), (None, None), ("b", None), (None, "k")]
 
 
 @dataclass
 class Job:
-    """What the model knows of a job."""
+    """What the model knows of a job; ``state`` is the one that people see."""
 
     state: str
-    due: bool = False
+    lane: str
+    priority: int
+    expired: bool = False
     attempt: int = 0
     fence: int = 0
     crashes: int = 0
     snoozes: int = 0
     checkpoints: int = 0
     letters: int = 0
+    #: Its place in line when it was claimed last.
+    place: float = 0.0
     outcomes: list[str] = field(default_factory=list)
+
+    @property
+    def may_run(self) -> bool:
+        return self.state == "queued" and not self.expired
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -64,80 +79,112 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model: dict[str, Job] = {}
         #: Every claim ever made: old ones are zombies.
         self.claims: list[Claim] = []
-        self.settled: dict[tuple[str, int], str] = {}
+        self.settled: dict[tuple[str, int], str | None] = {}
+        self.paused = False
 
     @initialize()
     def workers(self) -> None:
         self.worker = new_id()
-        row = {"id": self.worker, "name": self.worker, "bulkhead": "normal", "host": "h", "pid": 1, "concurrency": 1}
+        self.bulkhead = f"b-{self.worker}"
+        row = {"id": self.worker, "name": self.worker, "bulkhead": self.bulkhead, "host": "h", "pid": 1, "concurrency": 1}
         self.ledger.register_worker({**row, "lease_ttl": 5.0, "lock_path": None})
         for _ in range(2):
-            self.submit_one(None)
+            self.submit_one(None, 5, (None, None), expired=False)
 
-    @precondition(lambda self: len(self.model) < 3)  # few jobs, so that old claims and new ones of one job meet
-    @rule(delay=st.sampled_from([None, None, 3600.0]))
-    def submit(self, delay: float | None) -> None:
-        self.submit_one(delay)
+    @precondition(lambda self: len(self.model) < 4)  # few jobs, so that old claims and new ones of one job meet
+    @rule(
+        delay=st.sampled_from([None, None, 3600.0]),
+        priority=st.sampled_from([0, 5, 9]),
+        lane=st.sampled_from(LANES),
+        expired=st.sampled_from([False] * 5 + [True]),
+    )
+    def submit(self, delay: float | None, priority: int, lane: tuple[str | None, str | None], expired: bool) -> None:
+        self.submit_one(delay, priority, lane, expired)
 
-    def submit_one(self, delay: float | None) -> None:
-        job = NewJob(new_id(), "t", "normal", "[]", "{}", "d", delay=delay)
+    def submit_one(self, delay: float | None, priority: int, lane: tuple[str | None, str | None], expired: bool) -> None:
+        breaker, key = lane
+        job = NewJob(
+            new_id(), "t", self.bulkhead, "[]", "{}", "d",
+            priority=priority, delay=delay, breaker=breaker, limit_key=key, deadline=1.0 if expired else None,
+        )  # fmt: skip
         [submitted] = self.ledger.submit([job])
-        self.model[submitted.id] = Job("queued" if delay is None else "scheduled")
+        state = "queued" if delay is None else "scheduled"
+        self.model[submitted.id] = Job(state, lane_of("t", limit_key=key, breaker=breaker), priority, expired)
 
-    @precondition(lambda self: self.model)
-    @rule(data=st.data())
-    def claim(self, data: st.DataObject) -> None:
-        waiting = sorted(job_id for job_id, model in self.model.items() if model.state == "queued")
-        self.claim_one(data.draw(st.sampled_from(waiting or sorted(self.model))))
+    @rule(most=st.sampled_from([1, 1, 2, 9]), lane=st.sampled_from([*LANES, LANES[0]]))
+    def claim(self, most: int, lane: tuple[str | None, str | None]) -> None:
+        self.claim_from(lane_of("t", limit_key=lane[1], breaker=lane[0]), most)
 
-    def claim_one(self, job_id: str) -> None:
-        pid = len(self.claims) + 1000
-        claim = self.ledger.claim(job_id, self.worker, "w", pid)
-        model = self.model[job_id]
-        assert (claim is not None) == (model.state == "queued")
-        if claim is not None:
+    def claim_from(self, lane: str, most: int) -> list[Claim]:
+        waiting = {job_id: job for job_id, job in self.model.items() if job.may_run and job.lane == lane}
+        places = {job_id: self._place(job_id) for job_id in waiting}
+        by = Claimer(self.bulkhead, self.worker, "w", len(self.claims) + 1000, ("t",))
+        claims = self.ledger.claim(by, most, lane)
+        assert len(claims) == (0 if self.paused else min(most, len(waiting)))
+        line = [(claim.priority, claim.queued_at) for claim in claims]
+        assert line == sorted(line)
+        left = [places[job_id] for job_id in waiting if job_id not in {claim.job_id for claim in claims}]
+        assert not claims or not left or max(places[claim.job_id] for claim in claims) <= min(left)
+        for claim in claims:
+            model = waiting[claim.job_id]
             model.state, model.fence, model.attempt = "running", model.fence + 1, model.attempt + 1
+            model.place = claim.queued_at
             assert (claim.fence, claim.attempt, claim.crashes) == (model.fence, model.attempt, model.crashes)
-            self.claims.append(claim)
+        self.claims += claims
+        return claims
 
-    @rule(data=st.data())
-    def take_over(self, data: st.DataObject) -> None:
-        """Lose a running job and claim it anew: its old claim is a zombie's from then on."""
-        job_id = data.draw(st.sampled_from(sorted(self.model)))
-        self.claim_one(job_id)
-        if self.model[job_id].state == "running":
-            held = next(claim for claim in self.claims if claim.job_id == job_id and self._holds(claim))
-            self.ledger.settle(held, ENDS["lose"])
-            self._settle_model(self.model[job_id], "lose", ENDS["lose"])
-            self.settled[job_id, held.fence] = ENDS["lose"].outcome
-            self.claim_one(job_id)
+    @rule(most=st.sampled_from([1, 9]))
+    def take_over(self, most: int) -> None:
+        """Lose running jobs and claim them anew: their old claims are zombies' from then on."""
+        for claim in self.claim_from(PLAIN, most):
+            self.settle_one(claim, "lose")
+        self.claim_from(PLAIN, 9)
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), how=st.sampled_from([*ENDS, "lose", "hand back", "lose", "hand back"]))
+    @rule(data=st.data(), how=st.sampled_from([*ENDS, *OFTEN]))
     def settle(self, data: st.DataObject, how: str) -> None:
-        claim = data.draw(st.sampled_from(self.claims))
-        model, settlement = self.model[claim.job_id], ENDS[how]
-        key = (claim.job_id, claim.fence)
-        if self._holds(claim):
-            letter = self.ledger.settle(claim, settlement)
-            assert (letter is not None) == (how == "die")
-            self._settle_model(model, how, settlement)
-            self.settled[key] = settlement.outcome
-        elif self.settled.get(key) == settlement.outcome:
-            self.ledger.settle(claim, settlement)  # a repeat of what was recorded has no effect and is no error
-        else:
-            with pytest.raises(LeaseLost):
-                self.ledger.settle(claim, settlement)
+        self.settle_one(data.draw(st.sampled_from(self.claims)), how)
 
-    @staticmethod
-    def _settle_model(model: Job, how: str, settlement: Settlement) -> None:
+    def settle_one(self, claim: Claim, how: str) -> None:
+        if self._is_refused(claim, how):
+            with pytest.raises(LeaseLost):
+                self.ledger.settle(claim, ENDS[how])
+            return
+        holds = self._holds(claim)
+        letter = self.ledger.settle(claim, ENDS[how])
+        if holds:
+            assert (letter is not None) == (how == "die")
+            self._settle_model(claim, how)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), hows=st.lists(st.sampled_from([*ENDS, *OFTEN]), min_size=1, max_size=4))
+    def settle_slice(self, data: st.DataObject, hows: list[str]) -> None:
+        """Settle several jobs at once; some of the claims are stale."""
+        drawn = data.draw(st.lists(st.sampled_from(self.claims), min_size=1, max_size=4, unique_by=lambda c: c.job_id))
+        endings = list(zip(drawn, hows, strict=False))
+        refused = {claim.job_id for claim, how in endings if self._is_refused(claim, how)}
+        holding = [(claim, how) for claim, how in endings if self._holds(claim)]
+        assert set(self.ledger.settle_all([(claim, ENDS[how]) for claim, how in endings])) == refused
+        for claim, how in holding:
+            self._settle_model(claim, how)
+
+    def _is_refused(self, claim: Claim, how: str) -> bool:
+        """Whether a settlement is an error: its fence is stale, and it is no repeat of what was recorded."""
+        outcome = ENDS[how].outcome
+        return not self._holds(claim) and outcome is not None and self.settled.get((claim.job_id, claim.fence)) != outcome
+
+    def _settle_model(self, claim: Claim, how: str) -> None:
+        model, settlement = self.model[claim.job_id], ENDS[how]
         model.state = AFTER[how]
-        model.due = how in ("retry", "snooze")
         model.attempt -= 0 if settlement.burns else 1
         model.crashes += how == "lose"
         model.snoozes += how == "snooze"
         model.letters += how == "die"
-        model.outcomes.append(settlement.outcome)
+        if settlement.outcome is not None:
+            model.outcomes.append(settlement.outcome)
+            self.settled[claim.job_id, claim.fence] = settlement.outcome
+        if how in ("release", "hand back", "lose"):
+            assert self._place(claim.job_id) == (model.priority, model.place)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -152,7 +199,6 @@ class LedgerMachine(RuleBasedStateMachine):
             with pytest.raises(LeaseLost):
                 self.ledger.save_checkpoint(claim.job_id, claim.fence, "main", b"0", model.checkpoints)
 
-    @precondition(lambda self: self.model)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         job_id = data.draw(st.sampled_from(sorted(self.model)))
@@ -165,18 +211,30 @@ class LedgerMachine(RuleBasedStateMachine):
             model.state = "cancelled"
         assert state == model.state
 
-    @rule()
-    def queue_due(self) -> None:
-        moved = {ticket.id for ticket in self.ledger.queue_due(1000)}
-        due = {job_id for job_id, model in self.model.items() if model.state == "retrying" and model.due}
-        assert moved & set(self.model) == due
-        for job_id in due:
-            self.model[job_id].state = "queued"
+    @rule(data=st.data())
+    def bring_forward(self, data: st.DataObject) -> None:
+        job_id = data.draw(st.sampled_from(sorted(self.model)))
+        model = self.model[job_id]
+        waits = model.state in ("scheduled", "retrying")
+        assert self.ledger.bring_forward(job_id) == (self.bulkhead if waits else None)
+        model.state = "queued" if waits else model.state
 
     @rule()
-    def send_tickets(self) -> None:
-        for ticket in self.ledger.take_unticketed(1000):
-            assert ticket.id not in self.model or self.model[ticket.id].state == "queued"
+    def bury_expired(self) -> None:
+        buried = {job.id for job in self.ledger.bury_expired(1000)}
+        waiting = {"scheduled", "queued", "retrying"}
+        expired = {job_id for job_id, model in self.model.items() if model.expired and model.state in waiting}
+        assert buried & set(self.model) == expired
+        for job_id in expired:
+            self.model[job_id].state = "dead"
+
+    @rule()
+    def pause_or_resume(self) -> None:
+        if self.paused:
+            self.ledger.resume(self.bulkhead)
+        else:
+            self.ledger.pause(self.bulkhead, "ann", "")
+        self.paused = not self.paused
 
     @invariant()
     def ledger_and_model_agree(self) -> None:
@@ -187,6 +245,18 @@ class LedgerMachine(RuleBasedStateMachine):
             assert found == expected
             assert [attempt.outcome for attempt in self.ledger.attempts(job_id)] == model.outcomes
             assert (record.dead_letter_id is not None) == (model.state == "dead")
+            assert (record.run_at is not None) == (model.state in ("scheduled", "queued", "retrying"))
+
+    @invariant()
+    def what_waits_is_counted(self) -> None:
+        if self.model:
+            queued = sum(model.state == "queued" for model in self.model.values())
+            assert self.ledger.depth(self.bulkhead, 100) == queued
+
+    def _place(self, job_id: str) -> tuple[int, float]:
+        with self.ledger.transaction() as connection:
+            row = connection.exec_driver_sql(f"SELECT priority, run_at FROM perdure_jobs WHERE id = '{job_id}'").one()
+            return row.priority, row.run_at
 
     def _holds(self, claim: Claim) -> bool:
         model = self.model[claim.job_id]
@@ -198,7 +268,7 @@ def test_ledger_behaves_like_its_model(ledger_url: str) -> None:
     ledger.upgrade()
     machine: Any = type("Machine", (LedgerMachine,), {"ledger": ledger})
     profile = settings(
-        max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     run_state_machine_as_test(machine, settings=profile)
     ledger.close()

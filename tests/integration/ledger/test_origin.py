@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from perdure import JobContext, Perdure
-from perdure.errors import JobNotFound
 from perdure.ids import new_id
 from perdure.ledger.records import NewJob
+from support.ledgers import claimed
 
 
 @pytest.fixture
@@ -61,13 +61,5 @@ def test_replay_of_a_pruned_job_has_its_own_key(ledger):
 def test_context_of_a_replay_has_the_key(ledger):
     first = submit(ledger)
     replay = submit(ledger, replay_of=first)
-    contexts = [JobContext(_claim(ledger, job), ledger) for job in (first, replay)]
+    contexts = [JobContext(claimed(ledger, job), ledger) for job in (first, replay)]
     assert [ctx.idempotency_key for ctx in contexts] == [first, first]
-
-
-def _claim(ledger, job):
-    worker = new_id()
-    claim = ledger.claim(job, worker, "worker", 1)
-    if claim is None:
-        raise JobNotFound(job)
-    return claim

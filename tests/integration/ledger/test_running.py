@@ -11,7 +11,7 @@ from perdure.errors import LeaseLost
 from perdure.ids import new_id
 from perdure.ledger import Ledger
 from perdure.states import JobState
-from support.ledgers import LOSE, SUCCEED, claimed, dead, running, submitted
+from support.ledgers import LOSE, SUCCEED, claimed, claimer, dead, running, submitted, try_claim
 from support.waiting import wait_until
 
 
@@ -88,7 +88,7 @@ def test_a_waiting_job_is_cancelled_at_once(ledger: Ledger, options: dict[str, A
     assert (record.state, record.run_at) == ("cancelled", None)
     assert record.finished_at is not None
     assert ledger.cancel(job_id, "again") is None
-    assert ledger.claim(job_id, "w", "w", 1) is None
+    assert try_claim(ledger, job_id) is None
 
 
 def test_a_running_job_is_asked_to_stop(ledger: Ledger) -> None:
@@ -190,4 +190,4 @@ def test_pausing_and_counting_bulkheads(ledger: Ledger) -> None:
     ledger.resume("normal")
     ledger.resume("background")
     assert not ledger.bulkhead_counts()["normal"].paused
-    assert len(ledger.take_unticketed(10)) == 3
+    assert len(ledger.claim(claimer(ledger), 10)) == 3

@@ -12,7 +12,8 @@ from perdure.ids import new_id
 from perdure.ledger import Ledger
 from perdure.ledger.records import Submitted
 from perdure.states import JobState
-from support.ledgers import at_once, claimed, job, submitted
+from support.ledgers import at_once, claimed, claimer, job, submitted, try_claim
+from support.waiting import wait_until
 
 
 def test_a_submitted_job_is_queued_and_has_what_it_was_given(ledger: Ledger) -> None:
@@ -55,15 +56,15 @@ def test_a_job_for_later_is_scheduled(ledger: Ledger, when: dict[str, float]) ->
     assert record.state == "scheduled"
     assert record.run_at is not None
     assert record.run_at.timestamp() > time.time() + 3000
-    assert ledger.claim(new.id, "w", "w", 1) is None
+    assert try_claim(ledger, new.id) is None
 
 
 @pytest.mark.parametrize("when", [{"run_at": 1.0}, {"delay": 1e-9}])
-def test_a_moment_that_has_passed_is_now_and_a_ticket_is_still_to_be_sent(ledger: Ledger, when: dict[str, float]) -> None:
-    job_id = submitted(ledger, **when)
+def test_a_moment_that_has_passed_is_now(ledger: Ledger, when: dict[str, float]) -> None:
+    before, job_id, after = submitted(ledger), submitted(ledger, **when), submitted(ledger)
     assert ledger.job(job_id).state == "queued"
-    # Whoever submits for later sends no ticket: the dispatcher must find that there is none.
-    assert [ticket.id for ticket in ledger.take_unticketed(10)] == [job_id]
+    # It has no place before others that were submitted earlier.
+    assert [claim.job_id for claim in ledger.claim(claimer(ledger), 9)] == [before, job_id, after]
 
 
 def test_a_key_gives_the_first_job_whatever_became_of_it(ledger: Ledger) -> None:
@@ -159,6 +160,13 @@ def test_depth_counts_no_further_than_its_bound(ledger: Ledger) -> None:
     assert ledger.depth("normal", 100) == 5
     assert ledger.depth("normal", 3) == 3
     assert ledger.depth("background", 3) == 0
+
+
+def test_depth_counts_jobs_whose_time_has_come_and_those_in_every_lane(ledger: Ledger) -> None:
+    ledger.submit([job(1, delay=0.01), job(2, breaker="b"), job(3, limit_key=""), job(4, replica_of=new_id())])
+    wait_until(lambda: ledger.depth("normal", 100) == 4)
+    claimed(ledger, ledger.jobs()[-1].id)
+    assert ledger.depth("normal", 100) == 3
 
 
 def test_ids_sort_by_the_time_of_their_making() -> None:

@@ -12,6 +12,7 @@ import pytest
 from perdure import JobContext, Perdure
 from perdure.ids import new_id
 from perdure.ledger.records import Claim
+from support.ledgers import claimed
 
 
 @pytest.fixture
@@ -46,8 +47,6 @@ def claim(app: Perdure) -> Callable[..., Claim]:
 
     def make(worker_id: str, pid: int = 4711, task: str = "work", **options: object) -> Claim:
         job = app.task(task).options(**options).submit()
-        made = app.ledger.claim(job.id, worker_id, "w", pid)
-        assert made is not None
-        return made
+        return claimed(app.ledger, job.id, worker=worker_id, pid=pid)
 
     return make

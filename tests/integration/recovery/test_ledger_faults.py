@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -13,8 +12,8 @@ from perdure import LedgerUnavailable, Perdure
 from perdure.ledger.engine import Database
 from perdure.ledger.records import Claim, Settlement
 from perdure.states import Outcome, Transition
-from perdure_workers.execute import TicketRunner
-from perdure_workers.incarnation import Incarnation
+from support.inline import run_once
+from support.ledgers import claimer, job
 
 SUCCESS = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="1")
 
@@ -44,8 +43,7 @@ def test_commit_in_doubt_is_resolved_by_the_fence(
     job = app.task("work").submit()
 
     lost.times = 1
-    made = app.ledger.claim(job.id, worker_id, "w", os.getpid())
-    assert made is not None
+    [made] = app.ledger.claim(claimer(app.ledger, worker=worker_id), 5)
     assert made.fence == 1
     lost.times = 1
     app.ledger.settle(made, SUCCESS)
@@ -53,6 +51,29 @@ def test_commit_in_doubt_is_resolved_by_the_fence(
     record = app.ledger.job(job.id)
     assert (record.state, record.attempt, record.fence) == ("succeeded", 1, 1)
     assert [attempt.outcome for attempt in app.ledger.attempts(job.id)] == ["succeeded"]
+
+
+def test_a_doubtful_claim_gives_no_job_twice_to_a_child_that_holds_others(
+    app: Perdure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = LostAfterCommit(app.ledger.database, monkeypatch)
+    plain, guarded = job(), job(breaker="payments")
+    app.ledger.submit([plain, guarded, job(limit_key="a"), job(limit_key="b")])
+    by = claimer(app.ledger)
+    found = [app.ledger.claim(by, 5)]
+    lost.times = 1
+    found.append(app.ledger.claim(by, 5, "breaker:payments"))
+    limited = [lane for lane in app.ledger.lanes("normal") if lane.limit_key is not None]
+    for lane in limited:
+        lost.times = 1
+        found.append(app.ledger.claim_within(by, [lane], lambda lanes, _: {lane.name: 1 for lane in lanes}))
+    assert [[claim.limit_key or claim.breaker for claim in claims] for claims in found] == [
+        [None],
+        ["payments"],
+        ["a"],
+        ["b"],
+    ]
+    assert app.jobs.count() == {"running": 4}
 
 
 def test_submit_whose_commit_is_in_doubt_makes_one_job(app: Perdure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,21 +111,15 @@ def test_full_disk_is_a_clear_error_and_nothing_is_half_written(sqlite_url: str,
     app.close()
 
 
-def test_decisions_do_not_use_the_worker_s_clock(app: Perdure, register, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decisions_do_not_use_the_worker_s_clock(app: Perdure, monkeypatch: pytest.MonkeyPatch) -> None:
     from perdure import RetryPolicy
 
-    @app.job(name="fails", retry=RetryPolicy(max_retries=3, base=0.01, max_delay=0.01, max_elapsed=60))
+    @app.job(name="fails", retry=RetryPolicy(max_retries=3, base=30, max_delay=30, max_elapsed=60))
     def fails() -> None:
         monkeypatch.setattr("time.time", lambda: 4e9)
         raise ValueError("no")
 
-    worker = Incarnation.new("w", "normal", 1)
-    register(id=worker.id)
     job = fails.submit()
-
-    from celery.exceptions import Retry
-
-    with pytest.raises(Retry):  # with the skewed clock, 60 s would seem to be over
-        TicketRunner(app, worker, lambda: False)(type("Request", (), {"id": job.id, "task": "fails"}))
+    run_once(app, job)  # with the skewed clock, 60 s would seem to be over
 
     assert app.ledger.job(job.id).state == "retrying"

@@ -86,7 +86,7 @@ def test_line_that_was_cut_is_taken_again(app: Perdure, line: LifeLine) -> None:
 
 
 def test_restarted_server_proves_nothing(app: Perdure, line: LifeLine) -> None:
-    app.ledger.read(lambda connection: connection.execute(text("UPDATE workers SET life_line = life_line - 1")))
+    app.ledger.read(lambda connection: connection.execute(text("UPDATE perdure_workers SET life_line = life_line - 1")))
     end_backends(app)
 
     assert hung_up(app) == [False]

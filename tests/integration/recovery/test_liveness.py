@@ -17,6 +17,7 @@ from perdure_workers.duties.watch import Watch
 from perdure_workers.incarnation import Incarnation
 from perdure_workers.lease import Lease
 from perdure_workers.life_lock import LifeLock, holder_is_gone
+from support.ledgers import try_claim
 from support.waiting import wait_until
 
 Register = Callable[..., str]
@@ -65,14 +66,7 @@ def test_beating_again_is_a_recovery(app: Perdure, register: Register, tmp_path:
     app.on_node_recovery(recoveries.append)
     worker = Incarnation.new("w", "normal", 1)
     done: list[str] = []
-    lease = Lease(
-        app,
-        worker,
-        LifeLock(tmp_path / "w.lock"),
-        on_lost=lambda: done.append("lost"),
-        on_cut_off=lambda: None,
-        on_back=lambda: None,
-    )
+    lease = Lease(app, worker, LifeLock(tmp_path / "w.lock"), on_lost=lambda: done.append("lost"))
     lease.start()
     app.ledger.change_worker_state(worker.id, "suspect", "test")
 
@@ -101,7 +95,7 @@ def test_worker_that_was_declared_dead_claims_nothing(app: Perdure, register: Re
     worker_id = register()
     app.ledger.change_worker_state(worker_id, "failed", "test")
 
-    assert app.ledger.claim(app.task("work").submit().id, worker_id, "w", 1) is None
+    assert try_claim(app.ledger, app.task("work").submit().id, worker=worker_id) is None
 
 
 def test_claim_that_slipped_in_during_the_verdict_is_taken_back(

@@ -16,7 +16,10 @@ from perdure.decision import Stop
 from perdure.errors import LeaseLost
 from perdure.ledger.records import Claim, Settlement
 from perdure.states import Outcome, Transition
-from perdure_workers.overseer import LOOKS, Overseer
+from perdure_workers import overseer
+from perdure_workers.overseer import PATIENT_SEARCHES, SEARCH_EVERY, SEARCHES, Overseer
+from perdure_workers.slots import Slot, Slots
+from support.waiting import wait_until
 
 SUCCESS = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="null")
 
@@ -28,19 +31,35 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def overseer(app: Perdure, worker_id: str, pids: list[int], runs: Callable[[int, str], bool]) -> Overseer:
-    return Overseer(app, worker_id, lambda: pids, runs)
+@pytest.fixture
+def slots() -> Slots:
+    return Slots()
 
 
-def test_job_that_no_child_runs_is_taken_back(app: Perdure, register, claim: Callable[..., Claim]) -> None:
+def begun(slots: Slots, claim: Claim, limit: float | None = None, index: int = 0) -> Slot:
+    """Say that a claim's child runs it."""
+    slots.take(index, claim.worker_pid)
+    slots.begin(claim.job_id, claim.fence, claim.task, limit)
+    slot = slots.of(claim.worker_pid)
+    assert slot is not None
+    return slot
+
+
+def searches(watch: Overseer, times: int = SEARCHES) -> None:
+    for _ in range(times * SEARCH_EVERY):
+        watch.look()
+
+
+def test_a_job_that_no_child_holds_is_taken_back(app: Perdure, register, claim: Callable[..., Claim], slots: Slots) -> None:
     worker_id = register()
     leaked, attended = claim(worker_id, pid=1111), claim(worker_id, pid=2222)
-    watch = overseer(app, worker_id, [1111, 2222], lambda _pid, job_id: job_id == attended.job_id)
+    slots.take(1, 1111)
+    begun(slots, attended)
+    watch = Overseer(app, worker_id, lambda: [1111, 2222], slots)
 
-    for _ in range(LOOKS - 1):
-        watch.look()
+    searches(watch, SEARCHES - 1)
     assert app.ledger.job(leaked.job_id).state == "running"
-    watch.look()
+    searches(watch, 1)
 
     assert app.ledger.job(leaked.job_id).state == "queued"
     assert app.ledger.job(attended.job_id).state == "running"
@@ -48,28 +67,105 @@ def test_job_that_no_child_runs_is_taken_back(app: Perdure, register, claim: Cal
         app.ledger.settle(leaked, SUCCESS)
 
 
-def test_child_that_does_not_obey_is_killed(
-    app: Perdure, register, claim: Callable[..., Claim], child: subprocess.Popen[bytes]
+def test_a_job_that_a_busy_child_forgot_is_taken_back(
+    app: Perdure, register, claim: Callable[..., Claim], slots: Slots
+) -> None:
+    """A child that always holds something must not keep for ever what it does not run."""
+    worker_id = register()
+    forgotten, runs = claim(worker_id, pid=1111), claim(worker_id, pid=1111)
+    begun(slots, runs)
+    watch = Overseer(app, worker_id, lambda: [1111], slots)
+
+    searches(watch, PATIENT_SEARCHES - 1)
+    assert app.ledger.job(forgotten.job_id).state == "running"  # it may be of the slice that the child has just begun
+    searches(watch, 1)
+
+    assert app.ledger.job(forgotten.job_id).state == "queued"
+    assert app.ledger.job(runs.job_id).state == "running"
+
+
+def test_a_job_whose_child_is_unknown_is_taken_back(
+    app: Perdure, register, claim: Callable[..., Claim], slots: Slots
 ) -> None:
     worker_id = register()
-    job = claim(worker_id, pid=child.pid)
-    watch = overseer(app, worker_id, [child.pid], lambda _pid, _job: True)
+    leaked = claim(worker_id, pid=1111)
+    searches(Overseer(app, worker_id, list, slots))
+    assert app.ledger.job(leaked.job_id).state == "queued"
 
-    watch._stop_by_force(job, Stop.CANCELLED)
+
+def test_a_child_that_does_not_obey_is_killed(
+    app: Perdure, register, claim: Callable[..., Claim], child: subprocess.Popen[bytes], slots: Slots
+) -> None:
+    worker_id = register()
+    slot = begun(slots, claim(worker_id, pid=child.pid))
+    watch = Overseer(app, worker_id, lambda: [child.pid], slots)
+
+    watch._stop_by_force(slot, Stop.CANCELLED)
 
     assert child.wait() == -signal.SIGKILL
     assert watch.stopped == {child.pid: Stop.CANCELLED}
 
 
-def test_child_that_went_on_to_another_job_is_spared(
-    app: Perdure, register, claim: Callable[..., Claim], child: subprocess.Popen[bytes]
+def test_a_child_that_runs_over_its_limit_is_killed(
+    app: Perdure,
+    register,
+    claim: Callable[..., Claim],
+    child: subprocess.Popen[bytes],
+    slots: Slots,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker_id = register()
+    begun(slots, claim(worker_id, pid=child.pid), limit=0.01)
+    watch = Overseer(app, worker_id, lambda: [child.pid], slots)
+    watch.look()
+    assert watch.stopped == {}  # it has a grace to end by itself
+    monkeypatch.setattr(overseer, "HARD_LIMIT_GRACE", 0.0)
+
+    wait_until(lambda: watch.look() or watch.stopped)
+
+    assert child.wait() == -signal.SIGKILL
+    assert watch.stopped == {child.pid: Stop.TIMEOUT}
+
+
+def test_a_job_that_was_cancelled_and_does_not_stop_is_killed(
+    app: Perdure,
+    register,
+    claim: Callable[..., Claim],
+    child: subprocess.Popen[bytes],
+    slots: Slots,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(vars(app.settings), "cancel_grace", 0.01)
+    worker_id = register()
+    job = claim(worker_id, pid=child.pid)
+    begun(slots, job)
+    watch = Overseer(app, worker_id, lambda: [child.pid], slots)
+    app.ledger.cancel(job.job_id, "no more")
+
+    wait_until(lambda: watch.look() or watch.stopped)
+
+    assert child.wait() == -signal.SIGKILL
+    assert watch.stopped == {child.pid: Stop.CANCELLED}
+
+
+@pytest.mark.parametrize("goes_on", ["to another job", "to a newer claim", "to nothing", "to its end"])
+def test_a_child_that_went_on_is_spared(
+    app: Perdure, register, claim: Callable[..., Claim], child: subprocess.Popen[bytes], slots: Slots, goes_on: str
 ) -> None:
     worker_id = register()
     job = claim(worker_id, pid=child.pid)
-    app.ledger.settle(job, SUCCESS)
-    watch = overseer(app, worker_id, [child.pid], lambda _pid, _job: True)
+    seen = begun(slots, job)
+    if goes_on == "to another job":
+        slots.begin("another", job.fence, "work", None)
+    elif goes_on == "to a newer claim":
+        slots.begin(job.job_id, job.fence + 1, "work", None)
+    elif goes_on == "to nothing":
+        slots.hold()
+    else:
+        slots.free(child.pid)
+    watch = Overseer(app, worker_id, lambda: [child.pid], slots)
 
-    watch._stop_by_force(job, Stop.CANCELLED)
+    watch._stop_by_force(seen, Stop.CANCELLED)
 
     assert watch.stopped == {}
     os.kill(child.pid, 0)

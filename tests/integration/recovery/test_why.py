@@ -27,12 +27,13 @@ def test_each_state_has_its_reason(app: Perdure, register, claim: Callable[..., 
     assert codes(app, first.id) == ["paused"]
     assert "ann (deploy)" in app.jobs.why(first.id)[0].text
     app.bulkheads.resume("normal")
-    assert codes(app, first.id) == ["no_ticket"]
+    assert codes(app, first.id) == ["next"]
 
-    app.ledger.note_unknown(first.id)
+    assert app.ledger.note_unknown("normal", {"another"}, 10) == 2
     assert codes(app, first.id) == ["unknown_task"]
     running = claim(worker_id)
     assert codes(app, running.job_id) == ["running"]
+    assert codes(app, first.id) == ["busy"]  # whoever met it last knew its task
     app.ledger.settle(running, Settlement(Transition.RETRY, Outcome.FAILED, delay=60.0, error="boom"))
     assert codes(app, running.job_id) == ["retrying"]
     assert "boom" in app.jobs.why(running.job_id)[0].text

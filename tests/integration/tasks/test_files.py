@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import tarfile
@@ -333,3 +334,43 @@ def test_foreign_checkpoint_is_discarded(tree, destination):
     ctx.checkpoint.save({"files": "many"})
     with pytest.raises(Discard, match=r"not one of files\.archive"):
         archive(tree, destination, ctx)
+
+
+def test_what_the_kernel_makes_up_is_left_out(tmp_path):
+    with pytest.raises(Discard):
+        archive("/proc/self/environ", tmp_path / "a.tar")
+    result = archive("/proc/self/net", tmp_path / "a.tar")
+    assert result["files"] == 0
+    assert {each["reason"] for each in result["skipped"]} >= {"is made up by the kernel"}
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ("pipe", "x.tar.sha256"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(Discard, match="is no regular file and is not replaced"):
+            archive(tree, tmp_path / name.removesuffix(".sha256"))
+        assert (tmp_path / name).is_fifo()
+
+
+def test_unfinished_files_are_not_written_through_links(tmp_path):
+    tree, target = tmp_path / "tree", tmp_path / "target"
+    tree.mkdir()
+    target.write_text("mine")
+    token = hashlib.sha256(b"k").hexdigest()[:12]
+    (tmp_path / f".a.tar.{token}.part").symlink_to(target)
+    with pytest.raises(Discard, match="is a symbolic link and is not followed"):
+        archive(tree, tmp_path / "a.tar", RecordingContext(key="k"))
+    assert target.read_text() == "mine"
+
+
+def test_only_below_the_folders_that_the_operator_allows(tmp_path, monkeypatch):
+    tree, other = tmp_path / "allowed" / "tree", tmp_path / "other"
+    for folder in (tree, other):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("PERDURE_FILE_ROOTS", str(tmp_path / "allowed"))
+    for source, destination in ((other, tree.parent / "a.tar"), (tree, other / "a.tar")):
+        with pytest.raises(Discard, match="PERDURE_FILE_ROOTS"):
+            archive(source, destination)
+    assert archive(tree, tree.parent / "a.tar")["files"] == 0

@@ -106,7 +106,8 @@ def test_no_rejects_no_file(file, url):
     stale.write_text("of an earlier import")
     result = import_csv(file, url)
     assert result == {"rows": 1, "rejected": 0, "reject_path": None}
-    assert not stale.exists()
+    assert stale.read_text() == "of an earlier import"
+    assert sorted(path.name for path in file.parent.glob("*items*")) == ["items.csv", stale.name]
 
 
 def test_header_alone_is_an_import_of_nothing(file, url, engine):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import random
 from collections.abc import Callable
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 import redis
@@ -15,9 +15,11 @@ from perdure.errors import BulkheadFull, SettingsError
 from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
-from perdure.resilience.breaker_store import SharedStore, breaker_key
+from perdure.resilience.breaker_store import SharedStore
 from perdure.resilience.breakers import Breakers
+from perdure.resilience.redis_keys import breaker_key
 from perdure.resilience.redis_link import RedisLink
+from perdure.resilience.trial_holder import trials_held_by
 
 
 class Down(Exception):
@@ -226,6 +228,98 @@ def test_async_calls(make: Callable[..., CircuitBreaker]) -> None:
     asyncio.run(run())
 
 
+def open_and_due(url: str, breaker: CircuitBreaker) -> None:
+    """Open a breaker whose next call is a trial call."""
+    fails(breaker, breaker.config.failure_threshold or 1)
+    end_recovery(url, breaker)
+    assert breaker.state == "half_open"
+
+
+@pytest.mark.parametrize("error", [Refused, BulkheadFull, KeyboardInterrupt, GeneratorExit])
+def test_a_trial_call_without_a_verdict_gives_its_permit_back(
+    redis_url: str, make: Callable[..., CircuitBreaker], error: type[BaseException]
+) -> None:
+    breaker = make(failure_threshold=1, ignore=(Refused,))
+    open_and_due(redis_url, breaker)
+    for _ in range(3):
+        fails(breaker, error=error)
+    assert breaker.state == "half_open"
+    with pytest.raises(error), breaker:
+        fail(error)
+    assert breaker.call(int) == 0
+    assert breaker.state == "closed"
+
+
+def test_a_trial_call_without_a_verdict_gives_its_permit_back_in_async_code(
+    redis_url: str, make: Callable[..., CircuitBreaker], until: Callable[..., None]
+) -> None:
+    breaker = make(failure_threshold=1, ignore=(Refused,))
+    open_and_due(redis_url, breaker)
+
+    async def refused() -> None:
+        raise Refused
+
+    async def sleeps() -> None:
+        await asyncio.sleep(600)
+
+    async def run() -> None:
+        with pytest.raises(Refused):
+            await breaker.call_async(refused)
+        task = asyncio.create_task(breaker.call_async(sleeps))
+        while breaker.snapshot().trials_under_way == 0:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    until(lambda: breaker.snapshot().trials_under_way == 0, "the cancelled trial's permit")
+    assert breaker.call(int) == 0
+    assert breaker.state == "closed"
+
+
+def test_a_trial_call_without_a_verdict_gives_its_permit_back_while_redis_is_away(own_redis: Any) -> None:
+    now = [1000.0]
+    config = BreakerConfig(failure_threshold=1, ignore=(Refused,))
+    breaker = CircuitBreaker(own_redis.url, "payments", config, now=lambda: now[0])
+    own_redis.kill()
+    fails(breaker)
+    now[0] += 61
+    for _ in range(2):
+        fails(breaker, error=Refused)
+    assert breaker.call(int) == 0
+    assert breaker.snapshot().shared is False
+
+
+def test_the_permits_of_a_dead_holder_are_free_at_once(redis_url: str) -> None:
+    configs = {name: BreakerConfig(failure_threshold=1, half_open_permits=2) for name in ("payments", "mail")}
+    ours, others = Breakers(redis_url, configs), Breakers(redis_url, configs)
+    for name in configs:
+        open_and_due(redis_url, ours[name])
+        with trials_held_by("job-1:7"):
+            ours[name]._enter()  # its process dies in the call
+        with trials_held_by("job-1:77"):
+            ours[name]._enter()  # this one lives
+        with pytest.raises(CircuitOpen):
+            others[name].call(int)
+    others.free("job-1")
+    others.free("job-1:8")
+    others.free("")
+    assert [each.trials_under_way for each in others.snapshots()] == [2, 2]
+    others.free("job-1:7")
+    assert [each.trials_under_way for each in others.snapshots()] == [1, 1]
+    assert others["mail"].call(int) == 0
+
+
+def test_what_a_dead_holder_reports_after_all_is_late(redis_url: str, make: Callable[..., CircuitBreaker]) -> None:
+    breaker = make(failure_threshold=1)
+    open_and_due(redis_url, breaker)
+    with trials_held_by("job-1:7"), breaker:
+        breaker.free("job-1:7")
+    assert breaker.state == "half_open"
+    assert breaker.snapshot().late == 1
+
+
 def test_a_closed_breaker_costs_at_most_one_round_trip_per_call(
     redis_url: str, make: Callable[..., CircuitBreaker]
 ) -> None:
@@ -294,24 +388,6 @@ def test_an_open_breaker_asks_when_a_trial_call_is_due(redis_url: str) -> None:
         breaker.call(int)
     clock[0] = 61.0
     assert breaker.call(int) == 0
-
-
-def test_parked_work_goes_out_gradually_after_the_closing(redis_url: str, make: Callable[..., CircuitBreaker]) -> None:
-    breaker = make(failure_threshold=1, slow_start=30)
-    rng = random.Random(1)
-    assert breaker.start_delay(rng) == 0
-    assert breaker.slow_start() == 1
-    fails(breaker)
-    assert breaker.slow_start() == 0
-    assert 59 < breaker.start_delay(rng) <= 66
-    end_recovery(redis_url, breaker)
-    breaker.call(int)
-    assert breaker.slow_start() == pytest.approx(0.1, abs=0.05)
-    delays = [breaker.start_delay(rng) for _ in range(300)]
-    at_once = sum(delay == 0 for delay in delays)
-    assert 10 < at_once < 60, "about a tenth goes at once"
-    assert max(delays) <= 30
-    assert sum(0 < delay < 15 for delay in delays) > 90, "the rest is spread over the ramp"
 
 
 def test_listeners_see_what_happens_and_cannot_break_it(make: Callable[..., CircuitBreaker]) -> None:

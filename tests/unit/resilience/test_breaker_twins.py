@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_machine import MachineState, command, enter, record, retry_after_ms
+from perdure.resilience.breaker_machine import MachineState, command, enter, free, record, retry_after_ms
 from perdure.resilience.lua_scripts import source
 
 HARNESS = """
 local cfg, events, out = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), {}
-local s = state_from({})
+local s = state_from({}, cfg, 0)
 for i, e in ipairs(events) do
   local admitted, token, change = true, '', nil
   local first = nil
@@ -26,6 +26,8 @@ for i, e in ipairs(events) do
     change = change or first
   elseif e.kind == 'record' then
     change = record(cfg, s, e.now, e.generation, e.token, e.outcomes)
+  elseif e.kind == 'free' then
+    free(s, e.who)
   else
     change = command(cfg, s, e.now, e.name, e.lasts, 'me', 'why')
   end
@@ -60,6 +62,9 @@ events = st.one_of(
          "permit": st.sampled_from([0, 1, 2, None])}
     ),
     st.fixed_dictionaries(
+        {"kind": st.just("free"), "permit": st.sampled_from([0, 1, None]), "holder": st.sampled_from(["a", "b"])}
+    ),
+    st.fixed_dictionaries(
         {"kind": st.just("command"), "name": st.sampled_from(["force_open", "force_closed", "reset", "carry"]),
          "lasts": st.sampled_from([0, 300, 3000])}
     ),
@@ -76,7 +81,7 @@ def run_python(config: BreakerConfig, sequence: list[tuple[int, dict[str, Any]]]
         now += wait
         event = dict(event, now=now, generation=state.generation - event.get("behind", 0))
         if event["kind"] == "enter":
-            event["token"] = f"t{number}"
+            event["token"] = f"t{number}" + ("", "@a", "@b")[number % 3]
             state, got = enter(
                 numbers, state, now, event["token"], generation=event["generation"], outcomes=event["outcomes"]
             )
@@ -87,6 +92,10 @@ def run_python(config: BreakerConfig, sequence: list[tuple[int, dict[str, Any]]]
             state, got = record(
                 numbers, state, now, generation=event["generation"], token=event["token"], outcomes=event["outcomes"]
             )
+        elif event["kind"] == "free":
+            permit = event["permit"]
+            event["who"] = event["holder"] if permit is None or len(tokens) <= permit else tokens[-1 - permit]
+            state, got = free(numbers, state, now, event["who"])
         else:
             state, got = command(numbers, state, now, event["name"], event["lasts"], "me", "why")
         change = got.change

@@ -14,11 +14,12 @@ from perdure.resilience.rate_limit import RateLimit, RateLimitConfig, RateLimite
 
 def test_draw_refills_and_waits() -> None:
     config = RateLimitConfig(rate=10, burst=5)
-    assert draw(5, 0, config, 1) == (4, 0)
-    assert draw(0, 0.3, config, 1) == (2, 0)
-    assert draw(0, 60, config, 5) == (0, 0)
-    assert draw(0, 0, config, 1) == (0, 0.1)
-    assert draw(3, -5, config, 1) == (2, 0), "a clock that goes back takes nothing away"
+    assert draw(5, 0, config, 1, 1) == (1, 0, 4)
+    assert draw(0, 0.3, config, 1, 1) == (1, 0, 2)
+    assert draw(0, 60, config, 5, 5) == (5, 0, 0)
+    assert draw(0, 0, config, 1, 1) == (0, 0.1, 0)
+    assert draw(3, -5, config, 1, 1) == (1, 0, 2), "a clock that goes back takes nothing away"
+    assert draw(3.5, 0, config, 0, 9) == (3, 0, 0.5), "only whole ones"
 
 
 def test_burst_then_refusal_across_instances(redis_url: str) -> None:
@@ -72,3 +73,17 @@ def test_keys_expire_and_errors_pickle(redis_url: str) -> None:
     assert pickle.loads(pickle.dumps(RateLimited("mail", 2.5))).retry_after_s == 2.5
     with pytest.raises(SettingsError):
         RateLimitConfig(rate=0)
+
+
+@pytest.mark.parametrize("where", ["redis", "nowhere"])
+def test_as_many_as_there_are_in_one_go(redis_url: str, where: str) -> None:
+    url = redis_url if where == "redis" else "redis://127.0.0.1:1"
+    limit = RateLimit(url, "mail", RateLimitConfig(rate=0.001, burst=10))
+    assert limit.take(0) == 0
+    assert limit.take(7) == 7
+    assert limit.take(7) == 3
+    assert limit.take(7) == 0
+    limit.give_back(2)
+    assert limit.take(7) == 2
+    limit.give_back(99)
+    assert limit.take(99) == 10, "a bucket never holds more than its burst"

@@ -176,3 +176,14 @@ def test_async_and_decorator(make: Callable[..., Retrying]) -> None:
     assert asyncio.run(work()) == 7
     assert waits == [1]
     assert make()(Flaky(Down()).__call__)() == 7
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt(), SystemExit()], ids=repr)
+def test_what_ends_a_task_or_process_is_retried_in_place_only_where_it_is_named(
+    make: Callable[..., Retrying], error: BaseException
+) -> None:
+    flaky = Flaky(error)
+    with pytest.raises(type(error)):
+        make().call(flaky)
+    assert flaky.calls == 1
+    assert make(retry_on=(type(error),)).call(Flaky(error)) == 7

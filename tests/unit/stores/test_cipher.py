@@ -10,6 +10,8 @@ from perdure.stores.errors import MissingKey, Undecipherable
 
 OLD, NEW = KeyRing.generate("old"), KeyRing.generate("new")
 ARGS = Place("args", "job-1")
+#: What the first release made of a text.
+OF_THE_FIRST_RELEASE = "enc:v1:k1:rKu6Rq5ORFfL-gEAwWvo48no7QI2S4HnCgkuA7MInVik5Ok5"
 cipher = Cipher(KeyRing.parse(NEW))
 
 
@@ -69,14 +71,35 @@ def test_a_missing_key_is_named_with_what_to_do(ring: KeyRing | None) -> None:
         Cipher(ring).open(sealed, ARGS)
 
 
-def test_plain_values_from_before_encryption_are_read_until_that_is_turned_off() -> None:
-    assert cipher.open('["plain"]', ARGS) == '["plain"]'
-    assert cipher.open_bytes(b"plain", ARGS) == b"plain"
-    strict = Cipher(KeyRing.parse(NEW), accept_plain=False)
+def test_plain_values_are_refused_unless_the_ledger_is_older_than_its_encryption() -> None:
+    lenient = Cipher(KeyRing.parse(NEW), accept_plain=True)
+    assert lenient.open('["plain"]', ARGS) == '["plain"]'
+    assert lenient.open_bytes(b"plain", ARGS) == b"plain"
+    with pytest.raises(Undecipherable, match=r"not sealed.+set encryption_accept_plain = true"):
+        cipher.open('["plain"]', ARGS)
     with pytest.raises(Undecipherable, match="not sealed"):
-        strict.open('["plain"]', ARGS)
-    with pytest.raises(Undecipherable, match="not sealed"):
-        strict.open_bytes(b"plain", ARGS)
+        cipher.open_bytes(b"plain", ARGS)
+
+
+def test_a_value_is_bound_to_its_task() -> None:
+    pay = Place("args", "job-1", "shop.pay")
+    sealed, sealed_bytes = cipher.seal("x", pay), cipher.seal_bytes(b"x", pay)
+    assert sealed.startswith("enc:v2:new:")
+    assert (cipher.open(sealed, pay), cipher.open_bytes(sealed_bytes, pay)) == ("x", b"x")
+    assert cipher.current(sealed)
+    for other in (pay._replace(task="shop.refund"), pay._replace(task=None), pay._replace(task="")):
+        with pytest.raises(Undecipherable, match="given another task"):
+            cipher.open(sealed, other)
+        with pytest.raises(Undecipherable):
+            cipher.open_bytes(sealed_bytes, other)
+    with pytest.raises(Undecipherable):
+        cipher.open(sealed.replace("enc:v2:", "enc:v1:"), pay)
+
+
+def test_values_of_releases_that_bound_no_task_open_with_one() -> None:
+    old = Cipher(KeyRing.parse("k1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="))
+    assert old.open(OF_THE_FIRST_RELEASE, ARGS._replace(task="shop.pay")) == '["4111"]'
+    assert cipher.open_bytes(cipher.seal_bytes(b"x", ARGS), ARGS._replace(task="shop.pay")) == b"x"
 
 
 def test_without_a_ring_values_stay_plain() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from redis import Redis
 
-from perdure.stores.errors import StoreFull, StoreUnavailable
+from perdure.stores.errors import StaleWrite, StoreFull, StoreUnavailable
 from perdure.stores.protocol import scan_all
 from perdure.stores.record import CheckpointKey, CheckpointRecord
 from perdure.stores.redis import RedisStore
@@ -63,3 +65,69 @@ def test_other_keys_of_the_server_are_left_alone(redis_url: str) -> None:
     assert set(scan_all(store)) == {CheckpointKey("j-1", "main")}
     store.delete("j-1")
     assert client.keys() == [b"perdure:other"]
+
+
+OTHER_TYPES = {
+    "string": lambda client: client.set(KEY, "q"),
+    "list": lambda client: client.rpush(KEY, "q"),
+    "set": lambda client: client.sadd(KEY, "q"),
+    "zset": lambda client: client.zadd(KEY, {"q": 1}),
+    "stream": lambda client: client.xadd(KEY, {"q": "q"}),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_TYPES)
+def test_a_key_of_another_type_is_made_anew(redis_url: str, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    client, store = Redis.from_url(redis_url), RedisStore.from_url(redis_url, name="r1")
+    calls: list[Callable[[], object]] = [
+        lambda: store.load("j-1", "main"),
+        lambda: store.head("j-1", "main"),
+        lambda: store.drop_damaged("j-1", "main") or None,
+        lambda: store.save(record(1)),
+    ]
+    for call in calls:
+        client.delete(KEY)
+        OTHER_TYPES[kind](client)
+        assert list(scan_all(store)) == []
+        assert call() is None
+    assert store.load("j-1", "main") == record(1)
+    said = f"r1: the key {KEY} was a {kind} and no hash; it is made anew"
+    assert {line.message for line in caplog.records} == {said}
+
+
+FOREIGN_FIELDS = [
+    *["main", "main/", "main/q", "main/9", "main/-1", "main/" + "9" * 39, "main/" + "9" * 19 + "-", "main/zzz", "q", ""],
+    *["main/" + "z" * 19 + "-" + "z" * 19, b"\xff\xfe/\xff", b"main/\xff", "main/" + "9" * 400],
+]
+
+
+@pytest.mark.parametrize("field", FOREIGN_FIELDS)
+def test_a_field_that_is_no_version_counts_for_nothing(redis_url: str, field: str | bytes) -> None:
+    client, store = Redis.from_url(redis_url), RedisStore.from_url(redis_url)
+    client.hset(KEY, field, "q")  # type: ignore[arg-type]
+    assert store.load("j-1", "main") is None
+    assert store.head("j-1", "main") is None
+    assert list(scan_all(store)) == []
+    store.save(record(1))
+    client.hset(KEY, field, "q")  # type: ignore[arg-type]
+    store.save(record(2))
+    assert store.load("j-1", "main") == record(2)
+    assert list(scan_all(store)) == [CheckpointKey("j-1", "main")]
+
+
+def test_a_damaged_version_that_nobody_can_have_saved_stops_no_save(redis_url: str) -> None:
+    client, store = Redis.from_url(redis_url), RedisStore.from_url(redis_url)
+    client.hset(KEY, f"main/{2**62:019d}-{1:019d}", "q")
+    store.save(record(1))
+    assert store.load("j-1", "main") == record(1)
+    client.hset(KEY, f"main/{2:019d}-{1:019d}", "q")
+    with pytest.raises(StaleWrite):
+        store.save(record(2))  # that one may have been a record of the next claim
+
+
+def test_scan_passes_over_keys_that_are_no_jobs(redis_url: str) -> None:
+    client, store = Redis.from_url(redis_url), RedisStore.from_url(redis_url)
+    store.save(record(1))
+    for job in (b"", b"a b", b"\xff", b"x" * 200):
+        client.hset(b"perdure:checkpoint:" + job, f"main/{1:019d}-{1:019d}", "q")
+    assert list(scan_all(store)) == [CheckpointKey("j-1", "main")]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from perdure import Perdure
+from perdure.errors import InvalidArguments, did_you_mean
+from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_events import BreakerSnapshot
+from perdure.who import whoami
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import ago, json_option, print_json, print_table
+from perdure_workers.cli.output import ago, json_option, print_json, print_table, say
 
 #: Seconds for which an override holds when nothing is said: a forgotten one must not decide for ever.
 DEFAULT_LASTS = 3600.0
@@ -25,6 +28,7 @@ _lasts = click.option(
     help="Seconds.",
 )
 _reason = click.option("--reason", default="", help="Why; shown to others.")
+_create = click.option("--create", is_flag=True, help="Also a breaker that nobody has configured, named or used yet.")
 
 
 @click.group()
@@ -38,8 +42,7 @@ def breakers() -> None:
 def list_breakers(context: Context, as_json: bool) -> None:
     """List the breakers that are configured, that tasks name, or that any process has used."""
     app = context.app
-    names = {*app.breakers, *(task.breaker for task in app.tasks.values() if task.breaker)}
-    found = [app.breakers[name].snapshot() for name in sorted(names)]
+    found = [app.breakers[name].snapshot() for name in sorted(_names(app))]
     if as_json:
         print_json([dataclasses.asdict(each) for each in found])
         return
@@ -50,11 +53,12 @@ def list_breakers(context: Context, as_json: bool) -> None:
 @click.argument("name")
 @_lasts
 @_reason
+@_create
 @json_option
 @pass_context
-def open_breaker(context: Context, name: str, lasts: float, reason: str, as_json: bool) -> None:
+def open_breaker(context: Context, name: str, lasts: float, reason: str, create: bool, as_json: bool) -> None:
     """Let no call through for a while; then a trial call decides."""
-    context.app.breakers[name].force_open(reason=reason or "forced open", by=_me(), lasts=lasts)
+    _named(context, name, create).force_open(reason=reason or "forced open", by=_me(), lasts=lasts)
     _tell(context, name, as_json)
 
 
@@ -62,11 +66,12 @@ def open_breaker(context: Context, name: str, lasts: float, reason: str, as_json
 @click.argument("name")
 @_lasts
 @_reason
+@_create
 @json_option
 @pass_context
-def close_breaker(context: Context, name: str, lasts: float, reason: str, as_json: bool) -> None:
+def close_breaker(context: Context, name: str, lasts: float, reason: str, create: bool, as_json: bool) -> None:
     """Let all calls through for a while, whatever they do."""
-    context.app.breakers[name].force_closed(reason=reason or "forced closed", by=_me(), lasts=lasts)
+    _named(context, name, create).force_closed(reason=reason or "forced closed", by=_me(), lasts=lasts)
     _tell(context, name, as_json)
 
 
@@ -77,8 +82,27 @@ def close_breaker(context: Context, name: str, lasts: float, reason: str, as_jso
 @pass_context
 def reset(context: Context, name: str, reason: str, as_json: bool) -> None:
     """Close a breaker, and forget its counts and any override."""
-    context.app.breakers[name].reset(reason=reason or "reset", by=_me())
+    _named(context, name).reset(reason=reason or "reset", by=_me())
     _tell(context, name, as_json)
+
+
+def _named(context: Context, name: str, create: bool = False) -> CircuitBreaker:
+    """Return a breaker that somebody configured, names or uses: one of a misspelt name would guard nothing.
+
+    Raises:
+        InvalidArguments: There is none of that name.
+    """
+    app = context.app
+    if not create and name not in (known := _names(app)):
+        hint = did_you_mean(name, known)
+        listed = f"Known: {', '.join(sorted(known))}" if known else "There are none yet"
+        raise InvalidArguments(f"no circuit breaker {name!r} is configured, named by a task or in use.{hint} {listed}")
+    return app.breakers[name]
+
+
+def _names(app: Perdure) -> set[str]:
+    named = (task.breaker for task in app.tasks.values() if task.breaker)
+    return {*app.breakers, *app.settings.resilience.services, *named}
 
 
 def _tell(context: Context, name: str, as_json: bool) -> None:
@@ -86,7 +110,7 @@ def _tell(context: Context, name: str, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(snapshot))
     else:
-        click.echo(f"{name} is {snapshot.state}")
+        say(f"{name} is {snapshot.state}")
 
 
 def _row(each: BreakerSnapshot) -> list[Any]:
@@ -98,4 +122,4 @@ def _row(each: BreakerSnapshot) -> list[Any]:
 
 
 def _me() -> str:
-    return f"cli:{getpass.getuser()}"
+    return f"cli:{whoami()}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
+from perdure.who import whoami
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json, print_table
+from perdure_workers.cli.output import json_option, print_json, print_table, say
 
 
 @click.group()
@@ -48,8 +47,8 @@ def list_bulkheads(context: Context, as_json: bool) -> None:
 @pass_context
 def pause(context: Context, name: str, reason: str) -> None:
     """Let no job of a bulkhead start; those that run go on."""
-    context.app.bulkheads.pause(name, by=f"cli:{getpass.getuser()}", reason=reason)
-    click.echo(f"{name} paused. Resume it with: perdure bulkheads resume {name}")
+    context.app.bulkheads.pause(name, by=f"cli:{whoami()}", reason=reason)
+    say(f"{name} paused. Resume it with: perdure bulkheads resume {name}")
 
 
 @bulkheads.command()
@@ -58,4 +57,4 @@ def pause(context: Context, name: str, reason: str) -> None:
 def resume(context: Context, name: str) -> None:
     """Let a paused bulkhead's jobs start again."""
     context.app.bulkheads.resume(name)
-    click.echo(f"{name} resumed")
+    say(f"{name} resumed")

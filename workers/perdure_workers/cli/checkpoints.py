@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from perdure import Perdure
 from perdure.errors import JobNotFound
 from perdure.states import JobState
 from perdure.stores.protocol import CheckpointStore, scan_all
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import Exit, json_option, print_json, print_table
+from perdure_workers.cli.output import Exit, json_option, print_json, print_table, say
+from perdure_workers.cli.progress import progress
 
 if TYPE_CHECKING:
     from perdure.stores.divergence import Summary
@@ -96,7 +95,7 @@ def _single(store: CheckpointStore, tell: Callable[[int], None]) -> dict[str, An
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[Any], None]]:
-    with Progress(*Progress.get_default_columns()[:1], "{task.completed} checkpoints", console=Console(stderr=True)) as bar:
+    with progress(counted="checkpoints") as bar:
         task = bar.add_task(what, total=None)
         yield lambda done: bar.update(task, completed=done if isinstance(done, int) else done.checked)
 
@@ -106,7 +105,7 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
         print_json(found)
         return
     counts = ", ".join(f"{value} {name}" for name, value in found.items() if isinstance(value, int))
-    click.echo(f"{counts}; {len(found['faults']) or 'no'} faults")
+    say(f"{counts}; {len(found['faults']) or 'no'} faults")
     if found["faults"]:
         print_table(("job", "checkpoint", "fault"), (list(fault.values()) for fault in found["faults"]))
     if found.get("unrepaired"):

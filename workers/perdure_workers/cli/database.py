@@ -7,6 +7,7 @@ import click
 from perdure.errors import LedgerOutdated
 from perdure.ledger import migrate
 from perdure_workers.cli.loading import Context, pass_context
+from perdure_workers.cli.output import say
 
 
 @click.group()
@@ -19,7 +20,7 @@ def db() -> None:
 def upgrade(context: Context) -> None:
     """Bring the ledger's schema to this release's version."""
     ledger = context.app.ledger
-    click.echo(f"{ledger.database.name}: schema {ledger.upgrade()}")
+    say(f"{ledger.database.name}: schema {ledger.upgrade()}")
 
 
 @db.command()
@@ -32,4 +33,4 @@ def check(context: Context) -> None:
     if found != migrate.SCHEMA_VERSION or differences:
         detail = f" and differs: {differences}" if differences else f", this release needs {migrate.SCHEMA_VERSION}"
         raise LedgerOutdated(f"{database.name} has schema {found or 'none'}{detail}. Run: perdure db upgrade")
-    click.echo(f"{database.name}: schema {found}, as it should be")
+    say(f"{database.name}: schema {found}, as it should be")

@@ -10,12 +10,14 @@ from typing import Any
 import click
 import msgspec
 
-from perdure import JobHandle, Perdure
+from perdure import JobHandle, Perdure, codec
 from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished
 from perdure.ledger.records import JobRecord
 from perdure.letters.halted import halted
+from perdure.masked import masked_attempt, masked_job
+from perdure.masking import Masker, masker
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, show
+from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, say, show
 
 
 @click.command()
@@ -49,16 +51,14 @@ def submit(
     args, kwargs = parsed("--args", args_json, list), parsed("--kwargs", kwargs_json, dict)
     named = {"idempotency_key": key, "delay": delay, "priority": priority, "bulkhead": bulkhead}
     options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    handle = context.app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags)).submit(*args, **kwargs)
+    app = context.app
+    handle = app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags)).submit(*args, **kwargs)
     if wait:
-        wait_and_exit(handle, timeout, as_json)
+        wait_and_exit(app, handle, timeout, as_json)
     elif as_json:
-        print_json({"id": handle.id, "deduplicated": handle.deduplicated, "ticketed": handle.ticketed})
+        print_json({"id": handle.id, "deduplicated": handle.deduplicated})
     else:
-        note = (
-            " (submitted before)" if handle.deduplicated else "" if handle.ticketed else " (the broker is down: it waits)"
-        )
-        click.echo(f"{handle.id}{note}")
+        say(f"{handle.id}{' (submitted before)' if handle.deduplicated else ''}")
 
 
 @click.group()
@@ -77,7 +77,8 @@ def jobs() -> None:
 @pass_context
 def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
     """List jobs, the newest first."""
-    records = [handle.record for handle in context.app.jobs.list(**filters)]
+    app = context.app
+    records = [masked_job(app.tasks.get(handle.task), handle.record) for handle in app.jobs.list(**filters)]
     columns = {
         "id": lambda job: job.id,
         "task": lambda job: job.task,
@@ -98,18 +99,19 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
     """Show a job with its attempts, its checkpoint and progress, its durable steps and what happened to them."""
     handle, ledger = context.app.jobs.find(job_id), context.app.ledger
     job_id = handle.id
+    record, mask = _masked(context.app, handle)
     more: dict[str, list[Any]] = {
-        "attempts": handle.attempts(),
-        "steps": ledger.steps_of(job_id),
-        "notes": ledger.notes_of(job_id),
+        "attempts": [masked_attempt(attempt, mask) for attempt in handle.attempts()],
+        "steps": [dataclasses.replace(step, name=mask.text(step.name)) for step in ledger.steps_of(job_id)],
+        "notes": [dataclasses.replace(note, text=mask.text(note.text)) for note in ledger.notes_of(job_id)],
     }
     if as_json:
         rows = {name: [_shown(each) for each in found] for name, found in more.items()}
-        print_json(dataclasses.asdict(handle.record) | rows)
+        print_json(dataclasses.asdict(record) | rows)
         return
-    print_table(("", ""), _facts(handle.record), title=f"job {job_id}")
+    print_table(("", ""), _facts(record), title=f"job {job_id}")
     if (unfinished := halted(handle.record)) is not None:
-        click.secho(str(unfinished), fg="red")
+        say(unfinished, fg="red")
     for title, columns in _PARTS.items():
         if more[title]:
             print_table(columns, ([getattr(each, name) for name in columns] for each in more[title]), title=title)
@@ -122,7 +124,7 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
 @pass_context
 def wait_job(context: Context, job_id: str, timeout: float | None, as_json: bool) -> None:
     """Wait for a job's end. Exit code: 0 succeeded, 3 dead, 4 cancelled, 5 timed out, 6 a bulk replay that halted."""
-    wait_and_exit(context.app.jobs.find(job_id), timeout, as_json)
+    wait_and_exit(context.app, context.app.jobs.find(job_id), timeout, as_json)
 
 
 @jobs.command("cancel")
@@ -139,7 +141,7 @@ def cancel_job(context: Context, job_id: str, reason: str, as_json: bool) -> Non
     if as_json:
         print_json({"id": job_id, "state": handle.state})
     else:
-        click.echo(f"{job_id} {handle.state}")
+        say(f"{job_id} {handle.state}")
 
 
 @jobs.command("tasks")
@@ -190,37 +192,44 @@ def _task_row(app: Perdure, name: str) -> dict[str, Any]:
     }
 
 
-def wait_and_exit(handle: JobHandle[Any], timeout: float | None, as_json: bool) -> None:
-    """Wait for a job's end, print it, and exit with the code that says how it was."""
-    code, result = Exit.OK, None
+def wait_and_exit(app: Perdure, handle: JobHandle[Any], timeout: float | None, as_json: bool) -> None:
+    """Wait for a job's end, print it without its secrets, and exit with the code that says how it was."""
+    code = Exit.OK
     try:
-        result = handle.wait(timeout)
+        handle.wait(timeout)
     except JobDead as error:
         code = Exit.JOB_DEAD
-        click.secho(f"dead: {error} (dead letter {error.dead_letter_id})", fg="red", err=True)
+        say(f"dead: {_masked(app, handle)[1].text(str(error))} (dead letter {error.dead_letter_id})", fg="red", err=True)
     except JobCancelled as error:
         code = Exit.JOB_CANCELLED
-        click.secho(str(error), fg="yellow", err=True)
+        say(error, fg="yellow", err=True)
     except TimeoutError as error:
         code = Exit.TIMED_OUT
-        click.secho(str(error), fg="yellow", err=True)
-    record = handle.refresh().record
-    if (unfinished := halted(record)) is not None:
+        say(error, fg="yellow", err=True)
+    record, _ = _masked(app, handle.refresh())
+    if (unfinished := halted(handle.record)) is not None:
         code = Exit.HALTED
-        click.secho(f"job {handle.id} {unfinished}", fg="red", err=True)
+        say(f"job {handle.id} {unfinished}", fg="red", err=True)
     if as_json:
+        result = codec.untagged(msgspec.json.decode(record.result_json)) if record.result_json else None
         print_json(dataclasses.asdict(record) | {"result": result})
     elif code is Exit.OK:
-        click.echo(f"{handle.id} {record.state}: {record.result_json}")
+        say(f"{handle.id} {record.state}: {record.result_json}")
     sys.exit(code)
+
+
+def _masked(app: Perdure, handle: JobHandle[Any]) -> tuple[JobRecord, Masker]:
+    record, task = handle.record, app.tasks.get(handle.task)
+    return masked_job(task, record), masker(task, record.args, record.kwargs)
 
 
 def parsed(option: str, text: str, kind: type) -> Any:
     """Return the value of an option that is JSON; raises ``InvalidArguments`` when it is not, or of another kind."""
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError as error:
-        raise InvalidArguments(f"{option} {text!r:.80}: {error}") from None
+    except (msgspec.MsgspecError, UnicodeError) as error:  # without the text itself, which may hold a secret
+        wanted = "a JSON array" if kind is list else "a JSON object"
+        raise InvalidArguments(f"{option} must be {wanted}: {error}") from None
 
 
 def _tag(text: str) -> tuple[str, str]:

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
 
 from perdure.errors import PerdureError
-from perdure_workers.cli.breakers import breakers
-from perdure_workers.cli.bulkheads import bulkheads
-from perdure_workers.cli.checkpoints import checkpoints
-from perdure_workers.cli.database import db
-from perdure_workers.cli.dead import dead
-from perdure_workers.cli.health import health
-from perdure_workers.cli.jobs import jobs, submit
+from perdure.service_links import drop_service_links
+from perdure_workers.cli.lazy import LazyGroup
 from perdure_workers.cli.loading import Context
-from perdure_workers.cli.output import Exit
-from perdure_workers.cli.processes import flower, supervisor, worker
-from perdure_workers.cli.up import down, status, up
-from perdure_workers.cli.why import why
-from perdure_workers.cli.workers import workers
-from perdure_workers.demo.command import demo
+from perdure_workers.cli.output import Exit, say_lines
+
+#: Where each command is.
+_COMMANDS = {
+    "breakers": "cli.breakers:breakers",
+    "bulkheads": "cli.bulkheads:bulkheads",
+    "checkpoints": "cli.checkpoints:checkpoints",
+    "db": "cli.database:db",
+    "dead": "cli.dead:dead",
+    "demo": "demo.command:demo",
+    "down": "cli.status:down",
+    "flower": "cli.processes:flower",
+    "health": "cli.health:health",
+    "jobs": "cli.jobs:jobs",
+    "status": "cli.status:status",
+    "submit": "cli.jobs:submit",
+    "supervisor": "cli.processes:supervisor",
+    "up": "cli.up:up",
+    "why": "cli.why:why",
+    "worker": "cli.processes:worker",
+    "workers": "cli.workers:workers",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PERDURE"})
+@click.group(
+    cls=LazyGroup,
+    places=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PERDURE"},
+)
 @click.option("-A", "--app", envvar="PERDURE_APP", help="The application as module:attribute.")
 @click.option("--home", envvar="PERDURE_HOME", help="The home folder of embedded servers (default ./.perdure).")
 @click.version_option(package_name="perdure")
@@ -33,34 +49,20 @@ def perdure(context: click.Context, app: str | None, home: str | None) -> None:
     context.obj = Context(app, home)
 
 
-for _command in (
-    submit,
-    jobs,
-    why,
-    dead,
-    checkpoints,
-    breakers,
-    bulkheads,
-    workers,
-    db,
-    worker,
-    supervisor,
-    flower,
-    up,
-    down,
-    status,
-    health,
-    demo,
-):
-    perdure.add_command(_command)
-
-
 def main() -> None:
     """Run the command line and exit."""
+    drop_service_links()
     try:
         perdure.main(args=_with_common_options_first(sys.argv[1:]), prog_name="perdure", standalone_mode=False)
     except PerdureError as error:
-        click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        say_lines(f"{type(error).__name__}: {error}", indent="  ", fg="red", err=True)
+        sys.exit(Exit.ERROR)
+    except BrokenPipeError:  # whoever read has enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.ERROR)
+    except OSError as error:  # a folder that cannot be written, a full disk
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        say_lines(f"{type(error).__name__}: {what}", indent="  ", fg="red", err=True)
         sys.exit(Exit.ERROR)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)

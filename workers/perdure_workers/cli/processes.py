@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import threading
@@ -9,6 +10,8 @@ import threading
 import click
 
 from perdure_workers.cli.loading import Context, pass_context
+from perdure_workers.cli.output import say
+from perdure_workers.embedded.errors import PortTaken, ServerStartFailed
 from perdure_workers.logs import configure_logging
 
 
@@ -28,7 +31,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
 @click.command()
 @pass_context
 def supervisor(context: Context) -> None:
-    """Run a supervisor alone: it dispatches due jobs and takes back those of lost workers."""
+    """Run a supervisor alone: it takes back the jobs of lost workers and submits periodic ones."""
     from perdure_workers.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level)
@@ -37,7 +40,7 @@ def supervisor(context: Context) -> None:
         signal.signal(number, lambda *_: stop.set())
     running = Supervisor(default_duties(context.app))
     running.start()
-    click.echo("supervisor ready", err=True)
+    say("supervisor ready", err=True)
     while not stop.wait(1.0):
         pass
     running.stop()
@@ -64,7 +67,14 @@ def flower(
     configure_logging(app.settings.log_level)
     access = flower_access(app.settings)
     port = port or app.settings.flower_port
-    click.echo(f"Flower: http://{address}:{port}/{url_prefix.strip('/')} user {access.user}", err=True)
+    say(f"Flower: http://{address}:{port}/{url_prefix.strip('/')} user {access.user}", err=True)
     if access.generated:
-        click.echo(f"Flower's password, made up now: {access.password}", err=True)
-    run_flower(app, address=address, port=port, read_only=read_only, url_prefix=url_prefix, extra=flower_options)
+        say(f"Flower's password, made up now: {access.password}", err=True)
+    try:
+        run_flower(app, address=address, port=port, read_only=read_only, url_prefix=url_prefix, extra=flower_options)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken("Flower", port, address) from error
+        if error.errno in (errno.EACCES, errno.EADDRNOTAVAIL):
+            raise ServerStartFailed(f"Flower cannot listen on {address}:{port}: {error.strerror}") from error
+        raise

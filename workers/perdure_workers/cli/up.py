@@ -1,26 +1,21 @@
-"""``perdure up|down|status``: everything on this machine."""
+"""``perdure up``: everything on this machine."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
 
 import click
 
 from perdure.errors import InvalidArguments
-from perdure.settings import load_settings, masked_url
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json, print_table
+from perdure_workers.cli.output import say
+from perdure_workers.cli.status import home_of
 from perdure_workers.flower.access import flower_access
 from perdure_workers.up.detach import start_detached
-from perdure_workers.up.down import down as stop_manager
-from perdure_workers.up.errors import NotUp
 from perdure_workers.up.manager import Manager, ProcessEvent
 from perdure_workers.up.plan import make_plan
 from perdure_workers.up.processes import State
 from perdure_workers.up.runtime import Runtime, UpLock
-from perdure_workers.up.status import Status, read_status
 
 
 @click.command()
@@ -53,45 +48,6 @@ def up(context: Context, detach: bool, flower_port: int | None, no_flower: bool,
     sys.exit(manager.run())
 
 
-@click.command()
-@json_option
-@pass_context
-def down(context: Context, as_json: bool) -> None:
-    """End what `perdure up` runs on this home folder."""
-    stopped = stop_manager(_home(context))
-    if as_json:
-        print_json({"home": str(_home(context)), "stopped": str(stopped)})
-    else:
-        click.echo(f"ended what ran on {_home(context)}")
-
-
-@click.command()
-@json_option
-@pass_context
-def status(context: Context, as_json: bool) -> None:
-    """Show what `perdure up` runs on this home folder; exit code 1 when nothing does."""
-    home = _home(context)
-    found = read_status(home)
-    if found is None:
-        raise NotUp(home)
-    shown = _masked(found)
-    if as_json:
-        print_json(shown)
-        return
-    columns = ("role", "name", "bulkhead", "pid", "children", "state")
-    click.echo(f"home {shown['home']}\nledger {shown['ledger_url']}\nredis {shown['redis_url']}")
-    click.echo(f"flower {shown['flower_url'] or 'none'}")
-    print_table(columns, ([process.get(column) for column in columns] for process in shown["processes"]))
-
-
-def _home(context: Context) -> Path:
-    return load_settings(home=context.home).home_folder.path
-
-
-def _masked(found: Status) -> dict[str, Any]:
-    return {**found, "ledger_url": masked_url(found["ledger_url"]), "redis_url": masked_url(found["redis_url"])}
-
-
 def _concurrency(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not number.isdigit() or int(number) < 1:
@@ -105,15 +61,15 @@ def _without_detach(arguments: list[str]) -> list[str]:
 
 def _report(event: ProcessEvent) -> None:
     if event.state is State.RUNNING:
-        click.echo(f"{event.spec.name} runs (pid {event.pid})", err=True)
+        say(f"{event.spec.name} runs (pid {event.pid})", err=True)
     elif event.state is State.BACKOFF:
         again = f", again in {event.retry_in:g} s" if event.retry_in is not None else ""
-        click.secho(f"{event.spec.name} ended with exit code {event.exit_code}{again}", fg="yellow", err=True)
+        say(f"{event.spec.name} ended with exit code {event.exit_code}{again}", fg="yellow", err=True)
 
 
 def _announce(context: Context, runtime: Runtime) -> None:
-    click.secho(f"perdure is up on {_home(context)}", fg="green")
+    say(f"perdure is up on {home_of(context)}", fg="green")
     if runtime.flower_url:
         access = flower_access(context.app.settings)
-        click.echo(f"Flower: {runtime.flower_url} user {access.user}, password in {_home(context) / 'flower.password'}")
-    click.echo("End it with Ctrl-C, or from elsewhere: perdure down")
+        say(f"Flower: {runtime.flower_url} user {access.user}, password in {home_of(context) / 'flower.password'}")
+    say("End it with Ctrl-C, or from elsewhere: perdure down")

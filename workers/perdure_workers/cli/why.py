@@ -6,8 +6,9 @@ import dataclasses
 
 import click
 
+from perdure.masking import masker
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json
+from perdure_workers.cli.output import json_option, print_json, say
 
 
 @click.command()
@@ -16,9 +17,12 @@ from perdure_workers.cli.output import json_option, print_json
 @pass_context
 def why(context: Context, job_id: str, as_json: bool) -> None:
     """Say why JOB_ID is not running now."""
-    reasons = context.app.jobs.why(context.app.jobs.find(job_id).id)
+    app = context.app
+    record = app.jobs.find(job_id).record
+    mask = masker(app.tasks.get(record.task), record.args, record.kwargs)
+    reasons = [dataclasses.replace(reason, text=mask.text(reason.text)) for reason in app.jobs.why(record.id)]
     if as_json:
         print_json([dataclasses.asdict(reason) for reason in reasons])
         return
     for reason in reasons:
-        click.echo(reason.text)
+        say(reason.text)

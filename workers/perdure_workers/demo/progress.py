@@ -28,7 +28,7 @@ class Bars:
             BarColumn(bar_width=30),
             TaskProgressColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             TimeElapsedColumn(),
             console=console,
         )

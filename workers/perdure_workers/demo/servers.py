@@ -16,6 +16,7 @@ import httpx
 
 from perdure.errors import PerdureError
 from perdure.home import free_port
+from perdure_tasks.public_hosts import ALLOWED
 from perdure_workers.demo.receiver import SECRET_VARIABLE
 from perdure_workers.embedded.lifeline import end_with_parent
 
@@ -32,7 +33,7 @@ def new_environment() -> dict[str, str]:
     """Return the environment of all processes of one demo, with a webhook secret made up for it."""
     local = "127.0.0.1,localhost"  # a proxy for the internet has no business between the demo and its receiver
     secret = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
-    return {**os.environ, SECRET_VARIABLE: secret, "NO_PROXY": local, "no_proxy": local}
+    return {**os.environ, SECRET_VARIABLE: secret, "NO_PROXY": local, "no_proxy": local, ALLOWED: local}
 
 
 class Platform:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from perdure.announce import announce
 from perdure.events import JobEvent
+from perdure.flower_events import announce
 from perdure.states import JobState, Transition
 from perdure_workers.duties.duty import Duty
 
@@ -19,8 +19,8 @@ class Bury(Duty):
 
     @property
     def period(self) -> float:
-        """A second."""
-        return 1.0
+        """Two seconds."""
+        return 2.0
 
     def run_once(self) -> int:
         """Bury a page of each kind and return how many jobs that was."""

@@ -16,8 +16,8 @@ class Notice(Duty):
 
     @property
     def period(self) -> float:
-        """A second."""
-        return 1.0
+        """Two seconds."""
+        return 2.0
 
     def run_once(self) -> int:
         """Tell of a page of faults that changed and return how many notices that made."""

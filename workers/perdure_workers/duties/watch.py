@@ -38,7 +38,7 @@ class Watch(Duty):
         moment = time.monotonic()
         if moment >= self._renew_at:
             self._neighbours = self.app.ledger.neighbours(self._host)
-            self._renew_at = moment + self.app.settings.heartbeat_interval / 2
+            self._renew_at = moment + self.app.settings.heartbeat_interval
         dead = [neighbour for neighbour in self._neighbours if holder_is_gone(Path(neighbour.lock_path))]
         failed = sum(self._declare(neighbour) for neighbour in dead)
         self._neighbours = [neighbour for neighbour in self._neighbours if neighbour not in dead]

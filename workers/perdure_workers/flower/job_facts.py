@@ -17,7 +17,8 @@ from perdure.ledger import job_facts
 from perdure.ledger.letter_records import OPEN
 from perdure.ledger.records import JobRecord
 from perdure.letters.halted import halted
-from perdure.masking import mask_call, mask_json
+from perdure.masked import masked_attempt, masked_job
+from perdure.masking import masker
 from perdure.states import JobState
 from perdure_workers.flower.ask import finite
 
@@ -42,12 +43,6 @@ SORTS: dict[str, Callable[[JobRecord], Any]] = {
     "longest": lambda job: -_ran(job),
     "oldest": lambda job: job.id,
 }
-
-
-def masked_job(app: Perdure, job: JobRecord) -> JobRecord:
-    """Return a job with its secrets masked."""
-    args, kwargs = mask_call(app.tasks.get(job.task), job.args, job.kwargs)
-    return replace(job, args=args, kwargs=kwargs, result_json=mask_json(job.result_json) if job.result_json else None)
 
 
 def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -84,19 +79,19 @@ def job_filters(asked: Mapping[str, str]) -> dict[str, Any]:
 def job(app: Perdure, job_id: str) -> dict[str, Any]:
     """Return everything about a job, by its id or how only that begins or ends."""
     record = app.jobs.find(job_id).record
-    shown = masked_job(app, record)
+    shown, mask = _masked(app, record), masker(app.tasks.get(record.task), record.args, record.kwargs)
     return {
         "job": shown,
         "halted": halted(record),
         "can": possible(app, record),
-        "attempts": app.ledger.attempts(record.id),
+        "attempts": [masked_attempt(attempt, mask) for attempt in app.ledger.attempts(record.id)],
         "why": [] if record.state.is_final or record.state is JobState.RUNNING else app.jobs.why(record.id),
         "cancelled": app.ledger.read(lambda c: job_facts.cancel_reason(c, record.id)),
         "checkpoints": app.ledger.letters.checkpoints(record.id),
-        "steps": [step.name for step in app.ledger.steps_of(record.id)],
-        "notes": app.ledger.notes_of(record.id),
+        "steps": [mask.text(step.name) for step in app.ledger.steps_of(record.id)],
+        "notes": [replace(note, text=mask.text(note.text)) for note in app.ledger.notes_of(record.id)],
         "lineage": app.dead_letters.lineage(record.id),
-        "result": msgspec.json.decode(shown.result_json) if shown.result_json else None,
+        "result": msgspec.json.decode(shown.result_json) if shown.result_json and "result" not in shown.unopened else None,
         "now": datetime.now(UTC),
     }
 
@@ -114,17 +109,21 @@ def possible(app: Perdure, record: JobRecord) -> list[str]:
     return can
 
 
+def _masked(app: Perdure, record: JobRecord) -> JobRecord:
+    return masked_job(app.tasks.get(record.task), record)
+
+
 def _page(app: Perdure, asked: Mapping[str, str], filters: dict[str, Any]) -> tuple[list[JobRecord], str | None, str]:
     text, sort, after = asked.get("text", "").lower(), asked.get("sort", ""), asked.get("after")
     if text:
         found, following = _search(app, filters, text, after)
         note = f"Searched in {SEARCHED:,} jobs that match the rest."
     elif sort in SORTS:
-        found, following = [masked_job(app, handle.record) for handle in app.jobs.list(limit=SORTED, **filters)], None
+        found, following = [_masked(app, handle.record) for handle in app.jobs.list(limit=SORTED, **filters)], None
         note = f"Sorted within the newest {SORTED:,} that match."
     else:
         records = [handle.record for handle in app.jobs.list(limit=PAGE + 1, after=after, **filters)]
-        found, note = [masked_job(app, record) for record in records[:PAGE]], ""
+        found, note = [_masked(app, record) for record in records[:PAGE]], ""
         following = found[-1].id if len(records) > PAGE else None
     return sorted(found, key=SORTS[sort])[:PAGE] if sort in SORTS else found, following, note
 
@@ -136,7 +135,7 @@ def _search(app: Perdure, filters: dict[str, Any], text: str, after: str | None)
     """
     found: list[JobRecord] = []
     for _ in range(SEARCHED // READ):
-        page = [masked_job(app, handle.record) for handle in app.jobs.list(limit=READ, after=after, **filters)]
+        page = [_masked(app, handle.record) for handle in app.jobs.list(limit=READ, after=after, **filters)]
         found += [job for job in page if text in _words(job)]
         if len(found) > PAGE:
             return found[:PAGE], found[PAGE - 1].id

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.ledger.letter_group_match import COUNTED, matching_by_fault
 from perdure.ledger.letter_records import OPEN, DeadLetterGroup
-from perdure.ledger.records import DeadLetterRecord
 from perdure.letters.filters import letter_filter
 from perdure.letters.replay_plan import ReplayPlan
-from perdure.masking import mask_call
+from perdure.masked import masked_detail, masked_letter
 from perdure_workers.flower.faults import next_step
 from perdure_workers.flower.letter_actions import bulk_replay, filters_of
 
@@ -22,17 +20,11 @@ if TYPE_CHECKING:
 PAGE, FAULTS = 50, 20
 
 
-def masked_letter(app: Perdure, letter: DeadLetterRecord) -> DeadLetterRecord:
-    """Return a dead letter with its secrets masked, and without the message that it was made of."""
-    args, kwargs = mask_call(app.tasks.get(letter.task), letter.args, letter.kwargs)
-    return replace(letter, args=args, kwargs=kwargs, raw=None)
-
-
 def letter_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
     """Return a page of letters, and the faults that the letters that match are of; filters as texts."""
     filters = filters_of(asked)
     found = app.dead_letters.list(limit=PAGE + 1, after=asked.get("after"), **filters)
-    page = [masked_letter(app, letter) for letter in found[:PAGE]]
+    page = [masked_letter(app.tasks.get(letter.task), letter) for letter in found[:PAGE]]
     matching = _matching(app, filters)
     return {
         "letters": page,
@@ -48,7 +40,7 @@ def letter(app: Perdure, letter_id: str) -> dict[str, Any]:
     found = app.dead_letters.show(app.dead_letters.find(letter_id).id)
     replay = next((one for one in found.lineage if one.job_id == found.letter.replayed_as), None)
     return {
-        "detail": replace(found, letter=masked_letter(app, found.letter)),
+        "detail": masked_detail(app.tasks.get(found.letter.task), found),
         "bulkheads": list(app.bulkheads),
         "replay_state": replay.state if replay is not None else None,
         "todo": next_step(found.letter.reason),

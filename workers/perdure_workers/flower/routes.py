@@ -8,6 +8,7 @@ from tornado.web import StaticFileHandler, url
 
 from perdure_workers.flower.api import ActApi, ReadApi
 from perdure_workers.flower.asking import AskJobs, AskLetters
+from perdure_workers.flower.broker_tab import BrokerTab
 from perdure_workers.flower.pages import (
     PAGES,
     BreakersPage,
@@ -30,6 +31,7 @@ def routes() -> list[Any]:
     """Return perdure's handlers; they come before Flower's."""
     return [
         url(r"/", Home, name="main"),
+        url(r"/broker", BrokerTab, name="broker"),
         url(r"/perdure/overview", OverviewPage, name="perdure_overview"),
         url(r"/perdure/jobs", JobsPage, name="perdure_jobs"),
         url(r"/perdure/find", Find, name="perdure_find"),

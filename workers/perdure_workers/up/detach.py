@@ -30,7 +30,8 @@ def start_detached(argv: Sequence[str], home: Path, timeout: float = READY_TIMEO
     """
     log_file = home / "logs" / "up.log"
     log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with log_file.open("wb") as log:
+    log_file.write_bytes(b"")
+    with log_file.open("ab") as log:  # appended to, so that it can be rotated
         manager = subprocess.Popen(  # noqa: S603 - the platform's own command
             list(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )

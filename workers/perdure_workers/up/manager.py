@@ -18,6 +18,7 @@ from perdure_workers.up.errors import ProcessStartFailed
 from perdure_workers.up.identity import Identity
 from perdure_workers.up.leftovers import clean_up
 from perdure_workers.up.processes import Child, ProcessSpec, State
+from perdure_workers.up.rotation import rotate_all
 from perdure_workers.up.runtime import ProcessRecord, Runtime, UpLock
 from perdure_workers.up.wakeup import Wakeup
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1
 """Longest time between two looks at the processes. Deaths and signals wake the manager at once."""
 STARTING_LOOK_SECONDS = 0.02
+ROTATE_SECONDS = 5.0
+"""Time between two looks at the sizes of logs."""
 FORCED_EXIT_CODE = 130
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -51,11 +54,12 @@ class ProcessEvent:
 
 @dataclass(frozen=True)
 class Addresses:
-    """What the processes serve; written to ``runtime.json``."""
+    """What the processes serve, and for which application (``module:attribute``); written to ``runtime.json``."""
 
     ledger_url: str
     redis_url: str
     flower_url: str | None = None
+    app: str | None = None
 
 
 class Manager:
@@ -138,10 +142,14 @@ class Manager:
         raise ProcessStartFailed(f"{child.spec.name} {how}. {child.log_file} says:\n{log_tail(child.log_file)}")
 
     def _watch(self) -> None:
+        rotate_at = 0.0
         while not self._stop_requests:
             self._wakeup.wait(LOOK_SECONDS)
             for child in self._children:
                 self._step(child)
+            if time.monotonic() >= rotate_at:
+                rotate_all(self.home)
+                rotate_at = time.monotonic() + ROTATE_SECONDS
 
     def _step(self, child: Child) -> None:
         if child.step() is not None:
@@ -179,6 +187,8 @@ class Manager:
             ledger_url=self._addresses.ledger_url,
             redis_url=self._addresses.redis_url,
             flower_url=self._addresses.flower_url,
+            app=self._addresses.app,
+            folder=os.getcwd(),
             processes=[_record(child) for child in self._children],
             manager=manager,
         )

@@ -12,7 +12,8 @@ import httpx
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
-from perdure_workers.embedded.ports import free_port, is_free
+from perdure_workers.embedded.errors import PortTaken
+from perdure_workers.embedded.ports import free_port, is_free, listens
 from perdure_workers.up.manager import Addresses
 from perdure_workers.up.processes import ProcessSpec
 from perdure_workers.up.specs import redis_spec
@@ -44,6 +45,7 @@ def make_plan(
     Raises:
         UnknownBulkhead: ``concurrency`` names a bulkhead that is not configured.
         ServerBinaryMissing: A Redis is needed and there is no redis-server.
+        PortTaken: Another process has the port that was asked for.
     """
     for name in concurrency:
         app.bulkheads.checked(name)
@@ -52,17 +54,25 @@ def make_plan(
     specs.append(ProcessSpec(role="supervisor", name="supervisor", argv=_command(app_path, "supervisor")))
     url = None
     if flower:
-        port = flower_port or (app.settings.flower_port if is_free(app.settings.flower_port) else free_port())
+        port = _flower_port(app, flower_port)
         url = f"http://127.0.0.1:{port}/"
         specs.append(_flower(app_path, port, url))
-    return Plan(specs, Addresses(app.settings.effective_ledger_url, app.settings.effective_broker_url, url))
+    return Plan(specs, Addresses(app.settings.effective_ledger_url, app.settings.effective_broker_url, url, app_path))
 
 
 def _redis(app: Perdure) -> ProcessSpec:
     home = app.settings.home_folder
     if not is_free(home.redis_port):
         home.choose_new_redis_port()
-    return redis_spec(home.ensure() / "redis", home.redis_port)
+    return redis_spec(home.ensure() / "redis", home.redis_port, home.redis_password)
+
+
+def _flower_port(app: Perdure, asked_for: int | None) -> int:
+    if asked_for is None:
+        return app.settings.flower_port if is_free(app.settings.flower_port) else free_port()
+    if not is_free(asked_for):
+        raise PortTaken("Flower", asked_for)
+    return asked_for
 
 
 def _worker(app: Perdure, app_path: str | None, bulkhead: str, children: int) -> ProcessSpec:
@@ -75,7 +85,7 @@ def _worker(app: Perdure, app_path: str | None, bulkhead: str, children: int) ->
 
 def _flower(app_path: str | None, port: int, url: str) -> ProcessSpec:
     argv = [*_command(app_path, "flower"), "--port", str(port)]
-    return ProcessSpec(role="flower", name="flower", argv=argv, ready=lambda _pid: _answers(url))
+    return ProcessSpec(role="flower", name="flower", argv=argv, ready=lambda pid: listens(pid, port) and _answers(url))
 
 
 def _command(app_path: str | None, command: str) -> list[str]:

@@ -36,12 +36,14 @@ class ProcessRecord(msgspec.Struct, kw_only=True):
 
 
 class Runtime(msgspec.Struct, kw_only=True):
-    """Everything that one manager runs."""
+    """Everything that one manager runs, and from where: its application is found from the manager's working folder."""
 
     home: str
     ledger_url: str
     redis_url: str
     flower_url: str | None = None
+    app: str | None = None
+    folder: str | None = None
     processes: list[ProcessRecord] = []
     manager: Identity
 
@@ -88,6 +90,21 @@ class UpLock:
         self._home = home
         self._path = home / LOCK_FILE
         self._fd: int | None = None
+
+    @staticmethod
+    def is_held(home: Path) -> bool:
+        """Return whether a manager runs on a home folder now."""
+        try:
+            fd = os.open(home / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
 
     def __enter__(self) -> Self:
         fd = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)

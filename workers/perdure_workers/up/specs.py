@@ -11,12 +11,13 @@ from perdure_workers.up.processes import ProcessSpec
 REDIS_STOP_TIMEOUT_SECONDS = 10.0
 
 
-def redis_spec(data_dir: Path, port: int) -> ProcessSpec:
+def redis_spec(data_dir: Path, port: int, password: str) -> ProcessSpec:
     """Return the embedded Redis as a process of the manager.
 
     Args:
         data_dir: folder of its append-only file; made if missing.
         port: TCP port on 127.0.0.1.
+        password: what its clients have to know.
 
     Raises:
         ServerBinaryMissing: there is no redis-server.
@@ -25,7 +26,7 @@ def redis_spec(data_dir: Path, port: int) -> ProcessSpec:
     return ProcessSpec(
         role="redis",
         name="redis",
-        argv=redis_command(data_dir, port),
-        ready=partial(redis_answers, port),
+        argv=redis_command(data_dir, port, password),
+        ready=partial(redis_answers, port, password),
         stop_timeout=REDIS_STOP_TIMEOUT_SECONDS,
     )

@@ -3,20 +3,12 @@
 local BUCKETS = 10
 local TEXT = {
   state = 'closed', window = '', reason = '', permits = '',
-  override = '', override_by = '', override_reason = '',
+  override = '', override_by = '', override_reason = '', repaired = '',
 }
 local NUMBERS = {
   'generation', 'streak', 'last_failure_ms', 'openings', 'until_ms', 'recovery_ms', 'closed_at_ms', 'changed_at_ms',
   'passed', 'override_until_ms', 'successes', 'failures', 'slow', 'rejected', 'opened', 'late',
 }
-
-local function state_from(flat)
-  local raw, s = {}, {}
-  for i = 1, #flat, 2 do raw[flat[i]] = flat[i + 1] end
-  for field, default in pairs(TEXT) do s[field] = raw[field] or default end
-  for _, field in ipairs(NUMBERS) do s[field] = tonumber(raw[field] or '0') end
-  return s, raw
-end
 
 local function shift(s, to, now, reason, by)
   local change = { from = s.state, to = to, at = now, reason = reason, by = by }
@@ -76,6 +68,15 @@ local function take_permit(s, token)
   return found
 end
 
+-- Gives back trial permits: the one with the token `who`, or all that the holder `who` has (token@holder).
+local function free(s, who)
+  local kept = {}
+  for token, expiry in string.gmatch(s.permits, '([^:,]+):(%d+)') do
+    if token ~= who and string.match(token, '@(.+)') ~= who then kept[#kept + 1] = token .. ':' .. expiry end
+  end
+  s.permits = table.concat(kept, ',')
+end
+
 local function tally(outcomes)
   local _, failures = string.gsub(outcomes, '[fF]', '')
   local _, slow = string.gsub(outcomes, '[SF]', '')
@@ -89,12 +90,13 @@ local function add_to_buckets(cfg, window, now, outcomes)
   local kept, total_calls, total_failures, total_slow = {}, calls, failures, slow
   for i, c, f, w in string.gmatch(window, '(%d+):(%d+):(%d+):(%d+)') do
     i, c, f, w = tonumber(i), tonumber(c), tonumber(f), tonumber(w)
+    local counts = i > index - BUCKETS and i <= index
     if i == index then
       calls, failures, slow = calls + c, failures + f, slow + w
-    elseif i > index - BUCKETS then
+    elseif counts then
       kept[#kept + 1] = string.format('%.0f:%.0f:%.0f:%.0f', i, c, f, w)
     end
-    if i > index - BUCKETS then
+    if counts then
       total_calls, total_failures, total_slow = total_calls + c, total_failures + f, total_slow + w
     end
   end
@@ -176,7 +178,8 @@ local function retry_after_ms(cfg, s, now)
   end
   local _, count, first = live_permits(s, now)
   if count + s.passed < cfg.half_open_permits then return 0 end
-  return math.min(first - now, math.max(1, math.floor(cfg.recovery_ms / 10)))
+  local look = math.max(1, math.floor(cfg.recovery_ms / 10))
+  return count == 0 and look or math.min(first - now, look)
 end
 
 -- Returns admitted (boolean), the permit's token ('' when none is needed) and the change or nil.
@@ -220,7 +223,7 @@ local function command(cfg, s, now, name, lasts_ms, by, reason)
   end
   if name == 'reset' then
     set_override(s, '', now, 0, '', '')
-    s.openings, s.recovery_ms, s.last_failure_ms = 0, 0, 0
+    s.openings, s.recovery_ms, s.last_failure_ms, s.repaired = 0, 0, 0, ''
     return shift(s, 'closed', now, reason, by)
   end
   if name == 'carry' and s.state == 'closed' and s.override == '' then

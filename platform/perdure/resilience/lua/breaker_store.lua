@@ -32,13 +32,13 @@ local function remember(change, ttl_ms)
   redis.call('PEXPIRE', KEYS[2], integer(ttl_ms))
 end
 
-local function reply(cfg, s, now, admitted, token, change)
+local function reply(cfg, s, now, odd, admitted, token, change)
   local answer = {
     admitted and 1 or 0, s.state, s.generation, token, retry_after_ms(cfg, s, now), s.streak, now,
-    s.until_ms, s.recovery_ms,
+    s.until_ms, s.recovery_ms, table.concat(odd, ', '),
   }
   if change then
-    answer[10], answer[11], answer[12], answer[13] = change.from, change.to, change.reason, change.by
+    answer[11], answer[12], answer[13], answer[14] = change.from, change.to, change.reason, change.by
   end
   return answer
 end

@@ -1,7 +1,8 @@
 -- Note how a member did and return all that is known. KEYS[1]: the group's hash.
 -- ARGV: member or '' (only read), ok (1, 0), expiry in ms, whether the member has a health check (1, 0).
--- Fields: current, epoch, since_ms, failures:<member>, healthy_since:<member>.
+-- Returns Redis' time, fields and values, and the fields that made no sense.
 local now = redis_now_ms()
+local odd = make_sense(KEYS[1], now)
 if ARGV[1] ~= '' then
   local failures, healthy = 'failures:' .. ARGV[1], 'healthy_since:' .. ARGV[1]
   if ARGV[2] == '1' then
@@ -18,4 +19,4 @@ if ARGV[1] ~= '' then
   end
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
-return { now, redis.call('HGETALL', KEYS[1]) }
+return { now, redis.call('HGETALL', KEYS[1]), odd }

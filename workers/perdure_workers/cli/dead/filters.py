@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
-import re
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from perdure.letters.filters import NAMES, letter_filter
+from perdure.who import whoami
+from perdure_workers.cli.moments import UNDERSTOOD, moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_AGO = re.compile(r"(\d+(?:\.\d+)?)(s|m|min|h|d)")
 
 where_option = click.option(
     "--where",
     "where",
     multiple=True,
     metavar="NAME=VALUE",
-    help=f"Only letters with this; may be repeated. Names: {', '.join(NAMES)}. Times are like 2h, 3d or "
-    "2026-01-31T12:00:00+00:00, a tag is tag=NAME=VALUE.",
+    help=f"Only letters with this; may be repeated. Names: {', '.join(NAMES)}. Times are "
+    f"{UNDERSTOOD}. A tag is tag=NAME=VALUE.",
 )
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
@@ -45,14 +41,9 @@ def filters_of(where: tuple[str, ...], **named: Any) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f"--where {text!r} must be NAME=VALUE")
-        found[name.strip()] = _moment(value) if name.strip() in ("since", "until") else value
+        found[name.strip()] = moment(name.strip(), value) if name.strip() in ("since", "until") else value
     letter_filter(**found)
     return found
-
-
-def _moment(text: str) -> Any:
-    ago = _AGO.fullmatch(text.strip())
-    return text if ago is None else time.time() - float(ago[1]) * _UNITS[ago[2]]
 
 
 def ask(question: str, *, yes: bool) -> None:
@@ -75,4 +66,4 @@ def ask(question: str, *, yes: bool) -> None:
 
 def who() -> dict[str, Any]:
     """Return what the audit trail is told of this command."""
-    return {"by": f"cli:{getpass.getuser()}"}
+    return {"by": f"cli:{whoami()}"}

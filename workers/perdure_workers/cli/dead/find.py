@@ -7,14 +7,12 @@ from typing import Any
 
 import click
 
-from perdure import Perdure
 from perdure.folding import folded
 from perdure.ledger.letter_records import DeadLetterDetail, DeadLetterGroup
-from perdure.ledger.records import DeadLetterRecord
-from perdure.masking import mask_call
+from perdure.masked import masked_detail, masked_letter
 from perdure_workers.cli.dead.filters import filters_of, where_option
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import ago, json_option, print_json, print_table, show
+from perdure_workers.cli.output import ago, json_option, print_json, print_table, say, say_lines, show
 
 #: The steps of a trend, from no letter to the busiest hour.
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -48,7 +46,7 @@ def list_letters(
     }
     app = context.app
     letters = app.dead_letters.list(limit=limit, after=after, **filters_of(where, **named))
-    show(as_json, [masked(app, letter) for letter in letters], columns)
+    show(as_json, [masked_letter(app.tasks.get(letter.task), letter) for letter in letters], columns)
 
 
 @click.command("groups")
@@ -84,7 +82,7 @@ def show_letter(context: Context, letter_id: str, secrets: bool, as_json: bool) 
     """Show a dead letter: arguments, error, attempts, checkpoints, replays, what was done with it."""
     detail = context.app.dead_letters.show(context.app.dead_letters.find(letter_id).id)
     if not secrets:
-        detail = dataclasses.replace(detail, letter=masked(context.app, detail.letter))
+        detail = masked_detail(context.app.tasks.get(detail.letter.task), detail)
     if as_json:
         rest = {name: value for name, value in dataclasses.asdict(detail).items() if name != "letter"}
         print_json(dataclasses.asdict(detail.letter) | rest)
@@ -132,14 +130,8 @@ def _print(detail: DeadLetterDetail) -> None:
         print_table(("at", "who", "action", "detail"), done, title="what was done")
     if detail.group is not None:
         group = detail.group
-        click.echo(f"This fault: {group.count} letters, {group.open} open. {group.note or ''}".rstrip())
-    click.echo(folded(detail.letter.traceback or ""))
-
-
-def masked(app: Perdure, letter: DeadLetterRecord) -> DeadLetterRecord:
-    """Return a letter as commands show it: without the secrets among its arguments."""
-    args, kwargs = mask_call(app.tasks.get(letter.task), letter.args, letter.kwargs)
-    return dataclasses.replace(letter, args=args, kwargs=kwargs)
+        say(f"This fault: {group.count} letters, {group.open} open. {group.note or ''}".rstrip())
+    say_lines(folded(detail.letter.traceback or ""))
 
 
 def _error(kind: str | None, text: str | None) -> str:

@@ -7,17 +7,17 @@ from contextlib import suppress
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from perdure import JobHandle, Perdure
 from perdure.errors import JobCancelled, JobDead
 from perdure.letters.bulk_replay import ReplayReport
 from perdure.letters.replay_plan import ReplayPlan
+from perdure.safe_text import one_line
 from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
 from perdure_workers.cli.jobs import parsed, wait_and_exit
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json, print_table
+from perdure_workers.cli.output import json_option, print_json, print_table, say
+from perdure_workers.cli.progress import progress
 
 #: Seconds between two looks at a bulk replay.
 _LOOK = 0.3
@@ -83,7 +83,7 @@ def _replay_each(app: Perdure, letter_ids: tuple[str, ...], how: dict[str, Any],
         replayed.append({"dead_letter": letter_id, "job": handle.id, "replayed_before": handle.deduplicated})
         if not as_json:
             before = " (replayed before)" if handle.deduplicated else ""
-            click.echo(f"{letter_id} -> job {handle.id}{before}")
+            say(f"{letter_id} -> job {handle.id}{before}")
     if as_json:
         print_json(replayed)
 
@@ -103,33 +103,33 @@ def _replay_many(app: Perdure, which: dict[str, Any], how: dict[str, Any], as_js
     job: JobHandle[ReplayReport] = app.dead_letters.replay_many(**request, **who())
     if wait:
         _watch(job, plan.count)
-        wait_and_exit(job, None, as_json)
+        wait_and_exit(app, job, None, as_json)
     elif as_json:
         print_json({"job": job.id, "letters": plan.count})
     else:
-        click.echo(f"{plan.count} letters are replayed by job {job.id}. Follow it: perdure jobs wait {job.id}")
+        say(f"{plan.count} letters are replayed by job {job.id}. Follow it: perdure jobs wait {job.id}")
 
 
 def _watch(job: JobHandle[ReplayReport], count: int) -> None:
-    with Progress(console=Console(stderr=True)) as progress:
-        bar = progress.add_task("replaying", total=count)
+    with progress() as bars:
+        bar = bars.add_task("replaying", total=count)
 
         while not job.refresh().record.state.is_final:
             with suppress(TimeoutError, JobDead, JobCancelled):  # how it ended is told by who waits for it next
                 job.wait(_LOOK)
             if (done := job.record.progress) is not None:
-                progress.update(bar, completed=done.done, description=done.message or "replaying")
+                bars.update(bar, completed=done.done, description=one_line(done.message or "replaying"))
 
 
 def _print_plan(plan: ReplayPlan) -> None:
-    click.echo(f"{plan.count} letters would be replayed, in about {plan.estimated_seconds:g} s.")
+    say(f"{plan.count} letters would be replayed, in about {plan.estimated_seconds:g} s.")
     if plan.checked < plan.count:
-        click.echo(f"The oldest {plan.checked} were checked one by one:")
+        say(f"The oldest {plan.checked} were checked one by one:")
     print_table(("task", "letters"), plan.by_task.items())
     if plan.does_not_fit:
-        click.echo(f"{plan.does_not_fit} do not fit what the application has now and would be left as they are:")
+        say(f"{plan.does_not_fit} do not fit what the application has now and would be left as they are:")
         print_table(("letter", "why"), ((each["letter_id"], each["why"]) for each in plan.examples))
     for name, is_open in plan.breakers.items():
-        click.echo(f"circuit breaker {name}: {'open' if is_open else 'closed'}")
+        say(f"circuit breaker {name}: {'open' if is_open else 'closed'}")
     if plan.breaker_open:
-        click.echo(f"{plan.breaker_open} would be left as they are, because their circuit breaker is open (--force).")
+        say(f"{plan.breaker_open} would be left as they are, because their circuit breaker is open (--force).")

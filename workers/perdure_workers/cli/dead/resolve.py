@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
+from perdure.masked import masked_letter
 from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
-from perdure_workers.cli.dead.find import masked
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json
+from perdure_workers.cli.output import json_option, print_json, say
+from perdure_workers.cli.progress import progress
 
 
 @click.command("discard")
@@ -34,10 +33,12 @@ def discard(
     if letter_ids:
         discarded = [letters.discard(letter_id, reason, **who()) for letter_id in letter_ids]
         if as_json:
-            print_json([dataclasses.asdict(masked(context.app, letter)) for letter in discarded])
+            print_json(
+                [dataclasses.asdict(masked_letter(context.app.tasks.get(letter.task), letter)) for letter in discarded]
+            )
         else:
             for letter in discarded:
-                click.echo(f"{letter.id} {letter.status}")
+                say(f"{letter.id} {letter.status}")
         return
     which = {"status": "open", **filters_of(where)}
     count = letters.count(**which)
@@ -65,11 +66,12 @@ def note(
     if group:
         noted = letters.note_group(letter_id_or_fingerprint, text, **who())
     else:
-        noted = masked(context.app, letters.note(letter_id_or_fingerprint, text, **who()))
+        letter = letters.note(letter_id_or_fingerprint, text, **who())
+        noted = masked_letter(context.app.tasks.get(letter.task), letter)
     if as_json:
         print_json(None if noted is None else dataclasses.asdict(noted))
     else:
-        click.echo(f"{letter_id_or_fingerprint}: {text or 'note removed'}")
+        say(f"{letter_id_or_fingerprint}: {text or 'note removed'}")
 
 
 @click.command("purge")
@@ -93,13 +95,13 @@ def purge(context: Context, where: tuple[str, ...], everything: bool, yes: bool,
 
 @contextmanager
 def _progress(what: str, count: int) -> Iterator[Callable[[int], None]]:
-    with Progress(console=Console(stderr=True)) as progress:
-        bar = progress.add_task(what, total=count)
-        yield lambda done: progress.advance(bar, done)
+    with progress() as bars:
+        bar = bars.add_task(what, total=count)
+        yield lambda done: bars.advance(bar, done)
 
 
 def _print_count(what: str, count: int, as_json: bool) -> None:
     if as_json:
         print_json({what: count})
     else:
-        click.echo(f"{count} {what}")
+        say(f"{count} {what}")

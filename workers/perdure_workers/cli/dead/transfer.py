@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TextIO
 
 import click
 
+from perdure.private import private_file
 from perdure_workers.cli.dead.filters import filters_of, where_option, who
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json
+from perdure_workers.cli.output import json_option, print_json, say
 
 
 @click.command("export")
 @where_option
-@click.option("-o", "--output", type=click.File("w", lazy=False, atomic=True), default="-", help="A file; standard output.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="A file; standard output without.")
+@click.option("--secrets", is_flag=True, help="Write arguments that are masked otherwise.")
 @pass_context
-def export(context: Context, where: tuple[str, ...], output: TextIO) -> None:
+def export(context: Context, where: tuple[str, ...], output: str | None, secrets: bool) -> None:
     """Write dead letters as JSON Lines, with their attempts and checkpoints; the oldest first."""
+    lines = context.app.dead_letters.export(secrets=secrets, **filters_of(where), **who())
     count = 0
-    for line in context.app.dead_letters.export(**filters_of(where), **who()):
-        output.write(line + "\n")
-        count += 1
-    click.echo(f"{count} exported", err=True)
+    with private_file(Path(output)) if output not in (None, "-") else nullcontext(sys.stdout) as file:
+        for line in lines:
+            file.write(line + "\n")
+            count += 1
+    say(f"{count} exported", err=True)
 
 
 @click.command("import")
@@ -35,4 +42,4 @@ def import_(context: Context, file: TextIO, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(report))
     else:
-        click.echo(f"{report.imported} imported, {report.known} known already")
+        say(f"{report.imported} imported, {report.known} known already")

@@ -1,0 +1,62 @@
+"""A virtual environment for each peer, made once by uv in ``.bench/`` of the checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".bench"
+PEERS = ROOT / "benchmarks" / "peers"
+INSTALL_TIMEOUT_SECONDS = 600
+
+
+class CannotInstall(Exception):
+    """An environment could not be made; the message says why."""
+
+
+def environment(name: str | None) -> Path:
+    """Return the folder of commands of the environment with ``requirements/NAME.txt``; of this one for None.
+
+    Raises:
+        CannotInstall: there is no uv, or it failed.
+    """
+    if name is None:
+        return Path(sys.executable).parent
+    wanted = PEERS / "requirements" / f"{name}.txt"
+    mark = hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    folder = CACHE / f"{name}-{mark}"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        _uv("venv", "--python", sys.executable, str(folder))
+        _uv("pip", "sync", "--python", str(folder / "bin" / "python"), str(wanted))
+        (folder / "complete").touch()
+    return folder / "bin"
+
+
+def versions() -> dict[str, str]:
+    """Return the pinned version of each peer, by its package."""
+    pins: dict[str, str] = {}
+    for path in sorted((PEERS / "requirements").glob("*.txt")):
+        lines = (line.partition("==") for line in path.read_text().splitlines())
+        pins |= {package: version for package, _, version in lines if package == path.stem}
+    return pins
+
+
+def _uv(*arguments: str) -> None:
+    own = ROOT / ".tools" / "bin" / "uv"
+    uv = str(own) if own.exists() else shutil.which("uv")
+    if uv is None:
+        raise CannotInstall("there is no uv; `make bench` brings it")
+    settings = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"} | os.environ
+    done = subprocess.run(
+        [uv, *arguments], capture_output=True, text=True, timeout=INSTALL_TIMEOUT_SECONDS, check=False, env=settings
+    )
+    if done.returncode:
+        raise CannotInstall(
+            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"uv ended with {done.returncode}"
+        )

@@ -1,0 +1,31 @@
+"""Any number of rows as one parameter of a statement: a JSON text that the database takes apart.
+
+One statement for a thousand rows costs one round trip and one parse, on SQLite as on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+
+def rows_of(dialect: str, columns: Mapping[str, str]) -> str:
+    """Return the FROM item ``s`` whose rows are those of the parameter ``:batch``.
+
+    Args:
+        dialect: ``sqlite`` or ``postgresql``.
+        columns: PostgreSQL's type of each column.
+    """
+    if dialect == "postgresql":
+        return (
+            f"json_to_recordset(CAST(:batch AS json)) AS s({', '.join(f'{name} {kind}' for name, kind in columns.items())})"
+        )
+    values = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+    return f"(SELECT {values} FROM json_each(:batch)) AS s"
+
+
+def encoded(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the parameters that hold rows; a column that a row leaves out is NULL."""
+    return {"batch": msgspec.json.encode(rows).decode()}

@@ -1,0 +1,62 @@
+"""Whose fault an error of the database is: the database's own, or that of the statement that was run.
+
+Python's classes do not tell: drivers report a full disk, a missing table (SQLite), a deadlock and a lost connection all as
+``OperationalError``. The databases' own codes do.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+
+#: What is wrong with a statement or its values, of whatever database.
+_MISTAKES = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
+
+#: Classes of SQLSTATE in which PostgreSQL speaks of itself: connections, resources, its operator, its disks, its insides.
+#: Of its operator's class only shutdowns: 57014 is a statement that was cancelled, as by its timeout.
+_POSTGRESQL_ITSELF = ("08", "53", "57P", "58", "F0", "XX")
+#: A standby, which takes no writes.
+_READ_ONLY = "25006"
+#: After an error in a transaction nothing more is done in it; somebody caught the error.
+_ABORTED = "25P02"
+
+#: Primary result codes in which SQLite speaks of its file.
+_SQLITE_ITSELF = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+def is_about_the_ledger(error: DBAPIError) -> bool:
+    """Return whether an error of perdure's own statement is about the database: these are right, so nearly all are."""
+    if error.connection_invalidated:
+        return True
+    return not isinstance(error, _MISTAKES) and _sqlstate(error) != _ABORTED
+
+
+def is_about_the_database(error: DBAPIError) -> bool:
+    """Return whether an error of anybody's statement on a connection that was open is about the database.
+
+    A statement that is wrong, breaks a constraint, waits too long for a lock, is cancelled or chosen to end a deadlock is
+    not; nor is another database that cannot be connected to.
+    """
+    state, code = _sqlstate(error), getattr(error.orig, "sqlite_errorcode", None)
+    if state is not None:
+        return state.startswith(_POSTGRESQL_ITSELF) or state == _READ_ONLY
+    return isinstance(code, int) and (code & 0xFF) in _SQLITE_ITSELF
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None

@@ -1,0 +1,248 @@
+"""The reject file is made once, where nothing was, and only what was made is ever changed or removed."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from perdure import Discard
+from perdure.errors import HandedBack
+from perdure_tasks import tables
+from perdure_tasks.importing import marker as markers
+from support.context import RecordingContext
+
+BAD = "id,name\n1,a\nx,=HYPERLINK(1)\ny,b\n"
+
+
+@pytest.fixture
+def database(sqlite_url):
+    engine = sa.create_engine(sqlite_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)"))
+    engine.dispose()
+    return sqlite_url
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "in" / "items.csv"
+    path.parent.mkdir()
+    path.write_text(BAD)
+    return path
+
+
+def import_csv(file, database, ctx=None, **options):
+    return tables.import_csv(ctx or RecordingContext(), str(file), database, "items", **options)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def lines(result):
+    with open(result["reject_path"], newline="") as file:
+        return [row[0] for row in csv.reader(file)]
+
+
+def imported(database):
+    engine = sa.create_engine(database)
+    with engine.connect() as connection:
+        found = [row[0] for row in connection.execute(sa.text("SELECT id FROM items ORDER BY id"))]
+    engine.dispose()
+    return found
+
+
+def put_file(path):
+    path.write_text("mine")
+
+
+def put_link(path):
+    target = path.with_name("target")
+    target.write_text("mine")
+    path.symlink_to(target)
+
+
+def put_dangling_link(path):
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def put_hard_link(path):
+    target = path.with_name("target")
+    target.write_text("mine")
+    path.hardlink_to(target)
+
+
+def put_old_rejects(path):
+    path.write_text("line,reason,id\n2,bad,x\n")
+
+
+PUT = [put_file, put_link, put_dangling_link, put_hard_link, put_old_rejects, Path.mkdir, os.mkfifo]
+
+
+@pytest.mark.parametrize("put", PUT)
+@pytest.mark.parametrize("text", [BAD, "id,name\n1,a\n"])
+def test_what_is_at_a_reject_path_is_refused_before_anything_is_imported(file, database, tmp_path, put, text):
+    file.write_text(text)
+    path = tmp_path / "rejects.csv"
+    put(path)
+    before = {each: each.lstat() for each in tmp_path.iterdir() if each.name in ("rejects.csv", "target")}
+    with pytest.raises(Discard, match="is there already, and this import did not make it"):
+        import_csv(file, database, reject_path=str(path))
+    assert {each: each.lstat() for each in before} == before
+    assert not path.with_name("nowhere").exists()
+    assert imported(database) == []
+
+
+@pytest.mark.parametrize("put", PUT)
+def test_what_is_at_the_usual_place_is_left_alone(file, database, put):
+    usual = file.with_name("items.csv.items.rejects.csv")
+    put(usual)
+    before = usual.lstat()
+    result = import_csv(file, database)
+    assert lines(result) == ["line", "3", "4"]
+    assert result["reject_path"] != str(usual)
+    assert usual.lstat() == before
+    assert not file.with_name("nowhere").exists()
+    assert "target" not in names(file.parent) or file.with_name("target").read_text() == "mine"
+
+
+def test_each_import_of_one_file_name_has_its_rejects(file, database):
+    results = []
+    for day in range(3):
+        file.write_text(f"id,name\n{'x' * (day + 1)},a\n")
+        results.append(import_csv(file, database))
+    assert [Path(result["reject_path"]).read_text().splitlines()[1].split(",")[-2] for result in results] == [
+        "x",
+        "xx",
+        "xxx",
+    ]
+    assert all(not name.startswith(".") for name in names(file.parent))
+
+
+def test_a_crash_between_the_making_and_the_commit(file, database, monkeypatch, tmp_path):
+    def crash(*args):
+        raise KeyboardInterrupt
+
+    for options in ({}, {"reject_path": str(tmp_path / "rejects.csv")}):
+        ctx = RecordingContext()
+        with monkeypatch.context() as patch:
+            patch.setattr(markers, "save", crash)
+            with pytest.raises(KeyboardInterrupt):
+                import_csv(file, database, ctx, **options)
+        result = import_csv(file, database, ctx, **options)
+        assert lines(result) == ["line", "3", "4"] if not options else ["line", "2", "3", "4"]
+        assert import_csv(file, database, ctx, **options) == result
+        assert os.stat(result["reject_path"]).st_nlink == 1
+        assert os.stat(result["reject_path"]).st_mode & 0o777 == 0o600
+
+
+def test_a_crash_before_the_file_has_its_name_and_one_whose_rejects_went_away(file, database, monkeypatch):
+    ctx = RecordingContext()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            import_csv(file, database, ctx)
+    assert lines(import_csv(file, database, ctx)) == ["line", "3", "4"]
+    assert all(not name.startswith(".") for name in names(file.parent))
+
+
+def test_a_crash_between_the_last_commit_and_the_end(file, database, monkeypatch):
+    ctx = RecordingContext()
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.RejectFile, "finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            import_csv(file, database, ctx)
+    result = import_csv(file, database, ctx)
+    assert lines(result) == ["line", "3", "4"]
+    assert all(not name.startswith(".") for name in names(file.parent))
+
+
+def test_another_file_in_place_of_the_one_begun_is_refused(file, database):
+    ctx = RecordingContext(on_save=lambda state: (_ for _ in ()).throw(HandedBack))
+    file.write_text(BAD.replace("1,a\n", ""))
+    with pytest.raises(HandedBack):
+        import_csv(file, database, ctx, batch_rows=1)
+    usual = file.with_name("items.csv.items.rejects.csv")
+    usual.unlink()
+    usual.write_text("line,reason,id,name\n" + "x" * 1000)
+    ctx.checkpoint.on_save = None
+    with pytest.raises(Discard, match="has 0 bytes and not the"):
+        import_csv(file, database, ctx)
+    assert usual.read_text().endswith("x" * 1000)
+
+
+def test_rejects_of_a_finished_import_are_their_owner_s(file, database):
+    ctx = RecordingContext()
+    result = import_csv(file, database, ctx)
+    with open(result["reject_path"], "a") as rejected:
+        rejected.write("a note\n")
+    assert import_csv(file, database, ctx) == result
+    assert Path(result["reject_path"]).read_text().endswith("a note\n")
+    os.unlink(result["reject_path"])
+    assert import_csv(file, database, ctx) == result
+
+
+def test_a_file_system_without_hard_links(file, database, monkeypatch):
+    def no_links(*args, **options):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    result = import_csv(file, database)
+    assert lines(result) == ["line", "3", "4"]
+    assert all(not name.startswith(".") for name in names(file.parent))
+    file.with_name("other.csv").write_text("mine")
+    with pytest.raises(Discard, match="is there already"):
+        import_csv(file, database, reject_path=str(file.with_name("other.csv")))
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "＝1", "=cmd|' /C calc'!A0"])
+def test_cells_that_are_formulas_to_spreadsheets_are_escaped(file, database, cell):
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows([["id", "name"], ["x", cell], ["y", "a=1"]])
+    result = import_csv(file, database)
+    with open(result["reject_path"], newline="") as rejected:
+        rows = list(csv.reader(rejected))
+    assert [row[-1] for row in rows] == ["name", f"'{cell}", "a=1"]
+    assert not any(each.startswith(("=", "+", "-", "@", "\t", "\r")) for row in rows for each in row)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/proc/self/environ", "/proc/self/maps", "/sys/kernel/mm", "."])
+def test_only_regular_files_are_imported(database, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Discard, match="is no regular file") as refused:
+        import_csv(path, database, reject_path=str(tmp_path / "rejects.csv"))
+    assert "PATH" not in str(refused.value)
+    link = tmp_path / "link.csv"
+    link.symlink_to(path)
+    with pytest.raises(Discard, match="is no regular file"):
+        import_csv(link, database, reject_path=str(tmp_path / "rejects.csv"))
+
+
+def test_a_named_pipe_does_not_hold_a_worker(database, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Discard, match="is no regular file"):
+        import_csv(tmp_path / "pipe", database)
+
+
+def test_only_below_the_folders_that_the_operator_allows(file, database, tmp_path, monkeypatch):
+    allowed, other = tmp_path / "allowed", tmp_path / "allowed-not"
+    for folder in (allowed, other):
+        folder.mkdir()
+    inside, outside = allowed / "a.csv", other / "a.csv"
+    inside.write_text(BAD)
+    outside.write_text(BAD)
+    monkeypatch.setenv("PERDURE_FILE_ROOTS", f"{tmp_path / 'none'}:{allowed}")
+    (allowed / "link.csv").symlink_to(outside)
+    (allowed / "folder").symlink_to(other)
+    for path in (outside, allowed / ".." / "allowed-not" / "a.csv", allowed / "link.csv", allowed / "folder" / "a.csv"):
+        with pytest.raises(Discard, match="PERDURE_FILE_ROOTS"):
+            import_csv(path, database)
+    for rejects in (other / "r.csv", allowed / "folder" / "r.csv"):
+        with pytest.raises(Discard, match="PERDURE_FILE_ROOTS"):
+            import_csv(inside, database, reject_path=str(rejects))
+    assert import_csv(inside, database, reject_path=str(allowed / "r.csv"))["rejected"] == 2
+    assert names(other) == {"a.csv"}

@@ -1,0 +1,135 @@
+"""Choosing what a child claims: the first jobs of its bulkhead that may run now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from perdure.lanes import PLAIN, REPLICAS
+from perdure.ledger.claim import Claimer, in_line
+from perdure.ledger.limits import Lane
+from perdure.ledger.records import Claim
+
+if TYPE_CHECKING:
+    from perdure import Perdure
+
+#: Claims between two looks for held-back lanes, in an application none of whose tasks has one.
+SELDOM = 16
+#: Seconds for which a lane is passed by whose breaker or limit turned a job away that had been claimed.
+TURNED_AWAY = 0.05
+#: A claim that takes longer than so many seconds has met rows that are dead and cannot be removed, as while somebody holds
+#: a transaction open on PostgreSQL. The next ones begin where it ended, for so many times as long as it took.
+SLOW = 0.01
+REST = 20
+#: Seconds by which rows may come in behind others that have an earlier place in line.
+SLACK = 1.0
+
+
+class Choice:
+    """Claims for one child.
+
+    Args:
+        app: The application.
+        by: The child.
+    """
+
+    def __init__(self, app: Perdure, by: Claimer) -> None:
+        self._app = app
+        self._by = by
+        self._passed_until: dict[str, float] = {}
+        self._claims = 0
+        self._place = 0.0
+        self._read_all_at = 0.0
+        self._in_doubt = True
+        #: Seconds after which it is worth asking again though nobody rings; None when somebody will.
+        self.ask_again: float | None = None
+
+    def claim(self, most: int) -> list[Claim]:
+        """Claim at most about ``most`` jobs and return them in line; their first place in line first."""
+        self.ask_again = None
+        claims = self._plain(most)
+        self._claims += 1
+        if len(claims) < most:
+            claims += self._held_back(self._app.ledger.lanes(self._by.bulkhead), most)
+        elif self._has_lanes() or self._claims % SELDOM == 0:
+            claims += self._held_back(self._app.ledger.lanes(self._by.bulkhead, after=PLAIN), most)
+        return sorted(claims, key=in_line)
+
+    def pass_by(self, lane: str, seconds: float = TURNED_AWAY) -> None:
+        """Leave a lane alone for a while."""
+        self._passed_until[lane] = time.monotonic() + seconds
+        self._ask_again_in(seconds)
+
+    def _plain(self, most: int) -> list[Claim]:
+        began = time.monotonic()
+        since = self._place - SLACK if began < self._read_all_at else 0.0
+        in_doubt, self._in_doubt = self._in_doubt, True
+        claims = self._app.ledger.claim(self._by, most, since=since, in_doubt=in_doubt)
+        self._in_doubt = False
+        took = time.monotonic() - began
+        if len(claims) < most:
+            self._read_all_at = 0.0
+        elif not since and took > SLOW:
+            self._read_all_at = began + REST * took
+        if claims:
+            self._place = claims[0].queued_at
+        return claims
+
+    def _held_back(self, lanes: Sequence[Lane], most: int) -> list[Claim]:
+        """Claim jobs of lanes that a breaker, a limit or their kind holds back, as far as these let any through."""
+        moment = time.monotonic()
+        ready = []
+        for lane in lanes:
+            if lane.waits > 0:
+                self._ask_again_in(lane.waits)
+            elif lane.name == PLAIN or lane.task not in self._app.tasks:
+                continue
+            elif (wait := self._passed_until.get(lane.name, 0.0) - moment) > 0:
+                self._ask_again_in(wait)
+            else:
+                ready.append(lane)
+        limited = [lane for lane in ready if lane.limit_key is not None and self._lets_through(lane, 1)]
+        claims = self._within_limits(limited) if limited else []
+        share = max(1, most // max(1, len(ready)))
+        for lane in ready:
+            if lane.name == REPLICAS:
+                claims += self._app.ledger.claim(self._by, 1, lane.name)
+            elif lane.limit_key is None and (count := self._lets_through(lane, share)):
+                claims += self._app.ledger.claim(self._by, count, lane.name)
+        return claims
+
+    def _lets_through(self, lane: Lane, most: int) -> int:
+        """Return how many jobs of a lane its circuit breaker lets through now."""
+        if lane.breaker is None:
+            return most
+        admitted = self._app.breakers[lane.breaker].admits(most)
+        if admitted.count == 0:
+            self._ask_again_in(admitted.wait)
+        return admitted.count
+
+    def _within_limits(self, lanes: Sequence[Lane]) -> list[Claim]:
+        bulkhead, limits = self._by.bulkhead, self._app.limits
+        room = limits.admitted(bulkhead, lanes, self._app.ledger.running_within_limits())
+        wanted = []
+        for lane in lanes:
+            if not room.get(lane.name):
+                continue
+            if (wait := limits.rate_wait(bulkhead, lane.task)) > 0:
+                self._ask_again_in(wait)
+            else:
+                wanted.append(lane)
+        if not wanted:
+            return []
+        return self._app.ledger.claim_within(
+            self._by, wanted, lambda lanes, running: limits.admitted(bulkhead, lanes, running)
+        )
+
+    def _ask_again_in(self, seconds: float) -> None:
+        self.ask_again = seconds if self.ask_again is None else min(self.ask_again, seconds)
+
+    def _has_lanes(self) -> bool:
+        bulkhead = self._app.settings.bulkheads[self._by.bulkhead]
+        if bulkhead.limit or bulkhead.rate:
+            return True
+        return any(task.breaker or task.limit or task.rate or task.replicas > 1 for task in self._app.tasks.values())

@@ -1,0 +1,43 @@
+"""Wake-ups: how a worker's main process tells its children that there may be work."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+
+class Wakeups:
+    """A bounded count of wake-ups, shared with the children. Make it before they are forked.
+
+    Args:
+        most: How many wait at most to be taken: the number of children.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = multiprocessing.get_context("fork").BoundedSemaphore(most)
+        while self._count.acquire(block=False):
+            pass  # it begins full
+
+    def post(self) -> bool:
+        """Wake a child, or the next one that is free; return False when as many wake-ups wait as there are children."""
+        try:
+            self._count.release()
+        except ValueError:
+            return False
+        return True
+
+    def post_all(self) -> None:
+        """Wake all children."""
+        while self.post():
+            pass
+
+    def wait(self, timeout: float) -> bool:
+        """Wait to be woken for at most ``timeout`` seconds, and take all wake-ups that wait.
+
+        Whoever was woken looks at all there is, and wakes another one when there is more than it can take.
+        """
+        if not self._count.acquire(timeout=timeout):
+            return False
+        while self._count.acquire(block=False):
+            pass
+        return True
