@@ -29,6 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "PERDURE_HOME": str(folder / "home"),
             "PERDURE_FLOWER_PASSWORD": OPERATOR[1],
             "PERDURE_FLOWER_VIEWERS": '{"vera": "may-look"}',
+            "FLOWER_XHEADERS": "true",  # so that a test can come from an address of its own
         }
         for name, value in environment.items():
             patch.setenv(name, value)

@@ -39,3 +39,9 @@ def flaky(ctx: JobContext, fails: int) -> int:
     if ctx.attempt <= fails:
         raise ConnectionError("not yet")
     return ctx.attempt
+
+
+@app.periodic(cron="30 2 * * *")
+@app.job(name="site.nightly")
+def nightly() -> str:
+    return "swept"
