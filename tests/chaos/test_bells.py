@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 MakeCluster = Callable[..., Cluster]
 QUEUE = queue_name("normal")
 FLOOD = int(os.environ.get("TEST_BELLS", "1000000"))
-QUEUED = int(os.environ.get("TEST_QUEUED", "100000"))
+#: ``TEST_QUEUED=100000`` and more is for a machine of its own.
+QUEUED = int(os.environ.get("TEST_QUEUED", "20000"))
 
 #: Puts a bell into a queue so many times.
 FLOOD_SCRIPT = """
@@ -77,7 +78,7 @@ def test_a_flood_of_bells_neither_holds_up_jobs_nor_stays(
     assert cluster.app.dead_letters.count() == 0
 
 
-def test_a_hundred_thousand_jobs_whose_bells_are_lost(make_sliced: MakeCluster, ledger_url: str, redis_url: str) -> None:
+def test_a_long_queue_whose_bells_are_lost(make_sliced: MakeCluster, ledger_url: str, redis_url: str) -> None:
     cluster = make_sliced(ledger_url, redis_url)
     cluster.worker("w1")
     jobs = cluster.app.task("mark").submit_many((number,) for number in range(QUEUED))
