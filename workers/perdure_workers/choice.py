@@ -123,7 +123,7 @@ class Choice:
         if lane.breaker is None:
             return most
         admitted = self._app.breakers[lane.breaker].admits(most)
-        if admitted.count == 0:
+        if admitted.count < most:
             self._ask_again_in(admitted.wait)
         return admitted.count
 
