@@ -10,12 +10,13 @@ RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /build
 # First what changes seldom: the locked dependencies are a layer of their own.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev --no-install-project
+ENV EXTRAS="--extra worker --extra flower --extra postgres"
+RUN uv sync --locked --no-dev ${EXTRAS} --no-install-project
 COPY README.md LICENSE ./
 COPY platform platform
 COPY workers workers
 COPY tasks tasks
-RUN uv sync --locked --no-dev --no-editable
+RUN uv sync --locked --no-dev ${EXTRAS} --no-editable
 
 FROM python:${PYTHON}-slim
 RUN useradd --system --user-group --uid 10001 perdure \

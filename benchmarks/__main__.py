@@ -9,9 +9,12 @@ from pathlib import Path
 import click
 
 from benchmarks import figures
+from benchmarks.trial import Lost
 
 #: What ``make bench`` runs: figures that are kept with the documentation.
 COMPARED = ("compare", "scaling", "without_redis", "start", "claimers", "pinned")
+#: Of these, what is run when it should not take long.
+QUICK = ("compare", "start")
 #: Those that look at one part alone, or take long.
 OTHERS = ("table_size", "recovery", "dead_letters", "checkpoints", "breaker", "flood", "flower")
 NAMES = (*COMPARED, *OTHERS, "quick", "all")
@@ -24,14 +27,20 @@ NAMES = (*COMPARED, *OTHERS, "quick", "all")
 def main(names: tuple[str, ...], quick: bool, only: tuple[str, ...]) -> None:
     """Run benchmarks, print what they found, keep it with the documentation. ``quick`` means --quick; ``all`` is all."""
     quick = quick or "quick" in names or bool(only)
-    chosen = [name for name in dict.fromkeys(names) if name not in ("quick", "all")] or list(COMPARED)
+    chosen = [name for name in dict.fromkeys(names) if name not in ("quick", "all")] or list(QUICK if quick else COMPARED)
     if "all" in names:
         chosen = [*COMPARED, *OTHERS]
-    place = figures.folder(quick=quick)
+    place, failed = figures.folder(quick=quick), []
     for name in chosen:
         began = time.monotonic()
-        run(name, place, quick=quick, only=only)
+        try:
+            run(name, place, quick=quick, only=only)
+        except Lost as failure:
+            failed.append(name)
+            click.echo(f"{name}: {failure}", err=True)
         click.echo(f"{name}: {time.monotonic() - began:.0f} s", err=True)
+    if failed:
+        raise SystemExit(f"without figures: {', '.join(failed)}")
 
 
 def run(name: str, place: Path, *, quick: bool, only: tuple[str, ...]) -> None:

@@ -92,8 +92,9 @@ class Report:
         return "\n\n".join(parts)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as what JSON can hold."""
-        return dataclasses.asdict(self)
+        """Return the report as what JSON can hold, numbers to five digits."""
+        stored: dict[str, Any] = _rounded(dataclasses.asdict(self))
+        return stored
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Report:
@@ -101,6 +102,14 @@ class Report:
         tables = [Table(**table) for table in stored["tables"]]
         targets = [Target(**target) for target in stored["targets"]]
         return cls(**{**stored, "tables": tables, "targets": targets})
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list) else value
 
 
 def number(value: float) -> str:

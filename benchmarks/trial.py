@@ -216,5 +216,7 @@ class Driver:
 
 def quantiles(values: list[float]) -> tuple[float, float]:
     """Return p50 and p99."""
+    if len(values) < 2:
+        return values[0], values[0]
     cuts = statistics.quantiles(values, n=100, method="inclusive")
     return statistics.median(values), cuts[98]

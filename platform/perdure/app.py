@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import tzinfo
 from functools import cached_property, partial
 from inspect import iscoroutinefunction, signature
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
 
 from perdure.bulkheads import Bulkheads
 from perdure.context import JobContext
@@ -19,7 +20,7 @@ from perdure.ledger import Ledger
 from perdure.letters.auto_replay import AutoReplay
 from perdure.liveness import WorkerEvent
 from perdure.origin import Origin
-from perdure.periodic import Periodic
+from perdure.periodic import Missed, Periodic
 from perdure.resilience.listeners import Listeners
 from perdure.retry import RetryPolicy
 from perdure.settings import Settings, load_settings
@@ -71,7 +72,7 @@ class JobDecorator:
 class PeriodicDecorator:
     """Gives a task a schedule, and makes one of a function; what ``app.periodic(...)`` returns."""
 
-    def __init__(self, app: Perdure, schedule: Callable[[Task[..., Any]], Periodic], options: JobOptions) -> None:
+    def __init__(self, app: Perdure, schedule: Callable[..., Periodic], options: JobOptions) -> None:
         self._app = app
         self._schedule = schedule
         self._options = options
@@ -90,9 +91,16 @@ class PeriodicDecorator:
     def __call__(self, job: Callable[P, R]) -> Task[P, R]: ...
     def __call__(self, job: Any) -> Any:
         """Add the schedule and return the task."""
-        task = job if isinstance(job, Task) else self._app.register(job, **self._options)
-        self._app.add_schedule(task, self._schedule(task))
-        return task
+        if not isinstance(job, Task):
+            task: Task[..., Any] = self._app.job(**self._options)(job)
+            self._app.add_schedule(self._schedule(task))
+            return task
+        for option in self._options.keys() - {"name"}:
+            raise InvalidJobDefinition(
+                f"{job.name}: periodic({option}=...) is no option of a schedule; give it to @app.job"
+            )
+        self._app.add_schedule(self._schedule(job, name=self._options.get("name")))
+        return job
 
 
 class Perdure:
@@ -111,6 +119,7 @@ class Perdure:
         self.settings: Settings = load_settings(**settings)
         self.tasks: dict[str, Task[..., Any]] = {}
         self._origins: dict[str, Origin] = {}
+        #: By the names under which the ledger remembers their ticks.
         self.schedules: dict[str, Periodic] = {}
         self.events = EventBus()
         self.events.subscribe(log_event)
@@ -221,6 +230,8 @@ class Perdure:
             priority=priority,
             state=state,
         )
+        if known is not None and known.function is not function:  # one that is made anew is given its schedules anew
+            self.schedules = {stored: each for stored, each in self.schedules.items() if each.task != task_name}
         self.tasks[task_name] = task
         self._origins[task_name] = origin
         if "celery" in self.__dict__:
@@ -232,34 +243,49 @@ class Perdure:
         *,
         cron: str | None = None,
         every: float | None = None,
-        missed: Literal["run_once", "skip"] = "run_once",
+        tz: str | tzinfo | None = None,
+        missed: Missed = "run_once",
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        jitter: float = 0.0,
         **options: Unpack[JobOptions],
     ) -> PeriodicDecorator:
         """Submit a job of a task at each tick of a schedule, exactly one however many supervisors there are.
 
-        Put it on a function, or on a task: ``@app.periodic(every=30)`` above ``@app.job(...)``.
+        Put it on a function, or on a task: ``@app.periodic(every=30)`` above ``@app.job(...)``. A task may have several
+        schedules, each further one with a ``name``.
 
         Args:
-            cron: Minute, hour, day of month, month, day of week, in UTC, such as ``*/5 * * * *``.
+            cron: Minute, hour, day of month, month, day of week, such as ``*/5 8-17 * * MON-FRI``, ``@daily`` or the like;
+                with six fields the first one is seconds. See :mod:`perdure.cron`.
             every: Seconds from one tick to the next; ticks are multiples of it since the epoch.
+            tz: The time zone of ``cron``, such as ``Europe/Berlin``; UTC by default.
             missed: What happens to ticks that passed while no supervisor ran: ``run_once`` submits one job for the newest
                 of them, ``skip`` none.
-            options: Those of :meth:`register`, when it is put on a function.
+            args: Positional arguments of the jobs.
+            kwargs: Keyword arguments of the jobs.
+            jitter: Seconds within which a job starts after its tick, drawn for each.
+            options: Above a task ``name``, the schedule's, which is unique within the task. On a function those of
+                :meth:`register`, where ``name`` is the task's.
 
         Raises:
-            InvalidJobDefinition: The schedule cannot be read, or the task cannot be run without arguments.
-            DuplicateTask: The task is periodic already.
+            InvalidJobDefinition: The schedule cannot be read, an option is unknown or belongs to ``@app.job``, or the task
+                cannot be called with these arguments.
+            DuplicateTask: The task has a schedule of that name already.
         """
-        return PeriodicDecorator(self, partial(Periodic.of, cron=cron, every=every, missed=missed), options)
+        schedule = partial(
+            Periodic.of, cron=cron, every=every, tz=tz, missed=missed, args=args, kwargs=kwargs, jitter=jitter
+        )
+        return PeriodicDecorator(self, schedule, options)
 
-    def add_schedule(self, task: Task[..., Any], schedule: Periodic) -> None:
+    def add_schedule(self, schedule: Periodic) -> None:
         """Run a task by a schedule; :meth:`periodic` is for functions and tasks of your own.
 
         Raises:
-            DuplicateTask: The task is periodic already.
+            DuplicateTask: There is one of its name.
         """
-        if self.schedules.setdefault(task.name, schedule) is not schedule:
-            raise DuplicateTask(f"task {task.name!r} is periodic already; give the second schedule a task of its own")
+        if self.schedules.setdefault(schedule.name, schedule) is not schedule:
+            raise DuplicateTask(f"schedule {schedule.name!r} is there already; give another name= to periodic(...)")
 
     def on_node_failure(self, hook: Hook) -> Hook:
         """Call a function with the :class:`~perdure.liveness.WorkerEvent` of each worker that is found dead.

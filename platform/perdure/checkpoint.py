@@ -32,6 +32,7 @@ class Checkpoint:
         self._context = context
         self.name = check_name("checkpoint name", name)
         self._seq = 0
+        self._type: Any = Any
         self._interval = context.storage.interval
         self._draining = context.draining
         self._due_at = monotonic() + self._interval
@@ -69,10 +70,11 @@ class Checkpoint:
 
         Raises:
             StateMismatch: The state has another shape, and the task's :class:`StatePolicy` says to park it.
+            TypeNotGiven: The state is an object, and no ``type`` was given.
             MissingKey: It is sealed with a key that this worker does not have; the job waits for one that does.
             StoreUnavailable: The store cannot be read; the job waits.
         """
-        context = self._context
+        context, self._type = self._context, type
         found = context.storage.find(context.claim, self.name, self._column)
         self._tell_damage(found.damage, None if found.record is None else found.record.seq)
         self._seq = 0 if found.record is None else found.record.seq
@@ -97,7 +99,8 @@ class Checkpoint:
         Inside of ``ctx.transaction()`` it is saved when the transaction commits, and not if it does not.
 
         Args:
-            state: Anything that JSON can carry, or that the ``type`` of :meth:`load` makes of it again.
+            state: Anything that JSON can carry, or that the ``type`` of :meth:`load` makes of it again; an object may
+                also be saved by a job that has not loaded one yet.
 
         Raises:
             Unserialisable: The state has no faithful JSON form.
@@ -107,7 +110,7 @@ class Checkpoint:
             JobCancelled: The job was cancelled; the state is saved.
             StoreUnavailable: The store cannot take it; the job is run again later from the checkpoint before.
         """
-        data = states.pack(state, self._context.state_policy.version, self._title)
+        data = states.pack(state, self._context.state_policy.version, self._type, self._title)
         if len(data) > self._context.storage.max_bytes:
             raise CheckpointTooLarge(
                 f"{self._title} has {len(data):,} bytes, checkpoint_max_bytes is {self._context.storage.max_bytes:,}. "

@@ -59,11 +59,14 @@ class JobContext:
         clock: Clock | None = None,
         storage: Storage | None = None,
         state_policy: StatePolicy | None = None,
+        returns: Any = Any,
     ) -> None:
         self.claim = claim
         self.ledger = ledger
         self.storage = storage or Storage(ledger)
         self.state_policy = state_policy or StatePolicy()
+        #: What the job's function says that it returns.
+        self.returns = returns
         self.draining = draining
         #: The number of the job's checkpoint that was saved last, as this attempt knows it.
         self.last_seq = claim.checkpoint_seq

@@ -26,6 +26,14 @@ class LedgerOutdated(LedgerUnavailable):
     """The ledger's schema is not the one of this release; run ``perdure db upgrade``."""
 
 
+class LedgerMissing(LedgerUnavailable):
+    """There is no ledger yet: nothing was submitted, and no platform was started there. Reading makes none."""
+
+
+class NotStarted(PerdureError):
+    """No platform was ever started where a job is to be submitted, so nothing would run it."""
+
+
 class BrokerUnavailable(PerdureError):
     """The broker cannot be reached. Jobs are in the ledger, and workers look there by themselves."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import msgspec
-
 from perdure import codec
 from perdure.errors import JobCancelled, JobDead, JobNotFinished
 from perdure.ledger.letter_records import LineageEntry
@@ -167,10 +165,7 @@ class JobHandle(Generic[R]):
         return result
 
     def _decoded(self, text: str, task: str) -> Any:
-        try:
-            return codec.decode(text, self._returns(task))
-        except msgspec.ValidationError:  # the function did not keep its promise, or a later release makes another one
-            return codec.decode(text)
+        return codec.decode_returned(text, self._returns(task))
 
     def _returns(self, task: str) -> Any:
         known = self._app.tasks.get(task)

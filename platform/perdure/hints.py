@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, get_args, get_type_hints
+import types as builtin_types
+from collections.abc import Callable, Iterator
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from msgspec import inspect as types
 from pydantic import BaseModel
 
-from perdure import codec
+from perdure.codec import PLAIN_TYPES
+from perdure.tags import FORMS
 
 #: What a value is before its annotation made something else of it.
-_ARRIVES_AS: tuple[type, ...] = (str, int, float, bool, type(None), list, dict, set, *codec.SCALAR_TYPES)
+_ARRIVES_AS: list[type] = [*PLAIN_TYPES, list, dict, tuple, set, frozenset, *FORMS]
 
 
 def supported(annotation: Any) -> bool:
@@ -23,12 +25,38 @@ def supported(annotation: Any) -> bool:
     return all(_can_arrive(part.cls) for part in parts if isinstance(part, types.CustomType))
 
 
-def is_loose(annotation: Any) -> bool:
-    """Return whether a part of the annotation takes anything, so that it does not say what a value was."""
-    return any(
-        isinstance(part, types.AnyType) or (isinstance(part, types.CustomType) and not issubclass(part.cls, BaseModel))
-        for part in _parts(types.type_info(annotation))
-    )
+def has_fields(kind: type) -> bool:
+    """Return whether a class is of objects with fields, or a named tuple, that the class as annotation brings back."""
+    is_such = issubclass(kind, BaseModel) or issubclass(kind, tuple) or not issubclass(kind, tuple(_ARRIVES_AS))
+    return kind not in _ARRIVES_AS and is_such and supported(kind)
+
+
+def returned(function: Callable[..., Any]) -> Any:
+    """Return what a function's annotation says that it returns; Any where there is none that JSON can carry."""
+    try:
+        hint = get_type_hints(function).get("return", Any)
+    except Exception:  # noqa: BLE001 - an annotation can be any expression; this one is not needed
+        return Any
+    return hint if supported(hint) else Any
+
+
+def plain_types(annotation: Any) -> frozenset[type]:
+    """Return the types of JSON whose values an annotation takes as they are, so that nothing needs to be converted.
+
+    An int where a float is expected stays an int, as in a direct call.
+    """
+    if annotation is Any or annotation is object:
+        return PLAIN_TYPES
+    if annotation is None:
+        return frozenset({type(None)})
+    if isinstance(annotation, type) and annotation in PLAIN_TYPES:
+        return frozenset({annotation, int}) if annotation is float else frozenset({annotation})
+    if get_origin(annotation) not in (Union, builtin_types.UnionType):
+        return frozenset()
+    members = [plain_types(member) for member in get_args(annotation)]
+    taken: frozenset[type] = frozenset(kind for member in members for kind in member)
+    # Beside others, such as datetime with str, only None is sure to be taken as it is.
+    return taken if all(members) else taken & {type(None)}
 
 
 def _can_arrive(kind: Any) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from perdure.errors import PerdureError, UnknownBulkhead
+from perdure.extras import extra
 from perdure.redis_address import RedisAddress, is_redis
 
 #: Schemes of brokers other than Redis.
@@ -69,9 +70,9 @@ def retry_preset(name: str) -> str:
 def keys(text: str) -> str:
     """Return encryption keys."""
     if text:
-        from perdure.stores.cipher import KeyRing
-
         with _refusing():
+            with extra("encryption", "the setting encryption_keys"):
+                from perdure.stores.cipher import KeyRing
             KeyRing.parse(text)
     return text
 
@@ -101,8 +102,8 @@ def folder_url(url: str) -> str:
     """Return a path, or the URL of a kind of file system that fsspec knows."""
     scheme = url.partition("://")[0].rpartition("::")[2] if "://" in url else "file"
     if scheme != "file":
-        from fsspec.registry import known_implementations, registry
-
+        with _refusing(), extra("stores", "a store of files"):
+            from fsspec.registry import known_implementations, registry
         if scheme not in known_implementations and scheme not in registry:
             raise ValueError(f"{scheme}:// is no file system that fsspec knows, such as file://, memory:// or s3://")
     return url

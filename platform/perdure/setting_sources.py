@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ TASK_PREFIXES = (
     "PERDURE_DATABASE_URL_",
     "PERDURE_FILE_ROOTS",
 )
+
+_RELATIVE_FILE = re.compile(r"sqlite(\+pysqlite)?:///(?=[^/:])")
 
 Path_ = tuple[str, ...]
 
@@ -88,13 +91,23 @@ def from_file(path: Path) -> Source:
         SettingsError: It cannot be read, or is not TOML.
     """
     try:
-        return Source(f"{path}", tomllib.loads(path.read_text(encoding="utf-8")))
+        return Source(f"{path}", _anchored(tomllib.loads(path.read_text(encoding="utf-8")), path.parent))
     except FileNotFoundError:
         return Source(f"{path}", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the settings of a file whose relative paths begin at its folder, not at the one that a process is in."""
+    home, ledger = values.get("home"), values.get("ledger_url")
+    if isinstance(home, str):
+        values["home"] = str(folder / home) if not home.startswith("~") else home
+    if isinstance(ledger, str) and (found := _RELATIVE_FILE.match(ledger)):
+        values["ledger_url"] = f"{found[0]}{folder / ledger[found.end() :]}"
+    return values
 
 
 def from_environment(settings: Mapping[str, bool], weaker: Mapping[str, Any]) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,8 +29,10 @@ from perdure.resilience.redis_keys import DEFAULT_PREFIX
 from perdure.setting_checks import with_driver
 from perdure.setting_problems import explained
 from perdure.setting_sources import Source, from_environment, from_file, merged, place_of
+from perdure.upward import nearest
 
 CONFIG_FILE = "perdure.toml"
+DEFAULT_HOME = ".perdure"
 WEEK = 7 * 24 * 3600.0
 
 #: Ends of the names of settings that are never shown.
@@ -111,7 +114,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    home: Path = Path(".perdure")
+    home: Path = Path(DEFAULT_HOME)
     app: str | None = None
     ledger_url: LedgerUrl | None = None
     broker_url: BrokerUrl | None = None
@@ -198,6 +201,19 @@ class Settings(BaseModel):
         return Home(self.home)
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether the ledger is the one in the home folder."""
+        return self.ledger_url is None
+
+    def before_submit(self) -> None:
+        """Make the home folder if it is to hold what jobs need, and warn when nothing has ever run them there."""
+        if self.broker_url is None:
+            with suppress(OSError):  # who cannot make it cannot write its ledger either, and says so better
+                self.home_folder.ensure()
+        if self.is_embedded:
+            self.home_folder.warn_unless_started()
+
+    @property
     def effective_ledger_url(self) -> str:
         """The ledger's SQLAlchemy URL; embedded SQLite by default."""
         return with_driver(self.ledger_url) if self.ledger_url else self.home_folder.ledger_url
@@ -239,10 +255,12 @@ def load_settings(**arguments: Any) -> Settings:
     Raises:
         SettingsError: A setting is unknown or not allowed; the message names it, its source and what is allowed.
     """
-    file = from_file(Path(CONFIG_FILE).resolve())
+    file = from_file(nearest(CONFIG_FILE) or Path(CONFIG_FILE).resolve())
     environment = from_environment({name: name in TABLES for name in Settings.model_fields}, file.values)
     given = {name: value for name, value in arguments.items() if value is not None}
-    sources = [Source("an argument of Perdure()", given), environment, file]
+    home = nearest(DEFAULT_HOME)
+    found = Source("the folders above", {} if home is None else {"home": home})
+    sources = [Source("an argument of Perdure()", given), environment, file, found]
     try:
         return Settings(**merged(sources))
     except ValidationError as error:

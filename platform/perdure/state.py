@@ -8,17 +8,21 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from perdure import codec
+from perdure import codec, hints
 from perdure.control import Discard
-from perdure.errors import InvalidJobDefinition
+from perdure.errors import InvalidJobDefinition, Unserialisable
 
 Migration = Callable[[Any], Any]
 
-_VERSION, _STATE = "v", "s"
+_VERSION, _STATE, _SAVED_AS = "v", "s", "t"
 
 
 class StateMismatch(Discard):
     """The checkpoint's state has another shape than this release expects; the job waits as a dead letter."""
+
+
+class TypeNotGiven(Discard):
+    """The checkpoint's state was an object, and the job loads it without saying of which type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,36 @@ class Restored(NamedTuple):
     saved_version: int
 
 
-def pack(state: Any, version: int, what: str) -> bytes:
+def pack(state: Any, version: int, annotation: Any, what: str) -> bytes:
     """Return the bytes of a state.
+
+    Args:
+        state: The state.
+        version: The version of its shape.
+        annotation: The type that it was loaded as; Any when that is not known: then an object is to be loaded as its class.
+        what: How an error names the state.
 
     Raises:
         Unserialisable: The state has no faithful JSON form.
     """
-    return f'{{"{_VERSION}":{version},"{_STATE}":{codec.encode(state, what=what)}}}'.encode()
+    if annotation is Any and hints.has_fields(type(state)):
+        annotation = type(state)
+    text = codec.encode(state, annotation, what=what)
+    saved_as = "" if _is_plain(state, text) else f',"{_SAVED_AS}":{codec.encode(_name(annotation))}'
+    return f'{{"{_VERSION}":{version},"{_STATE}":{text}{saved_as}}}'.encode()
+
+
+def _is_plain(state: Any, text: str) -> bool:
+    """Return whether a state comes back as itself without a type."""
+    try:
+        codec.compare(state, codec.decode(text), "")
+    except Unserialisable:
+        return False
+    return True
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__qualname__ if isinstance(annotation, type) else repr(annotation)
 
 
 def unpack(data: bytes, policy: StatePolicy, annotation: Any, what: str) -> Restored:
@@ -73,10 +100,12 @@ def unpack(data: bytes, policy: StatePolicy, annotation: Any, what: str) -> Rest
 
     Raises:
         StateMismatch: There is no way from the saved shape to this one.
+        TypeNotGiven: It was saved as an object and is loaded as plain JSON.
     """
     try:
         envelope = msgspec.json.decode(data)
         saved, plain = int(envelope[_VERSION]), codec.untagged(envelope[_STATE])
+        saved_as = envelope.get(_SAVED_AS)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise StateMismatch(f"{what} is of no shape that this release knows: {error}") from error
     if saved > policy.version:
@@ -91,6 +120,8 @@ def unpack(data: bytes, policy: StatePolicy, annotation: Any, what: str) -> Rest
                 f"Add migrations={{{version}: ...}} to the task's StatePolicy"
             )
         plain = policy.migrations[version](plain)
+    if annotation is Any and saved_as is not None and saved == policy.version:
+        raise TypeNotGiven(f"{what} was saved as {saved_as} and would come back as plain JSON: load(type={saved_as})")
     try:
         return Restored(codec.convert(plain, annotation), saved)
     except msgspec.ValidationError as error:

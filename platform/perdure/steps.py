@@ -7,14 +7,13 @@ otherwise get another step's result. The idea is that of DBOS' and Temporal's re
 from __future__ import annotations
 
 import time
-import typing
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tenacity
 
-from perdure import codec
+from perdure import codec, hints
 from perdure.control import Discard
 from perdure.errors import HandedBack, LedgerUnavailable
 from perdure.ledger.steps import StepRecord
@@ -57,7 +56,7 @@ class Steps:
     ) -> Any:
         """Return a step's recorded result, or run it and record that; see :meth:`JobContext.step`."""
         name, position = self._next(name)
-        hint = typing.get_type_hints(function).get("return", Any) if hasattr(function, "__annotations__") else Any
+        hint = hints.returned(function)
         recorded = self._find(position)
         if recorded is None:
             recorded = self._run(StepRecord(position, name, "", 0), lambda: function(*args, **kwargs), hint, retry)
@@ -66,7 +65,7 @@ class Steps:
                 f"step {position} of job {self._context.job_id} is {name!r} now and was {recorded.name!r} when it ran. "
                 "Give the job back the order of its steps, or replay it from the start"
             )
-        return codec.decode(self._opened(recorded), hint)
+        return codec.decode_returned(self._opened(recorded), hint)
 
     def _next(self, name: str) -> tuple[str, int]:
         self._position += 1
@@ -92,7 +91,7 @@ class Steps:
 
         context.check_not_in_doubt()
         value = Retrying(RetryPolicy.named(retry), sleep=self._pause).call(once)
-        text = codec.encode(value, typed=hint is not Any, what=f"the result of step {step.name!r}")
+        text = codec.encode_returned(value, hint, what=f"the result of step {step.name!r}")
         stored = context.ledger.vault.put(text, _column(step.position), context.job_id, context.claim.task)
         done = StepRecord(step.position, step.name, stored, tries, context.fence)
         self._record(done)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from perdure.app import Perdure
+    from perdure.periodic import Periodic
     from perdure.task import Task
     from perdure.transactional import AfterCommit
 
@@ -62,11 +63,11 @@ class Submitter:
             accepted += self._accept(chunk, how)
         return accepted
 
-    def submit_tick(self, task: Task[..., Any], last: float, tick: float, *, wanted: bool) -> bool:
-        """Move a periodic task's schedule on to a tick and submit the tick's job.
+    def submit_tick(self, schedule: Periodic, last: float, tick: float, *, wanted: bool) -> bool:
+        """Move a schedule on to a tick and submit the tick's job.
 
         Args:
-            task: The task, whose name is the schedule's.
+            schedule: The schedule.
             last: The tick that was fired last, as the caller knows it, epoch seconds.
             tick: The tick that is due.
             wanted: Whether it is to be run, or passed over.
@@ -74,8 +75,10 @@ class Submitter:
         Returns:
             Whether a job was submitted; False when another supervisor was first.
         """
-        new = self._new_job(task, (), {}, SubmitOptions(idempotency_key=f"tick:{tick:.3f}")) if wanted else None
-        submitted = self._app.ledger.fire(task.name, last, tick, new)
+        how = SubmitOptions(idempotency_key=schedule.key(tick), delay=schedule.delay())
+        task, kwargs = self._app.task(schedule.task), dict(schedule.kwargs)
+        new = self._new_job(task, schedule.args, kwargs, how) if wanted else None
+        submitted = self._app.ledger.fire(schedule.name, last, tick, new)
         if new is None or submitted is None or submitted.deduplicated:
             return False
         self._announce([new], [submitted])
@@ -137,11 +140,13 @@ class Submitter:
         return limit_key(self._app, task, bulkhead, call, tags)
 
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
+        self._app.settings.before_submit()
         if how.session is None:
             return self._announce(new, self._app.ledger.submit(new))
-        from perdure.transactional import as_session
+        from perdure.transactional import as_session, check_database
 
         session = as_session(how.session)
+        check_database(session, self._app.ledger.database)
         submitted = self._app.ledger.submit(new, session.connection())
         self._after_commit.add(session, (new, submitted))
         return submitted

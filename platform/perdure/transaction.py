@@ -130,7 +130,7 @@ def transaction(context: JobContext, *, final: bool) -> Iterator[Connection]:
 
 
 def _succeeded(context: JobContext, value: Any) -> Settlement:
-    result = codec.encode(value, what=f"the result of {context.claim.task}")
+    result = codec.encode_returned(value, context.returns, what=f"the result of {context.claim.task}")
     settlement = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=result)
     return context.storage.vault.settlement(context.job_id, context.claim.task, settlement)
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from perdure.errors import InvalidArguments
+from perdure.ledger.engine import Database
+from perdure.ledger.whereabouts import same_database
+from perdure.masked_url import masked_url
 
 Work = Callable[[list[Any]], object]
 
@@ -74,6 +77,28 @@ def as_session(given: Any) -> Session:
             "await session.run_sync(lambda s: task.options(session=s).submit(...))"
         )
     return given
+
+
+def check_database(session: Session, ledger: Database) -> None:
+    """Refuse a session that is bound to another database than the ledger's.
+
+    Raises:
+        InvalidArguments: It is. The jobs would be written where no worker looks.
+    """
+    connection = session.connection()
+    if connection.engine in _checked.setdefault(ledger, WeakSet()):
+        return
+    if not same_database(connection, ledger):
+        bound = masked_url(connection.engine.url.render_as_string(hide_password=True))
+        raise InvalidArguments(
+            f"session= is bound to {bound}, and the ledger is {ledger.name}: one transaction cannot be in both. "
+            "Keep the ledger in the application's database (ledger_url), or submit after the commit"
+        )
+    _checked[ledger].add(connection.engine)
+
+
+#: Engines that were found to lead to a ledger's database.
+_checked: WeakKeyDictionary[Database, WeakSet[Engine]] = WeakKeyDictionary()
 
 
 def _is_within(transaction: SessionTransaction | None, outer: SessionTransaction) -> bool:

@@ -118,6 +118,11 @@ def build(**settings: Any) -> Perdure:
         note(ctx, "start")
         time.sleep(PATIENCE)
 
+    @app.job(name="brief sleeper", timeout=0.3, retry="none")
+    def brief_sleeper(ctx: JobContext) -> None:
+        note(ctx, "start")
+        time.sleep(PATIENCE)
+
     @app.job(name="polite")
     def polite(ctx: JobContext) -> None:
         note(ctx, "start")

@@ -51,6 +51,22 @@ def make_guarded(tmp_path: Path, _jobs_on_path: None) -> Iterator[object]:
 
 
 @pytest.fixture
+def make_sliced(tmp_path: Path, _jobs_on_path: None) -> Iterator[object]:
+    """As ``make_cluster``, with the jobs that bring down who runs them."""
+    from slice_jobs import build
+
+    made: list[Cluster] = []
+
+    def make(ledger_url: str, broker_url: str, **settings: str) -> Cluster:
+        made.append(Cluster(build, "slice_jobs", HERE, tmp_path, ledger_url, broker_url, settings))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.close()
+
+
+@pytest.fixture
 def cluster(make_cluster, ledger_url: str, redis_url: str) -> Cluster:
     """A platform with default settings, on SQLite and on PostgreSQL."""
     return make_cluster(ledger_url, redis_url)

@@ -21,6 +21,10 @@ def build(**settings: Any) -> Perdure:
     """Return the application."""
     app = Perdure(**settings, resilience={"breakers": {"payments": BREAKER, "payouts": SLOW_BREAKER}})
 
+    @app.job(name="quick")
+    def quick(ctx: JobContext) -> int:
+        return ctx.attempt
+
     @app.job(name="pay", breaker="payments", retry=RetryPolicy(max_retries=2, base=0.01, max_delay=0.1))
     def pay(ctx: JobContext) -> int:
         note(ctx, "start", "pay")

@@ -31,8 +31,7 @@ def test_jobs_wait_for_an_open_breaker_and_burn_nothing(cluster: Cluster) -> Non
     wait_until(lambda: breaker.state != "closed", PATIENCE, message=lambda: cluster.describe(victims[0]))
 
     parked = [cluster.submit("pay") for _ in range(30)]
-    wait_until(lambda: all(r.snoozes for r in records(cluster.app, parked)), PATIENCE)
-    assert {reason.code for reason in cluster.app.jobs.why(parked[0].id)} & {"breaker", "snoozed"}
+    assert "breaker" in [reason.code for reason in cluster.app.jobs.why(parked[0].id)]
     (cluster.folder / "down").unlink()
 
     for job in parked:
@@ -50,7 +49,7 @@ def test_parked_jobs_do_not_come_back_as_a_herd(cluster: Cluster) -> None:
     breaker.force_open(lasts=None)
     cluster.worker("w1", concurrency=4)
     parked = [cluster.submit("pay") for _ in range(60)]
-    wait_until(lambda: all(r.snoozes for r in records(cluster.app, parked)), PATIENCE)
+    assert cluster.submit("quick").wait(PATIENCE) == 1  # it passes by what waits
     assert cluster.effects_of("pay") == []
 
     breaker.force_open(lasts=0.001)  # a trial call decides from here on

@@ -150,10 +150,10 @@ def test_a_job_whose_child_is_killed_is_a_retry_and_then_a_success(platform: Pla
     assert "SIGKILL" in shown["exception"]
 
 
-def test_a_message_that_is_no_ticket_of_the_ledger_is_a_failure(platform: Platform) -> None:
+def test_a_message_that_names_a_task_is_a_failure(platform: Platform) -> None:
     answer = platform.flower.post("/api/task/async-apply/add", json={"args": [1, 2], "queue": "perdure.critical"})
     shown = platform.flower.await_state(answer.json()["task-id"], "FAILURE")
-    assert "ledger has no such job" in shown["exception"]
+    assert "runs nothing" in shown["exception"]
 
 
 def test_workers_and_broker_pages_show_the_three_bulkheads(platform: Platform) -> None:

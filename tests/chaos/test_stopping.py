@@ -17,6 +17,10 @@ pytestmark = pytest.mark.chaos
 MakeCluster = Callable[..., Cluster]
 
 
+def unknown_to_all(cluster: Cluster, job: JobHandle[object]) -> bool:
+    return "unknown_task" in [reason.code for reason in cluster.app.jobs.why(job.id)]
+
+
 def dead_reason(cluster: Cluster, job: JobHandle[object]) -> str:
     with pytest.raises(JobDead) as dead:
         job.wait(PATIENCE)
@@ -74,10 +78,11 @@ def test_cancel_time_limits_and_deadlines(make_cluster: MakeCluster, ledger_url:
 def test_job_of_a_newer_release_waits_for_a_worker_that_knows_it(
     make_cluster: MakeCluster, sqlite_url: str, redis_url: str
 ) -> None:
-    cluster = make_cluster(sqlite_url, redis_url, ticket_grace="0.3")
+    cluster = make_cluster(sqlite_url, redis_url)
     old = cluster.start("worker", "normal", "-c", "1", "-n", "old", name="old", module="chaos_old_app")
     job = cluster.submit("quick")
-    wait_until(lambda: "does not know" in old.logged(), PATIENCE, message=old.logged)
+    cluster.await_ready(old)
+    wait_until(lambda: unknown_to_all(cluster, job), PATIENCE, message=old.logged)
     assert job.state == "queued"
 
     cluster.worker("new", concurrency=1)
@@ -87,7 +92,7 @@ def test_job_of_a_newer_release_waits_for_a_worker_that_knows_it(
 
 
 def test_job_that_no_worker_knows_dies_after_a_time(make_cluster: MakeCluster, sqlite_url: str, redis_url: str) -> None:
-    cluster = make_cluster(sqlite_url, redis_url, unknown_task_ttl="0.5", ticket_grace="0.3")
+    cluster = make_cluster(sqlite_url, redis_url, unknown_task_ttl="0.5")
     cluster.start("worker", "normal", "-c", "1", "-n", "old", name="old", module="chaos_old_app")
 
     assert dead_reason(cluster, cluster.submit("quick")) == "unknown_task"

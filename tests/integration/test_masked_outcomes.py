@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ from perdure.ledger.schema import metadata
 from perdure.stores.cipher import KeyRing
 from perdure_workers.execute import Attempt, Executor
 from perdure_workers.job_events import JobEvents
+from perdure_workers.logs import FORMAT, SafeFormatter
 from support.ledgers import claimed
 
 SECRET = "hunter2-4711"
@@ -29,6 +32,7 @@ def app(migrated_url: str, redis_url: str, request: pytest.FixtureRequest) -> It
         def charge(number: str) -> None:
             raise (Discard if how == "discard" else ValueError)(f"card {number!r} refused")
 
+        logging.getLogger("shop").warning("charging %s", card)
         if how != "pay":
             charge(card)
         return {"echo": f"paid by {card}"}
@@ -65,6 +69,30 @@ def test_errors_and_tracebacks(app: Perdure, how: str) -> None:
             assert SECRET not in repr(kept), table.name
     letter = app.dead_letters.list()[0]
     assert (letter.args, letter.error) == ([SECRET, how], "card '***' refused")
+
+
+def test_logs(app: Perdure) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(SafeFormatter(FORMAT))
+    shop = logging.getLogger("shop")
+    shop.addHandler(handler)
+    try:
+        ran(app, app.task("pay").submit(SECRET, "pay"))
+        try:
+            raise ValueError(SECRET)
+        except ValueError:
+            shop.exception("%s went on", SECRET)
+        ran(app, app.task("pay").submit("another-secret", "pay"))
+        shop.warning("%s is of an earlier job", SECRET)
+    finally:
+        shop.removeHandler(handler)
+    *during, after = stream.getvalue().splitlines()
+    assert during[0].endswith("shop: charging ***")
+    assert during[1].endswith("shop: *** went on")
+    assert SECRET not in "".join(during)
+    assert "another-secret" not in "".join(during)
+    assert SECRET in after
 
 
 def test_a_result_is_the_programs_own_and_is_shown_masked(app: Perdure) -> None:

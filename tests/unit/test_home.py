@@ -142,5 +142,5 @@ def test_a_home_that_is_not_ours_is_told_of(
 def test_a_broken_port_file_is_named(tmp_path: Path) -> None:
     home = Home(tmp_path)
     (tmp_path / "redis.port").write_text("")
-    with pytest.raises(SettingsError, match=r"redis.port holds ''.*Delete the file"):
+    with pytest.raises(SettingsError, match=r"redis.port holds ''.*Delete it"):
         _ = home.redis_port

@@ -1,6 +1,6 @@
 """``python -m perdure_workers``: the command line without its script."""
 
-from perdure_workers.cli import main
+from perdure_workers.command import main
 
 if __name__ == "__main__":
     main()

@@ -16,6 +16,8 @@ logger = logging.getLogger("perdure.children")
 
 #: Seconds between two looks. A look is one system call for each child.
 INTERVAL = 0.1
+#: Seconds that a pool may take from reaping a child to knowing its exit code.
+REAPING = 0.1
 
 
 class Child(Protocol):
@@ -81,10 +83,18 @@ def exit_of(child: Child) -> ChildExit | None:
     try:
         status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
-        return ChildExit(pid, _in_words(child.exitcode))  # the pool has reaped it before we looked
+        return ChildExit(pid, _in_words(_reaped(child)))
     if status is None:
         return None
     return ChildExit(pid, _in_words(status.si_status if status.si_code == os.CLD_EXITED else -status.si_status))
+
+
+def _reaped(child: Child) -> int | None:
+    """Return the exit code of a child that its pool has reaped, which the pool's own thread writes down a moment later."""
+    give_up_at = time.monotonic() + REAPING
+    while (exit_code := child.exitcode) is None and time.monotonic() < give_up_at:
+        time.sleep(0.001)
+    return exit_code
 
 
 def end_children(children: Sequence[Child]) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from perdure import codec
 from perdure.context import JobContext
 from perdure.control import Snooze
 from perdure.decision import Ended, TimeLimitReached, blamed, decide, time_limit
@@ -29,6 +28,7 @@ from perdure.resilience.breaker_events import CircuitOpen
 from perdure.resilience.deadline import deadline
 from perdure.resilience.trial_holder import trials_held_by
 from perdure.states import DeadReason, Outcome, Transition
+from perdure_workers.logs import hide_in_logs
 from perdure_workers.outage import until_the_ledger_is_back
 from perdure_workers.replicas import answered, coordinate
 from perdure_workers.time_limit import soft_time_limit
@@ -87,10 +87,11 @@ class Executor:
             waited: Seconds since it was made.
             began: Called before its function is.
         """
+        mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
+        hide_in_logs(mask)
         attempt = self._run(claim, waited, began)
         if attempt.settlement.error is None:
             return attempt
-        mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
         return replace(attempt, settlement=masked_settlement(attempt.settlement, mask))
 
     def _run(self, claim: Claim, waited: float, began: Began) -> Attempt:
@@ -193,7 +194,7 @@ class Run:
             with soft_time_limit(limit), deadline(limit), trials_held_by(holder_of(self._claim)):
                 value = contextvars.copy_context().run(self._call, limit)
             # Encoded here, so that a result that JSON cannot carry is the job's error.
-            return Ended(result=codec.encode(value, what=f"the result of {self._claim.task}"))
+            return Ended(result=self._task.signature.encode_result(value))
         except SoftTimeLimitExceeded as error:
             reached = TimeLimitReached(f"ran longer than its timeout of {limit or 0.0:g} s")
             return Ended(error=reached.with_traceback(error.__traceback__))
@@ -229,6 +230,7 @@ class Run:
             progress_interval=self._app.settings.progress_interval,
             storage=self._app.storage,
             state_policy=self._task.state,
+            returns=self._task.signature.returns,
         )
 
 

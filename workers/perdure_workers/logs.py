@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from perdure.masking import NOTHING, Masker
 from perdure.safe_text import many_lines, one_line
 
 FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
@@ -11,8 +12,21 @@ FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
 CONTINUED = "  | "
 
 
+#: What hides the secrets of the job that this process runs, or ran last: it runs one at a time.
+_hidden: Masker = NOTHING
+
+
+def hide_in_logs(mask: Masker) -> None:
+    """Take these secrets, and no others, out of what this process logs from now on."""
+    global _hidden
+    _hidden = mask
+
+
 class SafeFormatter(logging.Formatter):
-    """Writes an event as one line, and its traceback as indented ones, whatever a job's error holds."""
+    """Writes an event as one line, and its traceback as indented ones, whatever a job's error holds.
+
+    The secrets of the job that runs are masked, also in what its own code logs.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         """Return the event's line."""
@@ -20,7 +34,7 @@ class SafeFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the event's line, and those of its traceback."""
-        first, *more = super().format(record).split("\n")
+        first, *more = _hidden.text(super().format(record)).split("\n")
         return "\n".join([first, *(f"{CONTINUED}{many_lines(line)}" for line in more)])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from perdure import Perdure
 from perdure.decision import Stop, stop_by_force
 from perdure.errors import LedgerUnavailable
-from perdure_workers.rescue import rescue_claim
+from perdure_workers.rescue import release_behind, rescue_claim
 from perdure_workers.slots import Slot, Slots
 
 logger = logging.getLogger("perdure.overseer")
@@ -43,6 +43,7 @@ class Overseer:
         self._children = children
         self._slots = slots
         self._looks = 0
+        self._released_behind: dict[int, tuple[str, int]] = {}
         self._unattended: dict[tuple[str, int], int] = {}
         #: Children that this worker killed or is about to, and why.
         self.stopped: dict[int, Stop] = {}
@@ -61,6 +62,7 @@ class Overseer:
         """Look at each child once, and now and then for jobs that none of them runs."""
         busy = [slot for slot in self._slots.all(self._children()) if slot.job_id and slot.elapsed > INTERVAL]
         cancelling = self._app.ledger.cancelling(self._worker_id) if busy else {}
+        self._release_behind(busy)
         for slot in busy:
             cancelled_for = cancelling.get((slot.job_id, slot.fence))
             why = stop_by_force(slot.elapsed, slot.limit, cancelled_for, HARD_LIMIT_GRACE, self._app.settings.cancel_grace)
@@ -69,6 +71,16 @@ class Overseer:
         self._looks += 1
         if self._looks % SEARCH_EVERY == 0:
             self.take_back_unattended()
+
+    def _release_behind(self, busy: list[Slot]) -> None:
+        """Give back, once for each job that takes long, what waits behind it in its child's hands."""
+        long = {slot.pid: (slot.job_id, slot.fence) for slot in busy if slot.elapsed > 2 * INTERVAL}
+        for slot in busy:
+            if slot.pid in long and self._released_behind.get(slot.pid) != long[slot.pid]:
+                count = release_behind(self._app, self._worker_id, slot)
+                if count:
+                    logger.warning("%d jobs taken back that process %d held behind job %s", count, slot.pid, slot.job_id)
+        self._released_behind = long
 
     def _stop_by_force(self, slot: Slot, why: Stop) -> None:
         """Kill a child, unless it has gone on to another job.

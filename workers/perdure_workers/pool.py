@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -24,6 +25,10 @@ class ShiftWorker(asynpool.Worker):
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         type(self).work(int(getattr(current_process(), "index", 0)))
 
+    def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:
+        """End at once; billiard would wait for a second, so that the results of tasks arrive, and there are none."""
+        os._exit(exitcode or (1 if exc else 0))
+
 
 class ShiftPool(asynpool.AsynPool):
     """A pool of such children."""
@@ -35,9 +40,22 @@ class ShiftTaskPool(TaskPool):
     """What Celery is told to use as its pool."""
 
     Pool: Any = ShiftPool
+    #: Called before the pool waits for its children to end.
+    closing: ClassVar[Callable[[], None]]
+
+    def on_close(self) -> None:
+        """Have the children end their shifts, whatever the reason is for which the worker stops."""
+        type(self).closing()
+        super().on_close()
 
 
-def work_shifts(work: Callable[[int], None]) -> type[ShiftTaskPool]:
-    """Return the pool's class, whose children call ``work`` with their number."""
+def work_shifts(work: Callable[[int], None], closing: Callable[[], None]) -> type[ShiftTaskPool]:
+    """Return the pool's class.
+
+    Args:
+        work: Called by each child with its number.
+        closing: Called by the pool before it waits for its children to end.
+    """
     ShiftWorker.work = staticmethod(work)
+    ShiftTaskPool.closing = staticmethod(closing)
     return ShiftTaskPool

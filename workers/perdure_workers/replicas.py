@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure import codec
 from perdure.errors import JobCancelled
 from perdure.fingerprint import fingerprint
 from perdure.ids import new_id
@@ -81,7 +80,7 @@ def _ask(app: Perdure, claim: Claim, task: Task[..., Any]) -> list[JobRecord]:
 def _replica(app: Perdure, claim: Claim, number: int) -> NewJob:
     task, vault = app.task(claim.task), app.ledger.vault
     args, kwargs = vault.call_of(claim)
-    payload = task.signature.encode(*(codec.untagged(msgspec.json.decode(text)) for text in (args, kwargs)))
+    payload = task.signature.check_stored(msgspec.json.decode(args), msgspec.json.decode(kwargs))
     new = NewJob(
         id=new_id(),
         task=claim.task,

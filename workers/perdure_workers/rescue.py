@@ -75,6 +75,17 @@ def begun(claims: Sequence[Claim], slot: Slot | None) -> Claim | None:
     return min(claims, key=in_line, default=None)
 
 
+def release_behind(app: Perdure, worker_id: str, slot: Slot) -> int:
+    """Give back what a child has claimed behind the job that it runs, and return how many jobs it was.
+
+    A child does that by itself when a job takes long, unless none of its threads can run: it is stopped, or the job holds
+    Python's lock. Once it goes on it begins none of them, as the time of its slice is over.
+    """
+    claims = sorted(app.ledger.running_by_child(worker_id, slot.pid), key=in_line)
+    behind = [place for place, claim in enumerate(claims, 1) if (claim.job_id, claim.fence) == (slot.job_id, slot.fence)]
+    return _take_back(app, [(claim, RELEASED) for claim in claims[behind[0] :]] if behind else [])
+
+
 def hand_back(app: Perdure, worker_id: str, why: str, slot_of: Callable[[int], Slot | None]) -> int:
     """Queue again what a draining worker has not finished, with no attempt burned, and return how many jobs it was."""
     stopped = Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=why)

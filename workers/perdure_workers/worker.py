@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import signals
-from celery.apps.worker import Worker as CeleryWorker
 
 from perdure import Perdure
 from perdure.decision import Stop
@@ -22,6 +21,7 @@ from perdure.queues import queue_name
 from perdure_workers import bell_reader
 from perdure_workers.background import Background
 from perdure_workers.bell_reader import BellReader
+from perdure_workers.celery_worker import DrainingWorker, PatientConsumer
 from perdure_workers.children import ChildExit, ChildWatch, end_children
 from perdure_workers.embedded.lifeline import end_with_parent
 from perdure_workers.gate import guard_the_gate
@@ -78,13 +78,15 @@ class Worker:
 
     def run(self) -> int:
         """Work until told to stop, and return the exit code."""
+        self._make_parts()
         self._prepare_celery()
-        self._celery_worker = CeleryWorker(
+        self._celery_worker = DrainingWorker(
             app=self.app.celery,
             hostname=self.incarnation.name,
             queues=[queue_name(self.incarnation.bulkhead)],
             concurrency=self.incarnation.concurrency,
-            pool=work_shifts(self._work),
+            pool=work_shifts(self._work, self._drain),
+            consumer_cls=PatientConsumer,
             loglevel=self.app.settings.log_level,
             task_events=True,
             without_mingle=True,
@@ -126,6 +128,14 @@ class Worker:
             if slot.job_id
         ]
 
+    def _make_parts(self) -> None:
+        """Make what the application makes on first use, before there are threads.
+
+        Until Python 3.12 a cached property holds a lock while it is made, as an import does: a child that is forked at
+        that moment would wait for ever.
+        """
+        _ = self.app.celery, self.app.bells, self.app.breakers, self.app.limits
+
     def _prepare_celery(self) -> None:
         guard_the_gate()
         adopt_orphans()
@@ -135,7 +145,7 @@ class Worker:
         if (end_with_worker := end_with_parent(signal.SIGKILL)) is not None:
             # A child waits for its next job for ever when the worker is killed, and one that is busy is a zombie.
             signals.worker_process_init.connect(lambda **_: end_with_worker(), weak=False)
-        signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
+        signals.worker_shutting_down.connect(lambda **_: self._drain(), weak=False)
         # What is there now lives as long as the children, who share it as long as nobody writes to it.
         gc.collect()
         gc.freeze()
@@ -156,16 +166,20 @@ class Worker:
         stopped, slot = self._overseer.stopped.pop(child.pid, None), self.shared.slots.of(child.pid)
         self.post(lambda: self._rescue(child, slot, stopped))
         threading.Thread(target=end_orphans, args=(lambda: {child.pid, *self._child_pids()},), daemon=True).start()
-        if self._celery_worker.pool is not None and self._celery_worker.hub is not None:
+        pool = getattr(self._celery_worker.pool, "_pool", None)
+        if pool is not None and self._celery_worker.hub is not None:
             # Celery's own look at its children may be seconds away; until then nobody takes the dead one's place.
-            self._celery_worker.hub.call_soon(self._celery_worker.pool._pool.maintain_pool)
+            self._celery_worker.hub.call_soon(pool.maintain_pool)
 
     def _rescue(self, child: ChildExit, slot: Slot | None, stopped: Stop | None) -> None:
         if rescue_child(self.app, self.incarnation.id, child.pid, child.how, slot, stopped):
             self.shared.wakeups.post()
         self.shared.slots.free(child.pid)
 
-    def _on_shutting_down(self, **_kwargs: Any) -> None:
+    def _drain(self) -> None:
+        """Have the children end, each after its job. Told by a signal, and by the pool when it is closed without one."""
+        if self.shared.draining():
+            return
         self.shared.draining.raise_()
         self.shared.wakeups.post()  # each child that ends wakes the next one
         threading.Thread(target=self._bound_drain, name="perdure-drain", daemon=True).start()

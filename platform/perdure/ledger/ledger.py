@@ -87,10 +87,13 @@ class Ledger:
         """Write jobs, in the caller's transaction if a connection is given; see :func:`submit.submit`."""
         if connection is not None:
             return submit.submit(connection, new)
+        self._check(create=True)
         return (self._read if submit.in_one_statement(new) else self._run)(lambda c: submit.submit(c, new))
 
     def depth(self, bulkhead: str, bound: int) -> int:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
+        if migrate.is_missing(self.database):
+            return 0
         return self._read(lambda c: submit.depth(c, bulkhead, bound))
 
     def claim(
@@ -367,6 +370,11 @@ class Ledger:
         self._checked = True
         return version
 
+    def create_if_missing(self) -> None:
+        """Make a SQLite ledger that is not there yet: for what serves it. Reading makes none."""
+        if migrate.is_missing(self.database):
+            self.upgrade()
+
     def schema_version(self) -> str | None:
         """Return the schema's version, or None for an empty database."""
         return migrate.version(self.database)
@@ -382,7 +390,7 @@ class Ledger:
         Unlike the other methods' work it is never repeated: when it fails with ``LedgerUnavailable``, whether it was
         committed is not known.
         """
-        self._check()
+        self._check(create=True)
         with self.database.transaction() as connection:
             yield connection
 
@@ -395,7 +403,7 @@ class Ledger:
         return self._read(work)
 
     def _run(self, work: Callable[[Connection], Result]) -> Result:
-        self._check()
+        self._check(create=True)
         return self.database.run(work)
 
     def _read(self, work: Callable[[Connection], Result]) -> Result:
@@ -403,9 +411,9 @@ class Ledger:
         self._check()
         return self.database.run(work, autocommit=True)
 
-    def _check(self) -> None:
+    def _check(self, *, create: bool = False) -> None:
         if not self._checked:
             with self._check_lock:
                 if not self._checked:
-                    migrate.ensure(self.database)
+                    migrate.ensure(self.database, create=create)
                     self._checked = True

@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
-from perdure.errors import LedgerOutdated
+from perdure.alembic import PREFIX
+from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
+from perdure.extras import extra
 from perdure.ledger.engine import Database
 from perdure.ledger.schema import metadata
 
@@ -25,12 +27,18 @@ VERSION_TABLE = "perdure_alembic_version"
 LOCK = 0x7065_7264_7572_65
 
 
-def ensure(database: Database) -> None:
+def ensure(database: Database, *, create: bool) -> None:
     """Make sure that the schema is this release's; an embedded SQLite file is made or migrated.
 
     Raises:
         LedgerOutdated: A PostgreSQL ledger has another schema; the message says what to do.
     """
+    if not create and is_missing(database):
+        raise LedgerMissing(
+            f"there is no ledger at {database.name}: nothing was submitted and no platform was started there. "
+            "Start one with: perdure up. If it runs elsewhere, go there or below it, or name its home folder: "
+            "PERDURE_HOME, or --home"
+        )
     found = version(database)
     if found == SCHEMA_VERSION:
         return
@@ -43,8 +51,16 @@ def ensure(database: Database) -> None:
         )
 
 
+def is_missing(database: Database) -> bool:
+    """Return whether the file of a SQLite ledger is not there; to connect would make it."""
+    path = database.sqlite_path
+    return path is not None and not path.exists()
+
+
 def version(database: Database) -> str | None:
     """Return the schema's version, or None for an empty database."""
+    if is_missing(database):
+        return None
 
     def work(connection: Connection) -> str | None:
         tables = inspect(connection)
@@ -80,7 +96,8 @@ def _adopt(connection: Connection) -> None:
 
 def upgrade(database: Database) -> str:
     """Run the migrations that are missing and return the version; safe to run from several processes at once."""
-    from alembic import command  # imported here: it is slow, and rarely needed
+    with extra("worker", f"making the tables of ledger {database.name}"):
+        from alembic import command  # imported here: it is slow, and rarely needed
 
     def work(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
@@ -109,7 +126,7 @@ def drift(database: Database) -> list[Any]:
 #: Other tables of the database are none of perdure's business.
 _OWN = {
     "version_table": VERSION_TABLE,
-    "include_name": lambda name, kind, _parents: kind != "table" or name.startswith("perdure_"),
+    "include_name": lambda name, kind, _parents: kind != "table" or name.startswith(PREFIX),
 }
 
 
@@ -129,7 +146,11 @@ def _alone(database: Database) -> Iterator[None]:
     if path is None:
         yield  # PostgreSQL: an advisory lock is taken in the migration's own transaction
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.migrating").open("w") as lock:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = path.with_name(f"{path.name}.migrating").open("w")
+    except OSError as error:
+        raise LedgerUnavailable(f"ledger {database.name}: {error}") from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -63,7 +63,10 @@ class Replayer:
                 f"dead letter {letter.id}: {', '.join(masked)} is {MASK!r}, which is shown in place of a secret. Give the "
                 "secret itself: --args or --kwargs"
             )
-        payload = task.signature.encode(positional, named)
+        if args is None and kwargs is None:
+            payload = task.signature.check_stored(letter.args, letter.kwargs)
+        else:
+            payload = task.signature.encode(*task.signature.typed(positional, named, typed_in=True))
         bulkhead = self._app.bulkheads.checked(bulkhead or self._bulkhead_of(letter, task))
         new = NewJob(
             id=new_id(),
@@ -134,10 +137,10 @@ class Replayer:
 def _changes(letter: DeadLetterRecord, task: Task[..., Any], payload: Payload, new: NewJob) -> dict[str, Any]:
     """Return what is different from the letter: arguments by parameter, secrets masked, and the bulkhead."""
     args, kwargs = msgspec.json.decode(payload.args), msgspec.json.decode(payload.kwargs)
-    after = task.signature.by_parameter(args, kwargs)
+    after = task.signature.arguments(args, kwargs)
     show = partial(mask_parameters, task)
     try:
-        before = task.signature.by_parameter(letter.args, letter.kwargs)
+        before = task.signature.arguments(letter.args, letter.kwargs)
     except InvalidArguments:  # the signature has changed since: only the whole can be compared
         before = {"args": letter.args, "kwargs": letter.kwargs}
         after = {"args": args, "kwargs": kwargs}

@@ -17,13 +17,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random, SystemRandom
+from random import Random
 from types import TracebackType
 from typing import Any, Literal
 
 from redis import Redis
 
 from perdure.errors import BulkheadFull, SettingsError
+from perdure.jitter import JITTER
 from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.deadline import capped
 from perdure.resilience.errors import check_name
@@ -122,7 +123,7 @@ class Permits:
         config: the limit.
         clock: monotonic seconds.
         sleep: waits for so many seconds.
-        rng: jitter of the polls; the operating system's by default, which no two forks share.
+        rng: jitter of the polls.
         prefix: begins each key in Redis.
     """
 
@@ -141,7 +142,7 @@ class Permits:
         self.name, self.config = name, config
         self._link = RedisLink(redis, what=f"permits {name!r}", clock=clock)
         self._clock, self._sleep = clock, sleep
-        self._prefix, self._rng = prefix, rng or SystemRandom()
+        self._prefix, self._rng = prefix, rng or JITTER
         self._lock = threading.Lock()
         self._local_held: Counter[str] = Counter()
         self._listeners: Listeners[PermitEvent] = Listeners()

@@ -31,6 +31,7 @@ def folder(
     (tmp_path / "cli_shop.py").write_text(APP)
     (tmp_path / ".perdure").mkdir()
     shutil.copy(migrated_sqlite, tmp_path / ".perdure" / "ledger.db")
+    (tmp_path / ".perdure" / "up.lock").touch()
     monkeypatch.setenv("PERDURE_BROKER_URL", redis_url)
     monkeypatch.setenv("PERDURE_HOME", ".perdure")  # and so put back afterwards: --home sets it
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(tmp_path)])

@@ -35,6 +35,20 @@ def test_submit(perdure: Run) -> None:
     assert (job["bulkhead"], job["tags"], job["attempts"]) == ("critical", {"tenant": "a"}, [])
 
 
+def test_what_is_typed_in_becomes_the_annotated_types(perdure: Run, folder: Path) -> None:
+    (folder / "cli_orders.py").write_text(
+        "from dataclasses import dataclass\nfrom datetime import datetime\nfrom perdure import Perdure\n"
+        "app = Perdure()\n@dataclass\nclass Item:\n    sku: str\n"
+        "@app.job(name='shop.order')\ndef order(items: tuple[Item, ...], at: datetime) -> None: ...\n"
+    )
+    arguments = '[[{"sku": "a"}], "2026-01-01T00:00:00"]'
+    ended = perdure("submit", "shop.order", "--args", arguments, "--json", app="cli_orders:app")
+    assert (ended.code, ended.err) == (0, "")
+    job = perdure("jobs", "show", ended.json["id"], "--json", app="cli_orders:app").json
+    items = {"$": "tuple", "v": [{"sku": "a"}]}
+    assert job["args"] == [items, {"$": "datetime", "v": "2026-01-01T00:00:00"}]
+
+
 def test_submit_prints_the_id_alone_for_shells(perdure: Run) -> None:
     ended = perdure("submit", "shop.add", "--args", "[1]", "--key", "k")
     again = perdure("submit", "shop.add", "--args", "[1]", "--key", "k")
@@ -261,10 +275,10 @@ def test_a_wrong_setting(perdure: Run, folder: Path) -> None:
 def test_the_home_folder_can_be_elsewhere_and_options_stand_anywhere(perdure: Run, tmp_path: Path) -> None:
     submit(perdure)
     other = str(tmp_path / "other")
+    Ledger(f"sqlite:///{other}/ledger.db").upgrade()
     assert perdure("jobs", "list", "--json", "--home", other, app=None).json == []
     assert perdure("jobs", "list", "--json", "--home", other, "-A", "cli_shop:app", app=None).json == []
     assert perdure("--home", other, "jobs", "list", "--json", app=None).json == []
-    assert (tmp_path / "other" / "ledger.db").exists()
 
 
 def test_the_console_script_itself(folder: Path) -> None:

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ import pytest
 from perdure import InvalidArguments, Perdure, Secret
 from perdure.errors import ReplayRefused, UnknownBulkhead, UnknownTask
 from perdure.ledger.schema import jobs
-from support.ledgers import DIE, SUCCEED, claimed, running, submitted
+from support.ledgers import DIE, SUCCEED, claimed, dead, running, submitted
 from support.replay_driver import PROCESSES
 
 Die = Callable[..., str]
@@ -46,6 +48,30 @@ def test_edited_arguments_are_kept_as_a_diff(shop: Perdure, die: Die) -> None:
             "bulkhead": {"from": "critical", "to": "background"},
         }
     }
+
+
+@dataclass
+class Item:
+    sku: str
+
+
+def test_typed_arguments_are_replayed_as_they_were_or_edited_as_json(shop: Perdure) -> None:
+    @shop.job(name="shop.order")
+    def order(items: tuple[Item, ...], at: datetime) -> None: ...
+
+    payload = order.signature.encode(((Item("a"), Item("b")), datetime(2026, 1, 1)), {})
+    stored = {"args": payload.args, "payload_digest": payload.digest}
+    letter_id = dead(shop.ledger, task="shop.order", **stored)[1]
+    as_it_was = shop.dead_letters.replay(letter_id)
+    edited = shop.dead_letters.replay(letter_id, [[{"sku": "c"}], "2026-01-02T00:00:00"], force=True)
+    claims = [claimed(shop.ledger, job.id) for job in (as_it_was, edited)]
+    assert [order.signature.decode(claim.args, claim.kwargs)[0] for claim in claims] == [
+        [(Item("a"), Item("b")), datetime(2026, 1, 1)],
+        [(Item("c"),), datetime(2026, 1, 2)],
+    ]
+    assert shop.dead_letters.audit(letter_id=letter_id)[-1].detail == {}
+    with pytest.raises(InvalidArguments, match="sku"):
+        shop.dead_letters.replay(letter_id, [[{"sku": 5}], "2026-01-02T00:00:00"], force=True)
 
 
 def test_secrets_do_not_go_to_the_trail(shop: Perdure, die: Die) -> None:

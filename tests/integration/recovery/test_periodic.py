@@ -71,7 +71,30 @@ def test_supervisor_that_was_late_does_not_go_back(app: Perdure, half_hourly: st
     seen_before = app.ledger.last_tick(half_hourly)
     set_last_tick(app, half_hourly, seen_before + 10)
 
-    submitted = app.submitter.submit_tick(app.task(half_hourly), seen_before, seen_before + 5, wanted=True)
+    submitted = app.submitter.submit_tick(app.schedules[half_hourly], seen_before, seen_before + 5, wanted=True)
 
     assert not submitted
     assert app.ledger.last_tick(half_hourly) == pytest.approx(seen_before + 10)
+
+
+def test_each_schedule_of_a_task_submits_its_own_jobs(app: Perdure) -> None:
+    @app.periodic(every=1800, args=("first",))
+    @app.periodic(every=1800, args=("second",), name="second")
+    @app.periodic(every=1800, kwargs={"to": "third"}, name="third", jitter=3600)
+    @app.job(name="greet")
+    def greet(to: str) -> None: ...
+
+    for name in app.schedules:
+        set_last_tick(app, name, app.ledger.clock() - 86400)
+    assert Tick(app).run_once() == 3
+    jobs = {(*job.record.args, *job.record.kwargs.values()): job.record.state for job in app.jobs.list(task="greet")}
+    assert jobs == {("first",): "queued", ("second",): "queued", ("third",): "scheduled"}
+
+
+def test_a_ledger_of_a_release_with_one_schedule_a_task_goes_on(app: Perdure, half_hourly: str) -> None:
+    """Its row has the task's name, and its jobs' keys have the tick alone."""
+    tick = app.ledger.clock() // 1800 * 1800
+    app.task(half_hourly).options(idempotency_key=f"tick:{tick:.3f}").submit()
+    set_last_tick(app, half_hourly, tick - 1800)
+    assert Tick(app).run_once() in (0, 1)  # one if the half hour ended just now
+    assert jobs_of(app, half_hourly) == 1 + (app.ledger.last_tick(half_hourly) > tick)

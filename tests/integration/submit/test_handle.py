@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from perdure import InvalidArguments, JobCancelled, JobContext, JobDead, Perdure, Task, UnknownTask, codec
+from perdure import InvalidArguments, JobCancelled, JobContext, JobDead, Perdure, Task, UnknownTask
 from perdure.errors import JobNotFinished, JobNotFound
 from perdure.events import JobEvent
 from support.ledgers import DIE, RETRY, SUCCEED, claimed
@@ -34,7 +34,7 @@ def test_a_result_comes_back_as_its_annotation_says(app: Perdure) -> None:
     handle = order.submit()
 
     value = Order(UUID(int=7), datetime(2026, 1, 2, tzinfo=UTC), Decimal("1.10"), Size.SMALL)
-    finish(app, handle.id, replace(SUCCEED, result=codec.encode(value)))
+    finish(app, handle.id, replace(SUCCEED, result=order.signature.encode_result(value)))
     assert handle.result() == value
 
 

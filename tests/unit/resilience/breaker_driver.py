@@ -15,6 +15,7 @@ import redis
 from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig
 from perdure.resilience.breaker_events import CircuitOpen
+from perdure.resilience.trial_holder import trials_held_by
 
 
 class Down(Exception):
@@ -71,7 +72,7 @@ def flow(url: str, recovery: float) -> None:
 
 def hold(url: str, lease: float) -> None:
     breaker = CircuitBreaker(url, "payments", BreakerConfig(recovery_timeout=0.05, permit_lease=lease))
-    with breaker:
+    with trials_held_by("job-1:7"), breaker:
         print("holding", flush=True)
         time.sleep(60)
 

@@ -16,6 +16,7 @@ import redis
 from perdure.resilience.breaker import CircuitBreaker
 from perdure.resilience.breaker_config import BreakerConfig, BreakerState
 from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
+from perdure.resilience.breakers import Breakers
 
 Drivers = Callable[..., "subprocess.Popen[str]"]
 Until = Callable[..., None]
@@ -93,6 +94,24 @@ def test_a_killed_prober_frees_its_permit_after_its_lease(redis_url: str, driver
     closed = breaker.history()[0]
     assert (closed.to_state, closed.reason) == ("closed", "trial calls succeeded")
     assert closed.at_ms - granted_ms >= lease * 1000
+
+
+def test_a_killed_prober_frees_its_permit_when_its_death_is_known(redis_url: str, drivers: Drivers, until: Until) -> None:
+    config = BreakerConfig(recovery_timeout=600, permit_lease=600)
+    breakers = Breakers(redis_url, {"payments": config})
+    breaker = breakers["payments"]
+    breaker.force_open(lasts=0.01)
+    until(lambda: breaker.state is BreakerState.HALF_OPEN, "the end of the opening")
+    prober = drivers("breaker_driver.py", "hold", redis_url, 600)
+    assert prober.stdout is not None
+    assert prober.stdout.readline() == "holding\n"
+    assert breaker.admits(12).count == 0
+    prober.kill()
+    prober.wait()
+    breakers.free("job-1:7")
+    assert breaker.admits(12).count == 1
+    assert breaker.call(int) == 0
+    assert breaker.admits(12).count >= 1, "the first of what waits goes with the close"
 
 
 class Down(Exception):

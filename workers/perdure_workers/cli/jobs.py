@@ -11,11 +11,13 @@ import click
 import msgspec
 
 from perdure import JobHandle, Perdure, codec
-from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished
+from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished, NotStarted
+from perdure.home import never_started
 from perdure.ledger.records import JobRecord
 from perdure.letters.halted import halted
 from perdure.masked import masked_attempt, masked_job
 from perdure.masking import Masker, masker
+from perdure.settings import Settings
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, say, show
 
@@ -52,13 +54,23 @@ def submit(
     named = {"idempotency_key": key, "delay": delay, "priority": priority, "bulkhead": bulkhead}
     options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     app = context.app
-    handle = app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags)).submit(*args, **kwargs)
+    _refuse_unserved(app.settings)
+    submission = app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags))
+    typed_args, typed_kwargs = app.task(task).signature.typed(args, kwargs, typed_in=True)
+    handle = submission.submit(*typed_args, **typed_kwargs)
     if wait:
         wait_and_exit(app, handle, timeout, as_json)
     elif as_json:
         print_json({"id": handle.id, "deduplicated": handle.deduplicated})
     else:
         say(f"{handle.id}{' (submitted before)' if handle.deduplicated else ''}")
+
+
+def _refuse_unserved(settings: Settings) -> None:
+    """Refuse to submit into a new home folder that nobody named: by mistake, as a rule, from another folder."""
+    home = settings.home_folder
+    if settings.is_embedded and not home.was_started and "home" not in settings.model_fields_set:
+        raise NotStarted(never_started(home.path))
 
 
 @click.group()

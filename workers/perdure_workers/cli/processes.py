@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
+import os
 import signal
-import sys
 import threading
 
 import click
 
+from perdure.extras import extra
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import say
 from perdure_workers.embedded.errors import PortTaken, ServerStartFailed
@@ -25,7 +27,10 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
     from perdure_workers.worker import Worker
 
     configure_logging(context.app.settings.log_level)
-    sys.exit(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
+    context.app.ledger.create_if_missing()
+    exit_code = Worker(context.app, bulkhead, concurrency=concurrency, name=name).run()
+    logging.shutdown()
+    os._exit(exit_code)  # all is closed; to take the interpreter apart would take longer than all that
 
 
 @click.command()
@@ -35,6 +40,7 @@ def supervisor(context: Context) -> None:
     from perdure_workers.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level)
+    context.app.ledger.create_if_missing()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -61,7 +67,9 @@ def flower(
     More options of Flower can be given after --, such as: perdure flower -- --xheaders=true
     """
     from perdure_workers.flower.access import flower_access
-    from perdure_workers.flower.server import run_flower
+
+    with extra("flower", "perdure flower"):
+        from perdure_workers.flower.server import run_flower
 
     app = context.app
     configure_logging(app.settings.log_level)

@@ -30,14 +30,14 @@ class Tick(Duty):
         if not self.app.schedules:
             return 0
         now = self.app.ledger.clock()
-        return sum(self._fire(periodic, now) for periodic in list(self.app.schedules.values()))
+        return sum(self._fire(schedule, now) for schedule in list(self.app.schedules.values()))
 
-    def _fire(self, periodic: Periodic, now: float) -> bool:
-        last = self.app.ledger.last_tick(periodic.task)
-        tick = periodic.due(last, now)
+    def _fire(self, schedule: Periodic, now: float) -> bool:
+        last = self.app.ledger.last_tick(schedule.name)
+        tick = schedule.due(last, now)
         if tick is None:
             return False
-        wanted = periodic.is_wanted(tick, now)
+        wanted = schedule.is_wanted(tick, now)
         if not wanted:
-            logger.warning("%s: its tick at %s was missed and is skipped", periodic.task, datetime.fromtimestamp(tick, UTC))
-        return self.app.submitter.submit_tick(self.app.task(periodic.task), last, tick, wanted=wanted)
+            logger.warning("%s: its tick at %s was missed and is skipped", schedule.name, datetime.fromtimestamp(tick, UTC))
+        return self.app.submitter.submit_tick(schedule, last, tick, wanted=wanted)

@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
+from perdure.extras import MissingExtra
 from perdure_workers.embedded.errors import PortTaken
 from perdure_workers.embedded.ports import free_port, is_free, listens
 from perdure_workers.up.manager import Addresses
@@ -46,6 +48,7 @@ def make_plan(
         UnknownBulkhead: ``concurrency`` names a bulkhead that is not configured.
         ServerBinaryMissing: A Redis is needed and there is no redis-server.
         PortTaken: Another process has the port that was asked for.
+        MissingExtra: Flower is to run and is not installed.
     """
     for name in concurrency:
         app.bulkheads.checked(name)
@@ -53,6 +56,8 @@ def make_plan(
     specs += [_worker(app, app_path, name, concurrency.get(name) or _scaled(app, name)) for name in app.bulkheads]
     specs.append(ProcessSpec(role="supervisor", name="supervisor", argv=_command(app_path, "supervisor")))
     url = None
+    if flower and find_spec("flower") is None:
+        raise MissingExtra("Flower is not installed: pip install 'perdure[flower]'. Or start without it: --no-flower")
     if flower:
         port = _flower_port(app, flower_port)
         url = f"http://127.0.0.1:{port}/"
@@ -62,9 +67,8 @@ def make_plan(
 
 def _redis(app: Perdure) -> ProcessSpec:
     home = app.settings.home_folder
-    if not is_free(home.redis_port):
-        home.choose_new_redis_port()
-    return redis_spec(home.ensure() / "redis", home.redis_port, home.redis_password)
+    port = home.keep_redis_port(home.redis_port) if is_free(home.redis_port) else home.choose_new_redis_port()
+    return redis_spec(home.ensure() / "redis", port, home.redis_password)
 
 
 def _flower_port(app: Perdure, asked_for: int | None) -> int:

@@ -1,0 +1,48 @@
+"""Celery's worker, which drains however it is told to stop, and keeps its children while its broker is away."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from celery import platforms
+from celery.apps.worker import Worker
+from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
+
+#: Seconds between the first two tries to reach a broker, what each try adds, and the longest time between two.
+FIRST_WAIT, MORE_WAIT, LONGEST_WAIT = 1.0, 1.0, 5.0
+
+
+class PatientConsumer(Consumer):
+    """Reads bells, and waits for a broker that is away."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes. Celery's event loop stands still meanwhile, and with it the care for children."""
+        connected = conn.ensure_connection(
+            self._note_refusal,
+            callback=self._meanwhile,
+            interval_start=FIRST_WAIT,
+            interval_step=MORE_WAIT,
+            interval_max=LONGEST_WAIT,
+        )
+        self.first_connection_attempt = False
+        return connected
+
+    def _note_refusal(self, error: Exception, wait: float) -> None:
+        self.on_connection_error_before_connected(error)
+
+    def _meanwhile(self) -> None:
+        """Called about once a second."""
+        maybe_shutdown()
+        self.pool._pool.maintain_pool()
+
+
+class DrainingWorker(Worker):
+    """A Celery worker of perdure."""
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Have SIGHUP end the worker as SIGTERM does; Celery would begin it anew in the same process, threads and all."""
+        super().install_platform_tweaks(worker)
+        platforms.signals["HUP"] = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
