@@ -55,7 +55,7 @@ def cli_page() -> str:
         "",
         "`-A module:attribute` (or `PERDURE_APP`) names the application, `--home` (or `PERDURE_HOME`) the home folder;",
         "both may stand before or after the command. Exit codes: 0 done, 1 an error, 2 a wrong command line; of",
-        "`--wait` and `jobs wait`: 3 dead, 4 cancelled, 5 timed out.",
+        "`--wait` and `jobs wait`: 3 dead, 4 cancelled, 5 timed out, 6 a bulk replay that halted.",
         "",
     ]
     width = {"terminal_width": 100, "max_content_width": 100}

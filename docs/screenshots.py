@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -45,11 +46,17 @@ def take(folder: Path) -> None:
     """Wait for the platform, let jobs run, and take the pictures."""
     from shop import app  # type: ignore[attr-defined]
 
+    from perdure.errors import PerdureError
     from perdure_workers.up.status import read_status
     from support.chromium import launch
     from support.waiting import wait_until
 
-    wait_until(lambda: len(app.workers.list()) >= 3, 60)
+    def workers_are_there() -> bool:
+        with suppress(PerdureError):  # until the ledger is made
+            return len(app.workers.list()) >= 3
+        return False
+
+    wait_until(workers_are_there, 60)
     jobs = [app.task("shop.charge").submit(f"o-{n}", 500 + 137 * n % 7_000) for n in range(60)]
     jobs += [app.task("shop.mail").submit(f"o-{n}") for n in range(40)]
     died = [app.task("shop.charge").submit(f"o-{n}", 9_100 + n) for n in range(60, 64)]

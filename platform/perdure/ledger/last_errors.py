@@ -8,11 +8,14 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from perdure.clock import to_datetime
+from perdure.ledger.now import now
 from perdure.ledger.schema import attempts, jobs
 from perdure.states import Outcome
 
 #: The attempts that ended last which are looked at, so that a look costs the same whatever ended before.
 LOOKED_AT = 5_000
+#: Seconds for which an error is one of the last.
+LAST = 86_400.0
 _BAD = (Outcome.FAILED.value, Outcome.CRASHED.value, Outcome.TIMEOUT.value)
 
 
@@ -29,10 +32,12 @@ class LastError:
 
 
 def last_errors(connection: Connection) -> dict[str, LastError]:
-    """Return the last error of each task that has one among the newest ``LOOKED_AT`` attempts."""
+    """Return the last error of each task that has one among the newest ``LOOKED_AT`` attempts of the last day."""
     a = attempts.c
     columns = (a.job_id, a.outcome, a.error_type, a.error, a.finished_at)
-    newest = select(*columns).order_by(a.finished_at.desc()).limit(LOOKED_AT).subquery()
+    newest = (
+        select(*columns).where(a.finished_at >= now() - LAST).order_by(a.finished_at.desc()).limit(LOOKED_AT).subquery()
+    )
     n = newest.c
     bad = select(jobs.c.task, *n).join(jobs, jobs.c.id == n.job_id).where(n.outcome.in_(_BAD))
     found: dict[str, LastError] = {}

@@ -13,8 +13,8 @@ from perdure import InvalidArguments, JobHandle, Perdure
 from perdure.ledger.letter_records import Actor
 from perdure.letters.bulk_replay import ReplayReport
 from perdure.letters.halted import halted
+from perdure_workers.cli.jobs import jobs
 from perdure_workers.cli.loading import Context
-from perdure_workers.cli.main import perdure
 from support.inline import run, run_once
 from support.ledgers import DIE, SUCCEED, claimed
 from support.waiting import wait_until
@@ -142,7 +142,7 @@ def test_a_halted_replay_is_no_success_for_who_waits(shop: Perdure, die: Die, op
     [job] = shop.jobs.list(task="perdure.replay")
     context = Context(None, None)
     context._app = shop
-    done = CliRunner().invoke(perdure.commands["jobs"], ["wait", job.id[-12:], *options], obj=context)
+    done = CliRunner().invoke(jobs, ["wait", job.id[-12:], *options], obj=context)
     assert done.exit_code == 6
     assert "halted: 2 of 5 letters replayed" in done.stderr
     assert "1 of the first 2 replays failed" in done.stderr
@@ -155,7 +155,7 @@ def test_a_replay_that_did_all_is_a_success_for_who_waits(shop: Perdure, die: Di
     assert halted(job.record) is None
     context = Context(None, None)
     context._app = shop
-    assert CliRunner().invoke(perdure.commands["jobs"], ["wait", job.id], obj=context).exit_code == 0
+    assert CliRunner().invoke(jobs, ["wait", job.id], obj=context).exit_code == 0
 
 
 def test_canaries_may_fail_up_to_a_limit(shop: Perdure, die: Die) -> None:

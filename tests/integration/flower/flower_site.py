@@ -42,6 +42,7 @@ def flaky(ctx: JobContext, fails: int) -> int:
 
 
 @app.periodic(cron="30 2 * * *")
+@app.periodic(every=3600, name="hourly", kwargs={"what": "cache"}, jitter=5)
 @app.job(name="site.nightly")
-def nightly() -> str:
-    return "swept"
+def nightly(what: str = "all") -> str:
+    return f"{what} swept"

@@ -324,13 +324,15 @@ def test_tasks_are_shown_with_their_last_hour(site: Site, visitor: Visitor, die:
 
 
 def test_schedules_are_shown_with_their_next_runs_and_run_once(site: Site, visitor: Visitor) -> None:
-    [schedule] = site.flower.get("/api/perdure/schedules").json()["schedules"]
-    assert (schedule["task"], schedule["when"], len(schedule["following"])) == ("site.nightly", "cron 30 2 * * *", 3)
-    assert all("T02:30:00" in moment for moment in schedule["following"])
+    views = {one["name"]: one for one in site.flower.get("/api/perdure/schedules").json()["schedules"]}
+    nightly, hourly = views["site.nightly"], views["site.nightly/hourly"]
+    assert (nightly["when"], len(nightly["following"])) == ("cron 30 2 * * * (UTC)", 3)
+    assert all("T02:30:00" in moment for moment in nightly["following"])
+    assert (hourly["when"], hourly["kwargs"]) == ("every 3600 s, up to 5 s later", {"what": "cache"})
     assert "02:30:00" in visitor.see("/perdure/schedules")
-    assert "It runs once now" in visitor.send("/perdure/schedules", action="trigger:site.nightly")
+    assert "It runs once now" in visitor.send("/perdure/schedules", action="trigger:site.nightly/hourly")
     [job] = site.app.jobs.list(task="site.nightly")
-    assert job.record.tags == {"triggered_by": "perdure"}
+    assert (job.record.tags, job.record.kwargs) == ({"triggered_by": "perdure"}, {"what": "cache"})
     job.cancel()
     assert "Did you mean" in visitor.send("/perdure/schedules", action="trigger:site.nightl")
 

@@ -50,9 +50,11 @@ def _resume(ask: Ask) -> Done:
 
 
 def _trigger(ask: Ask) -> Done:
-    if ask.of not in ask.app.schedules:
-        raise InvalidArguments(f"{ask.of!r} is no periodic job.{did_you_mean(ask.of, ask.app.schedules)}")
-    job = ask.app.task(ask.of).options(tags={"triggered_by": ask.by}).submit()
+    schedule = ask.app.schedules.get(ask.of)
+    if schedule is None:
+        raise InvalidArguments(f"{ask.of!r} is no schedule.{did_you_mean(ask.of, ask.app.schedules)}")
+    task = ask.app.task(schedule.task).options(tags={"triggered_by": ask.by})
+    job = task.submit(*schedule.args, **schedule.kwargs)
     return Done("It runs once now, besides its schedule, as this job.", "perdure_job", (job.id,), job.id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.ledger.history import Ended, added, percentile
 from perdure.ledger.last_errors import LastError, last_errors
 from perdure.ledger.schedule_facts import LastTick, last_ticks
+from perdure.masking import mask_call
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -47,9 +49,12 @@ class TaskView:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """A schedule: when it runs, when it ran last, and when it runs next."""
+    """A schedule: what it runs, when it ran last, and when it runs next; its call is masked as a job's is."""
 
+    name: str
     task: str
+    args: list[Any]
+    kwargs: dict[str, Any]
     when: str
     missed: str
     last: LastTick | None
@@ -70,7 +75,7 @@ def task_list(app: Perdure, history: History) -> dict[str, Any]:
 def schedule_list(app: Perdure) -> dict[str, Any]:
     """Return the schedules with their last and next ticks."""
     ticks, now = app.ledger.read(last_ticks), app.ledger.clock()
-    views = [_schedule(schedule, ticks.get(name), now) for name, schedule in sorted(app.schedules.items())]
+    views = [_schedule(app, schedule, ticks.get(name), now) for name, schedule in sorted(app.schedules.items())]
     return {"schedules": views, "now": datetime.fromtimestamp(now, UTC)}
 
 
@@ -92,10 +97,21 @@ def _task(
     )
 
 
-def _schedule(schedule: Periodic, last: LastTick | None, now: float) -> ScheduleView:
+def _schedule(app: Perdure, schedule: Periodic, last: LastTick | None, now: float) -> ScheduleView:
     following, moment = [], now
     for _ in range(TICKS):
         moment = schedule.next_after(moment)
+        if moment == math.inf:
+            break
         following.append(datetime.fromtimestamp(moment, UTC))
-    when = f"cron {schedule.cron}" if schedule.cron else f"every {schedule.every:g} s"
-    return ScheduleView(schedule.task, when, schedule.missed, last, following)
+    args, kwargs = mask_call(app.tasks.get(schedule.task), list(schedule.args), schedule.kwargs)
+    return ScheduleView(schedule.name, schedule.task, args, kwargs, when(schedule), schedule.missed, last, following)
+
+
+def when(schedule: Periodic) -> str:
+    """Return when a schedule runs, in words."""
+    if schedule.cron is not None:
+        said = f"cron {schedule.cron.expression} ({schedule.cron.zone})"
+    else:
+        said = f"every {schedule.every:g} s"
+    return said + (f", up to {schedule.jitter:g} s later" if schedule.jitter else "")
