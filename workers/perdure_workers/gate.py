@@ -142,7 +142,7 @@ class Refused(msgspec.Struct):
 def described(message: Any) -> Refused:
     """Return what can be said of a refused message, whatever it is made of."""
     if isinstance(message, NotJson):
-        raw = message.text.encode("utf-8", "surrogateescape")
+        raw = message.text.encode("utf-8", "backslashreplace")
         return Refused("it is not JSON", "?", "", {}, raw[:MAX_KEPT], len(raw))
     if not isinstance(message, dict) or not isinstance(message.get("body"), str) or "content-type" not in message:
         raw = _text(message).encode("utf-8", "backslashreplace")
