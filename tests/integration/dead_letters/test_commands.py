@@ -115,7 +115,7 @@ def test_replay_of_all_that_match(shop: Perdure, die: Die, dead: Dead) -> None:
 
     started = dead("replay", "--all", "--yes", "--rate", "50/s", "--canary", "0", "--json").json
     assert started["letters"] == 3
-    assert run(shop, shop.jobs.get(started["job"]), "background") == "succeeded"
+    assert run(shop, shop.jobs.get(started["job"])) == "succeeded"
     assert {shop.dead_letters.get(letter_id).status for letter_id in letters} == {"replayed"}
 
 
