@@ -35,9 +35,7 @@ def settings_page() -> str:
         "|---|---|---|",
     ]
     lines += [
-        _row(name, field, get_type_hints(Settings))
-        for name, field in Settings.model_fields.items()
-        if name not in ("bulkheads", "resilience")
+        _row(name, field, get_type_hints(Settings)) for name, field in Settings.model_fields.items() if name not in _TABLES
     ]
     lines += ["", "## Each bulkhead: `[bulkheads.NAME]`", "", "| setting | type | default |", "|---|---|---|"]
     lines += [_row(name, field, get_type_hints(BulkheadSettings)) for name, field in BulkheadSettings.model_fields.items()]
