@@ -380,7 +380,8 @@ class Perdure:
         """What tells workers that there is work."""
         from perdure.bells import Bells
 
-        return Bells(self.settings.effective_broker_url, lambda: self.celery)
+        settings = self.settings
+        return Bells(settings.effective_broker_url, lambda: self.celery, settings.broker_key_prefix)
 
     def close(self) -> None:
         """Close this process' connections to ledger and broker."""

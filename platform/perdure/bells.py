@@ -42,10 +42,12 @@ class Bells:
     Args:
         broker_url: The broker.
         celery: Returns the Celery application, for brokers other than Redis; others do without Celery.
+        prefix: Begins each of the application's queues in Redis, as kombu's ``global_keyprefix`` does.
     """
 
-    def __init__(self, broker_url: str, celery: Callable[[], Celery]) -> None:
+    def __init__(self, broker_url: str, celery: Callable[[], Celery], prefix: str = "") -> None:
         self._celery = celery
+        self._prefix = prefix
         self._is_redis = is_redis(broker_url)
         self._link = RedisLink(broker_url, what="bells") if self._is_redis else None
         self._rung_at: dict[str, float] = {}
@@ -64,7 +66,7 @@ class Bells:
         messages = [_MESSAGE.format(id=new_id(), queue=queue) for _ in range(min(count, MOST))]
         try:
             with gate.use():
-                link.run(lambda: link.scripts.run("ring", [queue], [MOST, *messages]))
+                link.run(lambda: link.scripts.run("ring", [self._prefix + queue], [MOST, *messages]))
         except SharedStateUnavailable:
             return False
         return True

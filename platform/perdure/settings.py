@@ -233,7 +233,14 @@ class Settings(BaseModel):
     def celery_broker_options(self) -> dict[str, Any]:
         """What Celery's transport needs beside the URL."""
         url = self.effective_broker_url
-        return RedisAddress.parse(url).kombu_options if is_redis(url) else {}
+        if not is_redis(url):
+            return {}
+        return RedisAddress.parse(url).kombu_options | {"global_keyprefix": self.broker_key_prefix}
+
+    @property
+    def broker_key_prefix(self) -> str:
+        """What begins each of Celery's keys in Redis: nothing, unless ``redis_prefix`` sets this application apart."""
+        return "" if self.redis_prefix == DEFAULT_PREFIX else self.redis_prefix
 
     @property
     def effective_redis_url(self) -> str:

@@ -9,7 +9,6 @@ anything else in a bulkhead's queue goes on as bytes that nobody decodes, to be 
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
 import time
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from kombu.transport import redis as transport
 from kombu.utils.json import loads
 
 from perdure.ids import new_id
-from perdure.queues import BELL, EMPTY_CALL, QUEUE_PREFIX
+from perdure.queues import BELL, EMPTY_CALL
 
 logger = logging.getLogger("perdure.gate")
 
@@ -31,6 +30,8 @@ MAX_KEPT = 64 * 1024
 MAX_CONTROL = 256 * 1024
 #: Seconds between two lines in the log about remote control that is refused.
 LOG_EVERY = 10.0
+#: Latest logical clock of Celery's that is taken over: events carry it to programs that know numbers as floats.
+LATEST_CLOCK = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +41,34 @@ class NotJson:
     text: str
 
 
-def guard_the_gate() -> None:
-    """Have kombu's Redis transport of this process let in nothing else."""
+def guard_the_gate(bells: str) -> None:
+    """Have kombu's Redis transport of this process let in nothing else.
+
+    Args:
+        bells: The queue of bells that this process listens to.
+    """
     setattr(transport, "loads", _loads)  # noqa: B010 - kombu's stubs do not know the name
     deliver = transport.Transport._deliver
 
     def deliver_what_may_come_in(self: Any, message: Any, queue: str) -> Any:
-        admitted = admit(message, queue)
+        admitted = admit(message, of_bells=queue == bells)
         return None if admitted is None else deliver(self, admitted, queue)
 
     setattr(transport.Transport, "_deliver", deliver_what_may_come_in)  # noqa: B010 - a method is not assigned to, says mypy
 
 
-def admit(message: Any, queue: str) -> dict[str, Any] | None:
+def admit(message: Any, *, of_bells: bool) -> dict[str, Any] | None:
     """Return what is handed on in place of a message; None for remote control that is refused.
 
     Args:
         message: What was read.
-        queue: Where it was read from.
+        of_bells: Whether the queue holds bells; the other one is that of remote control.
     """
-    if queue.startswith(QUEUE_PREFIX):
-        return _envelope(BELL, EMPTY_CALL) if is_bell(message) else _envelope(REFUSED, _kept(message))
+    if of_bells:
+        return _envelope(EMPTY_CALL, task=BELL) if is_bell(message) else _envelope(_kept(message), task=REFUSED)
     if is_plain(message, MAX_CONTROL):
-        return dict(message)
+        clock = (message["headers"] or {}).get("clock")
+        return _envelope(message["body"], message["properties"].get("body_encoding"), clock=_clock(clock))
     _log_refused()
     return None
 
@@ -85,33 +91,48 @@ def is_plain(message: Any, longest: int) -> bool:
         or (headers or {}).get("compression")
     ):
         return False
-    is_encoded = properties.get("body_encoding") in ("base64", None) and message.get("content-encoding") == "utf-8"
     is_addressed = isinstance(properties.get("delivery_tag"), str) and isinstance(properties.get("delivery_info"), dict)
-    return is_encoded and is_addressed and isinstance(body, str) and len(body) <= longest
+    if not is_addressed or message.get("content-encoding") != "utf-8" or not isinstance(body, str) or len(body) > longest:
+        return False
+    encoding = properties.get("body_encoding")
+    return encoding is None or (encoding == "base64" and _is_base64(body))
 
 
 def _loads(text: str) -> Any:
     """Return the value of a JSON text, or what holds it when it is none."""
     try:
         return loads(text)
-    except (ValueError, RecursionError, TypeError, AttributeError, LookupError):  # kombu revives tagged values as it reads
+    except Exception:  # noqa: BLE001 - kombu revives tagged values as it reads, and each type raises what it likes
         return NotJson(text)
 
 
-def _envelope(task: str, body: str) -> dict[str, Any]:
+def _envelope(body: str, body_encoding: str | None = "base64", **headers: Any) -> dict[str, Any]:
     name = new_id()
     return {
         "body": body,
         "content-type": "application/json",
         "content-encoding": "utf-8",
-        "headers": {"task": task, "id": name},
+        "headers": {"id": name, **headers},
         "properties": {
-            "body_encoding": "base64",
+            "body_encoding": body_encoding,
             "delivery_tag": name,
             "delivery_info": {"exchange": "", "routing_key": ""},
             "correlation_id": name,
         },
     }
+
+
+def _clock(value: Any) -> int:
+    """Return a logical clock that this process may set its own by."""
+    return value if type(value) is int and 0 <= value <= LATEST_CLOCK else 0
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _kept(message: Any) -> str:
@@ -142,7 +163,7 @@ class Refused(msgspec.Struct):
 def described(message: Any) -> Refused:
     """Return what can be said of a refused message, whatever it is made of."""
     if isinstance(message, NotJson):
-        raw = message.text.encode("utf-8", "surrogateescape")
+        raw = message.text.encode("utf-8", "backslashreplace")
         return Refused("it is not JSON", "?", "", {}, raw[:MAX_KEPT], len(raw))
     if not isinstance(message, dict) or not isinstance(message.get("body"), str) or "content-type" not in message:
         raw = _text(message).encode("utf-8", "backslashreplace")
@@ -161,7 +182,7 @@ def described(message: Any) -> Refused:
 def _body(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return text.encode("utf-8", "backslashreplace")
 
 

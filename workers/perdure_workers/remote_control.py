@@ -38,6 +38,8 @@ REFUSED = {
     "cancel_consumer": _QUEUE,
     "disable_events": _EVENTS,
     "election": "perdure's supervisors need none",
+    "revoke_by_stamped_headers": "jobs bear no headers. Cancel them by id, with revoke or perdure jobs cancel",
+    "objgraph": "it writes files where the worker runs",
 }
 
 
@@ -74,6 +76,11 @@ def install_remote_control(worker: Worker) -> None:
         """Return the jobs that this worker's children run."""
         return worker.active()
 
+    def query_task(_state: Any, ids: Any, **_kwargs: Any) -> Any:
+        """Return those of some jobs that this worker's children run."""
+        wanted = {str(job_id) for job_id in maybe_list(ids) or []}
+        return {job["id"]: ["active", job] for job in worker.active() if job["id"] in wanted}
+
     def reserved(_state: Any, **_kwargs: Any) -> Any:
         """Return what waits in this worker: nothing does, the ledger keeps it."""
         return []
@@ -83,7 +90,7 @@ def install_remote_control(worker: Worker) -> None:
         os.kill(os.getpid(), signals.SIGTERM)
         return {"ok": "draining"}
 
-    for command in (revoke, terminate, time_limit, rate_limit, active, reserved, shutdown):
+    for command in (revoke, terminate, time_limit, rate_limit, active, query_task, reserved, shutdown):
         Panel.data[command.__name__] = command
     for name in REFUSED:
         Panel.data[name] = _refusing(name)

@@ -137,7 +137,7 @@ class Worker:
         _ = self.app.celery, self.app.bells, self.app.breakers, self.app.limits
 
     def _prepare_celery(self) -> None:
-        guard_the_gate()
+        guard_the_gate(queue_name(self.incarnation.bulkhead))
         adopt_orphans()
         install_quarantine(self)
         install_remote_control(self)

@@ -6,7 +6,7 @@ has come is claimed as it stands, and one that is given back keeps its place.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,11 @@ _SIBLING_WAS_HERE = (
 )
 
 
-def _of_level(dialect: str, priority: str) -> str:
+#: From the most urgent one on.
+PRIORITIES = range(10)
+
+
+def _of_level(dialect: str, priority: str, since: str) -> str:
     """Return the query of the first jobs of a lane at one priority."""
     is_known = "w.task = ANY(CAST(:known AS text[]))"
     if dialect == "sqlite":
@@ -42,7 +46,7 @@ def _of_level(dialect: str, priority: str) -> str:
     return f"""
         SELECT w.id FROM perdure_jobs w
         WHERE w.bulkhead = :bulkhead AND w.lane = :lane AND w.priority = {priority}
-            AND w.run_at >= :since AND w.run_at <= {NOW[dialect]} AND {is_known}
+            AND w.run_at >= {since} AND w.run_at <= {NOW[dialect]} AND {is_known}
             AND (w.deadline IS NULL OR w.deadline > {NOW[dialect]})
             AND (w.replica_of IS NULL OR NOT {_SIBLING_WAS_HERE})
         ORDER BY w.run_at LIMIT :most {lock}
@@ -53,9 +57,10 @@ def _picked(dialect: str) -> str:
     # Priority by priority, each by the index: to order a lane by priority first would read all of it, and jobs whose
     # time has not come would be in the way of others.
     if dialect == "postgresql":
-        levels = ", ".join(f"({number})" for number in range(10))
-        return f"SELECT w.id FROM (VALUES {levels}) AS level(n) CROSS JOIN LATERAL ({_of_level(dialect, 'level.n')}) AS w"
-    return " UNION ALL ".join(f"SELECT id FROM ({_of_level(dialect, str(number))})" for number in range(10))
+        levels = ", ".join(f"({number}, CAST(:since{number} AS float8))" for number in PRIORITIES)
+        of_level = _of_level(dialect, "level.n", "level.since")
+        return f"SELECT w.id FROM (VALUES {levels}) AS level(n, since) CROSS JOIN LATERAL ({of_level}) AS w"
+    return " UNION ALL ".join(f"SELECT id FROM ({_of_level(dialect, str(n), f':since{n}')})" for n in PRIORITIES)
 
 
 def _claim(dialect: str) -> Any:
@@ -99,7 +104,12 @@ class Claimer:
     tasks: Sequence[str]
 
 
-def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, since: float = 0.0) -> list[Claim]:
+#: By priority, the place in line at which to begin.
+Since = Mapping[int, float]
+NO_MARKS: Since = {}
+
+
+def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, since: Since = NO_MARKS) -> list[Claim]:
     """Claim the first jobs of a lane that may run now and return them in order.
 
     There is nothing to claim while the bulkhead is paused or when the worker has lost its lease. A job past its deadline
@@ -110,7 +120,7 @@ def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, sin
         by: Who claims.
         most: How many at most.
         lane: Where they wait.
-        since: Jobs whose place in line is before this moment are passed over: epoch seconds, 0 for none.
+        since: For priorities, a moment: jobs whose place in line is before it are passed over. Epoch seconds.
     """
     known: Any = list(by.tasks)
     if connection.dialect.name == "sqlite":
@@ -119,11 +129,11 @@ def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, sin
         "bulkhead": by.bulkhead,
         "lane": lane,
         "known": known,
-        "since": since,
         "most": most,
         "by_id": by.worker_id,
         "by_name": by.worker_name,
         "by_pid": by.pid,
+        **{f"since{priority}": since.get(priority, 0.0) for priority in PRIORITIES},
     }
     try:
         rows = connection.execute(_CLAIM[connection.dialect.name], values).all()

@@ -171,7 +171,8 @@ def test_jobs_show_and_cancel(perdure: Run) -> None:
 
 
 def test_jobs_tasks(perdure: Run) -> None:
-    [task] = perdure("jobs", "tasks", "--json").json
+    task, other = perdure("jobs", "tasks", "--json").json
+    assert other["name"] == "shop.order"
     assert (task["name"], task["bulkhead"], task["max_retries"], task["timeout"]) == ("shop.add", "critical", 2, 30)
     assert "shop.add(a: " in task["signature"]
     assert "shop.add" in perdure("jobs", "tasks").out

@@ -22,7 +22,7 @@ from perdure.ids import earliest_id, new_id
 from perdure.lanes import PLAIN, REPLICAS
 from perdure.ledger import Ledger, glance, history, job_facts, last_errors, letter_reopen, lookup, schedule_facts
 from perdure.ledger.behind_breakers import waiting_behind
-from perdure.ledger.claim import Claimer
+from perdure.ledger.claim import NO_MARKS, Claimer, Since
 from perdure.ledger.letter_group_match import matching_by_fault
 from perdure.ledger.letter_records import Actor, LetterFilter
 from perdure.ledger.letter_replay import Replay
@@ -72,7 +72,7 @@ def worker_row() -> dict[str, Any]:
 ANYBODY = Claimer("normal", "w-1", "w", 8, ("tests.add", "tests.other"))
 
 
-def claim_new(ledger: Ledger, count: int = 1, lane: str = PLAIN, since: float = 0.0, **changes: Any) -> list[Claim]:
+def claim_new(ledger: Ledger, count: int = 1, lane: str = PLAIN, since: Since = NO_MARKS, **changes: Any) -> list[Claim]:
     """Submit jobs to a bulkhead of their own, and claim them."""
     bulkhead = new_id()
     ledger.submit([job(number, bulkhead=bulkhead, **changes) for number in range(count)])
@@ -102,7 +102,7 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "submit with a key that is taken": lambda ledger: [submitted(ledger, 1, idempotency_key="k") for _ in range(2)],
     "depth": lambda ledger: ledger.depth("normal", 100),
     "claim": lambda ledger: claim_new(ledger, 3),
-    "claim since": lambda ledger: claim_new(ledger, 3, since=1.7e9),
+    "claim since": lambda ledger: claim_new(ledger, 3, since={5: 1.7e9}),
     "claim of nothing": lambda ledger: ledger.claim(replace(ANYBODY, bulkhead="nobody"), 5),
     "claim in a lane": lambda ledger: claim_new(ledger, 3, "breaker:b", breaker="b"),
     "claim of a replica": lambda ledger: claim_new(ledger, 1, REPLICAS, replica_of=new_id()),
