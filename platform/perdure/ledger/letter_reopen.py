@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, case, exists, select, update
 
 from perdure.ledger import letter_audit, letter_write
 from perdure.ledger.letter_records import DISCARDED, OPEN, REPLAYED, Actor
@@ -34,6 +34,8 @@ def reopen(connection: Connection, letter_ids: Sequence[str], actor: Actor) -> l
 def discarded_between(connection: Connection, who: str, first: str, last: str, limit: int) -> dict[str, str]:
     """Return what somebody discarded in one go, as the audit trail tells it: letters by the ids of their entries.
 
+    Letters that were discarded once more after that are left out: that was another decision.
+
     Args:
         connection: Where to read.
         who: Who discarded them.
@@ -41,7 +43,9 @@ def discarded_between(connection: Connection, who: str, first: str, last: str, l
         last: An id that was made after the last one.
         limit: The most to return.
     """
-    a = dead_letter_audit.c
+    a, again = dead_letter_audit.c, dead_letter_audit.alias()
+    later = (again.c.letter_id == a.letter_id, again.c.id > last, again.c.action == "discard")
     query = select(a.id, a.letter_id).where(a.id > first, a.id < last, a.action == "discard", a.who == who)
-    rows = connection.execute(query.where(a.letter_id.is_not(None)).order_by(a.id).limit(limit))
+    query = query.where(a.letter_id.is_not(None), ~exists().where(again.c.letter_id.is_not(None), *later))
+    rows = connection.execute(query.order_by(a.id).limit(limit))
     return {row.id: row.letter_id for row in rows}
