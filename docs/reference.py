@@ -24,8 +24,8 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Arguments of `Perdure()` win over `PERDURE_*` variables, these over `perdure.toml` in the current folder or",
-        "above, and that over the defaults. Nested ones have two underscores: `PERDURE_BULKHEADS__CRITICAL__LIMIT=4`; names in",
-        " variables are small letters, and mean the table of the file that is named so but for case and dashes.",
+        "above, and that over the defaults. Nested ones have two underscores: `PERDURE_BULKHEADS__CRITICAL__LIMIT=4`;",
+        "names in variables are small letters, and mean the table of the file that is named so but for case and dashes.",
         "A variable may hold a table or a list as JSON. Times are seconds.",
         "",
         "All are converted and checked at start, from every source: what is wrong is a `SettingsError` that names the",
@@ -35,9 +35,7 @@ def settings_page() -> str:
         "|---|---|---|",
     ]
     lines += [
-        _row(name, field, get_type_hints(Settings))
-        for name, field in Settings.model_fields.items()
-        if name not in ("bulkheads", "resilience")
+        _row(name, field, get_type_hints(Settings)) for name, field in Settings.model_fields.items() if name not in _TABLES
     ]
     lines += ["", "## Each bulkhead: `[bulkheads.NAME]`", "", "| setting | type | default |", "|---|---|---|"]
     lines += [_row(name, field, get_type_hints(BulkheadSettings)) for name, field in BulkheadSettings.model_fields.items()]

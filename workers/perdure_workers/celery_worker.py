@@ -12,7 +12,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
 #: Seconds between the first two tries to reach a broker, what each try adds, and the longest time between two.
-FIRST_WAIT, MORE_WAIT, LONGEST_WAIT = 1.0, 1.0, 5.0
+FIRST_WAIT, MORE_WAIT, LONGEST_WAIT = 0.5, 0.5, 1.0
 
 
 class PatientConsumer(Consumer):

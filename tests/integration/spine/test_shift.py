@@ -14,6 +14,7 @@ from sqlalchemy.exc import DataError
 from perdure import Discard, JobContext, Perdure, RetryPolicy, Snooze
 from perdure.errors import LedgerUnavailable
 from perdure.events import JobEvent
+from perdure.signature import Signature
 from perdure_workers import execute, shift
 from perdure_workers.incarnation import Incarnation
 from perdure_workers.shared import Shared
@@ -103,7 +104,7 @@ MakeChild = Callable[..., Child]
 def test_a_slice_is_run_and_settled_together(app: Perdure, add: Any, child: MakeChild) -> None:
     jobs = add.submit_many([(n,) for n in range(5)])
     worker = child()
-    assert worker.serve()
+    worker.work()
     assert [job.result() for job in jobs] == [0, 1, 2, 3, 4]
     assert [[attempt.outcome for attempt in job.attempts()] for job in jobs] == [["succeeded"]] * 5
     assert not worker.serve()
@@ -232,7 +233,8 @@ def test_a_shift_ends_when_its_worker_drains(app: Perdure, add: Any, child: Make
 
 
 def bad_codec(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
-    patch.setattr(execute.codec, "encode", raising(execute.codec.encode, lambda value, **_: value == BAD, error))
+    original = Signature.encode_result
+    patch.setattr(Signature, "encode_result", raising(original, lambda _, value: value == BAD, error))
 
 
 def bad_decide(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -90,6 +90,7 @@ def jobs() -> None:
 def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
     """List jobs, the newest first."""
     app = context.app
+    filters["after"] = app.jobs.find(filters["after"]).id if filters["after"] else None
     records = [masked_job(app.tasks.get(handle.task), handle.record) for handle in app.jobs.list(**filters)]
     columns = {
         "id": lambda job: job.id,

@@ -45,6 +45,7 @@ def list_letters(
         "since": lambda letter: ago(letter.created_at),
     }
     app = context.app
+    after = app.dead_letters.find(after).id if after else None
     letters = app.dead_letters.list(limit=limit, after=after, **filters_of(where, **named))
     show(as_json, [masked_letter(app.tasks.get(letter.task), letter) for letter in letters], columns)
 
@@ -108,7 +109,10 @@ def audit(context: Context, /, as_json: bool, **which: Any) -> None:
         "job": lambda entry: entry.job_id,
         "detail": lambda entry: entry.detail,
     }
-    show(as_json, context.app.dead_letters.audit(**which), columns)
+    letters = context.app.dead_letters
+    if which["letter_id"]:
+        which["letter_id"] = letters.find(which["letter_id"]).id
+    show(as_json, letters.audit(**which), columns)
 
 
 def _print(detail: DeadLetterDetail) -> None:

@@ -78,7 +78,8 @@ def replay(
 
 def _replay_each(app: Perdure, letter_ids: tuple[str, ...], how: dict[str, Any], as_json: bool) -> None:
     replayed = []
-    for letter_id in letter_ids:
+    # All are found before the first one is replayed: a misspelt id is no half of a command.
+    for letter_id in [app.dead_letters.find(text).id for text in letter_ids]:
         handle = app.dead_letters.replay(letter_id, **how, **who())
         replayed.append({"dead_letter": letter_id, "job": handle.id, "replayed_before": handle.deduplicated})
         if not as_json:
