@@ -36,6 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         patch.syspath_prepend(str(folder))
         sys.modules.pop("flower_site", None)
         app: Perdure = importlib.import_module("flower_site").app
+        app.ledger.upgrade()  # who only looks makes none
         with flower_process([PERDURE, "-A", "flower_site", "flower"], folder, environment, OPERATOR) as flower:
             yield Site(app, flower, environment, folder)
         app.close()

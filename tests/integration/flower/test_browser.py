@@ -28,6 +28,7 @@ PATHS = [*PLAIN, "jobs/{job}", "dead-letters/{letter}"]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         try:
             started = launch(playwright)
@@ -58,7 +59,6 @@ def signed_in(browser: Browser, user: tuple[str, str], **options: object) -> Bro
 
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
-    expect.set_options(timeout=PATIENCE)
     context = signed_in(browser, OPERATOR)
     opened = context.new_page()
     yield opened
