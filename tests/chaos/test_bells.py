@@ -144,7 +144,7 @@ def test_an_old_release_leaves_what_it_does_not_know_to_a_newer_one(
     assert_each_ran_once(cluster, [*before, *after])
     children = set(old.children())
     assert not any(effect.pid in children for job in [*before, *after] for effect in cluster.effects(job))
-    assert all(cluster.outcomes(job) == ["succeeded"] and job.record.fence == 1 for job in [*before, *after])
+    assert all(cluster.outcomes(job) == ["succeeded"] and job.record.attempt == 1 for job in [*before, *after])
     assert cluster.app.dead_letters.count() == 0
 
 
