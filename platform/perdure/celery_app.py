@@ -74,6 +74,7 @@ def build_celery(settings: Settings, name: str = "perdure") -> Celery[Any]:
             "socket_connect_timeout": 2,
             "socket_keepalive": True,
             "health_check_interval": 20,
+            "ack_emulation": False,  # kombu would note in Redis which bells are not answered yet; one may be lost
             **settings.celery_broker_options,
         },
         enable_utc=True,

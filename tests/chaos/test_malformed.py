@@ -140,3 +140,30 @@ def test_the_same_flaw_is_one_group_whatever_the_message_holds(cluster: Cluster,
             client.lpush(QUEUE, f"message {number} is not json".encode(), envelope(CALL, call_headers("nobody.knows")))
     wait_until(lambda: cluster.app.dead_letters.count() == 10, PATIENCE)
     assert sorted(group.count for group in cluster.app.dead_letters.groups()) == [5, 5]
+
+
+def test_plain_celery_tasks_become_dead_letters_and_run_nothing(cluster: Cluster) -> None:
+    worker = cluster.worker("w1", concurrency=1)
+    celery: Any = cluster.app.celery
+
+    @celery.task(name="plain")
+    def plain(number: int) -> None: ...
+
+    sent = {
+        plain.delay(7001).id: ("plain", "unknown_task", b"[7001]"),
+        plain.apply_async([7002], countdown=1, expires=60).id: ("plain", "unknown_task", b"[7002]"),
+        celery.tasks["quick"].apply_async([7003]).id: ("quick", "malformed", b"[7003]"),
+        celery.tasks["quick"].s(7004).apply_async().id: ("quick", "malformed", b"[7004]"),
+        celery.send_task("quick", [7005]).id: ("quick", "malformed", b"[7005]"),
+        celery.send_task("nobody.knows", [7006]).id: ("nobody.knows", "unknown_task", b"[7006]"),
+        celery.send_task("quick", [7007], serializer="yaml", compression="zlib").id: ("quick", "malformed", b""),
+    }
+    wait_until(lambda: cluster.app.dead_letters.count() == len(sent), PATIENCE, message=worker.logged)
+    letters = [cluster.app.dead_letters.get(letter.id) for letter in cluster.app.dead_letters.list()]
+    for task_id, (task, reason, kept) in sent.items():
+        [letter] = [letter for letter in letters if task_id.encode() in (letter.raw or b"")]
+        assert (letter.task, letter.reason, letter.job_id) == (task, reason, None)
+        assert kept in (letter.raw or b"")
+    assert cluster.app.jobs.count() == {}
+    assert cluster.submit("quick").wait(PATIENCE) == 1
+    assert worker.process.poll() is None

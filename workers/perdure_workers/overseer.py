@@ -107,10 +107,20 @@ class Overseer:
             holder = holding.get(claim.worker_pid)
             if holder is not None and (holder.job_id, holder.fence) == key:
                 continue
+            if not seen:
+                self._begin_anew_without_writes()
             seen[key] = self._unattended.get(key, 0) + 1
             if seen[key] >= (SEARCHES if holder is None else PATIENT_SEARCHES):
                 rescue_claim(self._app, claim, f"no child of worker {claim.worker_name} runs it any more")
         self._unattended = seen
+
+    def _begin_anew_without_writes(self) -> None:
+        """Count from the beginning while nobody can write: children hold the outcomes of what they ran meanwhile."""
+        try:
+            self._app.ledger.probe()
+        except LedgerUnavailable:
+            self._unattended = {}
+            raise
 
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL):

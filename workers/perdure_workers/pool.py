@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.process
 import os
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -10,6 +11,12 @@ from typing import Any, ClassVar
 from billiard.process import current_process
 from celery.concurrency import asynpool
 from celery.concurrency.prefork import TaskPool
+
+from perdure_workers.orphans import adopt_orphans
+
+#: What multiprocessing takes its own process for. Billiard puts its own daemonic one there, which may have no children, and
+#: whose key no process of multiprocessing can be told.
+MAIN_PROCESS = multiprocessing.current_process()
 
 
 class ShiftWorker(asynpool.Worker):
@@ -21,8 +28,9 @@ class ShiftWorker(asynpool.Worker):
     def on_loop_start(self, pid: int) -> None:
         """Report for work, and work until the shift is over."""
         super().on_loop_start(pid)
-        # A job may use multiprocessing: what it leaves behind ends with this child. See ``orphans.py``.
-        multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+        # A job may use multiprocessing and leave processes behind: they end with this child.
+        adopt_orphans()
+        setattr(multiprocessing.process, "_current_process", MAIN_PROCESS)  # noqa: B010 - not in typeshed
         type(self).work(int(getattr(current_process(), "index", 0)))
 
     def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from perdure import Perdure
 from perdure.decision import Stop
-from perdure.errors import LeaseLost
+from perdure.errors import LeaseLost, LedgerUnavailable
 from perdure.ledger.records import Claim, Settlement
 from perdure.states import Outcome, Transition
 from perdure_workers import overseer
@@ -82,6 +82,30 @@ def test_a_job_that_a_busy_child_forgot_is_taken_back(
 
     assert app.ledger.job(forgotten.job_id).state == "queued"
     assert app.ledger.job(runs.job_id).state == "running"
+
+
+def test_a_child_that_cannot_settle_since_nobody_can_write_keeps_its_job(
+    app: Perdure, register, claim: Callable[..., Claim], slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger whose disk is full is read all the time; when it has room again the child gets to settle before all else."""
+    worker_id = register()
+    held = claim(worker_id, pid=1111)
+    slots.take(0, 1111)
+    slots.hold()
+    watch = Overseer(app, worker_id, lambda: [1111], slots)
+
+    def full() -> None:
+        raise LedgerUnavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(app.ledger, "probe", full)
+        for _ in range(2 * PATIENT_SEARCHES):
+            with pytest.raises(LedgerUnavailable):
+                watch.take_back_unattended()
+    searches(watch, PATIENT_SEARCHES - 1)
+    assert app.ledger.job(held.job_id).state == "running"
+    searches(watch, 1)
+    assert app.ledger.job(held.job_id).state == "queued"
 
 
 def test_a_job_whose_child_is_unknown_is_taken_back(
