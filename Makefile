@@ -11,11 +11,17 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
+# What depends on how Celery, kombu, redis-py, SQLAlchemy, Flower and pydantic behave.
+LOWEST_QUICK := tests/unit/test_celery_environment.py tests/unit/test_settings.py tests/unit/test_resilience_settings.py \
+	tests/unit/test_codec.py tests/integration/ledger/test_shared_database.py tests/integration/test_redis_places.py
+LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_places.py tests/integration/cli \
+	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
+
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench docs sync clean
+.PHONY: help demo up test test-lowest check bench docs sync clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 	@echo "Variables: PYTHON=python3.12 (any from 3.11 on), TREE=folder (demo), ARGS='-k name' (test)"
 
 demo: .venv/.synced ## Watch real jobs run while a worker is killed (TREE=folder archives yours)
@@ -26,6 +32,11 @@ up: .venv/.synced ## Run Redis, the workers and Flower in this folder until Ctrl
 
 test: .venv/.synced ## Run the tests on real servers
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
+
+test-lowest: .tools/uv-$(UV_VERSION) ## Run a part of the tests with the oldest libraries that are allowed (QUICK=1: the parts that differ)
+	$(UV) venv --quiet --clear --python .tools/bin/python .venv-lowest
+	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[all]' --group dev
+	.venv-lowest/bin/pytest -p no:cacheprovider -m "not browser" $(if $(QUICK),$(LOWEST_QUICK),$(LOWEST)) $(ARGS)
 
 check: .venv/.synced ## Lint, format, types, import contracts, lock
 	$(BIN)/ruff check
@@ -43,7 +54,7 @@ docs: .venv/.synced ## Run the examples in README.md and docs/
 sync: .venv/.synced ## Make the virtual environment
 
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .tools .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .tools .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a second call does nothing; a new lock, pyproject.toml or uv version does its part again.

@@ -156,7 +156,7 @@ def measure_report(*, quick: bool = False, only: Sequence[str] = ()) -> Report:
                 try:
                     found = contender.turn(plan, calm=calm)
                 except Lost as failure:
-                    report.notes.append(f"Left out: {str(failure).splitlines()[0]}.")
+                    report.notes.append("Left out: " + str(failure).splitlines()[0].removesuffix(" Its processes say:"))
                     print(failure, file=sys.stderr)
                     contenders.remove(contender)
                     continue

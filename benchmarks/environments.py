@@ -57,6 +57,5 @@ def _uv(*arguments: str) -> None:
         [uv, *arguments], capture_output=True, text=True, timeout=INSTALL_TIMEOUT_SECONDS, check=False, env=settings
     )
     if done.returncode:
-        raise CannotInstall(
-            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"uv ended with {done.returncode}"
-        )
+        said = done.stderr.strip().replace(f"{ROOT}/", "").splitlines()
+        raise CannotInstall(said[-1] if said else f"uv ended with {done.returncode}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.report import Report
 
+TICKS = (1, 10, 100, 1_000, 10_000, 100_000)
 SERIES = {"submit": "submit", "bulk": "bulk submit", "drain": "drain"}
 
 
@@ -26,6 +27,8 @@ def draw(reports: Sequence[Report], path: Path) -> bool:
     chart = pygal.HorizontalBar(
         style=CleanStyle, js=[], logarithmic=True, title="jobs a second, logarithmic", legend_at_bottom=True, height=640
     )
+    chart.y_labels, chart.zero, chart.range = TICKS, TICKS[0], (TICKS[0], TICKS[-1])
+    chart.value_formatter = chart.y_value_formatter = lambda value: f"{value:,.0f}"
     systems = list(rates)[::-1]  # the first is drawn at the bottom
     chart.x_labels = systems
     for figure, title in SERIES.items():

@@ -137,6 +137,10 @@ class Subject:
         used = self._cpu(tree) - cpu
         return Drain(rest / max(ended - started, 1e-6), used / rest * 1000, first - began, count / (ended - began))
 
+    def said(self) -> str:
+        """Return what its processes have said last, below a line."""
+        return "Its processes say:\n" + "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
+
     def await_some(self, count: int) -> None:
         """Wait until so many more jobs have had their effect."""
         self._until(self.done() + count, time.monotonic())
@@ -147,8 +151,7 @@ class Subject:
     def _until(self, number: int, began: float) -> float:
         while self.done() < number:
             if time.monotonic() > began + DRAIN_TIMEOUT_SECONDS:
-                tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
-                raise Lost(f"{self.system.name}: {self.done()} of {number} jobs ran. Its processes say:\n{tail}")
+                raise Lost(f"{self.system.name}: {self.done()} of {number} jobs ran. {self.said()}")
             time.sleep(POLL_SECONDS)
         return time.monotonic()
 
@@ -188,7 +191,8 @@ class Driver:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise Lost(f"the process that submits to {self._subject.system.name} has ended")
+            self._process.wait()
+            raise Lost(f"The process that submits to {self._subject.system.name} has ended. {self._subject.said()}")
         return json.loads(line)
 
     def one(self, count: int, seconds: float = 0.0) -> float:

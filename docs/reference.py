@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_type_hints
 
 import click
+from pydantic.fields import FieldInfo
 
 from perdure.settings import BulkheadSettings, Settings
 from perdure_workers.cli.main import perdure
 
 HERE = Path(__file__).parent
+#: Settings with a description of their own.
+_TABLES = ("bulkheads", "resilience")
+_OPTIONAL = re.compile(r"Optional\[([^\[\]]+)\]")
 
 
 def settings_page() -> str:
@@ -17,16 +23,22 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Arguments of `Perdure()` win over `PERDURE_*` variables, these over `perdure.toml` in the current folder,",
-        "and that over the defaults. Nested ones have two underscores: `PERDURE_BULKHEADS__CRITICAL__CONCURRENCY=4`.",
-        "Times are seconds.",
+        "Arguments of `Perdure()` win over `PERDURE_*` variables, these over `perdure.toml` in the current folder or",
+        "above, and that over the defaults. Nested ones have two underscores: `PERDURE_BULKHEADS__CRITICAL__LIMIT=4`;",
+        "names in variables are small letters, and mean the table of the file that is named so but for case and dashes.",
+        "A variable may hold a table or a list as JSON. Times are seconds.",
+        "",
+        "All are converted and checked at start, from every source: what is wrong is a `SettingsError` that names the",
+        "setting, where it came from and what is allowed. [running.md](running.md) says what the URLs may be.",
         "",
         "| setting | type | default |",
         "|---|---|---|",
     ]
-    lines += [_row(name, field) for name, field in Settings.model_fields.items() if name not in ("bulkheads", "resilience")]
+    lines += [
+        _row(name, field, get_type_hints(Settings)) for name, field in Settings.model_fields.items() if name not in _TABLES
+    ]
     lines += ["", "## Each bulkhead: `[bulkheads.NAME]`", "", "| setting | type | default |", "|---|---|---|"]
-    lines += [_row(name, field) for name, field in BulkheadSettings.model_fields.items()]
+    lines += [_row(name, field, get_type_hints(BulkheadSettings)) for name, field in BulkheadSettings.model_fields.items()]
     lines += [
         "",
         "`[resilience.breakers.NAME]` and `[resilience.services.NAME]` are described in [resilience.md](resilience.md).",
@@ -41,7 +53,7 @@ def cli_page() -> str:
         "",
         "`-A module:attribute` (or `PERDURE_APP`) names the application, `--home` (or `PERDURE_HOME`) the home folder;",
         "both may stand before or after the command. Exit codes: 0 done, 1 an error, 2 a wrong command line; of",
-        "`--wait` and `jobs wait`: 3 dead, 4 cancelled, 5 timed out.",
+        "`--wait` and `jobs wait`: 3 dead, 4 cancelled, 5 timed out, 6 a bulk replay that halted.",
         "",
     ]
     width = {"terminal_width": 100, "max_content_width": 100}
@@ -52,9 +64,10 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, field: object) -> str:
-    annotation = str(getattr(field, "annotation", "")).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
-    default = getattr(field, "default", "")
+def _row(name: str, field: FieldInfo, types: dict[str, object]) -> str:
+    annotation = str(types[name]).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
+    annotation = _OPTIONAL.sub(r"\1 | None", annotation)
+    default = field.get_default(call_default_factory=True)
     return f"| `{name}` | {annotation.replace('|', 'or')} | {default!s} |"
 
 

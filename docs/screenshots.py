@@ -1,23 +1,27 @@
 """Make the documentation's pictures of Flower's pages: ``python docs/screenshots.py [FOLDER]`` (default docs/pictures).
 
-Runs the platform on embedded servers with a few jobs, and looks at it with Chromium.
+Runs the platform on embedded servers with a shop's jobs (``pictures/shop.py``), and looks at it with Chromium.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "integration" / "flower")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "docs" / "pictures")]
 
 SIZE = {"width": 1280, "height": 900}
 USER = ("perdure", "pictures")
+#: Texts that no picture may show: a path of this machine, but for where the shop says that it is.
+PATHS = re.compile(r"(?<![\w/])/(?!srv/shop/|perdure/|static/)(?:[\w.-]+/)+[\w.-]+")
 
 
 def main(folder: Path) -> None:
@@ -26,7 +30,7 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="perdure-pictures-") as home:
         environment = {"PERDURE_HOME": f"{home}/home", "PERDURE_FLOWER_PASSWORD": USER[1]}
         os.environ.update(environment)
-        up = [sys.executable, "-m", "perdure_workers", "-A", "flower_site", "up"]
+        up = [sys.executable, "-m", "perdure_workers", "-A", "shop", "up"]
         sources = os.pathsep.join(sys.path[:2])
         process = subprocess.Popen(  # noqa: S603 - this project's own command
             up, env={**os.environ, "PYTHONPATH": sources}, stdout=subprocess.DEVNULL
@@ -40,26 +44,35 @@ def main(folder: Path) -> None:
 
 def take(folder: Path) -> None:
     """Wait for the platform, let jobs run, and take the pictures."""
-    from flower_site import app
+    from shop import app  # type: ignore[attr-defined]
 
+    from perdure.errors import PerdureError
     from perdure_workers.up.status import read_status
     from support.chromium import launch
     from support.waiting import wait_until
 
-    wait_until(lambda: len(app.workers.list()) >= 3, 60)
-    jobs = [app.task("site.steps").submit(f"o-{n}") for n in range(30)]
-    died = [app.task("site.divide").submit(n, 0) for n in range(4)]
-    app.task("site.flaky").submit(2)
-    wait_until(lambda: all(job.state.is_final for job in [*jobs, *died]), 60)
+    def workers_are_there() -> bool:
+        with suppress(PerdureError):  # until the ledger is made
+            return len(app.workers.list()) >= 3
+        return False
+
+    wait_until(workers_are_there, 60)
+    jobs = [app.task("shop.charge").submit(f"o-{n}", 500 + 137 * n % 7_000) for n in range(60)]
+    jobs += [app.task("shop.mail").submit(f"o-{n}") for n in range(40)]
+    died = [app.task("shop.charge").submit(f"o-{n}", 9_100 + n) for n in range(60, 64)]
+    importing = app.task("shop.import").submit(30_000)
+    wait_until(lambda: all(job.state.is_final for job in [*jobs, *died]), 120)
+    wait_until(lambda: importing.progress is not None, 60)
+    app.bulkheads.pause("normal", by="ann", reason="the mail server is moved")
     letter = died[0].refresh().record.dead_letter_id
     pages = {
+        "job": f"jobs/{importing.id}",
         "overview": "overview",
-        "jobs": "jobs",
-        "job": f"jobs/{jobs[0].id}",
-        "dead-letters": "dead-letters",
+        "dead-letters": "dead-letters?status=open",
         "dead-letter": f"dead-letters/{letter}",
+        "tasks": "tasks",
+        "schedules": "schedules",
         "breakers": "breakers",
-        "workers": "workers",
     }
     status = read_status(app.settings.home_folder.path)
     assert status is not None
@@ -72,10 +85,17 @@ def take(folder: Path) -> None:
             answer = page.goto(f"{url}/perdure/{path}")
             assert answer is not None
             assert answer.ok, f"{path}: {answer.status}"
+            assert_no_path(page, name)
             page.screenshot(path=folder / f"{name}.png")
             print(folder / f"{name}.png")
         browser.close()
     app.close()
+
+
+def assert_no_path(page: Page, name: str) -> None:
+    """Take no picture that shows where something is on this machine."""
+    found = PATHS.findall(page.locator("body").inner_text())
+    assert not found, f"{name} shows {found}"
 
 
 if __name__ == "__main__":

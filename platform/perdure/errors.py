@@ -96,6 +96,17 @@ class DeadLetterNotFound(PerdureError, LookupError):
     """The ledger has no dead letter of that id."""
 
 
+class AmbiguousId(PerdureError, LookupError):
+    """Several ids begin or end with what was given; ``ids`` names some of them."""
+
+    def __init__(self, part: str, what: str, ids: list[str], *, more: bool) -> None:
+        super().__init__(
+            f"{part!r} is not enough: several {what.replace('_', ' ')} begin or end so: {', '.join(ids)}"
+            f"{', and more' if more else ''}. Give more of the id."
+        )
+        self.ids = ids
+
+
 class ReplayRefused(PerdureError):
     """A dead letter is not to be replayed now: it was discarded, or its circuit breaker is open. ``force`` does it."""
 

@@ -12,6 +12,7 @@ from perdure.errors import InvalidArguments, did_you_mean
 from perdure.events import JobEvent
 from perdure.flower_events import announce
 from perdure.handle import JobHandle
+from perdure.ledger import lookup
 from perdure.ledger.queries import COUNTABLE
 from perdure.states import JobState, Transition
 from perdure.why import Reason, explain
@@ -33,6 +34,15 @@ class Jobs:
             JobNotFound: The ledger has no job of that id.
         """
         return JobHandle(self._app, job_id).refresh()
+
+    def find(self, text: str) -> JobHandle[Any]:
+        """Return the handle of the job that a person means: by its id, or by how only its id begins or ends.
+
+        Raises:
+            JobNotFound: The ledger has no such job.
+            AmbiguousId: It has several.
+        """
+        return self.get(self._app.ledger.read(lambda c: lookup.find_job_id(c, text)))
 
     def list(
         self,

@@ -8,7 +8,7 @@ freed with its jobs, or when their lease ends.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LEASES = 2
 #: Seconds after which a job that met a full limit is looked at again, at most.
 LONGEST_WAIT = 1.0
+#: Lanes of which it is known when they were served last; of more the longest ago are forgotten.
+MOST_REMEMBERED = 10_000
 #: Jobs that one look admits: of different keys, so that what waits its turn in a child takes up little room.
 PAGE = 10
 
@@ -48,6 +50,7 @@ class Limits:
         self._rates: dict[str, RateLimit] = {}
         #: In which turn each lane was served last, so that all of them have theirs.
         self._served: dict[str, float] = {}
+        self._turn = 0.0
 
     def of_task(self, name: str) -> int | None:
         """Return the limit of one key of a task; 1 for a task that this process does not know."""
@@ -81,11 +84,16 @@ class Limits:
             limits={lane.name: limit for lane in lanes if (limit := self.of_task(lane.task)) is not None},
             last_served=self._served,
         )
-        turn = max(self._served.values(), default=0.0)
-        names = {lane.name for lane in lanes}
-        self._served = {lane: at for lane, at in self._served.items() if lane in names}  # others have nothing to wait for
-        self._served |= {lane: turn + place for place, lane in enumerate(chosen, 1)}
         return dict.fromkeys(chosen, 1)
+
+    def served(self, lanes: Iterable[str]) -> None:
+        """Note from which lanes jobs were claimed, one after the other: those have had their turn."""
+        for lane in lanes:
+            self._turn += 1
+            self._served.pop(lane, None)
+            self._served[lane] = self._turn
+        while len(self._served) > MOST_REMEMBERED:
+            del self._served[next(iter(self._served))]
 
     def rate_wait(self, bulkhead: str, task: str) -> float:
         """Take the token that a job needs to start now by the limits per second.

@@ -63,7 +63,7 @@ def test_sealed_and_offloaded_answers_are_counted(start: Callable[..., Cluster],
     assert '{"answer":"w3"}' in str(lied.error)
     engine = create_engine(sqlite_url)
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT args, result, error FROM jobs")).all()
+        rows = connection.execute(text("SELECT args, result, error FROM perdure_jobs")).all()
     engine.dispose()
     assert len(rows) == 8
     assert sum(str(row.result).startswith("blob:") for row in rows) == 4

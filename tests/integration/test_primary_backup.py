@@ -122,7 +122,9 @@ def test_an_attempt_that_dies_before_the_log_is_run_again_and_after_it_is_not(
     monkeypatch.undo()
     assert (len(shelves["eu"].done), again.state) == (calls + 1, "running")
     shelves["eu"].meanwhile.append(die)  # it would fail if it ran again
-    app.ledger.transact(lambda c: c.exec_driver_sql(f"UPDATE jobs SET state = 'queued' WHERE id = '{again.id}'"))
+    app.ledger.transact(
+        lambda c: c.exec_driver_sql(f"UPDATE perdure_jobs SET state = 'queued', run_at = queued_at WHERE id = '{again.id}'")
+    )
     assert run_once(app, again) == "succeeded"
     assert (again.result(), stock.snapshot().sequence) == (13, 2)
 
@@ -156,7 +158,7 @@ def test_the_log_is_sealed(migrated_url: str, redis_url: str, shelves: dict[str,
     run(app, stock.submit("123456789", key="x"))
     run_copies(app)
     assert shelves["us"].done == {"x": 123456789}
-    rows = app.ledger.transact(lambda c: c.exec_driver_sql("SELECT * FROM replication_log").all())
+    rows = app.ledger.transact(lambda c: c.exec_driver_sql("SELECT * FROM perdure_replication_log").all())
     assert rows
     assert "123456789" not in str(rows)
 

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import click
+
+from perdure_workers.cli.main import perdure
+
 
 @dataclass
 class Ended:
@@ -28,3 +32,10 @@ class Ended:
 
 
 Run = Callable[..., Ended]
+
+
+def command_named(name: str) -> click.Command:
+    """Return one of the commands of ``perdure``."""
+    command = perdure.get_command(click.Context(perdure), name)
+    assert command is not None
+    return command

@@ -25,11 +25,14 @@ class FlowerProcess:
     Args:
         url: Its address, without a slash at the end.
         auth: User and password.
+        log: What it prints.
+        process: It.
     """
 
     url: str
     auth: tuple[str, str]
     log: Path
+    process: subprocess.Popen[bytes]
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", auth=options.pop("auth", self.auth), timeout=30, verify=False, **options)
@@ -61,7 +64,7 @@ def flower_process(
         process = subprocess.Popen(
             [*command, f"--port={port}"], cwd=folder, env={**os.environ, **environment}, stdout=output, stderr=output
         )
-    started = FlowerProcess(f"http://127.0.0.1:{port}{prefix}", auth, log)
+    started = FlowerProcess(f"http://127.0.0.1:{port}{prefix}", auth, log, process)
 
     def answers() -> bool:
         assert process.poll() is None, log.read_text()

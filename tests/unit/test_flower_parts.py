@@ -14,17 +14,20 @@ from pathlib import Path
 
 import flower
 import pytest
-from flower import command
+from celery.events import EventReceiver
+from flower import command, events
 from flower.app import Flower, rewrite_handler
 from flower.views import BaseHandler
 from tornado.options import options
 
+from perdure_workers.flower.stock import INLINE
 from perdure_workers.flower.templates_loader import OWN, STATIC
 
 FLOWER = Path(flower.__file__).parent
 #: What this release of perdure was compared with.
 COMPARED = "2.2"
 #: Ours is a copy of it with other tabs.
+INLINE_SCRIPT = re.compile(r"<script(?![^>]*src=)[^>]*>(.*?)</script>", re.DOTALL)
 NAVBAR = "2c0d5ff17f86a62e30b4ee8191245f4d6bcf808f8ff078f8d3d684edefa04949"
 
 
@@ -56,6 +59,17 @@ def test_application_is_made_and_asked_as_it_was() -> None:
     assert hasattr(Flower, "find_handler")
     for name in ("check_xsrf_cookie", "get_current_user", "write_error", "set_default_headers"):
         assert callable(getattr(BaseHandler, name))
+
+
+def test_what_is_mended_is_where_it_was() -> None:
+    assert "recv = EventReceiver(" in inspect.getsource(events.Events.run)
+    assert "self._receive" in inspect.getsource(EventReceiver.get_consumers)
+    assert "HTTPServer(" in inspect.getsource(Flower.start_http_server)
+    scripts = [
+        script for page in (FLOWER / "templates").glob("*.html") for script in INLINE_SCRIPT.findall(page.read_text())
+    ]
+    assert [re.sub(r"\s*\n\s*", "\n", script) for script in scripts] == ["\nvar autorefresh = {{ autorefresh }};\n"]
+    assert [script.replace("0", "1") for script in INLINE] == [INLINE[1]] * 2
 
 
 @pytest.mark.parametrize("name", ["basic_auth", "url_prefix", "read_only", "address", "port", "xheaders"])

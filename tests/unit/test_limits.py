@@ -58,8 +58,12 @@ def test_a_key_s_limit_counts_in_all_bulkheads(bounded: Bounded) -> None:
 def test_a_bulkhead_s_limit_goes_round_between_keys(bounded: Bounded) -> None:
     limits = bounded(bulkhead=1)
     lanes = [lane("t", key) for key in "abc"]
-    turns = [limits.admitted("normal", lanes, {}) for _ in range(6)]
-    assert [list(turn) for turn in turns] == [[lane("t", key).name] for key in "abcabc"]
+    turns = []
+    for _ in range(6):
+        turns += limits.admitted("normal", lanes, {})
+        assert [*limits.admitted("normal", lanes, {})] == turns[-1:]  # to ask takes no turn
+        limits.served(turns[-1:])
+    assert turns == [lane("t", key).name for key in "abcabc"]
     assert limits.admitted("normal", lanes, {("normal", "t", "z"): 1}) == {}
 
 
@@ -78,6 +82,8 @@ def test_a_task_that_this_process_does_not_know_runs_one_at_a_time(bounded: Boun
 def test_a_look_is_bounded(bounded: Bounded) -> None:
     limits = bounded(task=5)
     lanes = [lane("t", f"{number:02}") for number in range(3 * PAGE)]
-    first, second = (limits.admitted("normal", lanes, {}) for _ in range(2))
+    first = limits.admitted("normal", lanes, {})
+    limits.served(first)
+    second = limits.admitted("normal", lanes, {})
     assert len(first) == len(second) == PAGE
     assert not set(first) & set(second)

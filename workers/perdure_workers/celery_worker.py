@@ -12,11 +12,13 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
 #: Seconds between the first two tries to reach a broker, what each try adds, and the longest time between two.
-FIRST_WAIT, MORE_WAIT, LONGEST_WAIT = 1.0, 1.0, 5.0
+FIRST_WAIT, MORE_WAIT, LONGEST_WAIT = 0.5, 0.5, 1.0
 
 
 class PatientConsumer(Consumer):
     """Reads bells, and waits for a broker that is away."""
+
+    hub: Any
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes. Celery's event loop stands still meanwhile, and with it the care for children."""
@@ -36,7 +38,10 @@ class PatientConsumer(Consumer):
     def _meanwhile(self) -> None:
         """Called about once a second."""
         maybe_shutdown()
-        self.pool._pool.maintain_pool()
+        pool = self.pool._pool
+        if not pool._registered_with_event_loop:
+            pool.register_with_event_loop(self.hub)  # else it does not give a dead child's queues to the next one
+        pool.maintain_pool()
 
 
 class DrainingWorker(Worker):

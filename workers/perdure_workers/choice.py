@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perdure.lanes import PLAIN, REPLICAS
-from perdure.ledger.claim import Claimer, in_line
-from perdure.ledger.limits import Lane
+from perdure.lanes import PLAIN, REPLICAS, lane_of
+from perdure.ledger.claim import NO_MARKS, Claimer, in_line
+from perdure.ledger.limits import LANES, Lane
 from perdure.ledger.records import Claim
 
 if TYPE_CHECKING:
@@ -39,21 +39,30 @@ class Choice:
         self._by = by
         self._passed_until: dict[str, float] = {}
         self._claims = 0
-        self._place = 0.0
+        #: By priority, where the first job was that was claimed last, and when to read the line from its beginning again.
+        self._places: dict[int, float] = {}
         self._read_all_at = 0.0
+        #: Whether jobs may have been claimed that nobody has been given.
         self._in_doubt = True
+        #: The lane at which the last look ended; empty when it came to the end.
+        self._looked_to = ""
         #: Seconds after which it is worth asking again though nobody rings; None when somebody will.
         self.ask_again: float | None = None
 
     def claim(self, most: int) -> list[Claim]:
-        """Claim at most about ``most`` jobs and return them in line; their first place in line first."""
+        """Claim at most about ``most`` jobs and return them in line; their first place in line first.
+
+        What was claimed before something failed is returned by the next call.
+        """
         self.ask_again = None
-        claims = self._plain(most)
+        in_doubt, self._in_doubt = self._in_doubt, True
+        claims = self._plain(most, in_doubt=in_doubt)
         self._claims += 1
         if len(claims) < most:
-            claims += self._held_back(self._app.ledger.lanes(self._by.bulkhead), most)
+            claims += self._from_lanes(most)
         elif self._has_lanes() or self._claims % SELDOM == 0:
-            claims += self._held_back(self._app.ledger.lanes(self._by.bulkhead, after=PLAIN), most)
+            claims += self._from_lanes(most, after=PLAIN)
+        self._in_doubt = False
         return sorted(claims, key=in_line)
 
     def pass_by(self, lane: str, seconds: float = TURNED_AWAY) -> None:
@@ -61,20 +70,30 @@ class Choice:
         self._passed_until[lane] = time.monotonic() + seconds
         self._ask_again_in(seconds)
 
-    def _plain(self, most: int) -> list[Claim]:
+    def _plain(self, most: int, *, in_doubt: bool) -> list[Claim]:
         began = time.monotonic()
-        since = self._place - SLACK if began < self._read_all_at else 0.0
-        in_doubt, self._in_doubt = self._in_doubt, True
+        since = self._places if began < self._read_all_at else NO_MARKS
         claims = self._app.ledger.claim(self._by, most, since=since, in_doubt=in_doubt)
-        self._in_doubt = False
         took = time.monotonic() - began
         if len(claims) < most:
             self._read_all_at = 0.0
-        elif not since and took > SLOW:
+        elif since is NO_MARKS and took > SLOW:
             self._read_all_at = began + REST * took
-        if claims:
-            self._place = claims[0].queued_at
+        if since is NO_MARKS:
+            self._places = {}  # nothing is known of priorities that were not reached
+        self._places |= {claim.priority: claim.queued_at - SLACK for claim in reversed(claims)}
         return claims
+
+    def _from_lanes(self, most: int, after: str = "") -> list[Claim]:
+        """Go on from the lane at which the last look ended, until some jobs are claimed or all lanes are looked at."""
+        from_first = not self._looked_to
+        while True:
+            lanes = self._app.ledger.lanes(self._by.bulkhead, self._looked_to or after)
+            self._looked_to = lanes[-1].name if len(lanes) >= LANES else ""
+            claims = self._held_back(lanes, most)
+            if claims or (from_first and not self._looked_to):
+                return claims
+            from_first = from_first or not self._looked_to
 
     def _held_back(self, lanes: Sequence[Lane], most: int) -> list[Claim]:
         """Claim jobs of lanes that a breaker, a limit or their kind holds back, as far as these let any through."""
@@ -83,8 +102,8 @@ class Choice:
         for lane in lanes:
             if lane.waits > 0:
                 self._ask_again_in(lane.waits)
-            elif lane.name == PLAIN or lane.task not in self._app.tasks:
-                continue
+            elif lane.name == PLAIN or (lane.limit_key is not None and lane.task not in self._by.tasks):
+                continue  # a lane without a limit may have jobs of other tasks behind the first
             elif (wait := self._passed_until.get(lane.name, 0.0) - moment) > 0:
                 self._ask_again_in(wait)
             else:
@@ -104,7 +123,7 @@ class Choice:
         if lane.breaker is None:
             return most
         admitted = self._app.breakers[lane.breaker].admits(most)
-        if admitted.count == 0:
+        if admitted.count < most:
             self._ask_again_in(admitted.wait)
         return admitted.count
 
@@ -121,9 +140,11 @@ class Choice:
                 wanted.append(lane)
         if not wanted:
             return []
-        return self._app.ledger.claim_within(
+        claims = self._app.ledger.claim_within(
             self._by, wanted, lambda lanes, running: limits.admitted(bulkhead, lanes, running)
         )
+        limits.served(lane_of(claim.task, limit_key=claim.limit_key, breaker=None) for claim in claims)
+        return claims
 
     def _ask_again_in(self, seconds: float) -> None:
         self.ask_again = seconds if self.ask_again is None else min(self.ask_again, seconds)

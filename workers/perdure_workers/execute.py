@@ -92,7 +92,11 @@ class Executor:
         attempt = self._run(claim, waited, began)
         if attempt.settlement.error is None:
             return attempt
-        return replace(attempt, settlement=masked_settlement(attempt.settlement, mask))
+        try:
+            return replace(attempt, settlement=masked_settlement(attempt.settlement, mask))
+        except BaseException as error:  # noqa: BLE001 - what may hold a secret is not recorded
+            logger.error("%s %s: its error cannot be shown (%s)", claim.task, claim.job_id, type(error).__name__)
+            return replace(attempt, settlement=untold(attempt.settlement, error))
 
     def _run(self, claim: Claim, waited: float, began: Began) -> Attempt:
         claim = replace(claim, started_at=claim.started_at + waited)
@@ -124,6 +128,12 @@ def undescribed(claim: Claim, error: BaseException) -> Settlement:
     death = Death(DeadReason.EXHAUSTED, fingerprint(claim.task, name, "undescribed", []))
     told = f"the attempt's outcome could not be recorded ({name}); the worker's log has more"
     return Settlement(Transition.DIE, Outcome.FAILED, error_type=name, error=told, death=death)
+
+
+def untold(settlement: Settlement, why: BaseException) -> Settlement:
+    """Return a settlement that says nothing of its error, because that may hold a secret."""
+    text = f"its text is not shown: taking secrets out of it failed ({type(why).__name__})"
+    return replace(settlement, error=text, traceback=None)
 
 
 class Run:
@@ -181,7 +191,8 @@ class Run:
         """Give a job back whose breaker is open; one whose function had begun is put off until the next try."""
         claim = self._claim
         if not self._has_begun:
-            lane = lane_of(claim.task, limit_key=claim.limit_key, breaker=claim.breaker)
+            is_replica = claim.replica_of is not None
+            lane = lane_of(claim.task, limit_key=claim.limit_key, breaker=claim.breaker, is_replica=is_replica)
             return Attempt(RELEASED, ran, lane=lane)
         recovery = self._app.breakers[refused.name].config.recovery_timeout
         snooze = Snooze(

@@ -67,7 +67,7 @@ def admit(message: Any, *, of_bells: bool) -> dict[str, Any] | None:
     if of_bells:
         return _envelope(EMPTY_CALL, task=BELL) if is_bell(message) else _envelope(_kept(message), task=REFUSED)
     if is_plain(message, MAX_CONTROL):
-        clock = (message["headers"] or {}).get("clock")
+        clock = (message.get("headers") or {}).get("clock")
         return _envelope(message["body"], message["properties"].get("body_encoding"), clock=_clock(clock))
     _log_refused()
     return None
@@ -75,9 +75,7 @@ def admit(message: Any, *, of_bells: bool) -> dict[str, Any] | None:
 
 def is_bell(message: Any) -> bool:
     """Return whether a message is a bell, whoever sent it: it says nothing that could be wrong."""
-    return (
-        is_plain(message, MAX_CONTROL) and isinstance(message["headers"], dict) and message["headers"].get("task") == BELL
-    )
+    return is_plain(message, MAX_CONTROL) and (message.get("headers") or {}).get("task") == BELL
 
 
 def is_plain(message: Any, longest: int) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
+from perdure.ledger.limits import LANES
 from perdure_workers.wakeups import Wakeups
 
 logger = logging.getLogger("perdure.looker")
@@ -52,17 +53,24 @@ class Looker:
 
     def look(self) -> float:
         """Wake a child if there is work; return the seconds until the next look."""
-        wait = INTERVAL
-        for lane in self._app.ledger.lanes(self._bulkhead):
-            if lane.waits > 0:
-                wait = min(wait, lane.waits)
-            else:
-                self._wakeups.post()
+        wait = self._look_for_work()
         self._looks += 1
         if self._looks % UNKNOWN_EVERY == 0:
             self._app.ledger.note_unknown(self._bulkhead, set(self._app.tasks), UNKNOWN_PAGE)
             self._hush()
         return max(wait, SHORTEST)
+
+    def _look_for_work(self) -> float:
+        wait, after = INTERVAL, ""
+        while True:
+            lanes = self._app.ledger.lanes(self._bulkhead, after)
+            waits = [lane.waits for lane in lanes]
+            wait = min([wait, *(seconds for seconds in waits if seconds > 0)])
+            for _ in range(waits.count(0.0)):
+                self._wakeups.post()
+            if 0.0 in waits or len(lanes) < LANES:
+                return wait
+            after = lanes[-1].name
 
     def _run(self) -> None:
         wait = SHORTEST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from perdure import JobContext, Perdure
@@ -17,7 +18,9 @@ BULKHEAD = "background"
 #: Seconds from one pruning to the next.
 EVERY = 3600.0
 #: Rows that one transaction deletes: a fraction of a second, so that nobody waits long for it.
-PAGE = 500
+PAGE = 200
+#: How many times as long as a page took it rests until the next, and for how many seconds at most: jobs come first.
+REST, LONGEST_REST = 15.0, 2.0
 
 
 def register_maintenance(app: Perdure) -> None:
@@ -66,7 +69,11 @@ def _jobs(app: Perdure, state: JobState, retention: float) -> int:
 
 def _all(step: Callable[[], int], between: Callable[[], object]) -> int:
     total = 0
-    while count := step():
+    while True:
+        began = time.monotonic()
+        count = step()
+        if count == 0:
+            return total
         total += count
         between()
-    return total
+        time.sleep(min(LONGEST_REST, REST * (time.monotonic() - began)))

@@ -153,7 +153,7 @@ def _free(app: Perdure, claim: Claim, *, has_begun: bool) -> None:
     if claim.limit_key is not None:
         with gate.use():
             app.limits.free(claim)
-    if has_begun and (claim.breaker is not None or app.settings.resilience.services):
+    if has_begun:
         with gate.use():
             app.breakers.free(holder_of(claim))
 

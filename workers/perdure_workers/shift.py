@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from perdure.errors import LeaseLost, LedgerUnavailable
@@ -93,14 +94,18 @@ class Shift:
         try:
             while not self._shared.draining() and (claim := held.next()) is not None:
                 if claim.crashes or self._expected.get(claim.task, 0.0) > BUDGET:
-                    held.let_go()  # it takes nobody with it, and nobody waits for it
+                    _quietly(held.let_go)  # it takes nobody with it, and nobody waits for it
                 held.add(claim, self._run(claim, began))
         finally:
+            ran = time.monotonic() - began
             self._keeper.watch(None)
-            held.let_go()
-            self._shared.slots.rest()
+            try:
+                held.let_go()
+            finally:
+                self._shared.slots.rest()
         if held.begun:
-            self._size.learn(held.begun, time.monotonic() - began)
+            # Without the time that the ledger took: the slower it is, the more it helps to settle many at once.
+            self._size.learn(held.begun, ran)
         return True
 
     def _run(self, claim: Claim, claimed_at: float) -> Attempt:
@@ -116,7 +121,7 @@ class Shift:
 
     def _began(self, claim: Claim, limit: float | None) -> None:
         self._shared.slots.begin(claim.job_id, claim.fence, claim.task, limit)
-        self._events.began(claim)
+        _quietly(lambda: self._events.began(claim))
         self._emit(claim, Transition.CLAIM, JobState.QUEUED, waited=claim.started_at - claim.queued_at)
 
     def _settle(self, ended: Sequence[Ended], rest: Sequence[Claim]) -> None:
@@ -129,7 +134,7 @@ class Shift:
             if claim.job_id in lost:
                 logger.warning("%s", lost[claim.job_id])
             elif attempt.settlement.transition is not Transition.RELEASE:
-                self._tell(claim, attempt)
+                _quietly(partial(self._tell, claim, attempt))
 
     def _settled(self, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
         """Settle; what the ledger refuses to write of one job must not hold up the others, nor leave it running."""
@@ -146,12 +151,12 @@ class Shift:
 
     def _tell(self, claim: Claim, attempt: Attempt) -> None:
         settlement = attempt.settlement
-        if claim.replica_of is not None:
-            until_the_ledger_is_back(lambda: self._app.ledger.wake(str(claim.replica_of)))
-        self._events.ended(claim, settlement, attempt.ran)
+        self._note_due(settlement)
         reason = settlement.error or ""
         self._emit(claim, settlement.transition, JobState.RUNNING, reason=reason, ran=attempt.ran)
-        self._note_due(settlement)
+        _quietly(lambda: self._events.ended(claim, settlement, attempt.ran))
+        if claim.replica_of is not None:
+            until_the_ledger_is_back(lambda: self._app.ledger.wake(str(claim.replica_of)))
 
     def _note_due(self, settlement: Settlement) -> None:
         if settlement.delay is not None and settlement.delay < LONGEST_WAIT:
@@ -183,3 +188,11 @@ class Shift:
             **details,  # type: ignore[arg-type]
         )
         self._app.events.emit(event)
+
+
+def _quietly(work: Callable[[], object]) -> None:
+    """Do what must not change the outcome of a job, nor of those that come after it."""
+    try:
+        work()
+    except Exception:
+        logger.exception("a child goes on after an error")

@@ -6,7 +6,7 @@ has come is claimed as it stands, and one that is given back keeps its place.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,11 @@ _SIBLING_WAS_HERE = (
 )
 
 
-def _of_level(dialect: str, priority: str) -> str:
+#: From the most urgent one on.
+PRIORITIES = range(10)
+
+
+def _of_level(dialect: str, priority: str, since: str, lane: str = ":lane", most: str = ":most") -> str:
     """Return the query of the first jobs of a lane at one priority."""
     is_known = "w.task = ANY(CAST(:known AS text[]))"
     if dialect == "sqlite":
@@ -41,11 +45,11 @@ def _of_level(dialect: str, priority: str) -> str:
     lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
     return f"""
         SELECT w.id FROM perdure_jobs w
-        WHERE w.bulkhead = :bulkhead AND w.lane = :lane AND w.priority = {priority}
-            AND w.run_at >= :since AND w.run_at <= {NOW[dialect]} AND {is_known}
+        WHERE w.bulkhead = :bulkhead AND w.lane = {lane} AND w.priority = {priority}
+            AND w.run_at >= {since} AND w.run_at <= {NOW[dialect]} AND {is_known}
             AND (w.deadline IS NULL OR w.deadline > {NOW[dialect]})
             AND (w.replica_of IS NULL OR NOT {_SIBLING_WAS_HERE})
-        ORDER BY w.run_at LIMIT :most {lock}
+        ORDER BY w.run_at LIMIT {most} {lock}
     """
 
 
@@ -53,9 +57,12 @@ def _picked(dialect: str) -> str:
     # Priority by priority, each by the index: to order a lane by priority first would read all of it, and jobs whose
     # time has not come would be in the way of others.
     if dialect == "postgresql":
-        levels = ", ".join(f"({number})" for number in range(10))
-        return f"SELECT w.id FROM (VALUES {levels}) AS level(n) CROSS JOIN LATERAL ({_of_level(dialect, 'level.n')}) AS w"
-    return " UNION ALL ".join(f"SELECT id FROM ({_of_level(dialect, str(number))})" for number in range(10))
+        levels = ", ".join(f"({number}, CAST(:since{number} AS float8))" for number in PRIORITIES)
+        of_level = _of_level(dialect, "level.n", "level.since", "l.lane", "l.most")
+        of_lane = f"SELECT v.id FROM (VALUES {levels}) AS level(n, since) CROSS JOIN LATERAL ({of_level}) AS v LIMIT l.most"
+        lanes = "json_to_recordset(CAST(:lanes AS json)) AS l(lane text, most int)"
+        return f"SELECT w.id FROM {lanes} CROSS JOIN LATERAL ({of_lane}) AS w"
+    return " UNION ALL ".join(f"SELECT id FROM ({_of_level(dialect, str(n), f':since{n}')})" for n in PRIORITIES)
 
 
 def _claim(dialect: str) -> Any:
@@ -99,7 +106,12 @@ class Claimer:
     tasks: Sequence[str]
 
 
-def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, since: float = 0.0) -> list[Claim]:
+#: By priority, the place in line at which to begin.
+Since = Mapping[int, float]
+NO_MARKS: Since = {}
+
+
+def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, since: Since = NO_MARKS) -> list[Claim]:
     """Claim the first jobs of a lane that may run now and return them in order.
 
     There is nothing to claim while the bulkhead is paused or when the worker has lost its lease. A job past its deadline
@@ -110,28 +122,43 @@ def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, sin
         by: Who claims.
         most: How many at most.
         lane: Where they wait.
-        since: Jobs whose place in line is before this moment are passed over: epoch seconds, 0 for none.
+        since: For priorities, a moment: jobs whose place in line is before it are passed over. Epoch seconds.
     """
-    known: Any = list(by.tasks)
-    if connection.dialect.name == "sqlite":
-        known = msgspec.json.encode(known).decode()
+    return claim_from(connection, by, {lane: most}, since)
+
+
+def claim_from(connection: Connection, by: Claimer, wanted: Mapping[str, int], since: Since = NO_MARKS) -> list[Claim]:
+    """Claim so many jobs of each of these lanes; see :func:`claim`. One statement on PostgreSQL."""
     values = {
         "bulkhead": by.bulkhead,
-        "lane": lane,
-        "known": known,
-        "since": since,
-        "most": most,
         "by_id": by.worker_id,
         "by_name": by.worker_name,
         "by_pid": by.pid,
+        **{f"since{priority}": since.get(priority, 0.0) for priority in PRIORITIES},
     }
     try:
-        rows = connection.execute(_CLAIM[connection.dialect.name], values).all()
+        rows = _rows_of(connection, values, list(by.tasks), wanted)
     except IntegrityError:
-        if lane != REPLICAS:
+        if REPLICAS not in wanted:
             raise
         return []  # a sibling was claimed for this worker at the same moment
     return sorted((Claim(*row) for row in rows), key=in_line)
+
+
+def _rows_of(
+    connection: Connection, values: Mapping[str, Any], known: list[str], wanted: Mapping[str, int]
+) -> Sequence[Any]:
+    if connection.dialect.name == "postgresql":
+        lanes = msgspec.json.encode([{"lane": lane, "most": most} for lane, most in wanted.items()]).decode()
+        parameters = {**values, "known": known, "lanes": lanes, "most": sum(wanted.values())}
+        return connection.execute(_CLAIM["postgresql"], parameters).all()
+    parameters = {**values, "known": msgspec.json.encode(known).decode()}
+    statement = _CLAIM["sqlite"]
+    return [
+        row
+        for lane, most in wanted.items()
+        for row in connection.execute(statement, {**parameters, "lane": lane, "most": most}).all()
+    ]
 
 
 def in_line(claim: Claim) -> tuple[int, float, str]:

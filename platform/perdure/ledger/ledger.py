@@ -39,7 +39,7 @@ from perdure.ledger import (
     worker_events,
     workers,
 )
-from perdure.ledger.claim import Claimer
+from perdure.ledger.claim import NO_MARKS, Claimer, Since
 from perdure.ledger.engine import Database, Result
 from perdure.ledger.letters import Letters
 from perdure.ledger.life_line import LifeLine
@@ -97,7 +97,7 @@ class Ledger:
         return self._read(lambda c: submit.depth(c, bulkhead, bound))
 
     def claim(
-        self, by: Claimer, most: int, lane: str = PLAIN, *, since: float = 0.0, in_doubt: bool = False
+        self, by: Claimer, most: int, lane: str = PLAIN, *, since: Since = NO_MARKS, in_doubt: bool = False
     ) -> list[Claim]:
         """Claim jobs of a lane for a worker's child; see :func:`claim.claim`.
 

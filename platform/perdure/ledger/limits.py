@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
-from perdure.ledger.claim import Claimer, claim
+from perdure.ledger.claim import Claimer, claim_from
 from perdure.ledger.conditions import DIALECTS, state_is
 from perdure.ledger.now import NOW
 from perdure.ledger.records import Claim
@@ -103,6 +103,9 @@ _RUNNING = (
 )
 
 
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+
+
 def lanes(connection: Connection, bulkhead: str, after: str = "") -> list[Lane]:
     """Return the lanes of a bulkhead in which jobs wait, in the order of their names; :data:`LANES` at most.
 
@@ -128,7 +131,8 @@ def claim_within(
 ) -> list[Claim]:
     """Claim jobs of lanes that a limit bounds, as far as it allows given what runs at this moment.
 
-    One claimer at a time, on PostgreSQL by a lock: what another one has claimed since ``wanted`` was worked out counts.
+    One claimer of a bulkhead at a time, on PostgreSQL by a lock: what another one has claimed since ``wanted`` was worked
+    out counts.
 
     Args:
         connection: A connection in a transaction.
@@ -137,6 +141,7 @@ def claim_within(
         admitted: Says how many jobs of each lane may be claimed, given what runs.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('perdure:limits', 0))"))
+        connection.execute(_LOCK, {"name": f"perdure:limits:{by.bulkhead}"})
     room = admitted(wanted, running(connection))
-    return [job for lane in wanted if room.get(lane.name) for job in claim(connection, by, room[lane.name], lane.name)]
+    chosen = {lane.name: room[lane.name] for lane in wanted if room.get(lane.name)}
+    return claim_from(connection, by, chosen) if chosen else []

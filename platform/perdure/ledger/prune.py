@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select
 
-from perdure.ledger.conditions import state_is
+from perdure.ids import earliest_id
+from perdure.ledger.conditions import CLOCK_SKEW, state_is
 from perdure.ledger.now import now
 from perdure.ledger.schema import (
     attempts,
@@ -36,7 +37,10 @@ def finished_jobs(connection: Connection, state: JobState, retention: float, pag
     """
     open_letter = select(dead_letters.c.job_id).where(dead_letters.c.status == _OPEN, dead_letters.c.job_id == jobs.c.id)
     key_is_free = or_(jobs.c.idempotency_key.is_(None), jobs.c.idempotency_expires_at <= now())
-    old = (state_is(state), jobs.c.finished_at < now() - retention, key_is_free, ~open_letter.exists())
+    # What was made since cannot have ended before: without this bound the last page would read all that is kept.
+    made_by = earliest_id(connection.execute(select(now())).scalar_one() - retention + CLOCK_SKEW)
+    ended = jobs.c.finished_at < now() - retention
+    old = (state_is(state), jobs.c.id < made_by, ended, key_is_free, ~open_letter.exists())
     query = select(jobs.c.id).where(*old).order_by(jobs.c.id).limit(page).with_for_update(skip_locked=True)
     ids = list(connection.execute(query).scalars())
     if ids:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import InvalidArguments, did_you_mean
+from perdure.ledger import lookup
 from perdure.ledger.letter_groups import ORDERS
 from perdure.ledger.letter_records import AuditEntry, DeadLetterDetail, DeadLetterGroup, LineageEntry
 from perdure.ledger.records import DeadLetterRecord
@@ -32,6 +33,15 @@ class LetterFinding:
             DeadLetterNotFound: The ledger has none of that id.
         """
         return self._app.ledger.dead_letter(letter_id)
+
+    def find(self, text: str) -> DeadLetterRecord:
+        """Return the dead letter that a person means: by its id, or by how only its id begins or ends.
+
+        Raises:
+            DeadLetterNotFound: The ledger has no such letter.
+            AmbiguousId: It has several.
+        """
+        return self.get(self._app.ledger.read(lambda c: lookup.find_letter_id(c, text)))
 
     def show(self, letter_id: str) -> DeadLetterDetail:
         """Return everything about a dead letter: attempts, checkpoints, lineage, its group, what was done with it.

@@ -13,6 +13,7 @@ from perdure.letters.bulk_replay import ReplayReport, ReplayRequest, register_bu
 from perdure.letters.filters import letter_filter
 from perdure.letters.finding import LetterFinding
 from perdure.letters.replay_plan import ReplayPlan, fixed, plan
+from perdure.letters.replayed_before import refuse_if_other
 from perdure.letters.replayer import Replayer
 from perdure.rates import per_second
 
@@ -44,7 +45,7 @@ class LetterReplaying(LetterFinding):
     ) -> JobHandle[Any]:
         """Run a dead letter again as a new job, with its tags, priority and timeout, and return the job's handle.
 
-        Replaying the same letter twice returns the same job.
+        Replaying the same letter twice returns the same job; saying how is refused then, unless it is what was said before.
 
         Args:
             letter_id: The dead letter.
@@ -61,19 +62,22 @@ class LetterReplaying(LetterFinding):
             UnknownTask: This application does not have the letter's task.
             UnknownBulkhead: There is no such bulkhead.
             InvalidArguments: The arguments do not fit the task's signature; nothing was written.
-            ReplayRefused: The letter was discarded, or its circuit breaker is open; nothing was written.
+            ReplayRefused: The letter was discarded, its circuit breaker is open, or it was replayed before with other
+                arguments or on another bulkhead; nothing was written.
             LetterUnopened: The letter's arguments are sealed or offloaded and cannot be opened here; nothing was written.
         """
         letter = self.get(letter_id)
-        if letter.replayed_as is None or force:
-            item = self.replayer.prepare(
-                letter, args=args, kwargs=kwargs, bulkhead=bulkhead, from_checkpoint=from_checkpoint
-            )
-            if not force:
-                self.replayer.refuse_if_open(letter)
-            [result] = self.replayer.write([item], Actor.of(by, source), force=force)
-            return JobHandle(self._app, result.submitted.id, deduplicated=not result.is_new)
-        return JobHandle(self._app, letter.replayed_as, deduplicated=True)
+        says_how = args is not None or kwargs is not None or bulkhead is not None
+        if letter.replayed_as is not None and not force and not says_how:
+            return JobHandle(self._app, letter.replayed_as, deduplicated=True)
+        item = self.replayer.prepare(letter, args=args, kwargs=kwargs, bulkhead=bulkhead, from_checkpoint=from_checkpoint)
+        if letter.replayed_as is None and not force:
+            self.replayer.refuse_if_open(letter)
+        [result] = self.replayer.write([item], Actor.of(by, source), force=force)
+        job_id = result.submitted.id
+        if says_how and not result.is_new:
+            refuse_if_other(self._app.ledger, item, job_id)
+        return JobHandle(self._app, job_id, deduplicated=not result.is_new)
 
     @overload
     def replay_many(self, *, dry_run: Literal[True], **how: Any) -> ReplayPlan: ...

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from perdure.errors import InvalidArguments
+from perdure.ledger import letter_reopen
 from perdure.ledger.letter_records import DISCARDED, OPEN, REPLAYED, Actor, DeadLetterGroup
 from perdure.ledger.records import DeadLetterRecord
 from perdure.letters.filters import letter_filter
@@ -28,6 +30,32 @@ class LetterResolving(LetterFinding):
         """
         self._app.ledger.letters.discard([letter_id], reason, Actor.of(by, source))
         return self.get(letter_id)
+
+    def reopen(self, letter_id: str, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
+        """Take a discard back and return the letter, which is again what it was; one that is not discarded stays as it is.
+
+        Raises:
+            DeadLetterNotFound: The ledger has none of that id.
+        """
+        actor = Actor.of(by, source)
+        self._app.ledger.transact(lambda c: letter_reopen.reopen(c, [letter_id], actor))
+        return self.get(letter_id)
+
+    def undo_discard(self, first: str, last: str, by: str = "python", *, source: str | None = None) -> int:
+        """Take back what somebody discarded between two moments, and return how many letters that were.
+
+        Args:
+            first: An id (:func:`perdure.ids.new_id`) that was made in the same process before they were discarded.
+            last: One that was made after.
+            by: Who discarded them, and takes it back.
+            source: From where.
+        """
+        ledger, actor = self._app.ledger, Actor.of(by, source)
+        count, after = 0, first
+        while page := ledger.read(partial(letter_reopen.discarded_between, who=by, first=after, last=last, limit=BATCH)):
+            count += len(ledger.transact(partial(letter_reopen.reopen, letter_ids=list(page.values()), actor=actor)))
+            after = max(page)
+        return count
 
     def note(self, letter_id: str, text: str | None, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
         """Write a note on a letter, in place of the one it had, and return the letter; None removes the note.

@@ -17,6 +17,7 @@ from perdure.ledger.schema import checkpoints
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
 from perdure_workers.maintenance import prune
+from support.cli import command_named
 from support.ledgers import SUCCEED, running
 from support.waiting import wait_until
 
@@ -28,7 +29,7 @@ def invoke(app: Perdure, *arguments: str) -> Result:
     context._app = app
     group, *rest = arguments
     options = {"env": {"COLUMNS": "200"}, **perdure.context_settings}
-    return CliRunner().invoke(perdure.commands[group], rest, obj=context, **options)
+    return CliRunner().invoke(command_named(group), rest, obj=context, **options)
 
 
 @pytest.fixture

@@ -153,6 +153,6 @@ def test_results_are_sealed_with_the_rest(app: Perdure, attempt: Attempts) -> No
     app.ledger.vault._ring = KeyRing.parse(key) if isinstance(key, str) else key
     first = attempt()
     first.step("secret", lambda: "4111 1111")
-    stored = app.ledger.read(lambda c: c.execute(text("SELECT result FROM steps")).scalar_one())
+    stored = app.ledger.read(lambda c: c.execute(text("SELECT result FROM perdure_steps")).scalar_one())
     assert "4111" not in stored
     assert attempt(first).step("secret", lambda: "other") == "4111 1111"

@@ -342,3 +342,26 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(perdure: Run, tmp_p
     ended = perdure(*command, "--home", str(tmp_path / "file" / "home"), app=None)
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1), ended.err
     assert str(tmp_path / "file") in ended.err
+
+
+def test_an_id_may_be_told_by_its_beginning_or_end(perdure: Run, ledger: Ledger) -> None:
+    jobs = [submit(perdure) for _ in range(3)]
+    for job_id in jobs[:2]:
+        settled(ledger, job_id, DIE)
+    end, letters = jobs[0][-8:], [letter["id"] for letter in perdure("dead", "list", "--json").json]
+    letter = letters[0][-8:]
+    assert perdure("jobs", "show", end, "--json").json["id"] == jobs[0]
+    assert perdure("jobs", "wait", end).code == 3
+    assert perdure("why", end).code == 0
+    assert [job["id"] for job in perdure("jobs", "list", "--after", jobs[2][-8:], "--json").json] == [jobs[1], jobs[0]]
+    assert perdure("dead", "show", letter, "--json").json["id"] == letters[0]
+    assert perdure("dead", "note", letter, "seen", "--json").json["id"] == letters[0]
+    assert perdure("dead", "replay", letter, "--json").json[0]["dead_letter"] == letters[0]
+    assert perdure("dead", "discard", letter, "--reason", "x", "--json").json[0]["id"] == letters[0]
+    assert {entry["letter_id"] for entry in perdure("dead", "audit", "--letter", letter, "--json").json} == {letters[0]}
+    assert [each["id"] for each in perdure("dead", "list", "--after", letter, "--json").json] == [letters[1]]
+    assert perdure("jobs", "cancel", jobs[2][-8:]).code == 0
+    several = perdure("dead", "replay", letters[1], "nothing-like-it")
+    assert (several.code, several.out) == (1, "")
+    assert perdure("dead", "show", letters[1], "--json").json["status"] == "open", "nothing was done by half"
+    assert perdure("jobs", "show", jobs[0][:3]).code == 1, "several begin like that"

@@ -16,6 +16,7 @@ from perdure.masked import masked_letter
 from perdure.stores.cipher import KeyRing
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
+from support.cli import command_named
 from support.inline import run
 from support.ledgers import DIE, claimed
 from support.shop import define
@@ -41,7 +42,7 @@ def dead(shop: Perdure) -> Callable[..., Ended]:
     def run_command(*arguments: str, typed: str | None = None) -> Ended:
         context = Context(None, None)
         context._app = shop
-        command = perdure.commands["dead"]
+        command = command_named("dead")
         options = {"env": {"COLUMNS": "200"}, **perdure.context_settings}
         done = CliRunner().invoke(command, list(arguments), obj=context, input=typed, **options)
         message = f"{type(done.exception).__name__}: {done.exception}" if done.exception else ""
@@ -94,7 +95,7 @@ def test_letters_that_cannot_be_opened_are_shown_and_refused(shop: Perdure, migr
     plan = dead("replay", "--all", "--dry-run", "--json").json
     assert (plan["count"], plan["does_not_fit"]) == (1, 1)
     started = dead("replay", "--all", "--yes", "--json").json["job"]
-    assert run(shop, shop.jobs.get(started), "background") == "succeeded"
+    assert run(shop, shop.jobs.get(started)) == "succeeded"
     assert shop.jobs.get(started).result().skipped == {"does_not_fit": 1}
     assert shop.dead_letters.get(letter_id).status == "open"
 
@@ -114,7 +115,7 @@ def test_replay_of_all_that_match(shop: Perdure, die: Die, dead: Dead) -> None:
 
     started = dead("replay", "--all", "--yes", "--rate", "50/s", "--canary", "0", "--json").json
     assert started["letters"] == 3
-    assert run(shop, shop.jobs.get(started["job"]), "background") == "succeeded"
+    assert run(shop, shop.jobs.get(started["job"])) == "succeeded"
     assert {shop.dead_letters.get(letter_id).status for letter_id in letters} == {"replayed"}
 
 

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 
 from perdure import InvalidArguments, Perdure, Secret
 from perdure.errors import ReplayRefused, UnknownBulkhead, UnknownTask
+from perdure.ledger.schema import jobs
 from support.ledgers import DIE, SUCCEED, claimed, dead, running, submitted
 from support.replay_driver import PROCESSES
 
@@ -223,3 +224,27 @@ def test_notes(shop: Perdure, die: Die) -> None:
         ("note", "ann"),
     ]
     assert shop.dead_letters.note(letter_id, None).note is None
+
+
+def test_a_replayed_letter_takes_no_new_arguments_unless_forced(shop: Perdure, die: Die) -> None:
+    letter_id = die()
+    first = shop.dead_letters.replay(letter_id, args=["o-2", 7])
+    same: list[dict[str, Any]] = [{}, {"args": ["o-2", 7]}, {"args": ["o-2", 7], "bulkhead": "critical"}]
+    assert {shop.dead_letters.replay(letter_id, **call).id for call in same} == {first.id}
+    others: list[dict[str, Any]] = [{"args": ["o-2", 8]}, {"args": ["o-1", 5]}, {"kwargs": {}}, {"bulkhead": "normal"}]
+    for other in others:
+        with pytest.raises(ReplayRefused, match=f"replayed already, as job {first.id}, and with another call"):
+            shop.dead_letters.replay(letter_id, **other)
+    assert shop.jobs.count()["queued"] == 1
+    forced = shop.dead_letters.replay(letter_id, args=["o-2", 8], force=True)
+    assert forced.record.args == ["o-2", 8]
+
+
+def test_nobody_can_say_that_a_pruned_replay_was_the_same_call(shop: Perdure, die: Die) -> None:
+    letter_id = die()
+    replay = shop.dead_letters.replay(letter_id, args=["o-2", 7])
+    with shop.ledger.transaction() as connection:
+        connection.execute(jobs.delete().where(jobs.c.id == replay.id))
+    with pytest.raises(ReplayRefused):
+        shop.dead_letters.replay(letter_id, args=["o-2", 7])
+    assert shop.dead_letters.replay(letter_id).id == replay.id

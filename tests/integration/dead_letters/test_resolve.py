@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from perdure import InvalidArguments, Perdure
+from perdure.errors import DeadLetterNotFound
 from perdure.ids import new_id
 from perdure.ledger import Ledger
 from perdure.ledger.schema import (
@@ -46,8 +47,8 @@ def age(ledger: Ledger, days: float) -> None:
             "dead_letter_groups": ["first_seen", "last_seen"],
         }.items():
             changes = ", ".join(f"{column} = {column} - {days * 86400}" for column in columns)
-            connection.execute(text(f"UPDATE {table} SET {changes}"))
-        connection.execute(text(f"UPDATE dead_letter_hours SET hour = hour - {int(days * 24)}"))
+            connection.execute(text(f"UPDATE perdure_{table} SET {changes}"))
+        connection.execute(text(f"UPDATE perdure_dead_letter_hours SET hour = hour - {int(days * 24)}"))
 
 
 def test_discarding_many(shop: Perdure, die: Die) -> None:
@@ -184,3 +185,36 @@ def test_a_line_that_is_no_letter_is_named(shop: Perdure, die: Die, change: Call
     [line] = shop.dead_letters.export()
     with pytest.raises(InvalidArguments, match=said):
         shop.dead_letters.import_lines([line, change(line)])
+
+
+def test_a_discard_is_taken_back(shop: Perdure, die: Die) -> None:
+    replayed, open_ = die(), die()
+    shop.dead_letters.replay(replayed)
+    for letter in (replayed, open_):
+        shop.dead_letters.discard(letter, "by mistake", by="ann")
+    group = shop.dead_letters.groups()[0]
+    assert (group.open, group.replayed, group.discarded) == (0, 0, 2)
+    assert shop.dead_letters.reopen(open_, by="bob").status == "open"
+    assert shop.dead_letters.reopen(replayed, by="bob").status == "replayed"
+    assert shop.dead_letters.reopen(open_, by="bob").resolved_reason is None
+    group = shop.dead_letters.groups()[0]
+    assert (group.open, group.replayed, group.discarded) == (1, 1, 0)
+    assert [(entry.who, entry.action) for entry in shop.dead_letters.audit(letter_id=open_)][:1] == [("bob", "reopen")]
+    with pytest.raises(DeadLetterNotFound):
+        shop.dead_letters.reopen("nobody")
+
+
+def test_what_one_has_discarded_in_one_go_is_taken_back_and_nothing_else(shop: Perdure, die: Die) -> None:
+    before, mine, others = die(), [die() for _ in range(3)], die()
+    shop.dead_letters.discard(before, "long known", by="ann")
+    first = new_id()
+    assert shop.dead_letters.discard_many("by mistake", "ann", task="shop.charge") == 4
+    last = new_id()
+    shop.dead_letters.reopen(others)
+    shop.dead_letters.discard(others, "rightly", by="bob")
+    assert shop.dead_letters.undo_discard(first, last, "bob") == 0
+    assert shop.dead_letters.undo_discard(last, new_id(), "ann") == 0
+    assert shop.dead_letters.undo_discard(first, last, "ann") == 3
+    assert {shop.dead_letters.get(letter).status for letter in mine} == {"open"}
+    assert {shop.dead_letters.get(letter).status for letter in (before, others)} == {"discarded"}
+    assert shop.dead_letters.undo_discard(first, last, "ann") == 0

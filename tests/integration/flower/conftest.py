@@ -29,12 +29,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "PERDURE_HOME": str(folder / "home"),
             "PERDURE_FLOWER_PASSWORD": OPERATOR[1],
             "PERDURE_FLOWER_VIEWERS": '{"vera": "may-look"}',
+            "FLOWER_XHEADERS": "true",  # so that a test can come from an address of its own
         }
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.syspath_prepend(str(folder))
         sys.modules.pop("flower_site", None)
         app: Perdure = importlib.import_module("flower_site").app
+        app.ledger.upgrade()  # who only looks makes none
         with flower_process([PERDURE, "-A", "flower_site", "flower"], folder, environment, OPERATOR) as flower:
             yield Site(app, flower, environment, folder)
         app.close()

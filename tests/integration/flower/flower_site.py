@@ -39,3 +39,10 @@ def flaky(ctx: JobContext, fails: int) -> int:
     if ctx.attempt <= fails:
         raise ConnectionError("not yet")
     return ctx.attempt
+
+
+@app.periodic(cron="30 2 * * *")
+@app.periodic(every=3600, name="hourly", kwargs={"what": "cache"}, jitter=5)
+@app.job(name="site.nightly")
+def nightly(what: str = "all") -> str:
+    return f"{what} swept"

@@ -1,12 +1,13 @@
 """Flower's pages in a real Chromium, with a real worker: what somebody does who watches jobs and repairs them.
 
-Without a Chromium, and where none can be installed, these tests are skipped; everything that they see without scripts is
-tested without a browser as well (``test_pages.py``, ``test_security.py``).
+Without a Chromium, and where none can be installed, these tests are skipped, which continuous integration does not allow
+(see :mod:`support.chromium`); what they see without scripts is tested without a browser as well (``test_pages.py``).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -14,22 +15,26 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from support.chromium import NoChromium, launch
+from support.chromium import NoChromium, is_required, launch
 from support.cluster import PERDURE
 from support.flower_site import OPERATOR, VIEWER, Site
 from support.waiting import wait_until
 
 #: Milliseconds until something must be seen.
 PATIENCE = 60_000
-PATHS = ["overview", "jobs", "jobs/{job}", "dead-letters", "dead-letters/{letter}", "breakers", "workers"]
+PLAIN = ["overview", "jobs", "dead-letters", "breakers", "workers", "tasks", "schedules"]
+PATHS = [*PLAIN, "jobs/{job}", "dead-letters/{letter}"]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         try:
             started = launch(playwright)
         except NoChromium as error:
+            if is_required():
+                pytest.fail(str(error))
             pytest.skip(str(error))
         yield started
         started.close()
@@ -54,7 +59,6 @@ def signed_in(browser: Browser, user: tuple[str, str], **options: object) -> Bro
 
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
-    expect.set_options(timeout=PATIENCE)
     context = signed_in(browser, OPERATOR)
     opened = context.new_page()
     yield opened
@@ -97,14 +101,14 @@ def test_a_breaker_is_forced_open(site: Site, page: Page) -> None:
     breaker = site.app.breakers["site"]
     breaker.call(lambda: None)
     page.goto(f"{site.flower.url}/perdure/breakers")
-    page.locator('select[name="of"]').select_option("site")
-    page.get_by_label("For seconds").fill("30")
+    page.get_by_label("Force for seconds").fill("30")
     page.get_by_label("Reason").fill("tried in a browser")
-    page.get_by_role("button", name="Force open").click()
-    expect(page.locator("#breaker-site")).to_contain_text("open")
-    expect(page.locator("#breaker-site")).to_contain_text("tried in a browser")
-    page.locator('select[name="of"]').select_option("site")
-    page.get_by_role("button", name="Reset").click()
+    card = page.locator("#breaker-site")
+    card.get_by_role("button", name="Force open").click()
+    expect(card).to_contain_text("open")
+    expect(card).to_contain_text("tried in a browser")
+    expect(card).to_contain_text("Jobs behind it")
+    card.get_by_role("button", name="Reset").click()
     wait_until(lambda: breaker.state == "closed", 30)
 
 
@@ -118,6 +122,65 @@ def test_a_viewer_can_look_and_nothing_else(browser: Browser, site: Site, letter
     context.close()
 
 
+def test_a_page_whose_server_is_silent_says_so(browser: Browser, site: Site) -> None:
+    with site.another() as flower:
+        context = signed_in(browser, OPERATOR)
+        page = context.new_page()
+        page.goto(f"{flower.url}/perdure/overview")
+        as_of, stale = page.locator(".perdure-updated time"), page.locator(".perdure-stale")
+        shown = as_of.text_content() or ""
+        expect(as_of).not_to_have_text(shown)  # it hears from the server each second
+        expect(stale).to_be_hidden()
+        flower.process.send_signal(signal.SIGSTOP)  # frozen: nothing is closed, nothing is said
+        try:
+            expect(stale).to_be_visible()
+            expect(page.locator(".perdure-is-stale")).to_have_count(1)
+        finally:
+            flower.process.send_signal(signal.SIGCONT)
+        expect(stale).to_be_hidden()
+        context.close()
+
+
+def test_ticked_letters_stay_ticked_while_the_page_updates_and_a_discard_is_undone(
+    site: Site, page: Page, letter: str
+) -> None:
+    job = site.app.task("site.divide").submit(2, 0)
+    wait_until(lambda: job.state == "dead", 60)
+    mine = str(job.refresh().record.dead_letter_id)
+    page.goto(f"{site.flower.url}/perdure/dead-letters?task=site.divide")
+    box = page.locator(f'input[value="{mine}"]')
+    box.check()
+    other = site.app.task("site.divide").submit(3, 0)
+    wait_until(lambda: other.state == "dead", 60)
+    as_of = page.locator(".perdure-updated time")
+    expect(as_of).not_to_have_text(as_of.text_content() or "")
+    expect(box).to_be_checked()
+    page.get_by_label("Reason to discard").fill("tried in a browser")
+    page.get_by_role("button", name="Discard ticked").click()
+    expect(page.get_by_role("status").first).to_contain_text("1 discarded")
+    assert site.app.dead_letters.get(mine).status == "discarded"
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("status").first).to_contain_text("1 letters are what they were")
+    assert site.app.dead_letters.get(mine).status == "open"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_clipped(browser: Browser, site: Site, letter: str, width: int) -> None:
+    context = signed_in(browser, OPERATOR, viewport={"width": width, "height": 900})
+    page = context.new_page()
+    job = site.app.dead_letters.get(letter).job_id
+    long = site.app.task("site.refuse").options(tags={"tenant": "a" * 60}).submit("x" * 300)
+    wait_until(lambda: long.state == "dead", 60)
+    for path in PATHS:
+        page.goto(f"{site.flower.url}/perdure/{path.format(job=job, letter=letter)}")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), path
+        clipped = "[...document.querySelectorAll('.perdure-scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+        assert page.evaluate(f"{clipped}.map(e => e.id)") == [], path
+        lines = "[...document.querySelectorAll('.perdure-line, .perdure-badge')].map(e => e.getClientRects().length)"
+        assert set(page.evaluate(lines)) <= {0, 1}, path
+    context.close()
+
+
 def test_pages_can_be_read_without_scripts_and_on_a_small_screen(browser: Browser, site: Site, letter: str) -> None:
     context = signed_in(browser, OPERATOR, java_script_enabled=False, viewport={"width": 360, "height": 740})
     page = context.new_page()
@@ -128,7 +191,7 @@ def test_pages_can_be_read_without_scripts_and_on_a_small_screen(browser: Browse
     context.close()
     wide = signed_in(browser, OPERATOR, viewport={"width": 360, "height": 740})
     page = wide.new_page()
-    for path in ("overview", "jobs", "dead-letters", "breakers", "workers"):
+    for path in PLAIN:
         page.goto(f"{site.flower.url}/perdure/{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), path
     wide.close()

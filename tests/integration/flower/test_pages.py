@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ import pytest
 from perdure import JobHandle, JobState
 from perdure_workers.incarnation import Incarnation
 from support.flower_site import OPERATOR, Site
-from support.inline import run_once
+from support.inline import run, run_once
+from support.ledgers import SUCCEED, claimed
 from support.waiting import wait_until
 
 #: A dead letter for each reason that the tests need one.
@@ -33,6 +35,8 @@ class Visitor:
         """Send a form with the token of its page; return the page that says what was done."""
         token = re.findall(r'name="_xsrf" value="([^"]+)"', self.see(path))[0]
         answer = self.client.post(path, data={"_xsrf": token, **form})
+        if answer.status_code == 400:  # what was typed is still there
+            return answer.text
         assert answer.status_code == 303, answer.text
         return self.see(answer.headers["Location"])
 
@@ -49,6 +53,7 @@ def die(site: Site) -> Die:
     """A function that lets a job die and returns its letter's id."""
 
     def letter(*args: Any, task: str = "site.divide", **kwargs: Any) -> str:
+        site.app.breakers["site"].reset()  # so many deaths would open it
         job: JobHandle[Any] = site.app.task(task).submit(*(args or (1, 0)), **kwargs)
         assert run_once(site.app, job) == "dead"
         return str(job.refresh().record.dead_letter_id)
@@ -59,7 +64,7 @@ def die(site: Site) -> Die:
 def test_the_overview_says_what_there_is(site: Site, visitor: Visitor) -> None:
     waiting = site.app.task("site.pay").submit("o-1")
     page = visitor.see("/perdure/overview")
-    for bulkhead in ("critical", "normal", "background"):
+    for bulkhead in ("critical", "normal"):
         assert bulkhead in page
     assert "no worker" in page
     paused = visitor.send("/perdure/overview", action="pause", of="normal", reason="deploy")
@@ -79,6 +84,96 @@ def test_jobs_are_found_by_filters_and_pages(site: Site, visitor: Visitor) -> No
     assert shown[0] | shown[1] == {job.id for job in made}
     assert not any(job.id in visitor.see("/perdure/jobs?state=succeeded&tag=wave%3Dpages") for job in made)
     assert visitor.client.get(f"/perdure/find?id={made[0].id}").headers["Location"].endswith(made[0].id)
+
+
+def test_jobs_are_counted_searched_and_sorted(site: Site, visitor: Visitor) -> None:
+    tag = {"wave": "search"}
+    first = site.app.task("site.pay").options(delay=3600, tags=tag).submit("needle-1", password="haystack-9")
+    second = site.app.task("site.refuse").options(tags=tag).submit("o-2")
+    assert run_once(site.app, second) == "dead"
+    page = visitor.see("/perdure/jobs?tag=wave%3Dsearch")
+    assert re.search(r"scheduled</span>\s*1</a>", page)
+    assert re.search(r"dead</span>\s*1</a>", page)
+    ids = lambda query: re.findall(r'title="([0-9a-f-]{36})"', visitor.see(f"/perdure/jobs?{query}"))  # noqa: E731
+    assert ids("tag=wave%3Dsearch&text=NEEDLE") == [first.id]
+    assert ids("tag=wave%3Dsearch&text=is+refused") == [second.id]
+    assert ids("tag=wave%3Dsearch&text=haystack") == []  # a secret is not found by guessing
+    assert ids("tag=wave%3Dsearch") == [second.id, first.id]
+    assert ids("tag=wave%3Dsearch&sort=oldest") == [first.id, second.id]
+    first.cancel()
+
+
+def test_ticked_jobs_are_cancelled_or_run_again(site: Site, visitor: Visitor) -> None:
+    waits = [site.app.task("site.pay").options(delay=3600, tags={"wave": "bulk"}).submit(f"b-{n}") for n in range(3)]
+    dead = site.app.task("site.refuse").submit("o-1")
+    run_once(site.app, dead)
+    said = visitor.send("/perdure/jobs", action="cancel-selected", id=[waits[0].id, dead.id], reason="deploy")
+    assert "1 cancelled. 1 had ended" in said
+    page = visitor.see(f"/perdure/jobs/{waits[0].id}")
+    assert "deploy (by perdure in Flower)" in page  # who cancelled, and why
+    assert "2 run again." in visitor.send("/perdure/jobs", action="retry-selected", id=[waits[1].id, dead.id])
+    assert waits[1].refresh().record.run_at != waits[2].record.run_at
+    assert site.app.dead_letters.get(dead.record.dead_letter_id or "").status == "replayed"
+
+    asked = visitor.send("/perdure/jobs?tag=wave%3Dbulk", action="cancel", tag="wave=bulk")
+    assert "Cancel 2 jobs?" in asked
+    assert waits[2].state == "scheduled"
+    assert "2 jobs are cancelled" in visitor.send("/perdure/jobs", action="cancel", tag="wave=bulk", confirmed="yes")
+    assert [job.state for job in waits] == ["cancelled"] * 3
+
+
+def test_only_what_can_be_done_now_is_offered(site: Site, visitor: Visitor) -> None:
+    def offered(job: JobHandle[Any]) -> set[str]:
+        return set(re.findall(r'form="act" name="action" value="([a-z-]+)"', visitor.see(f"/perdure/jobs/{job.id}")))
+
+    waiting = site.app.task("site.pay").options(delay=3600).submit("o-1")
+    assert offered(waiting) == {"cancel", "run-now"}
+    waiting.cancel()
+    assert offered(waiting) == set()
+    queued = site.app.task("site.refuse").submit("o-1")
+    assert offered(queued) == {"cancel"}
+    run_once(site.app, queued)
+    assert offered(queued) == {"retry"}
+    assert "Replayed as this job." in visitor.send(f"/perdure/jobs/{queued.id}", action="retry")
+    assert offered(queued) == set()
+
+
+def test_a_running_attempt_is_shown_with_its_start(site: Site, visitor: Visitor) -> None:
+    job = site.app.task("site.pay").submit("o-1")
+    claim = claimed(site.app.ledger, job.id, worker="runs@here", pid=4711)
+    page = visitor.see(f"/perdure/jobs/{job.id}")
+    assert "Runs since" in page
+    assert "runs@here, process 4711" in page
+    assert "so far" in page
+    job.cancel("enough")
+    page = visitor.see(f"/perdure/jobs/{job.id}")
+    assert "Asked to stop" in page
+    assert 'value="cancel"' not in page
+    site.app.ledger.settle(claim, SUCCEED)
+
+
+def test_a_traceback_begins_with_the_job_s_own_frame(visitor: Visitor, die: Die) -> None:
+    page = html.unescape(visitor.see(f"/perdure/dead-letters/{die(1, 0)}"))
+    trace = page.partition('aria-label="Traceback"><code>')[2].partition("</code>")[0]
+    assert re.search(r'^Traceback.*\n  File ".*flower_site.py", line \d+, in divide', trace)
+    assert "perdure_workers" not in trace
+    assert "perdure_workers" in page  # in the whole one, folded
+
+
+def test_a_halted_replay_is_not_green(site: Site, visitor: Visitor, die: Die) -> None:
+    letters = [die(number, 0) for number in range(3)]
+    fingerprint = site.app.dead_letters.get(letters[0]).fingerprint
+    job = site.app.dead_letters.replay_many(fingerprint=fingerprint, canary=1)
+    count = site.app.dead_letters.count(fingerprint=fingerprint, status="open")
+    assert run_once(site.app, job) == "retrying"
+    [canary] = [one for one in site.app.jobs.list(task="site.divide", state="queued") if one.record.replay_of]
+    run_once(site.app, canary)
+    assert run(site.app, job) == "succeeded"
+    page = visitor.see(f"/perdure/jobs/{job.id}")
+    assert "perdure-bad&#34;>halted" in page or 'perdure-bad">halted' in page
+    assert f"Halted: 1 of {count} letters replayed" in page
+    assert site.flower.get(f"/api/perdure/jobs/{job.id}").json()["halted"]["total"] == count
+    assert re.search(r"halted</span>", visitor.see("/perdure/jobs?task=perdure.replay"))
 
 
 def test_a_job_s_page_tells_its_life(site: Site, visitor: Visitor) -> None:
@@ -121,20 +216,87 @@ def test_a_masked_secret_stays_what_it_is_in_a_replay(site: Site, visitor: Visit
     assert (replay.args, replay.kwargs) == (["o-2"], {"password": "hunter-2"})
 
 
-def test_many_letters_are_planned_replayed_and_discarded(site: Site, visitor: Visitor, die: Die) -> None:
+def test_many_letters_are_counted_asked_for_replayed_and_discarded(site: Site, visitor: Visitor, die: Die) -> None:
     letters = [die(number, 0) for number in range(3)]
     fingerprint = site.app.dead_letters.get(letters[0]).fingerprint
     path = f"/perdure/dead-letters?fingerprint={fingerprint}"
     open_now = site.app.dead_letters.count(fingerprint=fingerprint, status="open")
-    planned = visitor.send(path, action="replay", fingerprint=fingerprint, dry_run="on", canary="1")
-    assert f"{open_now} letters would be replayed" in planned
-    started = visitor.send(path, action="replay", fingerprint=fingerprint, rate="50/s", canary="0")
+    asked = visitor.send(path, action="replay", fingerprint=fingerprint, canary="1")
+    assert f"Replay {open_now} dead letters?" in asked
+    assert f"{open_now} of site.divide" in asked
+    assert site.app.jobs.list(task="perdure.replay", state="queued") == []
+    confirmed = {"fingerprint": fingerprint, "confirmed": "yes"}
+    started = visitor.send(path, action="replay", rate="50/s", canary="0", **confirmed)
     assert "This job replays them" in started
     visitor.send(path, action="note", fingerprint=fingerprint, text="known, fixed in 1.4")
     assert "known, fixed in 1.4" in visitor.see("/perdure/dead-letters")
-    discarded = visitor.send(path, action="discard", fingerprint=fingerprint, because="tests")
+    assert f"Discard {open_now} dead letters?" in visitor.send(path, action="discard", fingerprint=fingerprint)
+    assert {site.app.dead_letters.get(letter).status for letter in letters} == {"open"}
+    discarded = visitor.send(path, action="discard", because="tests", **confirmed)
     assert f"{open_now} letters are discarded" in discarded
     assert {site.app.dead_letters.get(letter).status for letter in letters} == {"discarded"}
+
+    first, last = (re.findall(rf'name="{name}" value="([^"]+)"', discarded)[0] for name in ("first", "last"))
+    undone = visitor.send(path, action="undo-discard", first=first, last=last)
+    assert f"{open_now} letters are what they were" in undone
+    assert {site.app.dead_letters.get(letter).status for letter in letters} == {"open"}
+    assert "0 letters" in visitor.send(path, action="undo-discard", first=first, last=last)
+
+
+def test_ticked_rows_are_discarded_replayed_and_told_of_one_by_one(site: Site, visitor: Visitor, die: Die) -> None:
+    mine, other = [die(number, 0) for number in range(2)], die(7, 0)
+    path = "/perdure/dead-letters"
+    assert "2 discarded" in visitor.send(path, action="discard-selected", id=mine, because="both")
+    assert [site.app.dead_letters.get(letter).status for letter in (*mine, other)] == ["discarded", "discarded", "open"]
+    said = visitor.send(path, action="replay-selected", id=[other, *mine])
+    assert "1 replayed. 2 refused, such as" in said
+    assert "alert-danger" in said
+    assert site.app.dead_letters.get(other).status == "replayed"
+    assert "tick 1 to" in visitor.send(path, action="replay-selected")
+    reopened = visitor.send(f"{path}/{mine[0]}", action="reopen")
+    assert "The letter is open." in reopened
+    assert "reopen" in reopened  # in its audit trail
+
+
+def test_faults_are_those_of_the_letters_that_match(visitor: Visitor, die: Die) -> None:
+    die(1, 0, task="site.divide")
+    die("rare-word-7", task="site.refuse")
+    faults = visitor.see("/perdure/dead-letters?text=rare-word-7").partition('id="letters"')[0]
+    assert "ValueError" in faults
+    assert "ZeroDivisionError" not in faults
+    assert "ZeroDivisionError" in visitor.see("/perdure/dead-letters?task=site.divide").partition('id="letters"')[0]
+
+
+def test_what_was_typed_stays_after_a_mistake(visitor: Visitor, die: Die) -> None:
+    letter_id = die(1, 0)
+    wrong = visitor.send(f"/perdure/dead-letters/{letter_id}", action="replay", args="[1, 2,, my long edit]", kwargs="{}")
+    assert "args is not JSON" in wrong
+    assert "[1, 2,, my long edit]</textarea>" in wrong
+
+
+def test_a_replayed_letter_takes_no_new_arguments_by_its_page(visitor: Visitor, die: Die) -> None:
+    letter_id = die(1, 0)
+    path = f"/perdure/dead-letters/{letter_id}"
+    visitor.send(path, action="replay", args="[1, 2]", kwargs="{}")
+    assert "and with another call than this one" in visitor.send(path, action="replay", args="[1, 3]", kwargs="{}")
+    assert "Replayed as this job." in visitor.send(path, action="replay", args="[1, 3]", kwargs="{}", force="on")
+
+
+@pytest.mark.parametrize("kind", ["jobs", "dead-letters"])
+def test_any_unique_part_of_an_id_finds_it(site: Site, visitor: Visitor, die: Die, kind: str) -> None:
+    letter_id = die(1, 0)
+    whole = letter_id if kind == "dead-letters" else str(site.app.dead_letters.get(letter_id).job_id)
+    for part in (whole, whole[:-1], whole[-12:], f" {whole.upper()} "):
+        assert visitor.client.get("/perdure/find", params={"id": part}).headers["Location"] == f"/perdure/{kind}/{whole}"
+        assert whole in visitor.see(f"/perdure/{kind}/{part.strip()}")
+        assert whole in visitor.see(f"/api/perdure/{kind}/{part.strip()}")
+    for unknown in ("none", "0", "%25", "a%00b"):
+        answer = visitor.client.get(f"/perdure/{kind}/{unknown}")
+        assert answer.status_code == 404
+        assert "There is no such thing" in answer.text
+        assert "perdure.css" in answer.text
+    assert visitor.client.get("/perdure/find?id=none").status_code == 404
+    assert "several" in visitor.client.get(f"/api/perdure/{kind}/0").json()["error"]
 
 
 def test_a_breaker_is_forced_and_reset(site: Site, visitor: Visitor) -> None:
@@ -146,6 +308,65 @@ def test_a_breaker_is_forced_and_reset(site: Site, visitor: Visitor) -> None:
     assert "they said so" in page
     visitor.send("/perdure/breakers", action="reset", of="site")
     wait_until(lambda: breaker.state == "closed", 30)
+
+
+def test_tasks_are_shown_with_their_last_hour(site: Site, visitor: Visitor, die: Die) -> None:
+    letter = site.app.dead_letters.get(die("o-1", task="site.refuse"))
+    views = {one["name"]: one for one in site.flower.get("/api/perdure/tasks").json()["task_views"]}
+    refuse = views["site.refuse"]
+    assert refuse["failed"] >= 1
+    assert 0 < refuse["p50"] <= refuse["p95"]
+    assert refuse["last_error"]["job_id"] == letter.job_id
+    assert views["site.nightly"]["last_error"] is None
+    page = visitor.see("/perdure/tasks")
+    assert page.index("site.refuse") < page.index("site.nightly")  # what fails most comes first
+    assert "o-1 is refused" in page
+
+
+def test_schedules_are_shown_with_their_next_runs_and_run_once(site: Site, visitor: Visitor) -> None:
+    views = {one["name"]: one for one in site.flower.get("/api/perdure/schedules").json()["schedules"]}
+    nightly, hourly = views["site.nightly"], views["site.nightly/hourly"]
+    assert (nightly["when"], len(nightly["following"])) == ("cron 30 2 * * * (UTC)", 3)
+    assert all("T02:30:00" in moment for moment in nightly["following"])
+    assert (hourly["when"], hourly["kwargs"]) == ("every 3600 s, up to 5 s later", {"what": "cache"})
+    assert "02:30:00" in visitor.see("/perdure/schedules")
+    assert "It runs once now" in visitor.send("/perdure/schedules", action="trigger:site.nightly/hourly")
+    [job] = site.app.jobs.list(task="site.nightly")
+    assert (job.record.tags, job.record.kwargs) == ({"triggered_by": "perdure"}, {"what": "cache"})
+    job.cancel()
+    assert "Did you mean" in visitor.send("/perdure/schedules", action="trigger:site.nightl")
+
+
+def test_the_overview_tells_of_dead_letters_first(site: Site, visitor: Visitor, die: Die) -> None:
+    before = site.flower.get("/api/perdure/overview").json()["letters"]
+    die("o-1", task="site.refuse")
+    after = site.flower.get("/api/perdure/overview").json()
+    assert (after["letters"]["open"], after["letters"]["new"]) == (before["open"] + 1, before["new"] + 1)
+    assert "new" in {one["growth"] for one in after["faults"] if one["group"]["task"] == "site.refuse"}
+    page = visitor.see("/perdure/overview")
+    assert page.index('id="letters"') < page.index('id="alerts"') < page.index('id="summary"')
+    assert "Read its newest error." in page
+    assert "perdure</title>" in page
+
+
+def test_an_alert_has_its_time_is_told_once_and_is_gone_when_over(site: Site, visitor: Visitor) -> None:
+    def alerts(about: str) -> list[dict[str, Any]]:
+        return [one for one in site.flower.get("/api/perdure/overview").json()["alerts"] if about in one["text"]]
+
+    site.app.breakers["site"].reset()
+    assert alerts("breaker site") == []
+    site.app.breakers["site"].force_open(reason="tests", by="ann", lasts=60)
+    wait_until(lambda: alerts("breaker site"), 30)
+    [alert] = alerts("site is open")
+    assert alert["since"] is not None
+    site.app.breakers["site"].reset()
+    wait_until(lambda: not alerts("site is open"), 30)
+    site.app.bulkheads.pause("background", by="ann", reason="deploy")
+    [paused] = alerts("background")
+    assert paused["since"] is not None
+    assert "deploy" in paused["text"]
+    visitor.send("/perdure/overview", action="resume:background")
+    assert alerts("background is paused") == []
 
 
 def test_workers_are_shown_with_their_leases(site: Site, visitor: Visitor) -> None:
@@ -163,7 +384,7 @@ def test_the_stream_tells_of_a_change(site: Site) -> None:
         httpx.Client(base_url=site.flower.url, auth=OPERATOR, timeout=60) as client,
         client.stream("GET", f"/perdure/stream/job?of={job.id}") as stream,
     ):
-        updates = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+        updates = (json.loads(line[6:])[-1] for line in stream.iter_lines() if line.startswith("data: "))
         assert "scheduled" in next(updates)
         job.cancel()
         assert any("cancelled" in update for update in updates)

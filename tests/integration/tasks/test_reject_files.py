@@ -246,3 +246,29 @@ def test_only_below_the_folders_that_the_operator_allows(file, database, tmp_pat
             import_csv(inside, database, reject_path=str(rejects))
     assert import_csv(inside, database, reject_path=str(allowed / "r.csv"))["rejected"] == 2
     assert names(other) == {"a.csv"}
+
+
+def test_a_folder_that_becomes_a_link_after_it_was_looked_at(file, database, tmp_path, monkeypatch):
+    allowed, other = tmp_path / "allowed", tmp_path / "other"
+    for folder in (allowed, other):
+        folder.mkdir()
+    (other / "a.csv").write_text(BAD)
+    (allowed / "folder").symlink_to(other)
+    monkeypatch.setenv("PERDURE_FILE_ROOTS", str(allowed))
+    monkeypatch.setattr(tables, "checked_path", lambda what, path: path)  # it was a folder then
+    with pytest.raises(Discard, match="PERDURE_FILE_ROOTS"):
+        import_csv(allowed / "folder" / "a.csv", database)
+
+
+def test_what_appears_at_a_reject_path_during_the_import_is_left_alone(file, database, tmp_path):
+    path = tmp_path / "rejects.csv"
+    file.write_text("id,name\n1,a\n2,b\n")
+    ctx = RecordingContext(on_save=lambda state: path.write_text("mine"))
+    assert import_csv(file, database, ctx, reject_path=str(path), batch_rows=1)["rows"] == 2
+    assert path.read_text() == "mine"
+    file.write_text("id,name\n3,a\nx,b\n")
+    path.unlink()
+    ctx = RecordingContext(on_save=lambda state: path.write_text("mine"))
+    with pytest.raises(Discard, match="is there already"):
+        import_csv(file, database, ctx, reject_path=str(path), batch_rows=1)
+    assert path.read_text() == "mine"

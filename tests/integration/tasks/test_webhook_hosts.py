@@ -124,7 +124,7 @@ def test_private_hosts_that_the_operator_does_not_name(resolve, monkeypatch, all
 
 
 def say(handler) -> None:
-    handler.wfile.write(b"SSH-2.0-s3cret\r\n")
+    handler.wfile.write(b"SSH-2.0-s3cret\r\n\r\n")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from perdure import JobHandle, Perdure, codec
 from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished, NotStarted
 from perdure.home import never_started
 from perdure.ledger.records import JobRecord
+from perdure.letters.halted import halted
 from perdure.masked import masked_attempt, masked_job
 from perdure.masking import Masker, masker
 from perdure.settings import Settings
@@ -89,6 +90,7 @@ def jobs() -> None:
 def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
     """List jobs, the newest first."""
     app = context.app
+    filters["after"] = app.jobs.find(filters["after"]).id if filters["after"] else None
     records = [masked_job(app.tasks.get(handle.task), handle.record) for handle in app.jobs.list(**filters)]
     columns = {
         "id": lambda job: job.id,
@@ -108,7 +110,8 @@ def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
 @pass_context
 def show_job(context: Context, job_id: str, as_json: bool) -> None:
     """Show a job with its attempts, its checkpoint and progress, its durable steps and what happened to them."""
-    handle, ledger = context.app.jobs.get(job_id), context.app.ledger
+    handle, ledger = context.app.jobs.find(job_id), context.app.ledger
+    job_id = handle.id
     record, mask = _masked(context.app, handle)
     more: dict[str, list[Any]] = {
         "attempts": [masked_attempt(attempt, mask) for attempt in handle.attempts()],
@@ -120,6 +123,8 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
         print_json(dataclasses.asdict(record) | rows)
         return
     print_table(("", ""), _facts(record), title=f"job {job_id}")
+    if (unfinished := halted(handle.record)) is not None:
+        say(unfinished, fg="red")
     for title, columns in _PARTS.items():
         if more[title]:
             print_table(columns, ([getattr(each, name) for name in columns] for each in more[title]), title=title)
@@ -131,8 +136,8 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
 @json_option
 @pass_context
 def wait_job(context: Context, job_id: str, timeout: float | None, as_json: bool) -> None:
-    """Wait for a job's end. Exit code: 0 succeeded, 3 dead, 4 cancelled, 5 timed out."""
-    wait_and_exit(context.app, context.app.jobs.get(job_id), timeout, as_json)
+    """Wait for a job's end. Exit code: 0 succeeded, 3 dead, 4 cancelled, 5 timed out, 6 a bulk replay that halted."""
+    wait_and_exit(context.app, context.app.jobs.find(job_id), timeout, as_json)
 
 
 @jobs.command("cancel")
@@ -142,7 +147,8 @@ def wait_job(context: Context, job_id: str, timeout: float | None, as_json: bool
 @pass_context
 def cancel_job(context: Context, job_id: str, reason: str, as_json: bool) -> None:
     """Cancel a job: at once while it waits, at its next checkpoint while it runs."""
-    handle = context.app.jobs.get(job_id)
+    handle = context.app.jobs.find(job_id)
+    job_id = handle.id
     if not handle.cancel(reason):
         raise JobNotFinished(f"job {job_id} is {handle.state} already; there is nothing to cancel")
     if as_json:
@@ -214,6 +220,9 @@ def wait_and_exit(app: Perdure, handle: JobHandle[Any], timeout: float | None, a
         code = Exit.TIMED_OUT
         say(error, fg="yellow", err=True)
     record, _ = _masked(app, handle.refresh())
+    if (unfinished := halted(handle.record)) is not None:
+        code = Exit.HALTED
+        say(f"job {handle.id} {unfinished}", fg="red", err=True)
     if as_json:
         result = codec.untagged(msgspec.json.decode(record.result_json)) if record.result_json else None
         print_json(dataclasses.asdict(record) | {"result": result})

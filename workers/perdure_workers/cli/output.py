@@ -25,6 +25,7 @@ class Exit(IntEnum):
     JOB_DEAD = 3
     JOB_CANCELLED = 4
     TIMED_OUT = 5
+    HALTED = 6
 
 
 #: Columns of ids.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import logging
-import os
 import signal
 import threading
 
 import click
 
 from perdure.extras import extra
+from perdure_workers.cli.leaving import leave
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import say
 from perdure_workers.embedded.errors import PortTaken, ServerStartFailed
@@ -28,9 +27,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
 
     configure_logging(context.app.settings.log_level)
     context.app.ledger.create_if_missing()
-    exit_code = Worker(context.app, bulkhead, concurrency=concurrency, name=name).run()
-    logging.shutdown()
-    os._exit(exit_code)  # all is closed; to take the interpreter apart would take longer than all that
+    leave(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
 
 
 @click.command()
@@ -50,6 +47,7 @@ def supervisor(context: Context) -> None:
     while not stop.wait(1.0):
         pass
     running.stop()
+    leave(0)
 
 
 @click.command()

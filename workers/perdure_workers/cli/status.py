@@ -10,6 +10,7 @@ import click
 
 from perdure.home import Home
 from perdure.masked_url import masked_url
+from perdure.upward import nearest
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table, say
 from perdure_workers.up.down import down as stop_manager
@@ -53,9 +54,8 @@ def home_of(context: Context) -> Path:
     """Return the home folder that a command is about."""
     if named := context.home or os.environ.get("PERDURE_HOME"):
         return Home(Path(named)).path
-    here = Path.cwd()
-    if (here / ".perdure").is_dir() and not any((folder / "perdure.toml").exists() for folder in (here, *here.parents)):
-        return here / ".perdure"
+    if (home := nearest(".perdure")) is not None and nearest("perdure.toml") is None:
+        return Home(home).path
     from perdure.settings import load_settings  # it takes longer than all the rest
 
     return load_settings().home_folder.path

@@ -7,6 +7,7 @@ import sys
 import click
 
 from perdure.errors import InvalidArguments
+from perdure_workers.cli.leaving import leave
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import say
 from perdure_workers.cli.status import home_of
@@ -45,7 +46,7 @@ def up(context: Context, detach: bool, flower_port: int | None, no_flower: bool,
     manager = Manager(
         home, plan.specs, plan.addresses, on_event=_report, on_ready=lambda runtime: _announce(context, runtime)
     )
-    sys.exit(manager.run())
+    leave(manager.run())
 
 
 def _concurrency(text: str) -> tuple[str, int]:

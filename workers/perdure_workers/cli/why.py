@@ -18,9 +18,9 @@ from perdure_workers.cli.output import json_option, print_json, say
 def why(context: Context, job_id: str, as_json: bool) -> None:
     """Say why JOB_ID is not running now."""
     app = context.app
-    record = app.jobs.get(job_id).record
+    record = app.jobs.find(job_id).record
     mask = masker(app.tasks.get(record.task), record.args, record.kwargs)
-    reasons = [dataclasses.replace(reason, text=mask.text(reason.text)) for reason in app.jobs.why(job_id)]
+    reasons = [dataclasses.replace(reason, text=mask.text(reason.text)) for reason in app.jobs.why(record.id)]
     if as_json:
         print_json([dataclasses.asdict(reason) for reason in reasons])
         return

@@ -2,78 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
-from perdure.errors import InvalidArguments
-from perdure.ledger.letter_records import OPEN
-from perdure.masking import MASK
+from perdure.errors import InvalidArguments, did_you_mean
+from perdure_workers.flower import job_actions, letter_actions
+from perdure_workers.flower.ask import Ask, Done
 
-if TYPE_CHECKING:
-    from perdure import JobHandle, Perdure
-    from perdure.letters.replay_plan import ReplayPlan
-
-#: Where what is done here is said to come from, in audit trails.
-SOURCE = "flower"
-#: What many letters are found by, in forms and in the JSON API.
-FILTERS = ("task", "error", "fingerprint", "status", "text", "reason", "tag")
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Somebody wants something done.
-
-    Attributes:
-        app: The application.
-        kind: What it is done to: ``job``, ``letter``, ``letters``, ``breaker`` or ``bulkhead``.
-        action: What is done.
-        of: To which one.
-        form: What else was said: texts of a form, or values of a JSON body.
-        by: Who asks.
-    """
-
-    app: Perdure
-    kind: str
-    action: str
-    of: str
-    form: Mapping[str, Any]
-    by: str
-
-    def text(self, name: str) -> str:
-        """Return a text of the form, without spaces around it."""
-        return str(self.form.get(name) or "").strip()
-
-    def flag(self, name: str) -> bool:
-        """Return whether a box was ticked."""
-        return str(self.form.get(name, "")).lower() in ("1", "true", "on", "yes")
-
-    def number(self, name: str) -> float | None:
-        """Return a number of the form; None when it is empty."""
-        text = self.text(name)
-        return finite(name, text) if text else None
-
-    def value(self, name: str) -> Any:
-        """Return a JSON value: as it is from the API, decoded from a form; None when it is empty."""
-        given = self.form.get(name)
-        if not isinstance(given, str):
-            return given
-        try:
-            return json.loads(given) if given.strip() else None
-        except ValueError as error:
-            raise InvalidArguments(f"{name} is not JSON: {error}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was done: in words, the page that shows it (None: the one it was asked on), and the job that it made."""
-
-    message: str
-    page: str | None = None
-    of: tuple[str, ...] = ()
-    job_id: str | None = None
+#: Seconds for which a breaker is forced at most: ten years.
+LONGEST_FORCED = 10 * 365 * 86_400.0
 
 
 def run_action(ask: Ask) -> Done:
@@ -90,88 +26,10 @@ def run_action(ask: Ask) -> Done:
     return action(ask)
 
 
-def _cancel(ask: Ask) -> Done:
-    cancelled = ask.app.jobs.cancel(ask.of, ask.text("reason") or f"cancelled in Flower by {ask.by}")
-    return Done("The job is cancelled." if cancelled else "The job had ended before.")
-
-
-def _run_now(ask: Ask) -> Done:
-    moved = ask.app.jobs.run_now(ask.of)
-    return Done("The job runs as soon as a worker is free." if moved else "The job does not wait for a time.")
-
-
-def _replay(ask: Ask) -> Done:
-    letter = ask.app.dead_letters.get(ask.of)
-    args, kwargs = ask.value("args"), ask.value("kwargs")
-    if args is not None and not isinstance(args, list):
-        raise InvalidArguments("args must be a JSON array")
-    if kwargs is not None and not isinstance(kwargs, dict):
-        raise InvalidArguments("kwargs must be a JSON object")
-    job = ask.app.dead_letters.replay(
-        ask.of,
-        None if args is None else unmasked(args, letter.args),
-        None if kwargs is None else unmasked(kwargs, letter.kwargs),
-        bulkhead=ask.text("bulkhead") or None,
-        from_checkpoint=ask.flag("from_checkpoint"),
-        force=ask.flag("force"),
-        by=ask.by,
-        source=SOURCE,
-    )
-    said = "The letter had been replayed before; this is its job." if job.deduplicated else "Replayed as this job."
-    return Done(said, "perdure_job", (job.id,), job.id)
-
-
-def _discard(ask: Ask) -> Done:
-    ask.app.dead_letters.discard(ask.of, ask.text("reason") or "discarded in Flower", ask.by, source=SOURCE)
-    return Done("The letter is discarded.")
-
-
-def _note(ask: Ask) -> Done:
-    ask.app.dead_letters.note(ask.of, ask.text("text") or None, ask.by, source=SOURCE)
-    return Done("The note is saved.")
-
-
-def _which(ask: Ask) -> dict[str, Any]:
-    return {name: text for name in FILTERS if (text := ask.text(name))}
-
-
-def _replay_many(ask: Ask) -> Done:
-    letters, how = ask.app.dead_letters, _which(ask)
-    how["rate"] = ask.text("rate") or None
-    how["canary"] = int(ask.number("canary") or 0)
-    how["max_failure_rate"] = ask.number("max_failure_rate")
-    if ask.flag("dry_run"):
-        plan: ReplayPlan = letters.replay_many(dry_run=True, **how)
-        return Done(_said(plan))
-    job: JobHandle[Any] = letters.replay_many(by=ask.by, source=SOURCE, **how)
-    return Done("This job replays them, and shows how far it is.", "perdure_job", (job.id,), job.id)
-
-
-def _said(plan: ReplayPlan) -> str:
-    parts = [f"{plan.count} letters would be replayed, in about {plan.estimated_seconds:g} s."]
-    if plan.does_not_fit:
-        parts.append(f"{plan.does_not_fit} do not fit what the application has now and would stay.")
-    if plan.breaker_open:
-        parts.append(f"{plan.breaker_open} have an open circuit breaker and would stay.")
-    return " ".join(parts)
-
-
-def _discard_many(ask: Ask) -> Done:
-    which = {"status": OPEN, **_which(ask)}
-    because = ask.text("because") or "discarded in Flower"  # "reason" is what letters are found by
-    count = ask.app.dead_letters.discard_many(because, ask.by, source=SOURCE, **which)
-    return Done(f"{count} letters are discarded.")
-
-
-def _note_group(ask: Ask) -> Done:
-    ask.app.dead_letters.note_group(ask.text("fingerprint"), ask.text("text") or None, ask.by, source=SOURCE)
-    return Done("The note on this fault is saved.")
-
-
 def _force(ask: Ask) -> Done:
     breaker = ask.app.breakers[ask.of]
     force = breaker.force_open if ask.action == "open" else breaker.force_closed
-    seconds = ask.number("seconds") or 600.0
+    seconds = ask.number("seconds", LONGEST_FORCED) or 600.0
     force(reason=ask.text("reason") or f"forced {ask.action} in Flower", by=ask.by, lasts=seconds)
     return Done(f"The breaker is forced {ask.action} for {seconds:g} s.")
 
@@ -191,50 +49,36 @@ def _resume(ask: Ask) -> Done:
     return Done(f"Jobs of {ask.of} start again.")
 
 
+def _trigger(ask: Ask) -> Done:
+    schedule = ask.app.schedules.get(ask.of)
+    if schedule is None:
+        raise InvalidArguments(f"{ask.of!r} is no schedule.{did_you_mean(ask.of, ask.app.schedules)}")
+    task = ask.app.task(schedule.task).options(tags={"triggered_by": ask.by})
+    job = task.submit(*schedule.args, **schedule.kwargs)
+    return Done("It runs once now, besides its schedule, as this job.", "perdure_job", (job.id,), job.id)
+
+
 ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
-    ("job", "cancel"): _cancel,
-    ("job", "run-now"): _run_now,
-    ("letter", "replay"): _replay,
-    ("letter", "discard"): _discard,
-    ("letter", "note"): _note,
-    ("letters", "replay"): _replay_many,
-    ("letters", "discard"): _discard_many,
-    ("letters", "note"): _note_group,
+    ("job", "cancel"): job_actions.cancel,
+    ("job", "run-now"): job_actions.run_now,
+    ("job", "retry"): job_actions.retry,
+    ("jobs", "cancel-selected"): job_actions.cancel_selected,
+    ("jobs", "retry-selected"): job_actions.retry_selected,
+    ("jobs", "cancel"): job_actions.cancel_many,
+    ("letter", "replay"): letter_actions.replay,
+    ("letter", "reopen"): letter_actions.reopen,
+    ("letter", "discard"): letter_actions.discard,
+    ("letter", "note"): letter_actions.note,
+    ("letters", "replay"): letter_actions.replay_many,
+    ("letters", "discard"): letter_actions.discard_many,
+    ("letters", "note"): letter_actions.note_group,
+    ("letters", "replay-selected"): letter_actions.replay_selected,
+    ("letters", "discard-selected"): letter_actions.discard_selected,
+    ("letters", "undo-discard"): letter_actions.undo_discard,
     ("breaker", "open"): _force,
     ("breaker", "closed"): _force,
     ("breaker", "reset"): _reset,
+    ("schedule", "trigger"): _trigger,
     ("bulkhead", "pause"): _pause,
     ("bulkhead", "resume"): _resume,
 }
-
-
-def finite(name: str, text: str) -> float:
-    """Return the number that a text says.
-
-    Raises:
-        InvalidArguments: It says none, or one that is not finite.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise InvalidArguments(f"{name}={text!r} must be a number")
-    return number
-
-
-def unmasked(edited: Any, original: Any) -> Any:
-    """Return edited arguments in which what was shown masked is the original again.
-
-    Args:
-        edited: What somebody made of the masked arguments.
-        original: The arguments.
-    """
-    if edited == MASK:
-        return original
-    if isinstance(edited, dict) and isinstance(original, dict):
-        return {name: unmasked(value, original.get(name, value)) for name, value in edited.items()}
-    if isinstance(edited, list) and isinstance(original, list):
-        rest = edited[len(original) :]
-        return [*(unmasked(new, old) for new, old in zip(edited, original, strict=False)), *rest]
-    return edited

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tornado.web import HTTPError, authenticated
 
-from perdure_workers.flower import facts
-from perdure_workers.flower.actions import ACTIONS, Ask, run_action
+from perdure_workers.flower import facts, job_facts, letter_facts, task_facts
+from perdure_workers.flower.actions import ACTIONS, run_action
+from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.handler import ApiHandler
+from perdure_workers.flower.overview import overview
 
 if TYPE_CHECKING:
     from perdure_workers.flower.server import PerdureFlower
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
 Reader = Callable[["PerdureFlower", Mapping[str, str]], Any]
 
 READERS: dict[str, Reader] = {
-    "overview": lambda server, asked: facts.overview(server.perdure, server.history),
-    "jobs": lambda server, asked: facts.job_list(server.perdure, asked),
-    "job": lambda server, asked: facts.job(server.perdure, asked["of"]),
-    "dead-letters": lambda server, asked: facts.letter_list(server.perdure, asked),
-    "dead-letter": lambda server, asked: facts.letter(server.perdure, asked["of"]),
+    "overview": lambda server, asked: overview(server.perdure, server.history, server.first_seen),
+    "jobs": lambda server, asked: job_facts.job_list(server.perdure, asked),
+    "job": lambda server, asked: job_facts.job(server.perdure, asked["of"]),
+    "dead-letters": lambda server, asked: letter_facts.letter_list(server.perdure, asked),
+    "dead-letter": lambda server, asked: letter_facts.letter(server.perdure, asked["of"]),
     "breakers": lambda server, asked: facts.breaker_list(server.perdure),
+    "tasks": lambda server, asked: task_facts.task_list(server.perdure, server.history),
+    "schedules": lambda server, asked: task_facts.schedule_list(server.perdure),
     "workers": lambda server, asked: facts.worker_list(server.perdure),
 }
 
@@ -59,10 +63,12 @@ class ActApi(ApiHandler):
             raise HTTPError(404, "no such action")
         ask = Ask(self.perdure, self._kind, action, of, self._body(), self.user)
         done = await self.in_thread(lambda: run_action(ask))
-        self.reply({"message": done.message, "job_id": done.job_id})
+        self.reply({"message": done.message, "job_id": done.job_id, "undo": done.undo})
 
     def _body(self) -> dict[str, Any]:
         try:
             return msgspec.json.decode(self.request.body or b"{}", type=dict[str, Any])
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise HTTPError(400, f"the body is no JSON object: {error}".replace("%", "%%")) from error
+        except RecursionError as error:
+            raise HTTPError(400, "the body is nested too deeply") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from flower.views import BaseHandler
@@ -47,3 +48,17 @@ class Refused(BaseHandler):  # type: ignore[misc]
         raise HTTPError(403, self._why)
 
     post = put = patch = delete = _refuse
+
+
+class TooMany(BaseHandler):  # type: ignore[misc]
+    """Answers who has sent too many wrong passwords."""
+
+    def initialize(self, wait: float) -> None:
+        """Take the seconds after which another one is looked at."""
+        self._wait = wait
+
+    def prepare(self) -> None:
+        """Answer every method alike."""
+        self.set_status(429)
+        self.set_header("Retry-After", str(math.ceil(self._wait)))
+        self.finish("Too many wrong passwords. Try again later.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -12,9 +14,10 @@ from redis.exceptions import RedisError
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
-from perdure.errors import DeadLetterNotFound, JobNotFound, LedgerUnavailable, PerdureError, UnknownBulkhead
+from perdure.errors import AmbiguousId, DeadLetterNotFound, JobNotFound, LedgerUnavailable, PerdureError, UnknownBulkhead
 from perdure_workers.flower import plots, shown
 from perdure_workers.flower.access import Role, role_of, user_of
+from perdure_workers.flower.known import remember
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -27,7 +30,16 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 )
 FLASH = "perdure_flash"
-_NOT_FOUND = (JobNotFound, DeadLetterNotFound, UnknownBulkhead)
+_NOT_FOUND = (AmbiguousId, JobNotFound, DeadLetterNotFound, UnknownBulkhead)
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """What the next page says: what was done, whether it went well, and what undoes it (see ``Done``)."""
+
+    message: str
+    good: bool = True
+    undo: tuple[str, str] | None = None
 
 
 class PerdureHandler(BaseHandler):  # type: ignore[misc]
@@ -48,6 +60,11 @@ class PerdureHandler(BaseHandler):  # type: ignore[misc]
         """Who asks."""
         named = user_of(self.request.headers.get("Authorization"))
         return named or (self.current_user if isinstance(self.current_user, str) else "flower")
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether the handler knows who asks: before that, nothing is told."""
+        return getattr(self, "_current_user", None) is not None
 
     @property
     def may_write(self) -> bool:
@@ -87,31 +104,44 @@ class PageHandler(PerdureHandler):
 
     def page(self, template: str, **facts: Any) -> None:
         """Render a page with what all pages need."""
-        self.render(template, **self.common(), **facts)
+        remember(self, self.user)
+        self.render(template, **{**self.common(), **facts})
 
     def common(self) -> dict[str, Any]:
         """Return what all templates need."""
-        return {"shown": shown, "plots": plots, "may_write": self.may_write, "user": self.user, "flash": self._take_flash()}
+        return {
+            "shown": shown,
+            "plots": plots,
+            "may_write": self.may_write,
+            "user": self.user,
+            "flash": self._take_flash(),
+            "as_of": datetime.now(UTC),
+            "live_now": False,
+            "question": {},
+            "form": {},
+        }
 
-    def done(self, message: str, to: str, *, good: bool = True) -> None:
+    def done(self, flash: Flash, to: str) -> None:
         """Say what was done on the next page. It goes by a cookie: nothing that people wrote belongs into a URL."""
-        self.set_secure_cookie(FLASH, json.dumps([message[:500], good]), expires_days=None)
+        self.set_secure_cookie(FLASH, msgspec.json.encode(flash).decode(), expires_days=None)
         self.redirect(to, status=303)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Show an error as a page of Flower."""
-        error = kwargs.get("exc_info", (None, None))[1]
-        if status_code in (400, 503) and isinstance(error, HTTPError):
-            self.render("perdure_error.html", status=status_code, message=error.log_message or "", **self.common())
-        else:
+        """Show an error as a page."""
+        if status_code == 401 or not self.is_signed_in:
             super().write_error(status_code, **kwargs)
+            return
+        error = kwargs.get("exc_info", (None, None))[1]
+        said = error.get_message() if isinstance(error, HTTPError) else ""
+        self.render("perdure_error.html", status=status_code, message=said or self._reason, **self.common())
 
-    def _take_flash(self) -> tuple[str, bool] | None:
+    def _take_flash(self) -> Flash | None:
         if (flash := self.get_secure_cookie(FLASH)) is None:
             return None
         self.clear_cookie(FLASH)
-        message, good = json.loads(flash)
-        return message, good
+        with suppress(msgspec.MsgspecError):  # one of another release
+            return msgspec.json.decode(flash, type=Flash)
+        return None
 
 
 class ApiHandler(PerdureHandler):
@@ -131,7 +161,7 @@ class ApiHandler(PerdureHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error as JSON."""
         error = kwargs.get("exc_info", (None, None))[1]
-        message = error.log_message if isinstance(error, HTTPError) and error.log_message else self._reason
+        message = (error.get_message() if isinstance(error, HTTPError) else "") or self._reason
         if status_code == 401:
             self.set_header("WWW-Authenticate", 'Basic realm="flower"')
         self.reply({"error": message})

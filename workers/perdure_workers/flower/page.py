@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 from tornado.web import HTTPError, authenticated
 
 from perdure.errors import PerdureError
-from perdure_workers.flower.actions import Ask, run_action
-from perdure_workers.flower.handler import PageHandler
+from perdure_workers.flower.actions import run_action
+from perdure_workers.flower.ask import Ask
+from perdure_workers.flower.handler import Flash, PageHandler
 
 if TYPE_CHECKING:
     from perdure_workers.flower.server import PerdureFlower
@@ -45,30 +46,53 @@ class Page(PageHandler):
         question = {name: value for name, value in asked.items() if value}
         return question | {"of": of} if of else question
 
+    @classmethod
+    def is_live(cls, question: Question) -> bool:
+        """Return whether the page keeps itself up to date: not an older part of a list."""
+        return "after" not in question
+
     @authenticated
     async def get(self, of: str | None = None) -> None:
         """Show the page."""
+        await self.show(of)
+
+    async def show(self, of: str | None, **more: Any) -> None:
+        """Show the page; ``more`` takes the place of what all templates are given."""
         question = self.question(self, of)
         facts = await self.in_thread(lambda: self.facts(self.server, question))
-        self.page(self.template, question=question, stream=self.stream_url(question), **facts)
+        common = {"question": question, "stream": self.stream_url(question), "live_now": self.is_live(question)}
+        self.page(self.template, **{**common, **facts, **more})
 
     @authenticated
     async def post(self, of: str | None = None) -> None:
-        """Do what a form asks for and show the page again."""
+        """Do what a form asks for and show the page that tells of it; what was typed stays after a mistake."""
         if not self.may_write:
             raise HTTPError(403, "not allowed")
         form = {name: self.get_body_argument(name, "") for name in self.request.body_arguments}
-        target = of or form.get("of", "")
-        ask = Ask(self.perdure, self.acts_on, form.get("action", ""), target, form, self.user)
-        back = self.request.path + (f"?{self.request.query}" if self.request.query else "")
+        # A button in a row names its row: "pause:normal".
+        action, _, row = form.get("action", "").partition(":")
+        ask = Ask(self.perdure, self.acts_on, action, of or row or form.get("of", ""), self._said(form), self.user)
+        if (page := self.asks_first(ask)) is not None:
+            self.redirect(page, status=303)
+            return
         try:
             done = await self.in_thread(lambda: run_action(ask))
         except HTTPError as error:
-            if not isinstance(error.__cause__, PerdureError) or error.status_code == 404:
+            if not isinstance(error.__cause__, PerdureError) or error.status_code in (404, 503):
                 raise
-            self.done(str(error.__cause__), back, good=False)
+            self.set_status(error.status_code)
+            await self.show(of, form=form, flash=Flash(str(error.__cause__), good=False))
             return
-        self.done(done.message, self.reverse_url(done.page, *done.of) if done.page else back)
+        back = self.request.path + (f"?{self.request.query}" if self.request.query else "")
+        self.done(Flash(done.message, done.good, done.undo), self.reverse_url(done.page, *done.of) if done.page else back)
+
+    def asks_first(self, ask: Ask) -> str | None:
+        """Return the page that asks before something is done, or None when it is done at once."""
+        return None
+
+    def _said(self, form: dict[str, str]) -> dict[str, Any]:
+        ids = self.get_body_arguments("id")
+        return {**form, "ids": ids} if ids else form
 
     def stream_url(self, question: Question) -> str:
         """Return where the page's updates come from."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import authenticated
 
-from perdure_workers.flower import facts
-from perdure_workers.flower.actions import FILTERS
+from perdure.errors import DeadLetterNotFound, JobNotFound
+from perdure_workers.flower import facts, job_facts, letter_facts, task_facts
+from perdure_workers.flower.ask import Ask
+from perdure_workers.flower.asking import ask_url
 from perdure_workers.flower.handler import PageHandler
+from perdure_workers.flower.letter_actions import FILTERS
+from perdure_workers.flower.overview import overview
 from perdure_workers.flower.page import Page, Question
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ class OverviewPage(Page):
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return bulkheads, breakers, workers, health."""
-        return facts.overview(server.perdure, server.history)
+        return overview(server.perdure, server.history, server.first_seen)
 
 
 class JobsPage(Page):
@@ -33,12 +38,22 @@ class JobsPage(Page):
 
     name = "jobs"
     template, live = "perdure_jobs.html", "perdure_jobs_live.html"
-    asks = ("state", "task", "bulkhead", "tag", "hours", "after")
+    asks = ("state", "task", "bulkhead", "tag", "hours", "text", "sort", "after")
+    acts_on = "jobs"
+
+    @classmethod
+    def is_live(cls, question: Question) -> bool:
+        """Return whether the page keeps itself up to date: searching and sorting each second would cost too much."""
+        return not {"after", "text", "sort"} & question.keys()
 
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return a page of jobs."""
-        return facts.job_list(server.perdure, question) | {"bulkhead_names": list(server.perdure.bulkheads)}
+        return job_facts.job_list(server.perdure, question) | {"bulkhead_names": list(server.perdure.bulkheads)}
+
+    def asks_first(self, ask: Ask) -> str | None:
+        """Return the page that asks whether all jobs that match are to be cancelled."""
+        return ask_url(self.reverse_url("perdure_ask_jobs"), ask) if ask.action == "cancel" else None
 
 
 class JobPage(Page):
@@ -51,7 +66,7 @@ class JobPage(Page):
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return everything about a job."""
-        return facts.job(server.perdure, question.get("of", ""))
+        return job_facts.job(server.perdure, question.get("of", ""))
 
 
 class LettersPage(Page):
@@ -65,7 +80,12 @@ class LettersPage(Page):
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return groups and a page of letters."""
-        return facts.letter_list(server.perdure, question)
+        return letter_facts.letter_list(server.perdure, question)
+
+    def asks_first(self, ask: Ask) -> str | None:
+        """Return the page that says how many letters there are and asks."""
+        bulk = ask.action in ("replay", "discard")
+        return ask_url(self.reverse_url("perdure_ask_letters"), ask) if bulk else None
 
 
 class LetterPage(Page):
@@ -78,7 +98,7 @@ class LetterPage(Page):
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return everything about a letter."""
-        return facts.letter(server.perdure, question.get("of", ""))
+        return letter_facts.letter(server.perdure, question.get("of", ""))
 
 
 class BreakersPage(Page):
@@ -106,6 +126,31 @@ class WorkersPage(Page):
         return facts.worker_list(server.perdure)
 
 
+class TasksPage(Page):
+    """Tasks: how often they run and fail, how long they take, and their last errors."""
+
+    name = "tasks"
+    template, live = "perdure_tasks.html", "perdure_tasks_live.html"
+
+    @staticmethod
+    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+        """Return the tasks with their last hour."""
+        return task_facts.task_list(server.perdure, server.history)
+
+
+class SchedulesPage(Page):
+    """Periodic jobs: when they ran last, and when they run next."""
+
+    name = "schedules"
+    template, live = "perdure_schedules.html", "perdure_schedules_live.html"
+    acts_on = "schedule"
+
+    @staticmethod
+    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+        """Return the schedules."""
+        return task_facts.schedule_list(server.perdure)
+
+
 class Home(PageHandler):
     """Goes to the overview. Flower's script takes what stands at ``/`` for its own page of workers."""
 
@@ -115,15 +160,36 @@ class Home(PageHandler):
         self.redirect(self.reverse_url("perdure_overview"))
 
 
-class FindJob(PageHandler):
-    """Goes to the job whose id was typed in."""
+class Find(PageHandler):
+    """Goes to the job, else to the dead letter, whose id or a part of it was typed in."""
 
     @authenticated
-    def get(self) -> None:
-        """Redirect to the job's page."""
-        self.redirect(self.reverse_url("perdure_job", self.get_query_argument("id", "").strip() or "none"))
+    async def get(self) -> None:
+        """Redirect to its page."""
+        text = self.get_query_argument("id", "").strip()
+        page, found = await self.in_thread(lambda: self._find(text))
+        self.redirect(self.reverse_url(page, found))
+
+    def _find(self, text: str) -> tuple[str, str]:
+        with suppress(JobNotFound):
+            return "perdure_job", self.perdure.jobs.find(text).id
+        try:
+            return "perdure_letter", self.perdure.dead_letters.find(text).id
+        except DeadLetterNotFound:
+            raise JobNotFound(f"no job and no dead letter has an id that is, begins or ends {text!r}") from None
 
 
 PAGES: dict[str, type[Page]] = {
-    page.name: page for page in (OverviewPage, JobsPage, JobPage, LettersPage, LetterPage, BreakersPage, WorkersPage)
+    page.name: page
+    for page in (
+        OverviewPage,
+        JobsPage,
+        JobPage,
+        LettersPage,
+        LetterPage,
+        TasksPage,
+        SchedulesPage,
+        BreakersPage,
+        WorkersPage,
+    )
 }

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from perdure.folding import folded
+from perdure.ledger.glance import MOST_COUNTED
+
 #: Bootstrap's badge for each state, outcome and condition.
 _BADGES = {
-    "good": ("succeeded", "healthy", "closed", "replayed", "ok"),
-    "bad": ("dead", "failed", "crashed", "open", "timeout", "unhealthy", "lease_lost"),
-    "waiting": ("retrying", "suspect", "half_open", "snoozed", "degraded", "paused", "handed_back"),
+    "good": ("succeeded", "healthy", "closed", "ok"),
+    "bad": ("dead", "failed", "crashed", "open", "timeout", "unhealthy", "lease_lost", "halted"),
+    "waiting": ("retrying", "suspect", "half_open", "degraded", "paused"),
     "active": ("running",),
 }
 _CLASS = {word: kind for kind, words in _BADGES.items() for word in words}
@@ -29,6 +32,11 @@ def moment(at: datetime | float | None) -> str:
         return "—"
     value = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def later(at: datetime, seconds: float) -> str:
+    """Return the moment so many seconds after another one."""
+    return moment(at + timedelta(seconds=seconds))
 
 
 def machine(at: datetime | float | None) -> str:
@@ -60,6 +68,16 @@ def between(start: datetime | None, end: datetime | None) -> str:
 def count(number: float | None) -> str:
     """Return a number with its thousands apart; a dash for none."""
     return "—" if number is None else f"{number:,.0f}"
+
+
+def at_least(number: int) -> str:
+    """Return a number that was counted up to a bound, with a plus when there may be more."""
+    return count(number) + ("+" if number >= MOST_COUNTED else "")
+
+
+def trace(traceback: str) -> str:
+    """Return a traceback as people read it first: without perdure's own frames."""
+    return folded(traceback)
 
 
 def pretty(value: Any) -> str:

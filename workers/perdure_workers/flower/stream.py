@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
+from perdure_workers.flower import shown
 from perdure_workers.flower.handler import PageHandler
 from perdure_workers.flower.page import Page
 
@@ -22,8 +26,8 @@ logger = logging.getLogger("perdure.flower")
 
 #: Seconds between two looks at what a page shows.
 PERIOD = 1.0
-#: Seconds without news after which a sign of life is sent, so that no proxy takes the connection for dead.
-SIGN_OF_LIFE = 15.0
+#: Streams that one user holds at once: browsers open six to one server.
+MOST_OF_USER = 60
 #: Pages that are watched at once; a browser that asks for more is told to come back.
 MOST_WATCHES = 200
 
@@ -34,9 +38,33 @@ class Watches:
     def __init__(self, server: PerdureFlower) -> None:
         self._server = server
         self._watches: dict[tuple[str, frozenset[tuple[str, str]]], _Watch] = {}
+        self._users: Counter[str] = Counter()
 
-    def join(self, page: type[Page], question: Mapping[str, str]) -> _Watch:
-        """Return what looks at a page's facts; to be left again."""
+    @contextmanager
+    def place_of(self, user: str) -> Iterator[None]:
+        """Hold one of a user's places for as long as a block runs.
+
+        Raises:
+            HTTPError: The user holds too many.
+        """
+        if self._users[user] >= MOST_OF_USER:
+            raise HTTPError(503, "you have too many pages open")
+        self._users[user] += 1
+        try:
+            yield
+        finally:
+            self._users[user] -= 1
+
+    @contextmanager
+    def joined(self, page: type[Page], question: Mapping[str, str]) -> Iterator[_Watch]:
+        """Give what looks at a page's facts to a block."""
+        watch = self._join(page, question)
+        try:
+            yield watch
+        finally:
+            watch.leave()
+
+    def _join(self, page: type[Page], question: Mapping[str, str]) -> _Watch:
         key = (page.name, frozenset(question.items()))
         watch = self._watches.get(key)
         if watch is None:
@@ -54,6 +82,7 @@ class _Watch:
         self._server, self._page, self._question, self._on_end = server, page, question, on_end
         self.readers = 0
         self.facts: dict[str, Any] | None = None
+        self._failing = False
         self._news = asyncio.Condition()
         self._task = asyncio.ensure_future(self._run())
 
@@ -78,19 +107,21 @@ class _Watch:
                     self._server.facts_pool, lambda: self._page.facts(self._server, self._question)
                 )
             except Exception as error:  # noqa: BLE001 - the page keeps what it has and says that it is old
-                logger.warning("what page %s shows cannot be read: %s", self._page.name, error)
+                if not self._failing:  # once, and not each second
+                    logger.warning("what page %s shows cannot be read: %s", self._page.name, error)
                 self.facts = None
+            self._failing = self.facts is None
             async with self._news:
                 self._news.notify_all()
 
 
 class Stream(PageHandler):
-    """Sends a page's changed parts as server-sent events."""
+    """Sends a page's changed parts as server-sent events, and each second that it has looked."""
 
     def initialize(self, pages: Mapping[str, type[Page]]) -> None:
         """Take the pages that can be watched."""
         self._pages = pages
-        self._watch: _Watch | None = None
+        self._sending: asyncio.Task[Any] | None = None
 
     @authenticated
     async def get(self, name: str) -> None:
@@ -101,31 +132,31 @@ class Stream(PageHandler):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
         question = page.question(self, self.get_query_argument("of", None))
-        self._watch = self.server.watches.join(page, question)
-        try:
-            await self._send_changes(page, question, self._watch)
-        except StreamClosedError:
-            return
-        finally:
-            self._watch.leave()
+        with self.server.watches.place_of(self.user), self.server.watches.joined(page, question) as watch:
+            self._sending = asyncio.ensure_future(self._send_changes(page, question, watch))
+            with suppress(StreamClosedError, asyncio.CancelledError):
+                await self._sending
+
+    def on_connection_close(self) -> None:
+        """Stop at once when the browser goes away, and not at the next event."""
+        if self._sending is not None:
+            self._sending.cancel()
 
     async def _send_changes(self, page: type[Page], question: Mapping[str, str], watch: _Watch) -> None:
-        last, quiet = "", 0.0
+        last = ""
         await self._send("retry: 2000\n\n")
         while True:
             facts = await watch.next()
-            html = "" if facts is None else self._rendered(page, question, facts)
-            quiet += PERIOD
-            if html != last:
-                event = "update" if html else "lost"
-                await self._send(f"event: {event}\ndata: {json.dumps(html)}\n\n")
-                last, quiet = html, 0.0
-            elif quiet >= SIGN_OF_LIFE:
-                await self._send(": still here\n\n")
-                quiet = 0.0
+            if facts is None:
+                await self._send("event: lost\ndata:\n\n")
+                continue
+            html, at = self._rendered(page, question, facts), shown.moment(datetime.now(UTC))
+            event, news = ("looked", [at]) if html == last else ("update", [at, html])
+            await self._send(f"event: {event}\ndata: {json.dumps(news)}\n\n")
+            last = html
 
     def _rendered(self, page: type[Page], question: Mapping[str, str], facts: dict[str, Any]) -> str:
-        common = {"url_prefix": self.server.options.url_prefix, "question": question, **self.common()}
+        common = {**self.common(), "url_prefix": self.server.options.url_prefix, "question": question}
         html: bytes = self.render_string(page.live, **common, **facts)
         return html.decode()
 

@@ -6,14 +6,14 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 
 import httpx
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
-from perdure.extras import MissingExtra
+from perdure.extras import extra
 from perdure_workers.embedded.errors import PortTaken
 from perdure_workers.embedded.ports import free_port, is_free, listens
 from perdure_workers.up.manager import Addresses
@@ -56,9 +56,9 @@ def make_plan(
     specs += [_worker(app, app_path, name, concurrency.get(name) or _scaled(app, name)) for name in app.bulkheads]
     specs.append(ProcessSpec(role="supervisor", name="supervisor", argv=_command(app_path, "supervisor")))
     url = None
-    if flower and find_spec("flower") is None:
-        raise MissingExtra("Flower is not installed: pip install 'perdure[flower]'. Or start without it: --no-flower")
     if flower:
+        with extra("flower", "the dashboard (to start without it: --no-flower)"):
+            import_module("flower")
         port = _flower_port(app, flower_port)
         url = f"http://127.0.0.1:{port}/"
         specs.append(_flower(app_path, port, url))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from perdure.folding import folded
 from perdure.ledger.letter_records import DeadLetterDetail, DeadLetterGroup
 from perdure.masked import masked_detail, masked_letter
 from perdure_workers.cli.dead.filters import filters_of, where_option
@@ -44,6 +45,7 @@ def list_letters(
         "since": lambda letter: ago(letter.created_at),
     }
     app = context.app
+    after = app.dead_letters.find(after).id if after else None
     letters = app.dead_letters.list(limit=limit, after=after, **filters_of(where, **named))
     show(as_json, [masked_letter(app.tasks.get(letter.task), letter) for letter in letters], columns)
 
@@ -79,7 +81,7 @@ def groups(context: Context, /, limit: int, as_json: bool, **how: Any) -> None:
 @pass_context
 def show_letter(context: Context, letter_id: str, secrets: bool, as_json: bool) -> None:
     """Show a dead letter: arguments, error, attempts, checkpoints, replays, what was done with it."""
-    detail = context.app.dead_letters.show(letter_id)
+    detail = context.app.dead_letters.show(context.app.dead_letters.find(letter_id).id)
     if not secrets:
         detail = masked_detail(context.app.tasks.get(detail.letter.task), detail)
     if as_json:
@@ -107,7 +109,10 @@ def audit(context: Context, /, as_json: bool, **which: Any) -> None:
         "job": lambda entry: entry.job_id,
         "detail": lambda entry: entry.detail,
     }
-    show(as_json, context.app.dead_letters.audit(**which), columns)
+    letters = context.app.dead_letters
+    if which["letter_id"]:
+        which["letter_id"] = letters.find(which["letter_id"]).id
+    show(as_json, letters.audit(**which), columns)
 
 
 def _print(detail: DeadLetterDetail) -> None:
@@ -130,7 +135,7 @@ def _print(detail: DeadLetterDetail) -> None:
     if detail.group is not None:
         group = detail.group
         say(f"This fault: {group.count} letters, {group.open} open. {group.note or ''}".rstrip())
-    say_lines(detail.letter.traceback or "")
+    say_lines(folded(detail.letter.traceback or ""))
 
 
 def _error(kind: str | None, text: str | None) -> str:

@@ -31,7 +31,8 @@ def discard(
     if bool(where) == bool(letter_ids):
         raise click.UsageError("name LETTER_IDS, or say which open letters by --where")
     if letter_ids:
-        discarded = [letters.discard(letter_id, reason, **who()) for letter_id in letter_ids]
+        found = [letters.find(text).id for text in letter_ids]
+        discarded = [letters.discard(letter_id, reason, **who()) for letter_id in found]
         if as_json:
             print_json(
                 [dataclasses.asdict(masked_letter(context.app.tasks.get(letter.task), letter)) for letter in discarded]
@@ -66,7 +67,7 @@ def note(
     if group:
         noted = letters.note_group(letter_id_or_fingerprint, text, **who())
     else:
-        letter = letters.note(letter_id_or_fingerprint, text, **who())
+        letter = letters.note(letters.find(letter_id_or_fingerprint).id, text, **who())
         noted = masked_letter(context.app.tasks.get(letter.task), letter)
     if as_json:
         print_json(None if noted is None else dataclasses.asdict(noted))

@@ -2,15 +2,30 @@
 (function () {
     "use strict";
 
+    // Milliseconds without a word from the server, which speaks every second, after which the page says that it is old.
+    var PATIENCE = 6000;
+
+    document.addEventListener("change", function (event) {
+        var all = event.target.dataset && event.target.dataset.all;
+        if (all) {
+            document.querySelectorAll('input[type="checkbox"][form="' + all + '"]').forEach(function (box) {
+                box.checked = event.target.checked;
+            });
+        }
+    });
+
     var page = document.querySelector("[data-stream]");
     var root = document.querySelector("[data-live-root]");
     if (!page || !root || !window.EventSource) {
         return;
     }
     var stale = document.querySelector(".perdure-stale");
+    var asOf = document.querySelector(".perdure-updated time");
+    var heard = Date.now();
 
     function isInUse(part) {
-        return part.contains(document.activeElement) && document.activeElement !== part || part.querySelector("details[open]");
+        return part.contains(document.activeElement) && document.activeElement !== part
+            || part.querySelector("details[open], input[type=checkbox]:checked");
     }
 
     function show(html) {
@@ -30,13 +45,36 @@
         });
     }
 
+    function setStale(is) {
+        stale.hidden = !is;
+        page.classList.toggle("perdure-is-stale", is);
+    }
+
+    function hear(at) {
+        heard = Date.now();
+        setStale(false);
+        asOf.textContent = at;
+        asOf.dateTime = at.replace(" ", "T") + "Z";
+    }
+
     var source = new EventSource(page.dataset.stream);
     source.addEventListener("update", function (event) {
-        stale.hidden = true;
-        show(JSON.parse(event.data));
+        var news = JSON.parse(event.data);
+        hear(news[0]);
+        show(news[1]);
     });
-    source.addEventListener("lost", function () { stale.hidden = false; });
-    source.addEventListener("error", function () { stale.hidden = false; });
-    source.addEventListener("open", function () { stale.hidden = true; });
-    window.addEventListener("pagehide", function () { source.close(); });
+    source.addEventListener("looked", function (event) { hear(JSON.parse(event.data)[0]); });
+    source.addEventListener("lost", function () { setStale(true); });
+    source.addEventListener("error", function () { setStale(true); });
+    var clock = window.setInterval(function () {
+        if (Date.now() - heard > PATIENCE) {
+            setStale(true);
+        }
+    }, 1000);
+    window.addEventListener("pagehide", function () { window.clearInterval(clock); source.close(); });
+    window.addEventListener("pageshow", function (event) {
+        if (event.persisted) {  // back from the browser's cache, where nothing was heard
+            window.location.reload();
+        }
+    });
 })();

@@ -1,0 +1,370 @@
+"""What a child claims: the first jobs that may run now, past all that something holds back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from perdure import LedgerUnavailable, Perdure
+from perdure.ledger import limits as ledger_limits
+from perdure.ledger.records import RELEASED, Claim
+from perdure.settings import BulkheadSettings
+from perdure_workers import choice as module
+from perdure_workers.choice import Choice
+from support.ledgers import SUCCEED, job
+from support.waiting import wait_until
+
+MakeTask = Callable[..., Any]
+MakeChoice = Callable[..., Choice]
+
+
+def numbers(claims: Sequence[Claim]) -> list[int]:
+    """The first arguments of claimed jobs."""
+    import msgspec
+
+    return [(msgspec.json.decode(claim.args) or [0])[0] for claim in claims]
+
+
+def done(app: Perdure, claims: Sequence[Claim]) -> None:
+    assert app.ledger.settle_all([(claim, SUCCEED) for claim in claims]) == {}
+
+
+def open_breaker(app: Perdure, name: str, seconds: float = 60.0) -> None:
+    app.breakers[name].force_open(lasts=seconds, reason="test", by="test")
+
+
+# -- in line -----------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_come_by_priority_and_then_by_time_whatever_their_task_and_lane(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    plain, other, guarded = task("plain"), task("other"), task("guarded", breaker="b")
+    plain.options(priority=9).submit(6)
+    guarded.submit(2)
+    other.submit(3)
+    plain.submit(4)
+    guarded.options(priority=0).submit(1)
+    guarded.submit(5)
+    assert numbers(choice().claim(20)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_no_more_are_claimed_than_asked_for_and_the_rest_comes_next(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    task("plain").submit_many([(n,) for n in range(7)])
+    child = choice()
+    assert [numbers(child.claim(3)) for _ in range(4)] == [[0, 1, 2], [3, 4, 5], [6], []]
+
+
+def test_several_children_get_each_job_once(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("plain").submit_many([(n,) for n in range(20)])
+    children = [choice() for _ in range(3)]
+    found = [number for _ in range(4) for child in children for number in numbers(child.claim(2))]
+    assert sorted(found) == list(range(20))
+
+
+def test_tasks_that_a_child_does_not_know_are_left_to_others(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("old").submit(1)
+    task("new").options(priority=0).submit(2)
+    of_this_release = choice()
+    assert numbers(choice(tasks=("old",)).claim(9)) == [1]
+    assert numbers(of_this_release.claim(9)) == [2]
+
+
+def test_an_unknown_job_at_the_head_of_a_shared_lane_holds_up_no_known_one(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    """A breaker's lane has jobs of several tasks; the first one may be of a newer release."""
+    task("new", breaker="b").submit(1)
+    task("old", breaker="b").submit(2)
+    assert numbers(choice(tasks=("old",)).claim(9)) == [2]
+
+
+def test_a_paused_bulkhead_is_left_alone(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("plain").submit(1)
+    task("guarded", breaker="b").submit(2)
+    task("limited", limit=1).submit(3)
+    app.bulkheads.pause("normal", by="ann")
+    child = choice()
+    assert child.claim(9) == []
+    app.bulkheads.resume("normal")
+    assert numbers(child.claim(9)) == [1, 2, 3]
+
+
+def test_nothing_is_asked_again_when_nothing_waits(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    child = choice()
+    assert (child.claim(9), child.ask_again) == ([], None)
+    task("plain").options(delay=30).submit(1)
+    assert child.claim(9) == []
+    assert child.ask_again == pytest.approx(30, abs=2)
+
+
+# -- breakers ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lane_whose_breaker_is_open_is_passed_by(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    guarded, plain = task("guarded", breaker="b"), task("plain")
+    guarded.submit_many([(n,) for n in range(50)])
+    plain.submit_many([(n,) for n in range(100, 103)])
+    task("other", breaker="c").submit(200)
+    open_breaker(app, "b", 20.0)
+    child = choice()
+    assert numbers(child.claim(9)) == [100, 101, 102, 200]
+    assert child.ask_again is not None
+    assert 0 < child.ask_again <= 20
+    app.breakers["b"].reset()
+    found = wait_until(lambda: child.claim(9))
+    assert numbers(found) == list(range(len(found)))
+
+
+def test_a_half_open_breaker_lets_as_many_through_as_it_has_permits(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    from perdure.resilience.breaker_config import BreakerConfig
+
+    app.breakers.configure("b", BreakerConfig(failure_threshold=1, recovery_timeout=0.2, half_open_permits=2))
+    task("guarded", breaker="b").submit_many([(n,) for n in range(9)])
+    with pytest.raises(ConnectionError):
+        app.breakers["b"].call(_refuse)
+    child = choice()
+    assert child.claim(9) == []
+    found = wait_until(lambda: child.claim(9))
+    assert numbers(found) == [0, 1]
+
+
+def _refuse() -> None:
+    raise ConnectionError("no answer")
+
+
+def test_a_lane_that_turned_a_job_away_is_passed_by_for_a_while(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURNED_AWAY", 30.0)
+    task("guarded", breaker="b").submit(1)
+    child = choice()
+    child.pass_by("breaker:b", 30.0)
+    assert child.claim(9) == []
+    assert child.ask_again == pytest.approx(30, abs=2)
+    child.pass_by("breaker:b", 0.0)
+    assert numbers(child.claim(9)) == [1]
+
+
+def test_a_full_lane_of_plain_jobs_starves_no_other_lane(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("plain").submit_many([(n,) for n in range(50)])
+    task("guarded", breaker="b").submit(100)
+    task("limited", limit=1).submit(200)
+    child = choice()
+    found = numbers([*child.claim(5), *child.claim(5)])
+    assert {100, 200} < set(found)
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_is_kept_by_several_children(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("limited", limit=2).submit_many([(n,) for n in range(9)])
+    children = [choice() for _ in range(4)]
+    found = [claim for _ in range(3) for child in children for claim in child.claim(5)]
+    assert numbers(found) == [0, 1]
+    done(app, found[:1])
+    assert numbers([claim for child in children for claim in child.claim(5)]) == [2]
+
+
+def test_keys_are_served_in_turn_and_a_flood_of_one_waits_for_itself(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    limited = task("limited", limit=1, limit_by="key")
+    limited.submit_many([(n, "flood") for n in range(30)])
+    limited.submit_many([(100, "a"), (200, "b")])
+    child = choice()
+    first = child.claim(9)
+    assert sorted(numbers(first)) == [0, 100, 200]
+    done(app, first)
+    assert numbers(child.claim(9)) == [1]
+
+
+def test_a_bulkhead_s_limit_is_shared_fairly_between_keys(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    app.settings.bulkheads["normal"] = BulkheadSettings(limit=1)
+    limited = task("limited", limit=5, limit_by="key")
+    for key in "abc":
+        limited.submit_many([(n, key) for n in range(3)])
+    child, keys = choice(), []
+    for _ in range(9):
+        [claim] = child.claim(9)
+        keys.append(claim.limit_key)
+        done(app, [claim])
+    assert keys == [*"abc"] * 3
+
+
+def test_more_lanes_than_one_look_has_room_for_are_all_served(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the lanes of the first looks are full, or not due."""
+    monkeypatch.setattr(ledger_limits, "LANES", 3)
+    monkeypatch.setattr(module, "LANES", 3)
+    limited = task("limited", limit=1, limit_by="key")
+    limited.submit_many([(n, key) for key in "abc" for n in range(2)])
+    limited.options(delay=60).submit_many([(0, key) for key in "def"])
+    limited.submit_many([(7, "x"), (8, "y")])
+    child = choice()
+    found = [claim.limit_key for _ in range(6) for claim in child.claim(9)]
+    assert sorted(str(key) for key in found) == ["a", "b", "c", "x", "y"]
+
+
+def test_a_rate_is_kept_and_says_when_to_ask_again(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("rated", rate=0.5).submit_many([(n,) for n in range(5)])
+    child = choice()
+    found = [claim for _ in range(5) for claim in child.claim(9)]
+    assert numbers(found) == [0]
+    assert child.ask_again is not None
+    assert 0 < child.ask_again <= 2
+
+
+def test_a_limit_behind_an_open_breaker_waits_for_it(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("both", limit=5, breaker="b").submit(1)
+    open_breaker(app, "b")
+    child = choice()
+    assert child.claim(9) == []
+    app.breakers["b"].reset()
+    assert numbers(wait_until(lambda: child.claim(9))) == [1]
+
+
+# -- replicas ----------------------------------------------------------------------------------------------------------
+
+
+def test_replicas_go_to_different_workers(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("copy", replicas=3)
+    app.ledger.submit([job(n, task="copy", replica_of="coordinator") for n in range(3)])
+    workers = [choice(worker=f"w-{n}") for n in range(3)]
+    first = workers[0].claim(9)
+    assert len(first) == 1
+    assert workers[0].claim(9) == []
+    assert choice(worker="w-0").claim(9) == []  # another child of the same worker
+    done(app, first)
+    assert workers[0].claim(9) == []
+    assert [len(worker.claim(9)) for worker in workers[1:]] == [1, 1]
+
+
+def test_replicas_of_several_jobs_get_past_the_one_that_a_worker_has(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    task("copy", replicas=3)
+    app.ledger.submit([job(n, task="copy", replica_of=f"coordinator-{n // 2}") for n in range(6)])
+    child = choice(worker="w-0")
+    assert sorted(numbers([claim for _ in range(6) for claim in child.claim(9)])) == [0, 2, 4]
+
+
+# -- a slow read -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every read of the line counts as slow, so that the next one begins where it ended."""
+    monkeypatch.setattr(module, "SLOW", -1.0)
+    monkeypatch.setattr(module, "REST", 1e9)
+    monkeypatch.setattr(module, "SLACK", 0.0)
+
+
+def test_after_a_slow_read_the_next_one_goes_on_where_it_ended(
+    app: Perdure, task: MakeTask, choice: MakeChoice, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task("plain").submit_many([(n,) for n in range(4)])
+    seen: list[Any] = []
+    claim = app.ledger.claim
+    monkeypatch.setattr(app.ledger, "claim", lambda *a, **k: seen.append(k.get("since")) or claim(*a, **k))
+    child = choice()
+    assert [numbers(child.claim(1)) for _ in range(5)] == [[0], [1], [2], [3], []]
+    assert not seen[0]
+    assert seen[1]
+    assert numbers(child.claim(1)) == []
+
+
+def test_after_a_slow_read_no_priority_starves(app: Perdure, task: MakeTask, choice: MakeChoice, slow: None) -> None:
+    """The mark of one priority must not hide what has waited longer at another."""
+    plain = task("plain")
+    plain.options(priority=9).submit_many([(n,) for n in range(3)])  # they have waited longest
+    time.sleep(0.01)  # SQLite's clock has milliseconds
+    plain.options(priority=0).submit_many([(n,) for n in range(10, 13)])
+    time.sleep(0.01)
+    plain.options(priority=9).submit_many([(n,) for n in range(20, 23)])
+    child = choice()
+    found = [number for _ in range(9) for number in numbers(child.claim(1))]
+    assert found == [10, 11, 12, 0, 1, 2, 20, 21, 22]
+
+
+def test_after_a_slow_read_a_slice_across_priorities_leaves_nobody_behind(
+    app: Perdure, task: MakeTask, choice: MakeChoice, slow: None
+) -> None:
+    plain = task("plain")
+    plain.options(priority=9).submit_many([(n,) for n in range(4)])
+    time.sleep(0.01)
+    plain.options(priority=0).submit_many([(n,) for n in range(10, 12)])
+    child = choice()
+    assert numbers(child.claim(3)) == [10, 11, 0]
+    assert numbers(child.claim(3)) == [1, 2, 3]
+
+
+def test_what_comes_back_to_an_old_place_is_found_when_nothing_else_is(
+    app: Perdure, task: MakeTask, choice: MakeChoice, slow: None
+) -> None:
+    task("plain").submit_many([(n,) for n in range(3)])
+    [elsewhere] = choice().claim(1)
+    child = choice()
+    assert numbers(child.claim(1)) == [1]
+    app.ledger.settle(elsewhere, RELEASED)
+    found = [number for _ in range(4) for number in numbers(child.claim(1))]
+    assert sorted(found) == [0, 2]
+
+
+# -- what fails in the middle ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [LedgerUnavailable("away"), RuntimeError("a bug")], ids=["outage", "bug"])
+@pytest.mark.parametrize("where", ["lanes", "running_within_limits", "claim_within"])
+def test_what_was_claimed_before_something_failed_is_not_forgotten(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
+    task("plain").submit_many([(n,) for n in range(3)])
+    task("limited", limit=1).submit(9)
+    child = choice()
+    with monkeypatch.context() as broken:
+        broken.setattr(app.ledger, where, _raising(error))
+        with pytest.raises(type(error)):
+            child.claim(5)
+    assert numbers(child.claim(5))[:3] == [0, 1, 2]
+    found = numbers(child.claim(5))
+    assert set(found) <= {9}
+    assert app.jobs.count() == {"running": 4}
+
+
+def test_a_claim_whose_commit_was_lost_is_not_forgotten(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task("plain").submit_many([(n,) for n in range(3)])
+    run, times = app.ledger.database._run, [2]
+
+    def lossy(work: Any, autocommit: bool) -> Any:
+        result = run(work, autocommit)
+        if times[0]:
+            times[0] -= 1
+            raise OperationalError("COMMIT", {}, Exception("connection lost"), connection_invalidated=True)
+        return result
+
+    child = choice()
+    monkeypatch.setattr(app.ledger.database, "_run", lossy)
+    with pytest.raises(LedgerUnavailable):
+        child.claim(2)
+    assert numbers(child.claim(2)) == [0, 1]
+    assert numbers(child.claim(2)) == [2]
+
+
+def _raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_args: Any, **_kwargs: Any) -> Any:
+        raise error
+
+    return fail

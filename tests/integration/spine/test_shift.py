@@ -1,0 +1,452 @@
+"""A child's shift from claim to settlement: whatever fails on the way, each job settles, and no other is touched."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import DataError
+
+from perdure import Discard, JobContext, Perdure, RetryPolicy, Snooze
+from perdure.errors import LedgerUnavailable
+from perdure.events import JobEvent
+from perdure.signature import Signature
+from perdure_workers import execute, shift
+from perdure_workers.incarnation import Incarnation
+from perdure_workers.shared import Shared
+from perdure_workers.shift import Shift
+from perdure_workers.wakeups import Wakeups
+from support.ledgers import LOSE, RETRY, claimed, job
+from support.waiting import wait_until
+
+BAD = 13
+
+
+class Child:
+    """A child that works in this process, one slice at a time, as the test says."""
+
+    def __init__(self, app: Perdure, size: int) -> None:
+        self.app = app
+        self.shared = Shared(Wakeups(2))
+        self.worker = Incarnation.new("w", "normal", 2)
+        self.shift = Shift(app, self.worker, self.shared, 0)
+        self.shift._size._most = size
+        self.shift._keeper.start()
+
+    def serve(self) -> bool:
+        """Claim a slice, run and settle it; return whether there was any."""
+        return self.shift._serve()
+
+    def work(self, *jobs: Any) -> list[str]:
+        """Serve until nothing is left to claim; return the jobs' states."""
+        while self.serve():
+            pass
+        return [str(job.state) for job in jobs]
+
+    def holds(self) -> bool:
+        slot = self.shared.slots.of(os.getpid())
+        assert slot is not None
+        return slot.holds
+
+    def close(self) -> None:
+        self.shift._keeper.watch(None)
+        self.shift._executor.close()
+
+
+@pytest.fixture
+def child(app: Perdure) -> Iterator[Callable[[], Child]]:
+    """Makes a child that claims ten jobs at once; make it when the tasks are defined."""
+    made: list[Child] = []
+
+    def make(size: int = 10) -> Child:
+        made.append(Child(app, size))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def add(app: Perdure) -> Any:
+    @app.job(name="add", retry="none")
+    def add(n: int, to: int = 0) -> int:
+        return n + to
+
+    return add
+
+
+def of_bad(claim: Any) -> bool:
+    return bool(claim.args.startswith(f"[{BAD}"))
+
+
+def raising(original: Callable[..., Any], is_bad: Callable[..., bool], error: BaseException) -> Callable[..., Any]:
+    """Return a function that does as another one, and raises for what is bad."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if is_bad(*args, **kwargs):
+            raise error
+        return original(*args, **kwargs)
+
+    return call
+
+
+MakeChild = Callable[..., Child]
+
+
+# -- how it is meant ---------------------------------------------------------------------------------------------------
+
+
+def test_a_slice_is_run_and_settled_together(app: Perdure, add: Any, child: MakeChild) -> None:
+    jobs = add.submit_many([(n,) for n in range(5)])
+    worker = child()
+    worker.work()
+    assert [job.result() for job in jobs] == [0, 1, 2, 3, 4]
+    assert [[attempt.outcome for attempt in job.attempts()] for job in jobs] == [["succeeded"]] * 5
+    assert not worker.serve()
+    assert not worker.holds()
+
+
+def test_each_outcome_is_its_job_s_own(app: Perdure, child: MakeChild) -> None:
+    @app.job(name="mixed", retry=RetryPolicy(max_retries=2, base=60, max_delay=60))
+    def mixed(n: int) -> int:
+        if n == 1:
+            raise ValueError("no")
+        if n == 2:
+            raise Discard("never")
+        if n == 3:
+            raise Snooze(60)
+        if n == 4:
+            raise SystemExit(3)
+        return n
+
+    jobs = mixed.submit_many([(n,) for n in range(6)])
+    assert child().work(*jobs) == ["succeeded", "retrying", "dead", "retrying", "retrying", "succeeded"]
+    assert [job.attempts()[0].outcome for job in jobs] == [
+        "succeeded",
+        "failed",
+        "failed",
+        "snoozed",
+        "failed",
+        "succeeded",
+    ]
+
+
+def test_a_long_job_holds_up_none_that_was_claimed_with_it(app: Perdure, child: MakeChild) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    @app.job(name="wait")
+    def wait(n: int) -> int:
+        if n == 1:
+            begun.set()
+            assert go_on.wait(20)
+        return n
+
+    first, long, rest = wait.submit_many([(0,), (1,), (2,)])
+    worker, served = child(), []
+    thread = threading.Thread(target=lambda: served.append(worker.serve()))
+    thread.start()
+    assert begun.wait(20)
+    wait_until(lambda: (first.state, long.state, rest.state) == ("succeeded", "running", "queued"))
+    assert rest.attempts() == []
+    assert (rest.record.attempt, rest.record.fence) == (0, 1)
+    go_on.set()
+    thread.join(20)
+    assert worker.work(first, long, rest) == ["succeeded"] * 3
+
+
+def test_jobs_that_took_long_are_run_alone(app: Perdure, add: Any, child: MakeChild) -> None:
+    jobs = add.submit_many([(n,) for n in range(3)])
+    worker = child()
+    worker.shift._expected["add"] = 60.0
+    assert worker.serve()
+    assert [job.state for job in jobs] == ["succeeded", "queued", "queued"]
+
+
+def test_a_job_with_a_crash_takes_nobody_with_it(
+    app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, pill, other = add.submit_many([(n,) for n in range(3)])
+    app.ledger.settle(claimed(app.ledger, pill.id), LOSE)
+    states: list[list[str]] = []
+    original = execute.Executor.__call__
+
+    def look(self: Any, claim: Any, *args: Any) -> Any:
+        if claim.job_id == pill.id:
+            states.append([str(job.state) for job in (first, pill, other)])
+        return original(self, claim, *args)
+
+    monkeypatch.setattr(execute.Executor, "__call__", look)
+    assert child().work(first, pill, other) == ["succeeded"] * 3
+    assert states == [["succeeded", "running", "queued"]]
+
+
+def test_a_draining_worker_gives_back_what_it_has_not_begun(app: Perdure, child: MakeChild) -> None:
+    workers: list[Child] = []
+
+    @app.job(name="drains")
+    def drains(n: int) -> int:
+        workers[0].shared.draining.raise_()
+        return n
+
+    jobs = drains.submit_many([(n,) for n in range(3)])
+    workers.append(child())
+    workers[0].serve()
+    assert [job.state for job in jobs] == ["succeeded", "queued", "queued"]
+    assert [len(job.attempts()) for job in jobs] == [1, 0, 0]
+
+
+def test_a_job_behind_an_open_breaker_goes_back_and_burns_nothing(app: Perdure, child: MakeChild) -> None:
+    @app.job(name="pay", breaker="payments")
+    def pay(n: int) -> int:
+        if n == 0:
+            app.breakers["payments"].force_open()
+        return n
+
+    jobs = pay.submit_many([(n,) for n in range(3)])
+    worker = child()
+    worker.serve()
+    assert [job.state for job in jobs] == ["succeeded", "queued", "queued"]
+    assert [(job.record.attempt, job.record.snoozes, len(job.attempts())) for job in jobs[1:]] == [(0, 0, 0)] * 2
+    assert not worker.serve()
+
+
+def test_a_shift_ends_when_its_worker_drains(app: Perdure, add: Any, child: MakeChild) -> None:
+    worker = child()
+    jobs = add.submit_many([(n,) for n in range(30)])
+    thread = threading.Thread(target=worker.shift.run)
+    worker.shift._keeper = shift.SliceKeeper(lambda: None)
+    thread.start()
+    wait_until(lambda: {str(job.state) for job in jobs} == {"succeeded"})
+    worker.shared.draining.raise_()
+    worker.shared.wakeups.post()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert worker.shared.wakeups.wait(0.0)  # for the next one
+
+
+# -- what fails on the way ---------------------------------------------------------------------------------------------
+
+
+def bad_codec(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
+    original = Signature.encode_result
+    patch.setattr(Signature, "encode_result", raising(original, lambda _, value: value == BAD, error))
+
+
+def bad_decide(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
+    patch.setattr(execute, "decide", raising(execute.decide, lambda _ended, claim, *_: of_bad(claim), error))
+
+
+def bad_vault(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """It cannot write the outcome of one job, except that it could not be recorded."""
+    bad = [job.id for job in app.jobs.list() if job.record.args == [BAD]]
+
+    def is_bad(job_id: str, _task: str, settlement: Any) -> bool:
+        return job_id in bad and settlement.result is not None
+
+    patch.setattr(app.ledger.vault, "settlement", raising(app.ledger.vault.settlement, is_bad, error))
+
+
+def bad_arguments(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
+    patch.setattr(app.ledger.vault, "call_of", raising(app.ledger.vault.call_of, of_bad, error))
+
+
+def bad_ledger(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """The database refuses the whole statement for one row of it."""
+    original = app.ledger.settle_all
+
+    def settle_all(endings: Any) -> Any:
+        if any(of_bad(claim) and settlement.result is not None for claim, settlement in endings):
+            raise DataError("UPDATE", {}, error)
+        return original(endings)
+
+    patch.setattr(app.ledger, "settle_all", settle_all)
+
+
+FAILURES = [bad_codec, bad_decide, bad_vault, bad_arguments, bad_ledger]
+
+
+@pytest.mark.parametrize("fails", FAILURES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), MemoryError()], ids=["bug", "memory"])
+def test_a_job_whose_outcome_cannot_be_had_dies_alone(
+    app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch, fails: Any, error: BaseException
+) -> None:
+    jobs = add.submit_many([(n,) for n in (1, BAD, 2)])
+    worker = child()
+    with monkeypatch.context() as broken:
+        fails(app, broken, error)
+        states = worker.work(*jobs)
+    assert states == ["succeeded", "dead", "succeeded"]
+    assert [[attempt.outcome for attempt in job.attempts()] for job in jobs] == [["succeeded"], ["failed"], ["succeeded"]]
+    assert [letter.job_id for letter in app.dead_letters.list()] == [jobs[1].id]
+    assert not worker.holds()
+
+
+def test_a_secret_s_mask_that_fails_lets_nothing_out_and_the_job_settles(
+    app: Perdure, child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.job(name="fails", retry="none")
+    def fails(n: int) -> int:
+        raise ValueError(f"secret-{n}")
+
+    jobs = fails.submit_many([(n,) for n in (1, BAD, 2)])
+    original = execute.masked_settlement
+    bad = raising(original, lambda settlement, _mask: f"secret-{BAD}" in str(settlement.error), RuntimeError("a bug"))
+    monkeypatch.setattr(execute, "masked_settlement", bad)
+    assert child().work(*jobs) == ["dead"] * 3
+    assert [job.error for job in jobs[::2]] == ["secret-1", "secret-2"]
+    assert "secret-" not in str(jobs[1].error)
+    assert "secret-" not in str(jobs[1].attempts()[0].traceback)
+
+
+@pytest.mark.parametrize("what", ["began", "ended"])
+def test_events_that_cannot_be_told_change_no_outcome(
+    app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    jobs = add.submit_many([(n,) for n in (1, BAD, 2)])
+    worker = child()
+    told: list[str] = []
+
+    def tell(claim: Any, *_: Any) -> None:
+        if of_bad(claim):
+            raise RuntimeError("a bug")
+        told.append(claim.job_id)
+
+    monkeypatch.setattr(worker.shift._events, what, tell)
+    assert worker.work(*jobs) == ["succeeded"] * 3
+    assert told == [jobs[0].id, jobs[2].id]
+    assert [len(job.attempts()) for job in jobs] == [1, 1, 1]
+
+
+def test_a_subscriber_that_fails_changes_no_outcome(app: Perdure, add: Any, child: MakeChild) -> None:
+    heard: list[JobEvent] = []
+
+    def subscriber(event: JobEvent) -> None:
+        heard.append(event)
+        raise RuntimeError("a bug")
+
+    jobs = add.submit_many([(n,) for n in range(3)])
+    app.events.subscribe(subscriber)
+    assert child().work(*jobs) == ["succeeded"] * 3
+    assert Counter(str(event.target) for event in heard) == {"running": 3, "succeeded": 3}
+
+
+def test_waking_a_coordinator_that_fails_changes_no_outcome(
+    app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = app.ledger.submit([job(BAD, task="add", replica_of="coordinator"), job(1, task="add"), job(2, task="add")])
+    monkeypatch.setattr(app.ledger, "wake", raising(app.ledger.wake, lambda *_: True, RuntimeError("a bug")))
+    worker = child()
+    worker.work()
+    assert [app.jobs.get(each.id).state for each in jobs] == ["succeeded"] * 3
+
+
+def test_an_outage_while_settling_is_outlasted(
+    app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = add.submit_many([(n,) for n in range(3)])
+    outages = [LedgerUnavailable("away")] * 3
+    original = app.ledger.settle_all
+
+    def settle_all(endings: Any) -> Any:
+        if outages:
+            raise outages.pop()
+        return original(endings)
+
+    monkeypatch.setattr(app.ledger, "settle_all", settle_all)
+    assert child().work(*jobs) == ["succeeded"] * 3
+
+
+def test_nothing_is_lost_while_nothing_can_be_settled_at_all(
+    app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a job that runs alone the others are let go; that this fails must not lose the job itself."""
+    first, pill, rest = add.submit_many([(n,) for n in range(3)])
+    worker = child()
+    original, failures = app.ledger.settle_all, [1, 1, 1]
+
+    def settle_all(endings: Any) -> Any:
+        if failures:
+            failures.pop()
+            raise RuntimeError("a bug")
+        return original(endings)
+
+    worker.shift._expected["add"] = 60.0
+    monkeypatch.setattr(app.ledger, "settle_all", settle_all)
+    worker.serve()
+    assert [str(job.state) for job in (first, pill, rest)] == ["succeeded", "queued", "queued"]
+    assert worker.work(first, pill, rest) == ["succeeded"] * 3
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(app: Perdure, child: MakeChild) -> None:
+    @app.job(name="loses")
+    def loses(n: int) -> int:
+        if n == BAD:
+            [running] = [job for job in app.ledger.running_of(workers[0].worker.id) if of_bad(job.claim)]
+            app.ledger.settle(running.claim, RETRY)
+        return n
+
+    jobs = loses.submit_many([(n,) for n in (1, BAD, 2)])
+    workers = [child()]
+    assert workers[0].work(*jobs) == ["succeeded", "retrying", "succeeded"]
+    assert [attempt.outcome for attempt in jobs[1].attempts()] == ["failed"]
+
+
+def test_a_final_transaction_has_settled_already(app: Perdure, child: MakeChild) -> None:
+    @app.job(name="final")
+    def final(ctx: JobContext, n: int) -> int:
+        with ctx.transaction(final=True):
+            pass
+        if n == BAD:
+            raise ValueError("too late")
+        return n
+
+    jobs = final.submit_many([(n,) for n in (1, BAD, 2)])
+    assert child().work(*jobs) == ["succeeded"] * 3
+    assert [len(job.attempts()) for job in jobs] == [1, 1, 1]
+
+
+def test_the_slot_says_at_each_moment_what_runs(app: Perdure, child: MakeChild) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    @app.job(name="looks", timeout=30)
+    def looks(n: int) -> int:
+        slot = workers[0].shared.slots.of(os.getpid())
+        assert slot is not None
+        assert slot.limit == 30
+        seen.append((slot.job_id, slot.holds))
+        return n
+
+    jobs = looks.submit_many([(n,) for n in range(3)])
+    workers = [child()]
+    workers[0].work(*jobs)
+    assert seen == [(job.id, True) for job in jobs]
+
+
+def test_a_time_limit_that_an_operator_set_ends_a_job(app: Perdure, child: MakeChild) -> None:
+    @app.job(name="endless", retry="none")
+    def endless() -> None:
+        threading.Event().wait(20)
+
+    run = endless.submit()
+    worker = child()
+    worker.shared.time_limits.set("endless", 0.05)
+    assert worker.work(run) == ["dead"]
+    assert run.attempts()[0].outcome == "timeout"
+
+
+def test_a_slice_whose_jobs_cannot_even_be_claimed_leaves_nothing_behind(
+    app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = add.submit_many([(n,) for n in range(3)])
+    worker = child()
+    with monkeypatch.context() as broken:
+        broken.setattr(app.ledger, "lanes", raising(app.ledger.lanes, lambda *_, **__: True, RuntimeError("a bug")))
+        with pytest.raises(RuntimeError):
+            worker.serve()
+    assert app.jobs.count() == {"running": 3}
+    assert worker.work(*jobs) == ["succeeded"] * 3

@@ -1,0 +1,68 @@
+"""Pages that stand before a bulk action: they say how many it touches, and ask."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from tornado.web import HTTPError, authenticated
+
+from perdure_workers.flower import job_facts, letter_facts
+from perdure_workers.flower.ask import Ask
+from perdure_workers.flower.handler import PageHandler
+from perdure_workers.flower.job_actions import CANCELLABLE, JOB_FILTERS, MOST_CANCELLED
+from perdure_workers.flower.letter_actions import FILTERS
+
+#: What a form carries that has been asked already.
+CONFIRMED = "confirmed"
+#: How many letters are to be replayed at what rate.
+_HOW = ("rate", "canary", "max_failure_rate", "because")
+
+
+def ask_url(page: str, ask: Ask) -> str | None:
+    """Return where a bulk action is asked for again; None when the form says that it was."""
+    if ask.flag(CONFIRMED):
+        return None
+    said = {name: text for name in ask.form if name not in ("_xsrf", "ids") and (text := ask.text(name))}
+    return f"{page}?{urlencode(said)}"
+
+
+class AskLetters(PageHandler):
+    """Says what a bulk replay or discard would do."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Show it, with the form that does it."""
+        asked = _asked(self, ("action", *FILTERS, *_HOW))
+        facts = await self.in_thread(lambda: letter_facts.bulk_question(self.perdure, asked))
+        self.page("perdure_ask_letters.html", **facts)
+
+
+class AskJobs(PageHandler):
+    """Says how many jobs a bulk cancel would touch."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Show it, with the form that does it."""
+        asked = _asked(self, ("reason", *JOB_FILTERS))
+        count = await self.in_thread(lambda: _cancellable(self, asked))
+        self.page("perdure_ask_jobs.html", asked=asked, count=count, most=MOST_CANCELLED)
+
+
+def _asked(handler: PageHandler, names: tuple[str, ...]) -> dict[str, str]:
+    if not handler.may_write:
+        raise HTTPError(403, "not allowed")
+    asked = {name: handler.get_query_argument(name, "").strip() for name in names}
+    return {name: text for name, text in asked.items() if text}
+
+
+def _cancellable(handler: PageHandler, asked: dict[str, str]) -> int:
+    filters: dict[str, Any] = job_facts.job_filters(asked)
+    wanted, count = filters.pop("state", None), 0
+    for state in CANCELLABLE:
+        if wanted not in (None, state):
+            continue
+        count += len(handler.perdure.jobs.list(state=state, limit=MOST_CANCELLED + 1 - count, **filters))
+        if count > MOST_CANCELLED:
+            break
+    return count

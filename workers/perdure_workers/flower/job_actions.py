@@ -1,0 +1,75 @@
+"""What can be done to jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each
+from perdure_workers.flower.letter_actions import replay
+
+#: What many jobs are found by.
+JOB_FILTERS = ("state", "task", "bulkhead", "tag")
+#: The states in which a job can be cancelled.
+CANCELLABLE = ("scheduled", "queued", "retrying", "running")
+#: Jobs that are cancelled in one go.
+MOST_CANCELLED = 1_000
+
+
+def cancel(ask: Ask) -> Done:
+    """Cancel a job, or ask it to stop."""
+    job = ask.app.jobs.find(ask.of)
+    if not ask.app.jobs.cancel(job.id, _because(ask, "cancelled")):
+        return Done(f"The job had ended before: it is {job.state}.", good=False)
+    return Done(
+        "The job is cancelled." if job.state.is_final else "The job is asked to stop, and does at its next checkpoint."
+    )
+
+
+def run_now(ask: Ask) -> Done:
+    """Run a job now that waits for its time."""
+    moved = ask.app.jobs.run_now(ask.app.jobs.find(ask.of).id)
+    return Done("The job runs as soon as a worker is free." if moved else "The job does not wait for a time.", good=moved)
+
+
+def retry(ask: Ask) -> Done:
+    """Replay the dead letter of a job."""
+    letter = ask.app.jobs.find(ask.of).record.dead_letter_id
+    if letter is None:
+        return Done("The job has no dead letter that could be replayed.", good=False)
+    return replay(dataclasses.replace(ask, of=letter, form={}))
+
+
+def cancel_selected(ask: Ask) -> Done:
+    """Cancel the jobs that were ticked."""
+    return to_each(ask, lambda job_id: ask.app.jobs.cancel(job_id, _because(ask, "cancelled")), "cancelled")
+
+
+def retry_selected(ask: Ask) -> Done:
+    """Replay those of the ticked jobs that are dead, and run those now that wait for their time."""
+
+    def retry(job_id: str) -> bool:
+        letter = ask.app.jobs.get(job_id).record.dead_letter_id
+        if letter is None:
+            return ask.app.jobs.run_now(job_id)
+        return not ask.app.dead_letters.replay(letter, by=ask.by, source=SOURCE).deduplicated
+
+    return to_each(ask, retry, "run again")
+
+
+def cancel_many(ask: Ask) -> Done:
+    """Cancel the jobs that a filter means, so many at most that an answer comes in time."""
+    filters: dict[str, Any] = {name: text for name in JOB_FILTERS if (text := ask.text(name))}
+    cancelled = 0
+    for state in CANCELLABLE:
+        if filters.get("state", state) != state:
+            continue
+        for job in ask.app.jobs.list(limit=MOST_CANCELLED - cancelled, **{**filters, "state": state}):
+            cancelled += ask.app.jobs.cancel(job.id, _because(ask, "cancelled"))
+        if cancelled >= MOST_CANCELLED:
+            return Done(f"{cancelled} jobs are cancelled; there may be more.", good=False)
+    return Done(f"{cancelled} jobs are cancelled, or asked to stop at their next checkpoint.")
+
+
+def _because(ask: Ask, done: str) -> str:
+    return f"{ask.text('reason') or done} (by {ask.by} in Flower)"

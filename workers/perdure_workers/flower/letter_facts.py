@@ -1,0 +1,72 @@
+"""What the pages of dead letters show: faults and letters by the same filters, one letter, and what a bulk action means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from perdure.ledger.letter_group_match import COUNTED, matching_by_fault
+from perdure.ledger.letter_records import OPEN, DeadLetterGroup
+from perdure.letters.filters import letter_filter
+from perdure.letters.replay_plan import ReplayPlan
+from perdure.masked import masked_detail, masked_letter
+from perdure_workers.flower.faults import next_step
+from perdure_workers.flower.letter_actions import bulk_replay, filters_of
+
+if TYPE_CHECKING:
+    from perdure import Perdure
+
+#: Rows of a page of letters, and faults above them.
+PAGE, FAULTS = 50, 20
+
+
+def letter_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Return a page of letters, and the faults that the letters that match are of; filters as texts."""
+    filters = filters_of(asked)
+    found = app.dead_letters.list(limit=PAGE + 1, after=asked.get("after"), **filters)
+    page = [masked_letter(app.tasks.get(letter.task), letter) for letter in found[:PAGE]]
+    matching = _matching(app, filters)
+    return {
+        "letters": page,
+        "next": page[-1].id if len(found) > PAGE else None,
+        "groups": _groups(app, matching),
+        "matching": matching,
+        "counted": COUNTED,
+    }
+
+
+def letter(app: Perdure, letter_id: str) -> dict[str, Any]:
+    """Return everything about a dead letter, by its id or how only that begins or ends."""
+    found = app.dead_letters.show(app.dead_letters.find(letter_id).id)
+    replay = next((one for one in found.lineage if one.job_id == found.letter.replayed_as), None)
+    return {
+        "detail": masked_detail(app.tasks.get(found.letter.task), found),
+        "bulkheads": list(app.bulkheads),
+        "replay_state": replay.state if replay is not None else None,
+        "todo": next_step(found.letter.reason),
+    }
+
+
+def bulk_question(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a bulk action would do, for the page that asks before it is done.
+
+    Args:
+        app: The application.
+        asked: The filters and ``action``, ``replay`` or ``discard``, with the settings of a replay; as texts.
+    """
+    filters = {"status": OPEN, **filters_of(asked)}
+    plan: ReplayPlan | None = None
+    if asked.get("action") != "discard":
+        plan = app.dead_letters.replay_many(dry_run=True, **filters, **bulk_replay(asked))
+    count = app.dead_letters.count(**filters) if plan is None else plan.count
+    return {"filters": filters, "count": count, "plan": plan, "asked": asked}
+
+
+def _matching(app: Perdure, filters: Mapping[str, Any]) -> dict[str, int]:
+    which = letter_filter(**{"status": OPEN, **filters})
+    return app.ledger.read(lambda c: matching_by_fault(c, which, FAULTS))
+
+
+def _groups(app: Perdure, matching: Mapping[str, int]) -> list[DeadLetterGroup]:
+    groups = app.ledger.letters.groups(fingerprints=list(matching), limit=FAULTS) if matching else []
+    return sorted(groups, key=lambda group: -matching[group.fingerprint])

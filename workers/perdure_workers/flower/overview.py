@@ -1,0 +1,53 @@
+"""What the overview shows: dead letters first, then alerts, then the platform at a glance. Read in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from perdure.ledger import glance
+from perdure_workers.flower import alerts
+from perdure_workers.flower.bulkhead_view import bulkhead_view
+from perdure_workers.flower.faults import FaultView, fault_views
+
+if TYPE_CHECKING:
+    from perdure import Perdure
+    from perdure_workers.flower.history import History
+
+#: Faults that are shown, and that are looked at to find them.
+FAULTS, LOOKED_AT = 6, 30
+#: Changes of workers' states that are looked at for failures.
+EVENTS = 50
+
+
+def overview(app: Perdure, history: History, seen: alerts.FirstSeen) -> dict[str, Any]:
+    """Return the platform at a glance.
+
+    Args:
+        app: The application.
+        history: What ended in the last hour.
+        seen: When alerts were seen first.
+    """
+    now = datetime.now(UTC)
+    hour, workers, health = history.last_hour(), app.workers.list(), app.health()
+    paused = app.ledger.read(glance.paused_since)
+    bulkheads = [bulkhead_view(one, paused.get(one.name), workers, hour) for one in app.bulkheads.list()]
+    breakers = app.breakers.snapshots()
+    found = alerts.alerts_of(bulkheads, breakers, health, workers, app.workers.events(limit=EVENTS), now)
+    return {
+        "letters": app.ledger.read(glance.letter_counts),
+        "faults": _faults(app, now),
+        "alerts": seen.dated(found),
+        "bulkheads": bulkheads,
+        "breakers": breakers,
+        "workers": workers,
+        "health": health,
+    }
+
+
+def _faults(app: Perdure, now: datetime) -> Sequence[FaultView]:
+    groups = app.dead_letters.groups
+    newest = groups(limit=LOOKED_AT, open_only=True, order="last_seen")
+    most = groups(limit=LOOKED_AT, open_only=True, order="count")
+    return fault_views([*newest, *most], now, FAULTS)

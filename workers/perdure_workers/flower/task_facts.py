@@ -1,0 +1,117 @@
+"""What the pages of tasks and schedules show. Read in threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from perdure.ledger.history import Ended, added, percentile
+from perdure.ledger.last_errors import LastError, last_errors
+from perdure.ledger.schedule_facts import LastTick, last_ticks
+from perdure.masking import mask_call
+
+if TYPE_CHECKING:
+    from perdure import Perdure
+    from perdure.periodic import Periodic
+    from perdure_workers.flower.history import History
+
+#: Ticks to come that are shown of a schedule.
+TICKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task with its last hour; run times in seconds.
+
+    Attributes:
+        bulkhead: Where its jobs run; None when this application does not know the task.
+        ended: Attempts that ended in each minute, the current one last; None for one not read yet.
+        open_letters: Its dead letters that are open.
+    """
+
+    name: str
+    bulkhead: str | None
+    ended: list[int | None]
+    failed: int
+    p50: float | None
+    p95: float | None
+    last_error: LastError | None
+    open_letters: int
+
+    @property
+    def total(self) -> int:
+        """Attempts that ended in the hour."""
+        return sum(value or 0 for value in self.ended)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """A schedule: what it runs, when it ran last, and when it runs next; its call is masked as a job's is."""
+
+    name: str
+    task: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    when: str
+    missed: str
+    last: LastTick | None
+    following: list[datetime]
+
+
+def task_list(app: Perdure, history: History) -> dict[str, Any]:
+    """Return the tasks with their last hour, those that fail most first."""
+    hour, errors = history.last_hour(), app.ledger.read(last_errors)
+    letters: dict[str, int] = {}
+    for group in app.dead_letters.groups(limit=500, open_only=True):
+        letters[group.task] = letters.get(group.task, 0) + group.open
+    names = {*app.tasks, *errors, *letters, *(each.task for minute in hour for each in minute or ())}
+    views = [_task(app, name, hour, errors.get(name), letters.get(name, 0)) for name in sorted(names)]
+    return {"task_views": sorted(views, key=lambda view: (-view.failed, -view.open_letters, -view.total))}
+
+
+def schedule_list(app: Perdure) -> dict[str, Any]:
+    """Return the schedules with their last and next ticks."""
+    ticks, now = app.ledger.read(last_ticks), app.ledger.clock()
+    views = [_schedule(app, schedule, ticks.get(name), now) for name, schedule in sorted(app.schedules.items())]
+    return {"schedules": views, "now": datetime.fromtimestamp(now, UTC)}
+
+
+def _task(
+    app: Perdure, name: str, hour: Sequence[Sequence[Ended] | None], error: LastError | None, letters: int
+) -> TaskView:
+    minutes = [None if one is None else [each for each in one if each.task == name] for one in hour]
+    mine = [each for minute in minutes for each in minute or ()]
+    runs = added(each.runs for each in mine)
+    return TaskView(
+        name=name,
+        bulkhead=app.tasks[name].bulkhead if name in app.tasks else None,
+        ended=[None if one is None else sum(each.succeeded + each.failed for each in one) for one in minutes],
+        failed=sum(each.failed for each in mine),
+        p50=percentile(runs, 0.5),
+        p95=percentile(runs, 0.95),
+        last_error=error,
+        open_letters=letters,
+    )
+
+
+def _schedule(app: Perdure, schedule: Periodic, last: LastTick | None, now: float) -> ScheduleView:
+    following, moment = [], now
+    for _ in range(TICKS):
+        moment = schedule.next_after(moment)
+        if moment == math.inf:
+            break
+        following.append(datetime.fromtimestamp(moment, UTC))
+    args, kwargs = mask_call(app.tasks.get(schedule.task), list(schedule.args), schedule.kwargs)
+    return ScheduleView(schedule.name, schedule.task, args, kwargs, when(schedule), schedule.missed, last, following)
+
+
+def when(schedule: Periodic) -> str:
+    """Return when a schedule runs, in words."""
+    if schedule.cron is not None:
+        said = f"cron {schedule.cron.expression} ({schedule.cron.zone})"
+    else:
+        said = f"every {schedule.every:g} s"
+    return said + (f", up to {schedule.jitter:g} s later" if schedule.jitter else "")
