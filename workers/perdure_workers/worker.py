@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from celery import signals
+from celery import platforms, signals
 
 from perdure import Perdure
 from perdure.decision import Stop
@@ -145,6 +145,8 @@ class Worker:
         if (end_with_worker := end_with_parent(signal.SIGKILL)) is not None:
             # A child waits for its next job for ever when the worker is killed, and one that is busy is a zombie.
             signals.worker_process_init.connect(lambda **_: end_with_worker(), weak=False)
+            # Celery says the same by compiling C declarations in each child, which takes longer than all else there.
+            setattr(platforms, "set_pdeathsig", lambda _signal: None)  # noqa: B010 - a function, for mypy
         signals.worker_shutting_down.connect(lambda **_: self._drain(), weak=False)
         # What is there now lives as long as the children, who share it as long as nobody writes to it.
         gc.collect()
