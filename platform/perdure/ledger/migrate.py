@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from perdure.alembic import PREFIX
 from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
@@ -107,12 +108,24 @@ def upgrade(database: Database) -> str:
             command.upgrade(_config(connection), "head")
         else:
             # Not by the migrations: the first one's tables have names that an application's own may have.
-            metadata.create_all(connection, checkfirst=False)
+            _create(connection)
             command.stamp(_config(connection), "head")
 
     with _one_at_a_time, _alone(database):
         database.run(work)
     return SCHEMA_VERSION
+
+
+def _create(connection: Connection) -> None:
+    """Make the tables and their indexes, the partial ones last.
+
+    Where two serve as well, SQLite without statistics takes the one that was made later.
+    """
+    indexes = [index for table in metadata.sorted_tables for index in table.indexes]
+    for table in metadata.sorted_tables:
+        connection.execute(CreateTable(table))
+    for index in sorted(indexes, key=lambda index: (index.dialect_options["sqlite"]["where"] is not None, str(index.name))):
+        connection.execute(CreateIndex(index))
 
 
 def drift(database: Database) -> list[Any]:
