@@ -46,7 +46,7 @@ def ran(app: Perdure, job: JobHandle[Any]) -> tuple[Attempt, dict[str, Any]]:
     claim = claimed(app.ledger, job.id)
     executor, events = Executor(app, lambda: False, lambda _task: None), JobEvents(app, "w")
     events.began(claim)
-    attempt = executor(claim, 0.0, lambda _claim, _limit: None)
+    attempt = executor(claim, lambda _claim, _limit: None)
     app.ledger.settle(claim, attempt.settlement)
     events.ended(claim, attempt.settlement, 0.0)
     executor.close()

@@ -14,7 +14,7 @@ def run_once(app: Perdure, job: JobHandle[Any]) -> str:
     """Run one attempt of a job that may run now and return the state that it has then."""
     executor = Executor(app, lambda: False, lambda _task: None)
     claim = claimed(app.ledger, job.id, worker="inline")
-    attempt = executor(claim, 0.0, lambda _claim, _limit: None)
+    attempt = executor(claim, lambda _claim, _limit: None)
     if not attempt.is_settled:
         app.ledger.settle(claim, attempt.settlement)
     executor.close()

@@ -20,6 +20,7 @@ from perdure.control import Snooze
 from perdure.decision import Ended, TimeLimitReached, blamed, decide, time_limit
 from perdure.errors import BulkheadFull, PerdureError
 from perdure.fingerprint import fingerprint
+from perdure.jitter import JITTER
 from perdure.lanes import lane_of
 from perdure.ledger.records import RELEASED, Claim, Death, Settlement
 from perdure.limits import holder_of
@@ -76,20 +77,19 @@ class Executor:
         self._app = app
         self._draining = draining
         self._limit_of = limit_of
-        self._rng = random.Random()  # noqa: S311 - jitter, not a secret
+        self._rng = JITTER
         self._loop = EventLoop()
 
-    def __call__(self, claim: Claim, waited: float, began: Began) -> Attempt:
+    def __call__(self, claim: Claim, began: Began) -> Attempt:
         """Run a job and return how its attempt ended, without its secrets in error and traceback; never raises.
 
         Args:
-            claim: The claim.
-            waited: Seconds since it was made.
+            claim: The claim, begun at this moment.
             began: Called before its function is.
         """
         mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
         hide_in_logs(mask)
-        attempt = self._run(claim, waited, began)
+        attempt = self._run(claim, began)
         if attempt.settlement.error is None:
             return attempt
         try:
@@ -98,8 +98,7 @@ class Executor:
             logger.error("%s %s: its error cannot be shown (%s)", claim.task, claim.job_id, type(error).__name__)
             return replace(attempt, settlement=untold(attempt.settlement, error))
 
-    def _run(self, claim: Claim, waited: float, began: Began) -> Attempt:
-        claim = replace(claim, started_at=claim.started_at + waited)
+    def _run(self, claim: Claim, began: Began) -> Attempt:
         run = Run(self._app, claim, self._rng, self._loop, self._draining)
         try:
             limit = time_limit(claim, self._limit_of(claim.task) or self._app.task(claim.task).timeout)

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,8 @@ class Shift:
             while not self._shared.draining() and (claim := held.next()) is not None:
                 if claim.crashes or self._expected.get(claim.task, 0.0) > BUDGET:
                     _quietly(held.let_go)  # it takes nobody with it, and nobody waits for it
-                held.add(claim, self._run(claim, began))
+                begun = replace(claim, started_at=claim.started_at + time.monotonic() - began)
+                held.add(begun, self._run(begun))
         finally:
             ran = time.monotonic() - began
             self._keeper.watch(None)
@@ -108,9 +110,8 @@ class Shift:
             self._size.learn(held.begun, ran)
         return True
 
-    def _run(self, claim: Claim, claimed_at: float) -> Attempt:
-        waited = time.monotonic() - claimed_at
-        attempt = self._executor(claim, waited, self._began)
+    def _run(self, claim: Claim) -> Attempt:
+        attempt = self._executor(claim, self._began)
         self._shared.slots.hold()
         expected = self._expected.get(claim.task)
         ran = attempt.ran
