@@ -196,10 +196,10 @@ def test_a_poison_pill_among_a_thousand_good_jobs_is_buried_alone(cluster: Clust
 
 def test_whole_workers_killed_in_the_middle_of_slices(cluster: Cluster) -> None:
     rng = random.Random(7)
-    jobs = cluster.app.task("quick").submit_many([()] * 3_000) + cluster.app.task("nap").submit_many([(0.005,)] * 1_000)
-    started = cluster.workers("k0", "k1")
+    started, jobs = cluster.workers("k0", "k1"), []
     for number in range(KILLS):
         done = cluster.app.jobs.count().get("succeeded", 0)
+        jobs += cluster.app.task("quick").submit_many([()] * 500) + cluster.app.task("nap").submit_many([(0.005,)] * 500)
         wait_until(lambda done=done: cluster.app.jobs.count().get("succeeded", 0) > done + 50, PATIENCE)  # type: ignore[misc]
         time.sleep(rng.uniform(0, 0.05))  # anywhere within a slice
         started.pop(rng.randrange(2)).kill()
