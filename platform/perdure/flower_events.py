@@ -45,7 +45,8 @@ def announce(app: Perdure, event: JobEvent, worker: str | None = None, trace: st
     fields: dict[str, Any] = {"exception": event.reason, "traceback": trace or ""}
     if event.transition is Transition.CANCEL:
         fields = {"terminated": event.attempt > 0, "signum": None, "expired": False, "exception": event.reason}
-    return _send(app, _KINDS[event.transition], event.job_id, worker, fields)
+    # With its name: of a job that no worker had yet Flower knows nothing.
+    return _send(app, _KINDS[event.transition], event.job_id, worker, fields | {"name": event.task})
 
 
 def retry_text(why: str, delay: float | None) -> str:

@@ -16,6 +16,7 @@ from perdure.flower_events import retry_text
 from perdure.ledger.records import Claim, Settlement
 from perdure.masked import masker_of
 from perdure.masking import NOTHING, Masker, mask_call_json
+from perdure.queues import queue_name
 from perdure.states import Transition
 
 if TYPE_CHECKING:
@@ -71,7 +72,15 @@ class JobEvents:
         args, kwargs = (HIDDEN, HIDDEN) if self._seals else self._call(claim)
         moment = time.time()
         self._add(
-            "task-received", claim.job_id, moment, name=claim.task, args=args, kwargs=kwargs, retries=claim.attempt - 1
+            "task-received",
+            claim.job_id,
+            moment,
+            name=claim.task,
+            args=args,
+            kwargs=kwargs,
+            retries=claim.attempt - 1,
+            routing_key=queue_name(claim.bulkhead),
+            parent_id=claim.replay_of,
         )
         self._add("task-started", claim.job_id, moment)
 
