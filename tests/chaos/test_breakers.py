@@ -59,7 +59,7 @@ def test_parked_jobs_do_not_come_back_as_a_herd(cluster: Cluster) -> None:
     starts = sorted(effect.at for effect in cluster.effects_of("pay"))
     assert len(starts) == 200
     # Four children could run them all in a tenth of a second; the slow start lets a growing share of them go.
-    assert starts[-1] - starts[0] > 0.5
+    assert starts[-1] - starts[0] > 0.25
     assert all(record.attempt == 1 for record in records(cluster.app, parked))
 
 

@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 import redis
+from sqlalchemy import select
 
 from perdure import JobHandle
-from perdure.bells import MOST, queue_name
-from perdure.ledger.records import AttemptRecord
+from perdure.bells import MOST
+from perdure.ledger.schema import attempts as attempt_rows
+from perdure.queues import queue_name
 from support.cluster import Cluster, Effect, Running, overlaps
 from support.waiting import wait_until
 
@@ -148,24 +150,31 @@ def check_invariants(cluster: Cluster, jobs: list[JobHandle[Any]], long: list[Jo
         effects, attempts = cluster.effects(job), job.attempts()
         assert [attempt.outcome for attempt in attempts].count("succeeded") == 1
         assert {attempt.outcome for attempt in attempts} <= {"succeeded", "crashed", "handed_back"}
-        check_fences(effects, attempts)
-        check_side_by_side(effects, attempts)
+        outcomes = outcomes_of(cluster, job)
+        check_fences(effects, outcomes)
+        check_side_by_side(effects, outcomes)
     for job in long:
         check_checkpoints(cluster.effects(job))
 
 
-def check_fences(effects: list[Effect], attempts: list[AttemptRecord]) -> None:
+def outcomes_of(cluster: Cluster, job: JobHandle[Any]) -> dict[int, str]:
+    """Return how each claim of a job ended that left an attempt, by its fence."""
+    c = attempt_rows.c
+    query = select(c.number, c.outcome).where(c.job_id == job.id)
+    return {row.number: row.outcome for row in cluster.app.ledger.read(lambda connection: connection.execute(query).all())}
+
+
+def check_fences(effects: list[Effect], outcomes: dict[int, str]) -> None:
     """Each run was a claim that the ledger knows, or one whose end was lost with its slice; one process held each fence."""
-    last = max(attempt.number for attempt in attempts)
-    unknown = {effect.fence for effect in effects} - {attempt.number for attempt in attempts}
+    last = max(outcomes)
+    unknown = {effect.fence for effect in effects} - set(outcomes)
     assert all(fence < last for fence in unknown)
     holders = {(effect.fence, effect.pid) for effect in effects}
     assert len(holders) == len({fence for fence, _ in holders})
 
 
-def check_side_by_side(effects: list[Effect], attempts: list[AttemptRecord]) -> None:
+def check_side_by_side(effects: list[Effect], outcomes: dict[int, str]) -> None:
     """Only an attempt that lost its lease (its worker was frozen) may overlap with its successor."""
-    outcomes = {attempt.number: attempt.outcome for attempt in attempts}
     for first, _second in overlaps(effects):
         assert outcomes.get(first.fence, "crashed") == "crashed"
 

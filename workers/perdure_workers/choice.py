@@ -124,7 +124,7 @@ class Choice:
             return most
         admitted = self._app.breakers[lane.breaker].admits(most)
         if admitted.count < most:
-            self._ask_again_in(admitted.wait)
+            self.pass_by(lane.name, admitted.wait)
         return admitted.count
 
     def _within_limits(self, lanes: Sequence[Lane]) -> list[Claim]:
