@@ -51,6 +51,15 @@ class ShiftTaskPool(TaskPool):
     #: Called before the pool waits for its children to end.
     closing: ClassVar[Callable[[], None]]
 
+    def did_start_ok(self) -> bool:
+        """Say that the pool has started. Children work from their first moment on, so a job may have killed one by now.
+
+        Celery would take that for a pool that cannot start, and end the worker; here the child is replaced.
+        """
+        pool: Any = self
+        pool.maintain_pool()
+        return True
+
     def on_close(self) -> None:
         """Have the children end their shifts, whatever the reason is for which the worker stops."""
         type(self).closing()
