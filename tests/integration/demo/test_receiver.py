@@ -54,7 +54,7 @@ def test_poisoned_endpoint_fails_until_it_is_repaired(receiver):
 
 def test_forged_webhook_is_refused_and_counted(receiver, monkeypatch):
     monkeypatch.setenv(SECRET_VARIABLE, new_environment()[SECRET_VARIABLE])
-    with pytest.raises(Discard, match="answered 401$"):
+    with pytest.raises(Discard, match=r"answered 401$"):
         deliver(f"{receiver.url}/hooks", 1, RecordingContext())
     assert receiver.report()["forged"] == 1
     assert receiver.report()["effects"] == 0
