@@ -20,6 +20,9 @@ from support.cluster import PERDURE
 from support.flower_site import OPERATOR, VIEWER, Site
 from support.waiting import wait_until
 
+#: The first test may have to install the browser.
+pytestmark = pytest.mark.timeout(900)
+
 #: Milliseconds until something must be seen.
 PATIENCE = 60_000
 PLAIN = ["overview", "jobs", "dead-letters", "breakers", "workers", "tasks", "schedules"]
