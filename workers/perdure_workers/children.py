@@ -42,12 +42,10 @@ class ChildWatch:
     """Looks at a worker's children from a thread of the main process, without reaping them.
 
     Args:
-        children: Returns the pool's process objects of now.
         on_exit: Called once for each child that ended, in the watch's thread.
     """
 
-    def __init__(self, children: Callable[[], list[Child]], on_exit: Callable[[ChildExit], None]) -> None:
-        self._children = children
+    def __init__(self, on_exit: Callable[[ChildExit], None]) -> None:
         self._on_exit = on_exit
         self._known: dict[int, Child] = {}
         self._stop = threading.Event()
@@ -61,9 +59,12 @@ class ChildWatch:
         """End the thread."""
         self._stop.set()
 
+    def add(self, child: Child) -> None:
+        """Watch a child from now on; called where it is forked, because it may have died before the next look."""
+        self._known[child.pid] = child
+
     def look(self) -> None:
         """Look at each child once."""
-        self._known.update({child.pid: child for child in self._children() if child.pid})
         for pid, child in list(self._known.items()):
             if (ended := exit_of(child)) is not None:
                 del self._known[pid]

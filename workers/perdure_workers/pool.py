@@ -42,6 +42,14 @@ class ShiftPool(asynpool.AsynPool):
     """A pool of such children."""
 
     Worker = ShiftWorker
+    #: Called with each child's process object when it is forked.
+    born: ClassVar[Callable[[Any], object]]
+
+    def _create_worker_process(self, i: int) -> Any:
+        """Fork a child and tell of it: one may be dead, and forgotten by the pool, before anybody looks."""
+        process = super()._create_worker_process(i)
+        type(self).born(process)
+        return process
 
 
 class ShiftTaskPool(TaskPool):
@@ -66,13 +74,17 @@ class ShiftTaskPool(TaskPool):
         super().on_close()
 
 
-def work_shifts(work: Callable[[int], None], closing: Callable[[], None]) -> type[ShiftTaskPool]:
+def work_shifts(
+    work: Callable[[int], None], born: Callable[[Any], object], closing: Callable[[], None]
+) -> type[ShiftTaskPool]:
     """Return the pool's class.
 
     Args:
         work: Called by each child with its number.
+        born: Called with each child's process object when it is forked.
         closing: Called by the pool before it waits for its children to end.
     """
     ShiftWorker.work = staticmethod(work)
+    ShiftPool.born = staticmethod(born)
     ShiftTaskPool.closing = staticmethod(closing)
     return ShiftTaskPool

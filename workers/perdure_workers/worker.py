@@ -72,7 +72,7 @@ class Worker:
         )
         self._supervisor = Supervisor(default_duties(app))
         self._celery_worker: Any = None
-        self._children = ChildWatch(self._child_processes, self._on_child_exit)
+        self._children = ChildWatch(self._on_child_exit)
         self._overseer = Overseer(app, self.incarnation.id, self._child_pids, self.shared.slots)
         self._looker = Looker(app, bulkhead, self.shared.wakeups, lambda: app.bells.hush(bulkhead))
 
@@ -85,7 +85,7 @@ class Worker:
             hostname=self.incarnation.name,
             queues=[queue_name(self.incarnation.bulkhead)],
             concurrency=self.incarnation.concurrency,
-            pool=work_shifts(self._work, self._drain),
+            pool=work_shifts(self._work, self._children.add, self._drain),
             consumer_cls=PatientConsumer,
             loglevel=self.app.settings.log_level,
             task_events=True,
