@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from perdure_workers.up.errors import NotUp, StillUp
+from perdure_workers.up.identity import await_end
 from perdure_workers.up.leftovers import LEFTOVER_TIMEOUT_SECONDS, clean_up
 from perdure_workers.up.runtime import Runtime, UpLock
 
@@ -65,8 +66,4 @@ def _terminate(manager: psutil.Process, timeout: float) -> bool:
     """Send a stop signal (the manager forces the end on its second one) and tell whether the manager ended."""
     with suppress(psutil.NoSuchProcess):
         manager.terminate()
-    try:
-        manager.wait(timeout)
-    except psutil.TimeoutExpired:
-        return False
-    return True
+    return not await_end([manager], timeout)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from perdure_workers.up.identity import await_end
 from perdure_workers.up.runtime import Runtime
 
 LEFTOVER_TIMEOUT_SECONDS = 10.0
@@ -38,10 +39,10 @@ def clean_up(home: Path, timeout: float = LEFTOVER_TIMEOUT_SECONDS) -> list[str]
             if sys.platform != "linux":  # there the death of the manager told them; a second SIGTERM may cut a drain
                 with suppress(psutil.NoSuchProcess):
                     process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=timeout)
+    stubborn = await_end(processes, timeout)
     for process in stubborn:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # each leads a session of its own
-    psutil.wait_procs(stubborn, timeout=LEFTOVER_TIMEOUT_SECONDS)
+    await_end(stubborn, LEFTOVER_TIMEOUT_SECONDS)
     Runtime.remove(home)
     return list(alive.values())
