@@ -47,6 +47,24 @@ def test_drain_hands_back_what_does_not_end_in_time(make_cluster: MakeCluster, l
     assert [record.state for record in cluster.app.workers.list(all_states=True)] == ["gone"]
 
 
+@pytest.mark.parametrize("how", ["SIGHUP", "remote control"])
+def test_whatever_stops_a_worker_drains_it(make_cluster: MakeCluster, sqlite_url: str, redis_url: str, how: str) -> None:
+    cluster = make_cluster(sqlite_url, redis_url)
+    worker = cluster.worker("w1")
+    checkpointed = cluster.submit("march", 4_000, 0.05)
+    cluster.await_effect(checkpointed, "saved")
+
+    if how == "SIGHUP":
+        worker.signal(signal.SIGHUP)
+    else:
+        cluster.app.celery.control.shutdown()
+
+    assert worker.exit_code() == 0
+    assert cluster.outcomes(checkpointed) == ["handed_back"]
+    assert (checkpointed.state, checkpointed.record.attempt) == ("queued", 0)
+    assert [record.state for record in cluster.app.workers.list(all_states=True)] == ["gone"]
+
+
 def test_cancel_time_limits_and_deadlines(make_cluster: MakeCluster, ledger_url: str, redis_url: str) -> None:
     cluster = make_cluster(ledger_url, redis_url, cancel_grace="0.5")
     cluster.worker("w1", concurrency=5)
