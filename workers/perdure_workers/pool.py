@@ -47,7 +47,7 @@ class ShiftPool(asynpool.AsynPool):
 
     def _create_worker_process(self, i: int) -> Any:
         """Fork a child and tell of it: one may be dead, and forgotten by the pool, before anybody looks."""
-        process = super()._create_worker_process(i)
+        process = super()._create_worker_process(i)  # type: ignore[misc] # which the stubs do not know
         type(self).born(process)
         return process
 
