@@ -35,33 +35,6 @@ class SystemClock:
         return time.monotonic()
 
 
-class ManualClock:
-    """A clock that moves only when told to, for tests and simulation.
-
-    Args:
-        start: The first reading, in seconds since the epoch.
-    """
-
-    def __init__(self, start: float = 1_000_000.0) -> None:
-        self._now = start
-
-    def now(self) -> float:
-        """Return the current reading in seconds."""
-        return self._now
-
-    def monotonic(self) -> float:
-        """Return the current reading in seconds."""
-        return self._now
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock forward.
-
-        Args:
-            seconds: How far; not negative.
-        """
-        self._now += seconds
-
-
 def to_datetime(epoch: float | None) -> datetime | None:
     """Return an aware UTC datetime for seconds since the epoch, or None for None."""
     return None if epoch is None else datetime.fromtimestamp(epoch, UTC)

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BulkheadFull, PerdureError
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
-    from perdure.settings import Settings
 
 #: Seconds that a check may take.
 DEFAULT_TIMEOUT = 5.0
@@ -89,7 +88,7 @@ def platform_health(app: Perdure) -> Health:
     """Return the checks that every application has: ledger, broker, circuit breakers, and room in its bulkheads."""
     health = Health()
     health.register("ledger", app.ledger.probe)
-    health.register("broker", lambda: _ping(app.settings), critical=False)
+    health.register("broker", lambda: _ping(app), critical=False)
     health.register("breakers", lambda: _all_closed(app), critical=False)
     health.register("bulkheads", lambda: _all_have_room(app), critical=False)
     return health
@@ -107,12 +106,18 @@ def _all_have_room(app: Perdure) -> None:
         raise BulkheadFull(f"{', '.join(found)}: as many jobs wait as max_depth allows, so no more are taken")
 
 
-def _ping(settings: Settings) -> None:
-    """Write a key: a Redis that is full, or a replica, answers and takes no bells."""
-    from perdure.redis_address import connect
+def _ping(app: Perdure) -> None:
+    """Reach the broker. In a Redis write a key: one that is full, or a replica, answers and takes no bells."""
+    from perdure.redis_address import connect, is_redis
 
-    with connect(settings.effective_broker_url, socket_connect_timeout=2, socket_timeout=2) as client:
-        client.set(f"{settings.redis_prefix}health", "1", px=1000)
+    url = app.settings.effective_broker_url
+    if not is_redis(url):
+        celery: Any = app.celery
+        with celery.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+        return
+    with connect(url, socket_connect_timeout=2, socket_timeout=2) as client:
+        client.set(f"{app.settings.redis_prefix}health", "1", px=1000)
 
 
 def _result(one: _Registered, future: Future[object], started: float) -> CheckResult:

@@ -95,21 +95,34 @@ class Limits:
         while len(self._served) > MOST_REMEMBERED:
             del self._served[next(iter(self._served))]
 
-    def rate_wait(self, bulkhead: str, task: str) -> float:
-        """Take the token that a job needs to start now by the limits per second.
+    def may_start(self, bulkhead: str, task: str, most: int) -> int:
+        """Take the tokens that jobs of a task need to start now by the limits per second.
 
         Returns:
-            0 when it may start; otherwise the seconds after which it is worth asking again.
+            How many may start, up to ``most``. Tokens that are not used belong back; see :meth:`did_not_start`.
         """
-        settings, known = self._app.settings.bulkheads.get(bulkhead), self._app.tasks.get(task)
-        rates = {f"task:{task}": known and known.rate, f"bulkhead:{bulkhead}": settings and settings.rate}
-        for name, rate in rates.items():
-            if rate:
-                with gate.use():
-                    wait = self._bucket(name, rate).try_acquire()
-                if wait > 0:
-                    return wait
-        return 0.0
+        granted = most
+        taken: list[RateLimit] = []
+        for bucket in self._buckets(bulkhead, task):
+            with gate.use():
+                enough = bucket.take(granted)
+            for earlier in taken:
+                _give_back(earlier, granted - enough)
+            taken.append(bucket)
+            granted = enough
+        return granted
+
+    def did_not_start(self, bulkhead: str, task: str, count: int) -> None:
+        """Put back the tokens of jobs that did not start after all."""
+        for bucket in self._buckets(bulkhead, task):
+            _give_back(bucket, count)
+
+    def next_token_in(self, bulkhead: str, task: str) -> float:
+        """Return the seconds after which it is worth asking for another token; 0 without a limit per second.
+
+        Half of what a token takes to come: who asks does not know how long the last one has been gone.
+        """
+        return max((0.5 / bucket.config.rate for bucket in self._buckets(bulkhead, task)), default=0.0)
 
     def hold(self, claim: Claim, stack: ExitStack) -> None:
         """Take the permits that a claimed job needs; they are given back when the stack is closed.
@@ -157,6 +170,11 @@ class Limits:
             self._permits[name] = Permits(self._redis, name, config, prefix=prefix)
         return self._permits[name]
 
+    def _buckets(self, bulkhead: str, task: str) -> list[RateLimit]:
+        settings, known = self._app.settings.bulkheads.get(bulkhead), self._app.tasks.get(task)
+        rates = {f"task:{task}": known and known.rate, f"bulkhead:{bulkhead}": settings and settings.rate}
+        return [self._bucket(name, rate) for name, rate in rates.items() if rate]
+
     def _bucket(self, name: str, rate: float) -> RateLimit:
         if name not in self._rates:
             config, prefix = RateLimitConfig(rate=rate), self._app.settings.redis_prefix
@@ -183,6 +201,12 @@ def limit_key(
         return ""
     value = call[task.limit_by] if task.limit_by in call else tags.get(task.limit_by, "")
     return str(value)[:255]
+
+
+def _give_back(bucket: RateLimit, tokens: int) -> None:
+    if tokens > 0:
+        with gate.use():
+            bucket.give_back(tokens)
 
 
 def holder_of(claim: Claim) -> str:

@@ -137,11 +137,6 @@ def mask(value: Any) -> Any:
     return NOTHING.value(value)
 
 
-def mask_json(text: str) -> str:
-    """Return a JSON text with what stands under a secret's name masked."""
-    return NOTHING.json(text)
-
-
 def mask_call(
     task: Task[..., Any] | None, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:

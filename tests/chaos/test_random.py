@@ -175,8 +175,8 @@ def check_fences(effects: list[Effect], outcomes: dict[int, str]) -> None:
 
 def check_side_by_side(effects: list[Effect], outcomes: dict[int, str]) -> None:
     """Only an attempt that lost its lease (its worker was frozen) may overlap with its successor."""
-    for first, _second in overlaps(effects):
-        assert outcomes.get(first.fence, "crashed") == "crashed"
+    for one, other in overlaps(effects):
+        assert outcomes.get(min(one.fence, other.fence), "crashed") == "crashed"
 
 
 def check_checkpoints(effects: list[Effect]) -> None:

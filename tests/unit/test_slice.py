@@ -13,6 +13,8 @@ from perdure_workers.execute import Attempt
 from perdure_workers.slice import BUDGET, GROWTH, MOST, Ended, Slice, SliceKeeper, SliceSize
 from support.waiting import wait_until
 
+FOR_EVER = float("inf")
+
 
 class Clock:
     """The monotonic clock of the module; it moves when it is told to, or slept on."""
@@ -75,7 +77,7 @@ def run_next(held: Slice) -> str | None:
 
 def test_what_ended_in_time_is_settled_at_once_together(clock: Clock) -> None:
     settled = Settled()
-    held = Slice(claims("abc"), settled)
+    held = Slice(claims("abc"), settled, FOR_EVER)
     assert [run_next(held) for _ in range(4)] == ["a", "b", "c", None]
     assert settled.calls == []
     held.let_go()
@@ -83,9 +85,18 @@ def test_what_ended_in_time_is_settled_at_once_together(clock: Clock) -> None:
     assert settled.calls == [(["a", "b", "c"], [])]
 
 
+def test_a_process_that_was_stopped_longer_than_its_lease_lasts_begins_none_of_its_jobs(clock: Clock) -> None:
+    settled = Settled()
+    held = Slice(claims("ab"), settled, until=clock.now + 10.0)
+    clock.now += 10.1
+    assert held.next() is None
+    held.let_go()
+    assert settled.calls == [([], ["a", "b"])]
+
+
 def test_what_its_time_does_not_reach_goes_back(clock: Clock) -> None:
     settled = Settled()
-    held = Slice(claims("abc"), settled)
+    held = Slice(claims("abc"), settled, FOR_EVER)
     run_next(held)
     clock.sleep(BUDGET * 2)
     assert held.is_late()
@@ -95,7 +106,7 @@ def test_what_its_time_does_not_reach_goes_back(clock: Clock) -> None:
 
 
 def test_the_first_job_is_begun_however_late_it_is(clock: Clock) -> None:
-    held = Slice(claims("ab"), Settled())
+    held = Slice(claims("ab"), Settled(), FOR_EVER)
     clock.sleep(60.0)
     assert run_next(held) == "a"
     assert run_next(held) is None
@@ -103,7 +114,7 @@ def test_the_first_job_is_begun_however_late_it_is(clock: Clock) -> None:
 
 def test_a_job_under_way_stays_when_the_others_go(clock: Clock) -> None:
     settled = Settled()
-    held = Slice(claims("abc"), settled)
+    held = Slice(claims("abc"), settled, FOR_EVER)
     run_next(held)
     under_way = held.next()
     assert under_way is not None
@@ -118,7 +129,7 @@ def test_a_job_under_way_stays_when_the_others_go(clock: Clock) -> None:
 
 def test_what_could_not_be_settled_is_tried_again_and_nothing_of_it_is_run(clock: Clock) -> None:
     settled = Settled(RuntimeError("no"))
-    held = Slice(claims("abc"), settled)
+    held = Slice(claims("abc"), settled, FOR_EVER)
     run_next(held)
     under_way = held.next()
     assert under_way is not None
@@ -140,7 +151,7 @@ def test_two_that_let_go_at_once_settle_everything_once() -> None:
         assert go_on.wait(20)
         settled(ended, rest)
 
-    held = Slice(claims("abc"), slow)
+    held = Slice(claims("abc"), slow, FOR_EVER)
     run_next(held)
     threads = [threading.Thread(target=held.let_go) for _ in range(2)]
     threads[0].start()
@@ -163,7 +174,7 @@ def kept(on_error: list[str] | None = None) -> SliceKeeper:
 
 def test_the_keeper_lets_go_of_what_waits_for_a_long_job() -> None:
     settled, keeper = Settled(), kept()
-    held = Slice(claims("abc"), settled)
+    held = Slice(claims("abc"), settled, FOR_EVER)
     run_next(held)
     keeper.watch(held)
     held.next()  # and it takes its time
@@ -175,13 +186,13 @@ def test_the_keeper_lets_go_of_what_waits_for_a_long_job() -> None:
 def test_the_keeper_goes_on_when_a_slice_cannot_be_settled() -> None:
     failures: list[str] = []
     settled, keeper = Settled(RuntimeError("no")), kept(failures)
-    first = Slice(claims("ab"), settled)
+    first = Slice(claims("ab"), settled, FOR_EVER)
     keeper.watch(first)
     first.next()
     wait_until(lambda: len(settled.calls) == 2)
     assert failures == ["failed"]
     assert settled.calls == [([], ["b"]), ([], ["b"])]
-    second = Slice(claims("cd"), settled)
+    second = Slice(claims("cd"), settled, FOR_EVER)
     keeper.watch(second)
     second.next()
     wait_until(lambda: settled.calls[2:])
@@ -191,7 +202,7 @@ def test_the_keeper_goes_on_when_a_slice_cannot_be_settled() -> None:
 
 def test_the_keeper_leaves_a_slice_alone_that_it_no_longer_watches() -> None:
     settled, keeper = Settled(), kept()
-    unwatched, watched = Slice(claims("ab"), settled), Slice(claims("cd"), settled)
+    unwatched, watched = Slice(claims("ab"), settled, FOR_EVER), Slice(claims("cd"), settled, FOR_EVER)
     keeper.watch(unwatched)
     keeper.watch(watched)
     wait_until(lambda: settled.calls)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from perdure_workers.gate import Refused, described
+from perdure_workers.gate import Refused, described, envelope_of
 from perdure_workers.wakeups import Wakeups
 
 logger = logging.getLogger("perdure.bells")
@@ -64,12 +64,12 @@ def refuse(_task: Any, _app: Any, consumer: Any, **_options: Any) -> Handler:
     return on_refused
 
 
-def keep(task: Any, _app: Any, consumer: Any, **_options: Any) -> Handler:
+def keep(_task: Any, _app: Any, consumer: Any, **_options: Any) -> Handler:
     """Return Celery's handler of messages that name a task, on brokers that have no gate: a message alone runs nothing."""
 
     def on_message(message: Any, _body: Any, acknowledge: Any, *_rest: Any, **_more: Any) -> None:
         if reader is not None:
-            reader.keep(described({"body": str(message.body), "headers": {**(message.headers or {}), "task": task.name}}))
+            reader.keep(described(envelope_of(message)))
         acknowledge(logger, consumer.connection_errors)
 
     return on_message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -130,13 +131,11 @@ class Choice:
     def _within_limits(self, lanes: Sequence[Lane]) -> list[Claim]:
         bulkhead, limits = self._by.bulkhead, self._app.limits
         room = limits.admitted(bulkhead, lanes, self._app.ledger.running_within_limits())
-        wanted = []
+        started = self._tokens(Counter(lane.task for lane in lanes if room.get(lane.name)))
+        left, wanted = started.copy(), []
         for lane in lanes:
-            if not room.get(lane.name):
-                continue
-            if (wait := limits.rate_wait(bulkhead, lane.task)) > 0:
-                self._ask_again_in(wait)
-            else:
+            if room.get(lane.name) and left[lane.task]:
+                left[lane.task] -= 1
                 wanted.append(lane)
         if not wanted:
             return []
@@ -144,7 +143,18 @@ class Choice:
             self._by, wanted, lambda lanes, running: limits.admitted(bulkhead, lanes, running)
         )
         limits.served(lane_of(claim.task, limit_key=claim.limit_key, breaker=None) for claim in claims)
+        for task, count in (started - Counter(claim.task for claim in claims)).items():
+            limits.did_not_start(bulkhead, task, count)
         return claims
+
+    def _tokens(self, wanted: Counter[str]) -> Counter[str]:
+        """Return how many jobs of each task may start now by the limits per second, and take their tokens."""
+        bulkhead, limits, granted = self._by.bulkhead, self._app.limits, Counter[str]()
+        for task, count in wanted.items():
+            granted[task] = limits.may_start(bulkhead, task, count)
+            if granted[task] < count:
+                self._ask_again_in(limits.next_token_in(bulkhead, task))
+        return granted
 
     def _ask_again_in(self, seconds: float) -> None:
         self.ask_again = seconds if self.ask_again is None else min(self.ask_again, seconds)

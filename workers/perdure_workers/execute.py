@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import inspect
 import logging
-import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -77,7 +76,6 @@ class Executor:
         self._app = app
         self._draining = draining
         self._limit_of = limit_of
-        self._rng = JITTER
         self._loop = EventLoop()
 
     def __call__(self, claim: Claim, began: Began) -> Attempt:
@@ -99,7 +97,7 @@ class Executor:
             return replace(attempt, settlement=untold(attempt.settlement, error))
 
     def _run(self, claim: Claim, began: Began) -> Attempt:
-        run = Run(self._app, claim, self._rng, self._loop, self._draining)
+        run = Run(self._app, claim, self._loop, self._draining)
         try:
             limit = time_limit(claim, self._limit_of(claim.task) or self._app.task(claim.task).timeout)
             if claim.deadline is not None and claim.started_at >= claim.deadline:
@@ -116,7 +114,7 @@ class Executor:
 
     def _failed(self, claim: Claim, error: BaseException) -> Settlement:
         try:
-            return decide(Ended(error=error), claim, self._app.task(claim.task).retry, self._rng)
+            return decide(Ended(error=error), claim, self._app.task(claim.task).retry, JITTER)
         except BaseException as again:  # noqa: BLE001 - as above
             return undescribed(claim, again)
 
@@ -138,13 +136,10 @@ def untold(settlement: Settlement, why: BaseException) -> Settlement:
 class Run:
     """One run of a job's function, with all that guards it."""
 
-    def __init__(
-        self, app: Perdure, claim: Claim, rng: random.Random, loop: EventLoop, draining: Callable[[], bool]
-    ) -> None:
+    def __init__(self, app: Perdure, claim: Claim, loop: EventLoop, draining: Callable[[], bool]) -> None:
         self._app = app
         self._claim = claim
         self._task: Task[..., Any] = app.task(claim.task)
-        self._rng = rng
         self._loop = loop
         self._draining = draining
         self._context: JobContext | None = None
@@ -167,14 +162,14 @@ class Run:
             return Attempt(settled, ended.ran, is_settled=True)
         if isinstance(ended.error, CircuitOpen):
             return self._turned_away(ended.error, ended.ran)
-        settlement = blamed(decide(ended, claim, task.retry, self._rng), task.breaker)
+        settlement = blamed(decide(ended, claim, task.retry, JITTER), task.breaker)
         return Attempt(answered(settlement) if claim.replica_of else settlement, ended.ran)
 
     def _coordinate(self) -> Settlement:
         try:
             return until_the_ledger_is_back(lambda: coordinate(self._app, self._claim, self._task))
         except PerdureError as error:  # cancelled, or its arguments or answers cannot be read
-            return decide(Ended(error=error), self._claim, self._task.retry, self._rng)
+            return decide(Ended(error=error), self._claim, self._task.retry, JITTER)
 
     def _held(self, permits: ExitStack) -> Ended | None:
         """Take the permits that a job needs, or say that it has to wait; a job without limits costs nothing here."""
@@ -183,7 +178,7 @@ class Run:
         try:
             self._app.limits.hold(self._claim, permits)
         except BulkheadFull as full:
-            return Ended(error=Snooze(self._app.limits.snooze(self._rng), str(full)))
+            return Ended(error=Snooze(self._app.limits.snooze(JITTER), str(full)))
         return None
 
     def _turned_away(self, refused: CircuitOpen, ran: float) -> Attempt:
@@ -195,9 +190,9 @@ class Run:
             return Attempt(RELEASED, ran, lane=lane)
         recovery = self._app.breakers[refused.name].config.recovery_timeout
         snooze = Snooze(
-            refused.retry_after_s + self._rng.uniform(0, recovery / 10), f"circuit breaker {refused.name!r} is open"
+            refused.retry_after_s + JITTER.uniform(0, recovery / 10), f"circuit breaker {refused.name!r} is open"
         )
-        return Attempt(decide(Ended(error=snooze), claim, self._task.retry, self._rng), ran)
+        return Attempt(decide(Ended(error=snooze), claim, self._task.retry, JITTER), ran)
 
     def _ended(self, limit: float | None) -> Ended:
         try:

@@ -177,6 +177,13 @@ def described(message: Any) -> Refused:
     return Refused(flaw, _text(task or "?")[:255], _text(named.get("id"))[:100], about, body[:MAX_KEPT], len(body))
 
 
+def envelope_of(message: Any) -> dict[str, Any]:
+    """Return kombu's message, as other brokers than Redis deliver it, in the form of an entry of a queue."""
+    body = message.body
+    text = body.decode("utf-8", "backslashreplace") if isinstance(body, bytes) else str(body)
+    return {"body": text, "headers": message.headers, "content-type": message.content_type}
+
+
 def _body(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)

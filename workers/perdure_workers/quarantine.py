@@ -14,7 +14,7 @@ from perdure.errors import JobNotFound
 from perdure.fingerprint import fingerprint
 from perdure.ids import new_id
 from perdure.states import DeadReason
-from perdure_workers.gate import Refused, described
+from perdure_workers.gate import Refused, described, envelope_of
 
 if TYPE_CHECKING:
     from perdure_workers.worker import Worker
@@ -65,13 +65,13 @@ def install_quarantine(worker: Worker) -> None:
             def handler(*args: Any, **kwargs: Any) -> Any:
                 message = next((a for a in args if hasattr(a, "delivery_info")), None)
                 if message is not None:
-                    keep(worker, described(_envelope_of(message)))
+                    keep(worker, described(envelope_of(message)))
                 return original(*args, **kwargs)
 
             setattr(consumer, name, handler)
 
     def _take(consumer: Any, message: Any) -> None:
-        keep(worker, described(_envelope_of(message)))
+        keep(worker, described(envelope_of(message)))
         message.ack_log_error(logger, consumer.connection_errors)
 
     worker.app.celery.steps["consumer"].add(Quarantine)
@@ -107,10 +107,3 @@ def _keep(worker: Worker, refused: Refused) -> None:
     }
     if worker.app.ledger.quarantine(letter):
         logger.warning("a message that is no bell was kept as dead letter %s: %s", letter["id"], refused.flaw)
-
-
-def _envelope_of(message: Any) -> dict[str, Any]:
-    """Return kombu's message as the gate knows messages."""
-    body = message.body
-    text = body.decode("utf-8", "backslashreplace") if isinstance(body, bytes) else str(body)
-    return {"body": text, "headers": message.headers, "content-type": message.content_type}

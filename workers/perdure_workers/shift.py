@@ -32,6 +32,8 @@ logger = logging.getLogger("perdure.shift")
 #: Seconds that a child waits to be woken, at most, before it looks whether its worker drains.
 LONGEST_WAIT = 5.0
 SHORTEST_WAIT = 0.002
+#: Seconds after a slice that failed: what is wrong with one is wrong with the next, and each is logged.
+AFTER_FAILURE = 1.0
 #: Seconds between two bells for other workers while there is more than this child can take.
 RING_EVERY = 0.1
 #: How much a task's newest duration counts in what its jobs are expected to take.
@@ -73,7 +75,7 @@ class Shift:
                     self._shared.wakeups.wait(self._idle_for())
             except Exception:
                 logger.exception("a slice failed; its jobs are taken back")
-                time.sleep(SHORTEST_WAIT)
+                time.sleep(AFTER_FAILURE)
         self._shared.wakeups.post()  # the next one may be asleep
         self._executor.close()
         self._events.stop()
@@ -83,14 +85,14 @@ class Shift:
         most = self._size()
         self._shared.slots.hold()
         self._due_at = float("inf") if time.monotonic() >= self._due_at else self._due_at
-        claims = until_the_ledger_is_back(lambda: self._choice.claim(most))
+        claims, asked_at = until_the_ledger_is_back(lambda: self._claim(most))
         if not claims:
             self._shared.slots.rest()
             return False
         if len(claims) >= most:
             self._wake_others()
         began = time.monotonic()
-        held = Slice(claims, self._settle)
+        held = Slice(claims, self._settle, asked_at + self._app.settings.lease_ttl)
         self._keeper.watch(held)
         try:
             while not self._shared.draining() and (claim := held.next()) is not None:
@@ -109,6 +111,10 @@ class Shift:
             # Without the time that the ledger took: the slower it is, the more it helps to settle many at once.
             self._size.learn(held.begun, ran)
         return True
+
+    def _claim(self, most: int) -> tuple[Sequence[Claim], float]:
+        asked_at = time.monotonic()
+        return self._choice.claim(most), asked_at
 
     def _run(self, claim: Claim) -> Attempt:
         attempt = self._executor(claim, self._began)

@@ -49,9 +49,11 @@ class Slice:
     Args:
         claims: The jobs, in line.
         settle: Settles what ended and gives back what was not begun; does not return before that is in the ledger.
+        until: The moment from which none is begun any more, on the monotonic clock: a process that was stopped for so long
+            has lost its lease, and somebody else may have them.
     """
 
-    def __init__(self, claims: Sequence[Claim], settle: Settle) -> None:
+    def __init__(self, claims: Sequence[Claim], settle: Settle, until: float) -> None:
         self._rest = deque(claims)
         self._ended: list[Ended] = []
         #: What leaves: it stays here until the ledger has it.
@@ -60,13 +62,14 @@ class Slice:
         self._settle = settle
         self._lock = threading.Lock()
         self._settling = threading.Lock()
+        self._until = until
         self._ends_at = time.monotonic() + BUDGET
         self.begun = 0
 
     def next(self) -> Claim | None:
         """Return the job to run now; None when there is none or the slice's time is over."""
         with self._lock:
-            if not self._rest or (self.begun and time.monotonic() > self._ends_at):
+            if not self._rest or time.monotonic() > (self._ends_at if self.begun else self._until):
                 return None
             self.begun += 1
             return self._rest.popleft()

@@ -26,11 +26,6 @@ class Wakeups:
             return False
         return True
 
-    def post_all(self) -> None:
-        """Wake all children."""
-        while self.post():
-            pass
-
     def wait(self, timeout: float) -> bool:
         """Wait to be woken for at most ``timeout`` seconds, and take all wake-ups that wait.
 

@@ -89,6 +89,7 @@ def _lanes(dialect: str) -> Any:
         )
         SELECT step.lane, j.task, j.breaker, j.limit_key, j.run_at, {NOW[dialect]}
         FROM step JOIN perdure_jobs j ON j.id = ({_first("id")})
+        ORDER BY step.number
         """
     )
 
@@ -107,7 +108,7 @@ _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def lanes(connection: Connection, bulkhead: str, after: str = "") -> list[Lane]:
-    """Return the lanes of a bulkhead in which jobs wait, in the order of their names; :data:`LANES` at most.
+    """Return the lanes of a bulkhead in which jobs wait, in the database's order of their names; :data:`LANES` at most.
 
     Args:
         connection: Where to read.

@@ -48,20 +48,24 @@ _COLUMNS = {
 _RECORDED = "(job_id, number, outcome, worker, worker_pid, started_at, finished_at, error_type, error, traceback)"
 
 
+#: It was claimed, cancelled before it began, and given back: it does not begin any more.
+_CANCELLED = "(released = 1 AND cancel_requested_at IS NOT NULL)"
+
+
 def _update(dialect: str) -> str:
     # The state is an expression, because without statistics SQLite prefers its index to the one of the ids.
     moment = NOW[dialect]
     return f"""
         UPDATE perdure_jobs SET
-            state = to_state,
+            state = CASE WHEN {_CANCELLED} THEN '{JobState.CANCELLED}' ELSE to_state END,
             attempt = attempt - unburned, crashes = crashes + crashed, snoozes = snoozes + snoozed,
             worker_id = NULL, worker_pid = NULL,
             worker_name = CASE WHEN released = 1 THEN NULL ELSE worker_name END,
-            run_at = CASE to_state WHEN 'retrying' THEN {moment} + coalesce(in_seconds, 0)
-                WHEN 'queued' THEN coalesce(queued_at, {moment}) END,
+            run_at = CASE WHEN {_CANCELLED} THEN NULL WHEN to_state = 'retrying' THEN {moment} + coalesce(in_seconds, 0)
+                WHEN to_state = 'queued' THEN coalesce(queued_at, {moment}) END,
             started_at = CASE WHEN released = 1 THEN NULL ELSE began_at END,
             first_started_at = CASE WHEN released = 1 AND first_started_at = started_at THEN NULL ELSE first_started_at END,
-            finished_at = CASE WHEN is_final = 1 THEN {moment} END,
+            finished_at = CASE WHEN is_final = 1 OR {_CANCELLED} THEN {moment} END,
             result = new_result,
             error_type = CASE WHEN released = 1 THEN error_type ELSE new_error_type END,
             error = CASE WHEN released = 1 THEN error ELSE new_error END,

@@ -92,12 +92,6 @@ def neighbours(connection: Connection, host: str) -> list[Neighbour]:
     return [Neighbour(**row._mapping) for row in connection.execute(_NEIGHBOURS, {"on_host": host})]
 
 
-def live_in(connection: Connection, bulkhead: str) -> int:
-    """Return how many live workers a bulkhead has that take jobs."""
-    serving = (workers.c.bulkhead == bulkhead) & workers.c.state.in_(LIVE) & ~workers.c.draining
-    return connection.execute(select(func.count()).select_from(workers).where(serving)).scalar_one()
-
-
 def listing(connection: Connection, *, all_states: bool = False) -> list[WorkerRecord]:
     """Return the live workers, or all that the ledger remembers, by name."""
     running = select(func.count()).select_from(jobs).where(RUNS, jobs.c.worker_id == workers.c.id).scalar_subquery()

@@ -367,3 +367,13 @@ def test_a_paused_bulkhead_gives_no_claims_and_keeps_its_running_jobs(ledger: Le
     ledger.settle(claim, SUCCEED)
     ledger.resume("normal")
     assert try_claim(ledger, waiting) is not None
+
+
+def test_a_job_that_was_cancelled_between_its_claim_and_its_start_never_starts(ledger: Ledger) -> None:
+    claim = running(ledger, 1)
+    assert ledger.cancel(claim.job_id, "not needed") is JobState.RUNNING
+    assert ledger.settle_all([(claim, RELEASED)]) == {}
+    job = ledger.job(claim.job_id)
+    assert (job.state, job.run_at, job.attempt) == (JobState.CANCELLED, None, 0)
+    assert job.finished_at is not None
+    assert try_claim(ledger, claim.job_id) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import time
 
@@ -119,6 +120,7 @@ def test_processes_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) ->
     found, start = forked.SimpleQueue(), forked.Barrier(8)
 
     def submit() -> None:
+        faulthandler.dump_traceback_later(60, exit=True)  # says where it is stuck
         start.wait(30)
         [result] = ledger.submit([job(1, idempotency_key="k")])
         found.put((result.id, result.deduplicated))
