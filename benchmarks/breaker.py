@@ -17,10 +17,10 @@ from pathlib import Path
 import pybreaker
 import redis
 
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_config import DEFAULT_MAX_STALENESS_S, BreakerConfig
-from perdure.resilience.breaker_events import CircuitOpen
-from perdure.resilience.permits import Permits, PermitsConfig
+from perdure.resilience.breaker.breaker import CircuitBreaker
+from perdure.resilience.breaker.config import DEFAULT_MAX_STALENESS_S, BreakerConfig
+from perdure.resilience.breaker.events import CircuitOpen
+from perdure.resilience.limits.permits import Permits, PermitsConfig
 from perdure_workers.embedded.redis import RedisServer
 
 ROUNDS, CALLS = 30, 200

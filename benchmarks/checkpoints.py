@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from perdure import JobContext
-from perdure.ids import new_id
 from perdure.ledger import Ledger
-from perdure.ledger.checkpoint_store import LedgerStore
-from perdure.ledger.claim import Claimer
-from perdure.ledger.records import Claim, NewJob
-from perdure.stores.filesystem import FilesystemStore
-from perdure.stores.lines import TextLines
+from perdure.ledger.jobs.claim import Claimer
+from perdure.ledger.running.checkpoint_store import LedgerStore
+from perdure.model.ids import new_id
+from perdure.model.records import Claim, NewJob
+from perdure.stores.backends.filesystem import FilesystemStore
+from perdure.stores.backends.redis import RedisStore
 from perdure.stores.protocol import CheckpointStore
 from perdure.stores.record import CheckpointRecord
-from perdure.stores.redis import RedisStore
-from perdure.stores.replicated import ReplicatedStore
+from perdure.stores.replicated.replicated import ReplicatedStore
+from perdure.stores.sources.lines import TextLines
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
 

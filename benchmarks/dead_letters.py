@@ -19,7 +19,7 @@ from rich.table import Table
 from sqlalchemy import text
 
 from perdure.ledger import Ledger
-from perdure.ledger.letter_records import LetterFilter
+from perdure.model.dead_letter import LetterFilter
 from perdure_workers.embedded.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent

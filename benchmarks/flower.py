@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perdure.ledger import Ledger
-from perdure.ledger.letter_records import LetterFilter
+from perdure.model.dead_letter import LetterFilter
 from perdure_workers.embedded.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,14 +11,14 @@ from multiprocessing.sharedctypes import Synchronized
 from sqlalchemy import text
 
 from perdure import Perdure
-from perdure.lanes import PLAIN
 from perdure.ledger import Ledger
-from perdure.ledger.claim import Claimer
-from perdure.ledger.records import Claim, NewJob, Settlement
+from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.schema import attempts, jobs
-from perdure.states import Outcome, Transition
-from perdure_workers.choice import Choice
-from perdure_workers.maintenance import PAGE, prune
+from perdure.model.lanes import PLAIN
+from perdure.model.records import Claim, NewJob, Settlement
+from perdure.model.states import Outcome, Transition
+from perdure_workers.supervisor.maintenance import PAGE, prune
+from perdure_workers.worker.choice import Choice
 
 #: Jobs that pruning deletes at once.
 PRUNED_AT_ONCE = PAGE

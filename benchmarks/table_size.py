@@ -23,9 +23,9 @@ from benchmarks.ledgers import PRUNED_AT_ONCE, fill, opened, prune_all, steps
 from benchmarks.report import Report, Table, Target, number, ratio, spread
 from benchmarks.servers import Servers, serving
 from benchmarks.trial import Lost, Subject
-from perdure.ids import new_id
 from perdure.ledger import Ledger
-from perdure.ledger.records import NewJob
+from perdure.model.ids import new_id
+from perdure.model.records import NewJob
 
 SMALL = 1_000
 LARGE = int(os.environ.get("BENCH_JOBS", "10000000"))

@@ -9,7 +9,7 @@ from typing import get_type_hints
 import click
 from pydantic.fields import FieldInfo
 
-from perdure.settings import BulkheadSettings, Settings
+from perdure.settings.settings import BulkheadSettings, Settings
 from perdure_workers.cli.main import perdure
 
 HERE = Path(__file__).parent

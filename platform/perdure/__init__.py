@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
-    from perdure.context import JobContext
-    from perdure.control import Discard, RetryAfter, Snooze
     from perdure.errors import (
         BulkheadFull,
         IdempotencyConflict,
@@ -21,13 +19,15 @@ if TYPE_CHECKING:
         UnknownTask,
         Unserialisable,
     )
-    from perdure.handle import JobHandle
-    from perdure.letters.auto_replay import AutoReplay
-    from perdure.masking import Secret
-    from perdure.options import SubmitOptions
-    from perdure.retry import RetryPolicy
-    from perdure.states import JobState
-    from perdure.task import AsyncTask, Task
+    from perdure.manage.dead_letters.auto_replay import AutoReplay
+    from perdure.model.job_options import SubmitOptions
+    from perdure.model.outcomes import Discard, RetryAfter, Snooze
+    from perdure.model.retry_policy import RetryPolicy
+    from perdure.model.secrets import Secret
+    from perdure.model.states import JobState
+    from perdure.running.context import JobContext
+    from perdure.submit.handle import JobHandle
+    from perdure.submit.task import AsyncTask, Task
 
 __all__ = [
     "AsyncTask",
@@ -57,27 +57,27 @@ __all__ = [
 
 #: Where each name is: loaded when it is asked for, so that a command or a setting does not wait for the database's library.
 _WHERE = {
-    "AsyncTask": "perdure.task",
-    "AutoReplay": "perdure.letters.auto_replay",
+    "AsyncTask": "perdure.submit.task",
+    "AutoReplay": "perdure.manage.dead_letters.auto_replay",
     "BulkheadFull": "perdure.errors",
-    "Discard": "perdure.control",
+    "Discard": "perdure.model.outcomes",
     "IdempotencyConflict": "perdure.errors",
     "InvalidArguments": "perdure.errors",
     "JobCancelled": "perdure.errors",
-    "JobContext": "perdure.context",
+    "JobContext": "perdure.running.context",
     "JobDead": "perdure.errors",
-    "JobHandle": "perdure.handle",
-    "JobState": "perdure.states",
+    "JobHandle": "perdure.submit.handle",
+    "JobState": "perdure.model.states",
     "LeaseLost": "perdure.errors",
     "LedgerUnavailable": "perdure.errors",
     "Perdure": "perdure.app",
     "PerdureError": "perdure.errors",
-    "RetryAfter": "perdure.control",
-    "RetryPolicy": "perdure.retry",
-    "Secret": "perdure.masking",
-    "Snooze": "perdure.control",
-    "SubmitOptions": "perdure.options",
-    "Task": "perdure.task",
+    "RetryAfter": "perdure.model.outcomes",
+    "RetryPolicy": "perdure.model.retry_policy",
+    "Secret": "perdure.model.secrets",
+    "Snooze": "perdure.model.outcomes",
+    "SubmitOptions": "perdure.model.job_options",
+    "Task": "perdure.submit.task",
     "UnknownTask": "perdure.errors",
     "Unserialisable": "perdure.errors",
 }

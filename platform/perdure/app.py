@@ -9,38 +9,38 @@ from functools import cached_property, partial
 from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
 
-from perdure.bulkheads import Bulkheads
-from perdure.context import JobContext
-from perdure.dead_letters import DeadLetters
 from perdure.errors import DuplicateTask, InvalidJobDefinition, UnknownTask, did_you_mean
-from perdure.events import EventBus, log_event
-from perdure.health import platform_health
-from perdure.jobs import Jobs
 from perdure.ledger import Ledger
-from perdure.letters.auto_replay import AutoReplay
-from perdure.liveness import WorkerEvent
-from perdure.origin import Origin
-from perdure.periodic import Missed, Periodic
+from perdure.manage.bulkheads import Bulkheads
+from perdure.manage.dead_letters.auto_replay import AutoReplay
+from perdure.manage.dead_letters.dead_letters import DeadLetters
+from perdure.manage.health import platform_health
+from perdure.manage.jobs import Jobs
+from perdure.manage.workers import Workers
+from perdure.model.checkpoint_schema import StatePolicy
+from perdure.model.events import EventBus, log_event
+from perdure.model.retry_policy import RetryPolicy
+from perdure.model.worker_health import WorkerEvent
 from perdure.resilience.listeners import Listeners
-from perdure.retry import RetryPolicy
-from perdure.settings import Settings, load_settings
-from perdure.state import StatePolicy
-from perdure.storage import storage_of
-from perdure.submitter import Submitter
-from perdure.task import AsyncTask, Task
-from perdure.vault import Vault
-from perdure.workers import Workers
+from perdure.running.checkpoint_storage import storage_of
+from perdure.running.context import JobContext
+from perdure.sealing import Vault
+from perdure.settings.settings import Settings, load_settings
+from perdure.submit.origin import Origin
+from perdure.submit.periodic import Missed, Periodic
+from perdure.submit.submitter import Submitter
+from perdure.submit.task import AsyncTask, Task
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from perdure.bells import Bells
-    from perdure.limits import Limits
-    from perdure.primary_backup import Operation, PrimaryBackup
-    from perdure.resilience.breaker_events import BreakerEvent
-    from perdure.resilience.breakers import Breakers
-    from perdure.resilience.service import Service
-    from perdure.typed_options import JobOptions, SettingsGiven
+    from perdure.admission.limits import Limits
+    from perdure.broker.bells import Bells
+    from perdure.manage.primary_backup import Operation, PrimaryBackup
+    from perdure.resilience.breaker.breakers import Breakers
+    from perdure.resilience.breaker.events import BreakerEvent
+    from perdure.resilience.service.service import Service
+    from perdure.submit.typed_options import JobOptions, SettingsGiven
 
 logger = logging.getLogger("perdure.app")
 
@@ -203,7 +203,7 @@ class Perdure:
             InvalidJobDefinition: The function or an option cannot be used.
             UnknownBulkhead: There is no such bulkhead.
             DuplicateTask: Another function has that name: a second ``def``, lambda, or function of one factory. A module
-                that is loaded again and a notebook's cell that is run again replace theirs; see :mod:`perdure.origin`.
+                that is loaded again and a notebook's cell that is run again replace theirs; see :mod:`perdure.submit.origin`.
         """
         origin = Origin.of(function)
         task_name = name or origin.place
@@ -257,7 +257,7 @@ class Perdure:
 
         Args:
             cron: Minute, hour, day of month, month, day of week, such as ``*/5 8-17 * * MON-FRI``, ``@daily`` or the like;
-                with six fields the first one is seconds. See :mod:`perdure.cron`.
+                with six fields the first one is seconds. See :mod:`perdure.model.cron`.
             every: Seconds from one tick to the next; ticks are multiples of it since the epoch.
             tz: The time zone of ``cron``, such as ``Europe/Berlin``; UTC by default.
             missed: What happens to ticks that passed while no supervisor ran: ``run_once`` submits one job for the newest
@@ -288,7 +288,7 @@ class Perdure:
             raise DuplicateTask(f"schedule {schedule.name!r} is there already; give another name= to periodic(...)")
 
     def on_node_failure(self, hook: Hook) -> Hook:
-        """Call a function with the :class:`~perdure.liveness.WorkerEvent` of each worker that is found dead.
+        """Call a function with the :class:`~perdure.model.worker_health.WorkerEvent` of each worker that is found dead.
 
         It is called once, in the process that found it out: a supervisor or another worker. Usable as a decorator.
         """
@@ -316,14 +316,14 @@ class Perdure:
     @cached_property
     def breakers(self) -> Breakers:
         """The circuit breakers by name; ``app.breaker_events.add(listener)`` tells of what happens to them here."""
-        from perdure.guards import breakers_of
+        from perdure.admission.breakers import breakers_of
 
         return breakers_of(self)
 
     @cached_property
     def limits(self) -> Limits:
         """How many jobs may run at once and start per second."""
-        from perdure.limits import Limits
+        from perdure.admission.limits import Limits
 
         return Limits(self)
 
@@ -334,14 +334,14 @@ class Perdure:
 
         Args:
             name: The service.
-            parts: ``secondaries=`` and ``default=`` of :class:`~perdure.resilience.service.Service`, for the first call.
+            parts: ``secondaries=`` and ``default=`` of :class:`~perdure.resilience.service.service.Service`, for the first call.
 
         Raises:
             SettingsError: Its settings are not allowed; the message names the one that is not.
         """
         found = self._services.get(name)
         if found is None or parts:
-            from perdure.guards import service_of
+            from perdure.admission.breakers import service_of
 
             given = self.settings.resilience.services.get(name, {})
             found = self._services[name] = service_of(self, name, given, parts)
@@ -357,10 +357,10 @@ class Perdure:
     ) -> PrimaryBackup[Any]:
         """Define a group of members that do the same: operations run on its primary and are copied to the others.
 
-        See :class:`~perdure.primary_backup.PrimaryBackup`, which says what the arguments are. ``app.groups[name]`` is the
+        See :class:`~perdure.manage.primary_backup.PrimaryBackup`, which says what the arguments are. ``app.groups[name]`` is the
         group from then on.
         """
-        from perdure.primary_backup import PrimaryBackup
+        from perdure.manage.primary_backup import PrimaryBackup
 
         self.groups[name] = PrimaryBackup(self, name, members, run, apply, **options)
         return self.groups[name]
@@ -368,7 +368,7 @@ class Perdure:
     @cached_property
     def celery(self) -> Celery:
         """The real Celery application; its workers are started by ``perdure worker``."""
-        from perdure.celery_app import build_celery
+        from perdure.broker.celery_app import build_celery
 
         celery = build_celery(self.settings)
         for task in self.tasks.values():
@@ -378,7 +378,7 @@ class Perdure:
     @cached_property
     def bells(self) -> Bells:
         """What tells workers that there is work."""
-        from perdure.bells import Bells
+        from perdure.broker.bells import Bells
 
         settings = self.settings
         return Bells(settings.effective_broker_url, lambda: self.celery, settings.broker_key_prefix)
@@ -392,7 +392,7 @@ class Perdure:
 
     @staticmethod
     def _add_to(celery: Celery, task: Task[..., Any]) -> None:
-        from perdure.celery_app import add_task
+        from perdure.broker.celery_app import add_task
 
         add_task(celery, task.name, task.function.__doc__)
 

@@ -9,8 +9,8 @@ from typing import Any
 from chaos_jobs import FOLDER, await_release, note
 
 from perdure import AutoReplay, JobContext, Perdure, RetryPolicy
-from perdure.primary_backup import Operation
-from perdure.resilience.deadline import remaining
+from perdure.manage.primary_backup import Operation
+from perdure.resilience.service.deadline import remaining
 
 BREAKER = {"failure_threshold": 2, "recovery_timeout": 1.0, "recovery_growth": 1.0, "slow_start": 2.0}
 #: Open for longer than an auto-replay takes between two looks.

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from perdure import JobHandle
-from perdure.ledger.records import Death
-from perdure.states import DeadReason
+from perdure.model.records import Death
+from perdure.model.states import DeadReason
 from support.cluster import PATIENCE, Cluster
 from support.ledgers import DIE, dead
 from support.waiting import wait_until

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from perdure import JobHandle
-from perdure.bells import MOST, queue_name
+from perdure.broker.bells import MOST, queue_name
 from perdure_workers.embedded.ports import free_port
 from perdure_workers.embedded.redis import RedisServer
 from support.cluster import PATIENCE, Cluster, Running

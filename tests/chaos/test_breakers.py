@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from perdure import Perdure
-from perdure.ledger.records import JobRecord
+from perdure.model.records import JobRecord
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 

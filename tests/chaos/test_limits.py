@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perdure.ledger.records import JobRecord
+from perdure.model.records import JobRecord
 from support.cluster import PATIENCE, Cluster, Effect
 from support.waiting import wait_until
 

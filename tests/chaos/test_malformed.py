@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis
 
-from perdure.ids import new_id
-from perdure.ledger.letter_write import MOST_QUARANTINED
-from perdure.ledger.records import DeadLetterRecord
-from perdure.queues import BELL, queue_name
+from perdure.broker.queues import BELL, queue_name
+from perdure.ledger.dead_letters.writing import MOST_QUARANTINED
+from perdure.model.ids import new_id
+from perdure.model.records import DeadLetterRecord
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 

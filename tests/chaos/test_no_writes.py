@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis
 
-from perdure.queues import queue_name
+from perdure.broker.queues import queue_name
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
 from support.cluster import PATIENCE, PERDURE, Cluster

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perdure.primary_backup import PrimaryBackup
+from perdure.manage.primary_backup import PrimaryBackup
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 

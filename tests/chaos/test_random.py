@@ -19,9 +19,9 @@ import redis
 from sqlalchemy import select
 
 from perdure import JobHandle
-from perdure.bells import MOST
+from perdure.broker.bells import MOST
+from perdure.broker.queues import queue_name
 from perdure.ledger.schema import attempts as attempt_rows
-from perdure.queues import queue_name
 from support.cluster import Cluster, Effect, Running, overlaps
 from support.waiting import wait_until
 

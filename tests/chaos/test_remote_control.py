@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from perdure import JobCancelled
-from perdure_workers.remote_control import REFUSED
+from perdure_workers.intake.remote_control import REFUSED
 from support.cluster import PATIENCE, Cluster, Running
 from support.waiting import wait_until
 

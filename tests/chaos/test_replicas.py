@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from perdure import JobDead
-from perdure.stores.cipher import KeyRing
+from perdure.stores.encryption.cipher import KeyRing
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 

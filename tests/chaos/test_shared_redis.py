@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from perdure.queues import queue_name
+from perdure.broker.queues import queue_name
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 

@@ -14,12 +14,12 @@ import pytest
 import redis
 
 from perdure import Perdure
-from perdure.bells import BELL, MOST, Bells
-from perdure_workers import bell_reader
-from perdure_workers.bell_reader import BellReader
+from perdure.broker.bells import BELL, MOST, Bells
 from perdure_workers.embedded.redis import RedisServer
-from perdure_workers.looker import Looker
-from perdure_workers.wakeups import Wakeups
+from perdure_workers.intake import bell_reader
+from perdure_workers.intake.bell_reader import BellReader
+from perdure_workers.recovery.looker import Looker
+from perdure_workers.worker.wakeups import Wakeups
 from support.waiting import wait_until
 
 QUEUE = "perdure.normal"
@@ -197,11 +197,11 @@ def test_a_look_is_taken_when_the_next_job_becomes_due(app: Perdure, looker: Loo
 def test_a_job_that_is_due_is_found_behind_many_lanes(
     app: Perdure, looker: Looker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from perdure.ledger import limits
-    from perdure_workers import looker as module
+    from perdure.ledger.jobs import lanes
+    from perdure_workers.recovery import looker as module
     from support.ledgers import job
 
-    for each in (limits, module):
+    for each in (lanes, module):
         monkeypatch.setattr(each, "LANES", 2)
     app.ledger.submit([job(task="work", limit_key=str(n), delay=60.0) for n in range(5)])
     looker.look()

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from perdure import Perdure
 from perdure.errors import SettingsError
-from perdure.resilience.breaker_events import CircuitOpen
-from perdure.resilience.rate_limit import RateLimited
-from perdure.resilience.timeouts import OperationTimeout
+from perdure.resilience.breaker.events import CircuitOpen
+from perdure.resilience.limits.rate_limit import RateLimited
+from perdure.resilience.service.timeouts import OperationTimeout
 from perdure_workers.cli.main import perdure as command
 
 TOML = """

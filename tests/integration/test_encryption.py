@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from perdure import JobHandle, Perdure
 from perdure.ledger.schema import dead_letters, jobs
-from perdure.stores.cipher import Cipher, KeyRing, Place
-from perdure.stores.errors import LetterUnopened, Undecipherable
+from perdure.model.storage_errors import LetterUnopened, Undecipherable
+from perdure.stores.encryption.cipher import Cipher, KeyRing, Place
 from support.inline import run
 from support.ledgers import DIE, claimed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from perdure import Perdure
-from perdure.health import Health
+from perdure.manage.health import Health
 
 
 def test_all_is_well(app: Perdure) -> None:

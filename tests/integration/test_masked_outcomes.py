@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from perdure import Discard, JobHandle, Perdure, Secret
 from perdure.ledger.schema import metadata
-from perdure.stores.cipher import KeyRing
-from perdure_workers.execute import Attempt, Executor
-from perdure_workers.job_events import JobEvents
+from perdure.stores.encryption.cipher import KeyRing
 from perdure_workers.logs import FORMAT, SafeFormatter
+from perdure_workers.worker.execute import Attempt, Executor
+from perdure_workers.worker.job_events import JobEvents
 from support.ledgers import claimed
 
 SECRET = "hunter2-4711"

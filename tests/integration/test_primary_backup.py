@@ -6,8 +6,8 @@ import pytest
 
 from perdure import Perdure
 from perdure.errors import InvalidJobDefinition
-from perdure.primary_backup import Operation, PrimaryBackup, Promotion
-from perdure.stores.cipher import KeyRing
+from perdure.manage.primary_backup import Operation, PrimaryBackup, Promotion
+from perdure.stores.encryption.cipher import KeyRing
 from support.inline import run, run_once
 
 
@@ -132,7 +132,7 @@ def test_an_attempt_that_dies_before_the_log_is_run_again_and_after_it_is_not(
 def test_a_member_that_is_too_far_behind_says_so(
     app: Perdure, shelves: dict[str, Shelf], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perdure.primary_backup.KEPT", 1)
+    monkeypatch.setattr("perdure.manage.primary_backup.KEPT", 1)
     stock = group(app, shelves)
     for number in range(4):
         run(app, stock.submit(1, key=f"k{number}"))

@@ -12,8 +12,8 @@ from redis import Redis, RedisError
 from redis.sentinel import Sentinel
 
 from perdure import Perdure
-from perdure.redis_address import connect
-from perdure.resilience.breaker_events import CircuitOpen
+from perdure.resilience.breaker.events import CircuitOpen
+from perdure.resilience.redis.address import connect
 from perdure_workers.embedded.ports import free_port
 from perdure_workers.embedded.redis import find_redis_server
 from support.one_worker import adding_worker

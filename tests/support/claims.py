@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from perdure.ledger.records import Claim
+from perdure.model.records import Claim
 
 NOW = 1_000_000.0
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from perdure.ids import new_id
+from perdure.model.ids import new_id
 
 
 class RecordingContext:

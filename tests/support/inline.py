@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perdure import JobHandle, Perdure
-from perdure_workers.execute import Executor
+from perdure_workers.worker.execute import Executor
 from support.ledgers import claimed
 from support.waiting import wait_until
 

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
-from perdure.ids import new_id
 from perdure.ledger import Ledger
-from perdure.ledger.claim import Claimer
-from perdure.ledger.records import RELEASED, Claim, Death, NewJob, Settlement
+from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.schema import jobs
-from perdure.states import DeadReason, Outcome, Transition
+from perdure.model.ids import new_id
+from perdure.model.records import RELEASED, Claim, Death, NewJob, Settlement
+from perdure.model.states import DeadReason, Outcome, Transition
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from perdure_workers.up.specs import redis_spec
 PASSWORD = "a-password-of-tests"
 STAND_IN = """
 import os, pathlib, signal, subprocess, sys
-from perdure_workers.embedded.lifeline import end_with_parent
+from perdure_workers.embedded.die_with_parent import end_with_parent
 ready, kind, child_code = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 if kind == "broken":
     sys.exit("no application named shop")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, assert_type
 
 from perdure import AsyncTask, AutoReplay, JobContext, JobHandle, Perdure, RetryPolicy, Secret, Task
-from perdure.stores.lines import TextLines
+from perdure.stores.sources.lines import TextLines
 
 app = Perdure(ledger_url="sqlite:///x.db", bulkheads={"critical": {"concurrency": 4}}, max_crashes=3)
 Perdure(max_crahes=3)  # wrong: no such setting

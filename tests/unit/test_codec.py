@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from perdure import codec
 from perdure.errors import PerdureError, Unserialisable
+from perdure.model.codec import codec
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 ZONES = st.timezones()

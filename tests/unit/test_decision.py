@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure import Discard, JobCancelled, RetryAfter, RetryPolicy, Snooze
-from perdure.decision import Ended, TimeLimitReached, blamed, decide, lost, retries_used
 from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, LedgerUnavailable
-from perdure.ledger.records import Death, Settlement
-from perdure.states import DeadReason, JobState, Outcome, Transition, target
-from perdure.stores.errors import MissingKey, StoreUnavailable
+from perdure.model.records import Death, Settlement
+from perdure.model.settlement import Ended, TimeLimitReached, blamed, decide, lost, retries_used
+from perdure.model.states import DeadReason, JobState, Outcome, Transition, target
+from perdure.model.storage_errors import MissingKey, StoreUnavailable
 from support.claims import NOW, claim, raised
 
 POLICY = RetryPolicy(max_retries=2, base=1, max_delay=30, jitter=False)
@@ -190,7 +190,7 @@ def test_delays_that_jobs_ask_for(raising: Any, asked: float, given: float) -> N
 @pytest.mark.parametrize("raising", [RetryAfter, Snooze])
 @pytest.mark.parametrize("asked", [float("inf"), 1e300])
 def test_an_absurd_delay_stays_a_date(raising: Any, asked: float) -> None:
-    from perdure.clock import to_datetime
+    from perdure.model.clock import to_datetime
 
     assert to_datetime(NOW + raising(asked).seconds) is not None
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure import Discard, RetryAfter, RetryPolicy, Snooze, described
-from perdure.decision import Ended, decide
-from perdure.ledger.records import Settlement
-from perdure.ledger.text import MAX_ERROR, MAX_NAME, MAX_TRACEBACK
-from perdure.states import Transition
+from perdure import Discard, RetryAfter, RetryPolicy, Snooze
+from perdure.model.records import Settlement
+from perdure.model.settlement import Ended, decide
+from perdure.model.states import Transition
+from perdure.model.text import described
+from perdure.model.text.storable import MAX_ERROR, MAX_NAME, MAX_TRACEBACK
 from support.claims import claim, raised
 
 #: What ``storable`` says in place of what it cuts out.

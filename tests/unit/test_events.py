@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from perdure.events import EventBus, JobEvent, log_event
-from perdure.states import JobState, Transition
+from perdure.model.events import EventBus, JobEvent, log_event
+from perdure.model.states import JobState, Transition
 
 
 def event(target: JobState = JobState.QUEUED, reason: str = "") -> JobEvent:

@@ -22,10 +22,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, computed_field, field_validator
 
-from perdure import JobContext, codec
+from perdure import JobContext
 from perdure.errors import InvalidArguments, Unserialisable
-from perdure.signature import Signature
-from perdure.tags import READERS
+from perdure.model.codec import codec
+from perdure.model.codec.tags import READERS
+from perdure.submit.signature import Signature
 
 T = TypeVar("T")
 

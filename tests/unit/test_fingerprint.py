@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from perdure.fingerprint import fingerprint, normalised
+from perdure.model.text.fingerprint import fingerprint, normalised
 
 FRAMES = [("/srv/shop/app.py", "main"), ("/srv/shop/orders.py", "charge"), ("/srv/shop/cards.py", "send")]
 
@@ -85,10 +85,10 @@ def test_code_in_a_folder_that_is_named_like_the_platform_is_own_code(folder: st
 
 
 def test_the_platform_s_own_frames_do_not_matter() -> None:
-    import perdure.codec
-    import perdure_workers.execute
+    import perdure.model.codec.codec
+    import perdure_workers.worker.execute
 
-    platform = [(perdure_workers.execute.__file__, "_call"), (perdure.codec.__file__, "encode")]
+    platform = [(perdure_workers.worker.execute.__file__, "_call"), (perdure.model.codec.codec.__file__, "encode")]
     assert of(frames=[platform[0], *FRAMES[1:], platform[1]]) == of(frames=FRAMES[1:])
 
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from perdure.health import CheckResult, HealthReport
-from perdure.ledger.letter_records import DeadLetterGroup
-from perdure.ledger.records import WorkerRecord
-from perdure.liveness import WorkerEvent
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_events import BreakerSnapshot, Override
-from perdure.resilience.breaker_machine import MachineState
-from perdure.resilience.breaker_snapshot import snapshot
-from perdure.states import DeadReason
+from perdure.manage.health import CheckResult, HealthReport
+from perdure.model.dead_letter import DeadLetterGroup
+from perdure.model.records import WorkerRecord
+from perdure.model.states import DeadReason
+from perdure.model.worker_health import WorkerEvent
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.events import BreakerSnapshot, Override
+from perdure.resilience.breaker.machine import MachineState
+from perdure.resilience.breaker.snapshot import snapshot
 from perdure_workers.flower.alerts import Alert, FirstSeen, alerts_of
 from perdure_workers.flower.bulkhead_view import BulkheadView
 from perdure_workers.flower.faults import fault_views, growth, next_step

@@ -7,11 +7,11 @@ import traceback
 
 import pytest
 
-from perdure import folding
-from perdure.folding import folded, is_own
+from perdure.model.text import folding
+from perdure.model.text.folding import folded, is_own
 
 OWN = 'File "/opt/app/lib/python3.12/site-packages/perdure/context.py", line 7, in step'
-WORKER = 'File "/srv/workers/perdure_workers/execute.py", line 99, in _run'
+WORKER = 'File "/srv/workers/perdure_workers/worker/execute.py", line 99, in _run'
 USERS = 'File "/srv/shop/orders.py", line 3, in charge'
 HEADER = "Traceback (most recent call last):"
 
@@ -76,8 +76,8 @@ def test_deep_recursion_keeps_its_note() -> None:
     [
         (folding.__file__, True),
         ("/usr/lib/python3/dist-packages/perdure/ledger/settle.py", True),
-        ("/build/platform/perdure/jobs.py", True),
-        ("/x/workers/perdure_workers/worker.py", True),
+        ("/build/platform/perdure/manage/jobs.py", True),
+        ("/x/workers/perdure_workers/worker/worker.py", True),
         ("/srv/perdure/orders.py", False),
         ("/home/ann/perdure-shop/app.py", False),
         ("/usr/lib/python3.11/json/__init__.py", False),

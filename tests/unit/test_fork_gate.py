@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
-from perdure import fork_gate
-from perdure.fork_gate import ForkGate
+from perdure.system import fork_gate
+from perdure.system.fork_gate import ForkGate
 
 
 def test_a_fork_waits_for_a_use_that_is_under_way():

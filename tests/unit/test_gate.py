@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Connection
 
-from perdure.queues import BELL, EMPTY_CALL
-from perdure_workers import gate
-from perdure_workers.gate import LATEST_CLOCK, MAX_CONTROL, MAX_KEPT, REFUSED, NotJson, Refused, admit, described
+from perdure.broker.queues import BELL, EMPTY_CALL
+from perdure_workers.intake import gate
+from perdure_workers.intake.gate import LATEST_CLOCK, MAX_CONTROL, MAX_KEPT, REFUSED, NotJson, Refused, admit, described
 
 #: As JSON may be, lone surrogates, huge integers and infinities included.
 texts = st.text(st.characters(codec=None) | st.sampled_from(string.printable + "\ud800\udfff"), max_size=20)

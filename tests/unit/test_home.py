@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perdure.errors import SettingsError
-from perdure.home import Home
+from perdure.settings.home import Home
 
 
 def test_nothing_is_made_before_it_is_needed(tmp_path: Path) -> None:

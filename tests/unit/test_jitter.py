@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from perdure import RetryPolicy
-from perdure.jitter import JITTER
-from perdure.resilience.retrying import Retrying
+from perdure.model.jitter import JITTER
+from perdure.resilience.retry.retrying import Retrying
 
 POLICY = RetryPolicy(max_retries=3, base=100, max_delay=100)
 

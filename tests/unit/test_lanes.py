@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.lanes import LONGEST, PLAIN, REPLICAS, lane_of
+from perdure.model.lanes import LONGEST, PLAIN, REPLICAS, lane_of
 
 
 def test_what_nothing_holds_back_waits_in_the_plain_lane_which_sorts_first() -> None:

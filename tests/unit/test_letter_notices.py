@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.ledger.letter_records import DeadLetterGroup
-from perdure.letters.notices import DeadLetterNotice, NoticeKind, Notices, notices_of
+from perdure.model.dead_letter import DeadLetterGroup
+from perdure.model.dead_letter_notices import DeadLetterNotice, NoticeKind, Notices, notices_of
 
 
 def group(seen: int, boomerangs: int = 0) -> DeadLetterGroup:

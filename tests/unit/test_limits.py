@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from perdure import Perdure
-from perdure.lanes import lane_of
-from perdure.ledger.limits import Lane
-from perdure.limits import PAGE, Limits
-from perdure.settings import BulkheadSettings
+from perdure.admission.limits import PAGE, Limits
+from perdure.ledger.jobs.lanes import Lane
+from perdure.model.lanes import lane_of
+from perdure.settings.settings import BulkheadSettings
 
 #: No statement is sent: what is decided here needs neither a ledger nor a Redis.
 NOWHERE = "redis://127.0.0.1:1/0"

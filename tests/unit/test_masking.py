@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from perdure import JobContext, Perdure, Secret
-from perdure.masking import MASK, NOTHING, Masker, is_secret_name, mask, mask_call, mask_call_json, masker
+from perdure.model.secrets import MASK, NOTHING, Masker, is_secret_name, mask, mask_call, mask_call_json, masker
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from perdure import Perdure
-from perdure.cron import Cron
 from perdure.errors import DuplicateTask, InvalidJobDefinition
-from perdure.periodic import Periodic
+from perdure.model.cron import Cron
+from perdure.submit.periodic import Periodic
 
 
 def at(text: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perdure import InvalidArguments
-from perdure.rates import per_second
+from perdure.model.rate import per_second
 
 
 @pytest.mark.parametrize(

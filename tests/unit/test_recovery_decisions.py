@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from perdure.decision import Ended, Stop, decide, stop_by_force, time_limit
-from perdure.ledger.records import Claim
-from perdure.liveness import WorkerState, judge
-from perdure.retry import RetryPolicy
-from perdure.states import DeadReason, Transition
+from perdure.model.records import Claim
+from perdure.model.retry_policy import RetryPolicy
+from perdure.model.settlement import Ended, Stop, decide, stop_by_force, time_limit
+from perdure.model.states import DeadReason, Transition
+from perdure.model.worker_health import WorkerState, judge
 
 H, S, F, G = WorkerState.HEALTHY, WorkerState.SUSPECT, WorkerState.FAILED, WorkerState.GONE
 CLAIM = Claim(

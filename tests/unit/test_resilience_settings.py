@@ -12,9 +12,9 @@ import pytest
 
 from perdure import Perdure
 from perdure.errors import SettingsError
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.service import ServiceConfig
-from perdure.settings import load_settings
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.service.service import ServiceConfig
+from perdure.settings.settings import load_settings
 
 BREAKER = "PERDURE_RESILIENCE__BREAKERS__DEP__"
 SERVICE = "PERDURE_RESILIENCE__SERVICES__PAY__"

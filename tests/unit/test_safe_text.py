@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.safe_text import many_lines, one_line
+from perdure.model.text.safe import many_lines, one_line
 from perdure_workers.logs import FORMAT, SafeFormatter
 
 TURNS_OR_HIDES = "\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"

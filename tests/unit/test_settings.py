@@ -9,9 +9,9 @@ import pytest
 
 from perdure import Perdure
 from perdure.errors import SettingsError
-from perdure.service_links import drop_service_links
-from perdure.setting_checks import with_driver
-from perdure.settings import Settings, load_settings, masked_url
+from perdure.settings.rules import with_driver
+from perdure.settings.service_links import drop_service_links
+from perdure.settings.settings import Settings, load_settings, masked_url
 
 SECRET = "s3cr3t-word"
 

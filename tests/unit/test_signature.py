@@ -14,7 +14,7 @@ import pytest
 
 from perdure import JobContext
 from perdure.errors import InvalidArguments, InvalidJobDefinition, Unserialisable
-from perdure.signature import Signature
+from perdure.submit.signature import Signature
 
 
 @dataclasses.dataclass(frozen=True)

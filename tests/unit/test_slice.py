@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from perdure.ledger.records import RELEASED, Claim
-from perdure_workers import slice as module
-from perdure_workers.execute import Attempt
-from perdure_workers.slice import BUDGET, GROWTH, MOST, Ended, Slice, SliceKeeper, SliceSize
+from perdure.model.records import RELEASED, Claim
+from perdure_workers.worker import slice as module
+from perdure_workers.worker.execute import Attempt
+from perdure_workers.worker.slice import BUDGET, GROWTH, MOST, Ended, Slice, SliceKeeper, SliceSize
 from support.waiting import wait_until
 
 FOR_EVER = float("inf")

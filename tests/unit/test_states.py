@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from perdure.states import FINAL_STATES, WAITING_STATES, JobState, Transition, allowed, sources, target
+from perdure.model.states import FINAL_STATES, WAITING_STATES, JobState, Transition, allowed, sources, target
 
 #: (from, what happens, to): every arrow there is.
 ARROWS = {

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from perdure.errors import LedgerUnavailable
-from perdure_workers.duties.duty import Duty
-from perdure_workers.supervisor import Supervisor
+from perdure_workers.supervisor.duties.duty import Duty
+from perdure_workers.supervisor.supervisor import Supervisor
 from support.waiting import wait_until
 
 

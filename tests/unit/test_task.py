@@ -11,8 +11,8 @@ import pytest
 import tenacity
 
 from perdure import Perdure, RetryPolicy
-from perdure.options import SubmitOptions
-from perdure.task import Task
+from perdure.model.job_options import SubmitOptions
+from perdure.submit.task import Task
 
 
 class Foreign:

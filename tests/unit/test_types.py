@@ -13,8 +13,8 @@ from typing import get_type_hints
 import pytest
 
 from perdure import Perdure, SubmitOptions
-from perdure.settings import Settings
-from perdure.typed_options import JobOptions, MoreOptions, SettingsGiven, SubmitTypedOptions
+from perdure.settings.settings import Settings
+from perdure.submit.typed_options import JobOptions, MoreOptions, SettingsGiven, SubmitTypedOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ROOT / "tests" / "typing" / "users_code.py"

@@ -10,7 +10,7 @@ import pytest
 
 from perdure import Perdure
 from perdure.errors import LedgerMissing
-from perdure.settings import load_settings
+from perdure.settings.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

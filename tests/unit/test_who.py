@@ -6,7 +6,7 @@ import getpass
 
 import pytest
 
-from perdure.who import whoami
+from perdure.system.who import whoami
 
 
 def test_who_has_a_name_is_called_by_it(monkeypatch: pytest.MonkeyPatch) -> None:

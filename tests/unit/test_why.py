@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.states import JobState
-from perdure.why import Facts, explain
+from perdure.model.states import JobState
+from perdure.model.waiting_reasons import Facts, explain
 
 QUEUED = {
     "state": JobState.QUEUED,

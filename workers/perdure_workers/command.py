@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from perdure.extras import MissingExtra, extra
+from perdure.system.extras import MissingExtra, extra
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from perdure.masking import NOTHING, Masker
-from perdure.safe_text import many_lines, one_line
+from perdure.model.secrets import NOTHING, Masker
+from perdure.model.text.safe import many_lines, one_line
 
 FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
 #: What lines that belong to the one before begin with: no text of a job begins a line of the log.

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, case, delete, func, literal_column, select
 from perdure.ledger.conditions import state_is, upsert
 from perdure.ledger.now import now
 from perdure.ledger.schema import bulkheads, jobs
-from perdure.ledger.text import MAX_REASON, storable, storable_name
-from perdure.states import JobState
+from perdure.model.states import JobState
+from perdure.model.text.storable import MAX_REASON, storable, storable_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Insert, Table, and_, case, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
-from perdure.ids import earliest_id
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
-from perdure.states import JobState, Transition, sources
+from perdure.model.ids import earliest_id
+from perdure.model.states import JobState, Transition, sources
 
 DIALECTS = ("sqlite", "postgresql")
 

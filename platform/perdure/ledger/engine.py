@@ -18,11 +18,11 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
-from perdure.fork_gate import gate
 from perdure.ledger.faults import is_about_the_database, is_about_the_ledger
 from perdure.ledger.pooler import Pooler
-from perdure.ledger.url import POOLER, ledger_url
-from perdure.masked_url import masked_url
+from perdure.model.text.masked_url import masked_url
+from perdure.settings.ledger_url import POOLER, ledger_url
+from perdure.system.fork_gate import gate
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
 SQLITE_BUSY_TIMEOUT = 30.0

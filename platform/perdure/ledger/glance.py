@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from perdure.ids import earliest_id
 from perdure.ledger.now import now
 from perdure.ledger.schema import bulkheads, dead_letter_groups, dead_letters
+from perdure.model.ids import earliest_id
 
 #: New letters that are counted at most.
 MOST_COUNTED = 10_000

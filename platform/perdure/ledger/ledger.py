@@ -10,41 +10,34 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from perdure.errors import LeaseLost
-from perdure.lanes import PLAIN
-from perdure.ledger import (
-    bring_forward,
-    bulkheads,
+from perdure.ledger import bulkheads, migrate, probe
+from perdure.ledger.dead_letters import find, writing
+from perdure.ledger.dead_letters.letters import Letters
+from perdure.ledger.engine import Database, Result
+from perdure.ledger.jobs import (
     bury,
     cancel,
-    checkpoints,
     claim,
-    dead_letters,
     history,
-    letter_write,
-    limits,
-    migrate,
+    lanes,
     notes,
     origin,
-    probe,
     prune,
-    queries,
-    replicas,
-    running,
-    schedules,
+    read,
+    run_now,
     settle,
-    silent,
-    steps,
     submit,
-    why,
-    worker_events,
-    workers,
+    waiting,
 )
-from perdure.ledger.claim import NO_MARKS, Claimer, Since
-from perdure.ledger.engine import Database, Result
-from perdure.ledger.letters import Letters
-from perdure.ledger.life_line import LifeLine
-from perdure.ledger.limits import Admitted, Lane, Place
-from perdure.ledger.records import (
+from perdure.ledger.jobs.claim import NO_MARKS, Claimer, Since
+from perdure.ledger.jobs.lanes import Admitted, Lane, Place
+from perdure.ledger.jobs.settle import Ending
+from perdure.ledger.running import checkpoints, claims, replicas, steps
+from perdure.ledger.schedules import ticks
+from perdure.ledger.workers import events, register, silent
+from perdure.ledger.workers.connection_lock import LifeLine
+from perdure.model.lanes import PLAIN
+from perdure.model.records import (
     AttemptRecord,
     Claim,
     DeadLetterRecord,
@@ -54,11 +47,10 @@ from perdure.ledger.records import (
     Submitted,
     WorkerRecord,
 )
-from perdure.ledger.settle import Ending
-from perdure.liveness import WorkerEvent
-from perdure.states import JobState
-from perdure.vault import Vault
-from perdure.why import Facts
+from perdure.model.states import JobState
+from perdure.model.waiting_reasons import Facts
+from perdure.model.worker_health import WorkerEvent
+from perdure.sealing import Vault
 
 
 class Ledger:
@@ -119,22 +111,22 @@ class Ledger:
         return self._read(work)
 
     def lanes(self, bulkhead: str, after: str = "") -> list[Lane]:
-        """Return the lanes in which a bulkhead's jobs wait; see :func:`limits.lanes`."""
-        return self._read(lambda c: limits.lanes(c, bulkhead, after))
+        """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
+        return self._read(lambda c: lanes.lanes(c, bulkhead, after))
 
     def running_within_limits(self) -> dict[Place, int]:
-        """Return how many jobs run of those that a limit bounds; see :func:`limits.running`."""
-        return self._read(limits.running)
+        """Return how many jobs run of those that a limit bounds; see :func:`lanes.running`."""
+        return self._read(lanes.running)
 
     def claim_within(self, by: Claimer, wanted: Sequence[Lane], admitted: Admitted) -> list[Claim]:
-        """Claim jobs that a limit bounds; see :func:`limits.claim_within`."""
+        """Claim jobs that a limit bounds; see :func:`lanes.claim_within`."""
         tried = False
 
         def work(connection: Connection) -> list[Claim]:
             nonlocal tried
             held = claim.held(connection, by, [lane.name for lane in wanted]) if tried else []
             tried = True
-            return held or limits.claim_within(connection, by, wanted, admitted)
+            return held or lanes.claim_within(connection, by, wanted, admitted)
 
         return self._run(work)
 
@@ -167,8 +159,8 @@ class Ledger:
         return self._read(lambda c: cancel.cancel(c, job_id, reason))
 
     def bring_forward(self, job_id: str) -> str | None:
-        """Make a job due that waits for its time; see :func:`bring_forward.bring_forward`."""
-        return self._read(lambda c: bring_forward.bring_forward(c, job_id))
+        """Make a job due that waits for its time; see :func:`run_now.bring_forward`."""
+        return self._read(lambda c: run_now.bring_forward(c, job_id))
 
     # -- jobs that die before they run -------------------------------------------------------------------------------
 
@@ -192,15 +184,15 @@ class Ledger:
 
     def clock(self) -> float:
         """Return the ledger's time, seconds since the epoch."""
-        return self._read(schedules.clock)
+        return self._read(ticks.clock)
 
     def last_tick(self, schedule: str) -> float:
         """Return the newest tick of a schedule, which begins now when it is new."""
-        return self._run(lambda c: schedules.last_tick(c, schedule))
+        return self._run(lambda c: ticks.last_tick(c, schedule))
 
     def fire(self, schedule: str, before: float, tick: float, new: NewJob | None) -> Submitted | None:
-        """Move a schedule on and write its tick's job; see :func:`schedules.fire`."""
-        return self._run(lambda c: schedules.fire(c, schedule, before, tick, new))
+        """Move a schedule on and write its tick's job; see :func:`ticks.fire`."""
+        return self._run(lambda c: ticks.fire(c, schedule, before, tick, new))
 
     # -- pruning -----------------------------------------------------------------------------------------------------
 
@@ -215,12 +207,12 @@ class Ledger:
     # -- workers -----------------------------------------------------------------------------------------------------
 
     def register_worker(self, worker: dict[str, Any]) -> WorkerEvent | None:
-        """Write a new worker incarnation; see :func:`workers.register`."""
-        return self._run(lambda c: workers.register(c, worker))
+        """Write a new worker incarnation; see :func:`register.register`."""
+        return self._run(lambda c: register.register(c, worker))
 
     def beat(self, worker_id: str) -> str | None:
         """Renew a worker's lease and return its state; None when the lease is lost."""
-        return self._read(lambda c: workers.beat(c, worker_id))
+        return self._read(lambda c: register.beat(c, worker_id))
 
     def life_line(self, worker_id: str) -> LifeLine | None:
         """Return what tells others when a worker's process ends; None on SQLite, whose workers are all on one host."""
@@ -228,43 +220,43 @@ class Ledger:
 
     def set_draining(self, worker_id: str) -> None:
         """Note that a worker takes no more jobs."""
-        self._read(lambda c: workers.set_draining(c, worker_id))
+        self._read(lambda c: register.set_draining(c, worker_id))
 
     def change_worker_state(self, worker_id: str, target: str, reason: str) -> WorkerEvent | None:
-        """Move a live worker to another state; see :func:`workers.change_state`."""
-        return self._run(lambda c: workers.change_state(c, worker_id, target, reason))
+        """Move a live worker to another state; see :func:`register.change_state`."""
+        return self._run(lambda c: register.change_state(c, worker_id, target, reason))
 
     def silent_workers(self, page: int) -> list[silent.SilentWorker]:
         """Return live workers whose heartbeats are late."""
         return self._read(lambda c: silent.silent(c, page))
 
-    def neighbours(self, host: str) -> list[workers.Neighbour]:
+    def neighbours(self, host: str) -> list[register.Neighbour]:
         """Return the live workers of a host that keep a file locked."""
-        return self._read(lambda c: workers.neighbours(c, host))
+        return self._read(lambda c: register.neighbours(c, host))
 
     def orphaning_workers(self, page: int) -> list[str]:
         """Return workers whose lease is over and who still have running jobs."""
-        return self._read(lambda c: running.orphaning(c, page))
+        return self._read(lambda c: claims.orphaning(c, page))
 
-    def running_of(self, worker_id: str) -> list[running.RunningJob]:
+    def running_of(self, worker_id: str) -> list[claims.RunningJob]:
         """Return what a worker runs."""
-        return self._read(lambda c: running.running_of(c, worker_id))
+        return self._read(lambda c: claims.running_of(c, worker_id))
 
     def running_by_child(self, worker_id: str, pid: int) -> list[Claim]:
         """Return the claims that name a worker's child."""
-        return self._read(lambda c: running.running_by_child(c, worker_id, pid))
+        return self._read(lambda c: claims.running_by_child(c, worker_id, pid))
 
     def cancelling(self, worker_id: str) -> dict[tuple[str, int], float]:
-        """Return the jobs of a worker that were asked to stop; see :func:`running.cancelling`."""
-        return self._read(lambda c: running.cancelling(c, worker_id))
+        """Return the jobs of a worker that were asked to stop; see :func:`claims.cancelling`."""
+        return self._read(lambda c: claims.cancelling(c, worker_id))
 
     def worker_events(self, *, name: str | None = None, limit: int = 100) -> list[WorkerEvent]:
         """Return changes of workers' states, the newest first."""
-        return self._read(lambda c: worker_events.listing(c, name=name, limit=limit))
+        return self._read(lambda c: events.listing(c, name=name, limit=limit))
 
     def list_workers(self, *, all_states: bool = False) -> list[WorkerRecord]:
-        """Return the live workers, or all that the ledger remembers."""
-        return self._read(lambda c: workers.listing(c, all_states=all_states))
+        """Return the live register, or all that the ledger remembers."""
+        return self._read(lambda c: register.listing(c, all_states=all_states))
 
     # -- bulkheads ---------------------------------------------------------------------------------------------------
 
@@ -326,41 +318,41 @@ class Ledger:
 
     def job(self, job_id: str) -> JobRecord:
         """Return a job; raises ``JobNotFound``."""
-        return self.vault.job(self._read(lambda c: queries.get(c, job_id)))
+        return self.vault.job(self._read(lambda c: read.get(c, job_id)))
 
     def jobs(self, **filters: Any) -> list[JobRecord]:
-        """Return jobs, the newest first; see :func:`queries.listing`."""
-        return [self.vault.job(job) for job in self._read(lambda c: queries.listing(c, **filters))]
+        """Return jobs, the newest first; see :func:`read.listing`."""
+        return [self.vault.job(job) for job in self._read(lambda c: read.listing(c, **filters))]
 
     def ended_between(self, since: float, until: float) -> list[history.Ended]:
         """Return what ended in a stretch of time; see :func:`history.ended_between`."""
         return self._read(lambda c: history.ended_between(c, since, until))
 
     def why(self, job_id: str, limit: int | None) -> Facts:
-        """Return the facts that say why a job is not running; see :func:`why.facts_of`."""
-        return self._read(lambda c: why.facts_of(c, job_id, limit))
+        """Return the facts that say why a job is not running; see :func:`waiting.facts_of`."""
+        return self._read(lambda c: waiting.facts_of(c, job_id, limit))
 
     def count_jobs(self, by: str) -> dict[str, int]:
         """Return how many jobs there are by state, task or bulkhead."""
-        return self._read(lambda c: queries.count(c, by))
+        return self._read(lambda c: read.count(c, by))
 
     def mean_run(self, task: str) -> float:
         """Return the seconds that a task's newest jobs took."""
-        return self._read(lambda c: queries.mean_run(c, task))
+        return self._read(lambda c: read.mean_run(c, task))
 
     def attempts(self, job_id: str) -> list[AttemptRecord]:
         """Return a job's ended attempts."""
-        return [self.vault.attempt(each, job_id) for each in self._read(lambda c: queries.attempts_of(c, job_id))]
+        return [self.vault.attempt(each, job_id) for each in self._read(lambda c: read.attempts_of(c, job_id))]
 
     # -- dead letters ------------------------------------------------------------------------------------------------
 
     def dead_letter(self, letter_id: str) -> DeadLetterRecord:
         """Return a dead letter; raises ``DeadLetterNotFound``."""
-        return self.vault.letter(self._read(lambda c: dead_letters.get(c, letter_id)))
+        return self.vault.letter(self._read(lambda c: find.get(c, letter_id)))
 
     def quarantine(self, letter: dict[str, Any]) -> bool:
-        """Write a dead letter for a broker message that names no job; see :func:`letter_write.quarantine`."""
-        return self._run(lambda c: letter_write.quarantine(c, letter))
+        """Write a dead letter for a broker message that names no job; see :func:`writing.quarantine`."""
+        return self._run(lambda c: writing.quarantine(c, letter))
 
     # -- schema ------------------------------------------------------------------------------------------------------
 

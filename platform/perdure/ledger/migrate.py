@@ -13,9 +13,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from perdure.alembic import PREFIX
 from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
-from perdure.extras import extra
 from perdure.ledger.engine import Database
 from perdure.ledger.schema import metadata
+from perdure.system.extras import extra
 
 #: Alembic keeps the migration that runs in a variable of its module.
 _one_at_a_time = threading.Lock()

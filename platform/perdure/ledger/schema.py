@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from perdure.lanes import LONGEST, PLAIN
+from perdure.model.lanes import LONGEST, PLAIN
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
@@ -35,7 +35,7 @@ jobs = Table(
     Column("task", String(255), nullable=False),
     Column("bulkhead", String(64), nullable=False),
     Column("state", String(16), nullable=False),
-    # Where it waits within its bulkhead; see :mod:`perdure.lanes`.
+    # Where it waits within its bulkhead; see :mod:`perdure.model.lanes`.
     Column("lane", String(LONGEST), nullable=False, server_default=PLAIN),
     Column("priority", Integer, nullable=False),
     Column("args", Text, nullable=False),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
-from perdure.stores.errors import CorruptRecord
+from perdure.model.storage_errors import CorruptRecord
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
 
 VERSIONS_KEPT: Final = 2
@@ -61,7 +61,7 @@ class ScanPage(NamedTuple):
 class CheckpointStore(Protocol):
     """Keeps the checkpoints of jobs. Implementations are safe to use from several threads.
 
-    Every method raises :class:`~perdure.stores.errors.StoreUnavailable` when the store cannot be reached.
+    Every method raises :class:`~perdure.model.storage_errors.StoreUnavailable` when the store cannot be reached.
     """
 
     @property

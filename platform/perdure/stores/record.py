@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from perdure.stores.errors import CorruptRecord, InvalidRecord, MissingKey
+from perdure.model.storage_errors import CorruptRecord, InvalidRecord, MissingKey
 
 MAGIC: Final = b"PDCK"
 FORMAT: Final = 1

@@ -14,9 +14,9 @@ from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, u
 from perdure import JobContext, Perdure
 from perdure.errors import CheckpointTooLarge, LeaseLost, TransactionMisused
 from perdure.ledger.schema import attempts, checkpoints, jobs
-from perdure.state import StateMismatch, StatePolicy
-from perdure.stores.cipher import KeyRing
-from perdure.stores.errors import MissingKey
+from perdure.model.checkpoint_schema import StateMismatch, StatePolicy
+from perdure.model.storage_errors import MissingKey
+from perdure.stores.encryption.cipher import KeyRing
 from support.inline import run_once
 from support.ledgers import LOSE, claimed, running
 

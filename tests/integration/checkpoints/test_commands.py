@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 from sqlalchemy import update
 
 from perdure import JobContext, Perdure
-from perdure.ledger.notes import NoteKind
+from perdure.ledger.jobs.notes import NoteKind
 from perdure.ledger.schema import checkpoints
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
-from perdure_workers.maintenance import prune
+from perdure_workers.supervisor.maintenance import prune
 from support.cli import command_named
 from support.ledgers import SUCCEED, running
 from support.waiting import wait_until

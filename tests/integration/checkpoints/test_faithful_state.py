@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from perdure import JobContext, Perdure
 from perdure.errors import Unserialisable
-from perdure.state import TypeNotGiven
+from perdure.model.checkpoint_schema import TypeNotGiven
 from support.ledgers import running
 
 Attempts = Callable[..., JobContext]

@@ -11,9 +11,9 @@ from sqlalchemy import Column, Integer, MetaData, Table, create_engine, insert, 
 
 from perdure import JobContext, Perdure
 from perdure.errors import HandedBack
-from perdure.stores.errors import CursorMismatch
-from perdure.stores.keyset import KeysetCursor
-from perdure.stores.lines import TextLines
+from perdure.model.storage_errors import CursorMismatch
+from perdure.stores.sources.keyset import KeysetCursor
+from perdure.stores.sources.lines import TextLines
 
 Attempts = Callable[..., JobContext]
 rows = Table("rows_to_copy", MetaData(), Column("id", Integer, primary_key=True))

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from perdure import JobContext, Perdure, RetryPolicy
 from perdure.errors import HandedBack, LeaseLost, LedgerUnavailable, Unserialisable
-from perdure.steps import StepsChanged
-from perdure.stores.cipher import KeyRing
+from perdure.running.steps import StepsChanged
+from perdure.stores.encryption.cipher import KeyRing
 from support.ledgers import LOSE
 
 Attempts = Callable[..., JobContext]

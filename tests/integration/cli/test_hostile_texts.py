@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perdure.ledger import Ledger
-from perdure.ledger.records import Claim
+from perdure.model.records import Claim
 from support.cli import Run
 from support.ledgers import DIE, RETRY, claimed
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from perdure.ledger import Ledger
-from perdure.ledger.records import Claim
+from perdure.model.records import Claim
 from support.cli import Run
 from support.ledgers import DIE, RETRY, SUCCEED
 from support.ledgers import claimed as claimed_in

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from perdure import Perdure
-from perdure.fingerprint import fingerprint
-from perdure.ledger.records import Death
-from perdure.states import DeadReason
+from perdure.model.records import Death
+from perdure.model.states import DeadReason
+from perdure.model.text.fingerprint import fingerprint
 from support.ledgers import DIE, dead
 from support.shop import define
 

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from perdure import InvalidArguments, JobHandle, Perdure
-from perdure.ledger.letter_records import Actor
-from perdure.letters.bulk_replay import ReplayReport
-from perdure.letters.halted import halted
+from perdure.manage.dead_letters.bulk_replay import ReplayReport
+from perdure.manage.dead_letters.halted import halted
+from perdure.model.dead_letter import Actor
 from perdure_workers.cli.jobs import jobs
 from perdure_workers.cli.loading import Context
 from support.inline import run, run_once

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from perdure import Perdure, Secret
-from perdure.masked import masked_letter
-from perdure.stores.cipher import KeyRing
+from perdure.manage.masked import masked_letter
+from perdure.stores.encryption.cipher import KeyRing
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
 from support.cli import command_named

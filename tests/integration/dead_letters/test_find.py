@@ -11,9 +11,9 @@ import pytest
 
 from perdure import Perdure
 from perdure.errors import InvalidArguments
-from perdure.ids import new_id
-from perdure.ledger.records import Death
-from perdure.states import DeadReason
+from perdure.model.ids import new_id
+from perdure.model.records import Death
+from perdure.model.states import DeadReason
 from support.ledgers import DIE, RETRY, claimed, dead, running
 
 Die = Callable[..., str]

@@ -8,10 +8,10 @@ import pytest
 
 from perdure import AutoReplay, Perdure
 from perdure.errors import InvalidJobDefinition
-from perdure.letters.auto_replay import replay_what_can_run
-from perdure.letters.notices import DeadLetterNotice
-from perdure_workers.duties.notice import Notice
-from perdure_workers.supervisor import default_duties
+from perdure.manage.dead_letters.auto_replay import replay_what_can_run
+from perdure.model.dead_letter_notices import DeadLetterNotice
+from perdure_workers.supervisor.duties.notice import Notice
+from perdure_workers.supervisor.supervisor import default_duties
 from support.inline import run
 from support.ledgers import DIE, claimed
 from support.waiting import wait_until
@@ -113,8 +113,8 @@ def test_it_starts_slowly_and_halts_when_the_breaker_opens_again(policed: Perdur
 def test_what_keeps_dying_waits_for_a_person(policed: Perdure, die: Die) -> None:
     from dataclasses import replace
 
-    from perdure.ledger.records import Death
-    from perdure.states import DeadReason
+    from perdure.model.records import Death
+    from perdure.model.states import DeadReason
 
     policed.dead_letters.breaker_is_open = lambda _name: False  # type: ignore[method-assign]
     death = replace(DIE, death=Death(DeadReason.EXHAUSTED, "f" * 16, "payments"))

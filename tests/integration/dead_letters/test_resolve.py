@@ -12,7 +12,6 @@ from sqlalchemy import func, select, text
 
 from perdure import InvalidArguments, Perdure
 from perdure.errors import DeadLetterNotFound
-from perdure.ids import new_id
 from perdure.ledger import Ledger
 from perdure.ledger.schema import (
     attempts,
@@ -24,8 +23,9 @@ from perdure.ledger.schema import (
     dead_letter_words,
     dead_letters,
 )
-from perdure.letters.resolving import BATCH
-from perdure_workers.maintenance import prune
+from perdure.manage.dead_letters.resolve import BATCH
+from perdure.model.ids import new_id
+from perdure_workers.supervisor.maintenance import prune
 from support.ledgers import DIE, running
 from support.shop import define
 
@@ -110,7 +110,7 @@ def test_maintenance_deletes_what_was_dealt_with_when_its_time_is_over(
     shop: Perdure, die: Die, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The jobs' ids say that they were made just now.
-    monkeypatch.setattr("perdure.ledger.prune.CLOCK_SKEW", 1_000 * 24 * 3600.0)
+    monkeypatch.setattr("perdure.ledger.jobs.prune.CLOCK_SKEW", 1_000 * 24 * 3600.0)
     waiting, done, noted = die(error="waiting"), die(error="done"), die(error="noted")
     shop.dead_letters.replay(done)
     shop.dead_letters.discard(noted, "x")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure import JobContext, Perdure, RetryPolicy
-from perdure.ledger.notes import NoteKind
+from perdure.ledger.jobs.notes import NoteKind
 
 app = Perdure()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.ledger import Ledger
-from perdure.ledger.letter_records import LetterFilter
+from perdure.model.dead_letter import LetterFilter
 from support.ledgers import RETRY, SUCCEED, claimed, job, running, submitted
 
 TTL = 3600.0

@@ -8,9 +8,9 @@ import pytest
 
 from perdure.errors import LeaseLost
 from perdure.ledger import Ledger
-from perdure.ledger.letter_records import LetterFilter
-from perdure.ledger.records import RELEASED, Claim, Settlement
-from perdure.states import JobState, Outcome, Transition
+from perdure.model.dead_letter import LetterFilter
+from perdure.model.records import RELEASED, Claim, Settlement
+from perdure.model.states import JobState, Outcome, Transition
 from support.ledgers import (
     DIE,
     LOSE,

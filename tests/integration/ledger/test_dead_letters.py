@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from perdure.errors import DeadLetterNotFound
-from perdure.ids import new_id
 from perdure.ledger import Ledger
-from perdure.ledger.letter_records import Actor, LetterFilter
-from perdure.ledger.letter_replay import Replay
-from perdure.ledger.records import Death, NewJob, Submitted
-from perdure.letters.filters import letter_filter
-from perdure.states import DeadReason, JobState
+from perdure.ledger.dead_letters.replay import Replay
+from perdure.manage.dead_letters.filters import letter_filter
+from perdure.model.dead_letter import Actor, LetterFilter
+from perdure.model.ids import new_id
+from perdure.model.records import Death, NewJob, Submitted
+from perdure.model.states import DeadReason, JobState
 from support.ledgers import DIE, at_once, dead, job, try_claim
 
 ANN, BOB = Actor("ann", "a test"), Actor("bob", "a test")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert
 
 from perdure.ledger import Ledger
-from perdure.ledger.history import BOUNDS, added, ended_between, percentile
+from perdure.ledger.jobs.history import BOUNDS, added, ended_between, percentile
 from perdure.ledger.schema import attempts
 from support.ledgers import submitted
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from perdure.lanes import PLAIN, REPLICAS, lane_of
-from perdure.ledger import Ledger, limits
-from perdure.ledger.limits import Lane, Place
-from perdure.ledger.records import Claim
+from perdure.ledger import Ledger
+from perdure.ledger.jobs import lanes
+from perdure.ledger.jobs.lanes import Lane, Place
+from perdure.model.lanes import PLAIN, REPLICAS, lane_of
+from perdure.model.records import Claim
 from support.ledgers import SUCCEED, at_once, claimer, job, submitted
 
 
@@ -21,7 +22,7 @@ def key_of(task: str, key: str) -> str:
     return lane_of(task, limit_key=key, breaker=None)
 
 
-def up_to(most: int) -> limits.Admitted:
+def up_to(most: int) -> lanes.Admitted:
     """The rule of a limit on each key."""
 
     def admitted(lanes: Sequence[Lane], running: Mapping[Place, int]) -> dict[str, int]:
@@ -70,7 +71,7 @@ def test_what_runs_or_has_ended_makes_no_lane(ledger: Ledger) -> None:
 
 
 def test_a_look_is_bounded_and_the_next_one_goes_on_behind_it(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LANES", 2)
+    monkeypatch.setattr(lanes, "LANES", 2)
     for key in "abcde":
         waiting(ledger, "t", key, 3)
     pages, after = [], ""
@@ -122,7 +123,7 @@ def test_a_look_jumps_from_lane_to_lane(ledger: Ledger) -> None:
     if ledger.database.dialect != "sqlite":
         return
     values = {"bulkhead": "normal", "after": "", "most": 9}
-    explain = f"EXPLAIN QUERY PLAN {limits._LANES['sqlite'].text}"
+    explain = f"EXPLAIN QUERY PLAN {lanes._LANES['sqlite'].text}"
     plan = ledger.transact(lambda c: [row.detail for row in c.exec_driver_sql(explain, values)])
     jumps = [step for step in plan if "ix_perdure_jobs_ready (bulkhead=? AND lane>?)" in step]
     firsts = [step for step in plan if "ix_perdure_jobs_ready (bulkhead=? AND lane=? AND priority=? AND run_at>?)" in step]

@@ -8,7 +8,7 @@ import pytest
 
 from perdure.errors import JobNotFound
 from perdure.ledger import Ledger
-from perdure.states import JobState
+from perdure.model.states import JobState
 from support.ledgers import SUCCEED, dead, job, running, submitted
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from perdure.errors import AmbiguousId, DeadLetterNotFound, JobNotFound
 from perdure.ledger import Ledger
-from perdure.ledger.lookup import find_job_id, find_letter_id
+from perdure.ledger.jobs.lookup import find_job_id, find_letter_id
 from support.ledgers import dead, job
 
 FIRST = "01900000-0000-7000-8000-00000000aaaa"

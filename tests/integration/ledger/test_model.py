@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from perdure.errors import LeaseLost
-from perdure.ids import new_id
-from perdure.lanes import PLAIN, lane_of
 from perdure.ledger import Ledger
-from perdure.ledger.claim import Claimer
-from perdure.ledger.records import RELEASED, Claim, Death, NewJob, Settlement
-from perdure.states import DeadReason, JobState, Outcome, Transition
+from perdure.ledger.jobs.claim import Claimer
+from perdure.model.ids import new_id
+from perdure.model.lanes import PLAIN, lane_of
+from perdure.model.records import RELEASED, Claim, Death, NewJob, Settlement
+from perdure.model.states import DeadReason, JobState, Outcome, Transition
 
 DEATH = Death(DeadReason.EXHAUSTED, "f")
 ENDS = {

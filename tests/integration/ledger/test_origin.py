@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from perdure import JobContext, Perdure
-from perdure.ids import new_id
-from perdure.ledger.records import NewJob
+from perdure.model.ids import new_id
+from perdure.model.records import NewJob
 from support.ledgers import claimed
 
 

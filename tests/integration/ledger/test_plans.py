@@ -18,16 +18,19 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from perdure.ids import earliest_id, new_id
-from perdure.lanes import PLAIN, REPLICAS
-from perdure.ledger import Ledger, glance, history, job_facts, last_errors, letter_reopen, lookup, schedule_facts
-from perdure.ledger.behind_breakers import waiting_behind
-from perdure.ledger.claim import NO_MARKS, Claimer, Since
-from perdure.ledger.letter_group_match import matching_by_fault
-from perdure.ledger.letter_records import Actor, LetterFilter
-from perdure.ledger.letter_replay import Replay
-from perdure.ledger.records import RELEASED, Claim, DeadLetterRecord
-from perdure.states import JobState
+from perdure.ledger import Ledger, glance
+from perdure.ledger.dead_letters import reopen
+from perdure.ledger.dead_letters.group_match import matching_by_fault
+from perdure.ledger.dead_letters.replay import Replay
+from perdure.ledger.jobs import history, job_facts, last_errors, lookup
+from perdure.ledger.jobs.behind_breakers import waiting_behind
+from perdure.ledger.jobs.claim import NO_MARKS, Claimer, Since
+from perdure.ledger.schedules import schedule_facts
+from perdure.model.dead_letter import Actor, LetterFilter
+from perdure.model.ids import earliest_id, new_id
+from perdure.model.lanes import PLAIN, REPLICAS
+from perdure.model.records import RELEASED, Claim, DeadLetterRecord
+from perdure.model.states import JobState
 from support.full_ledgers import fill
 from support.ledgers import DIE, RETRY, SUCCEED, job, submitted
 
@@ -187,9 +190,9 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
         [Replay(letter(ledger), job(1), from_checkpoint=True)], ANN, force=True
     ),
     "discard": lambda ledger: ledger.letters.discard([letter(ledger)], "x", ANN),
-    "reopen": lambda ledger: ledger.transact(lambda c: letter_reopen.reopen(c, [letter(ledger)], ANN)),
+    "reopen": lambda ledger: ledger.transact(lambda c: reopen.reopen(c, [letter(ledger)], ANN)),
     "discarded in one go": lambda ledger: ledger.read(
-        lambda c: letter_reopen.discarded_between(c, "ann", earliest_id(time.time()), new_id(), 10)
+        lambda c: reopen.discarded_between(c, "ann", earliest_id(time.time()), new_id(), 10)
     ),
     "job by the beginning of its id": lambda ledger: ledger.read(partial(lookup.find_job_id, text=submitted(ledger)[:-1])),
     "letters at a glance": lambda ledger: ledger.read(glance.letter_counts),

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from perdure.errors import LeaseLost
-from perdure.ids import new_id
 from perdure.ledger import Ledger
-from perdure.states import JobState
+from perdure.model.ids import new_id
+from perdure.model.states import JobState
 from support.ledgers import LOSE, SUCCEED, claimed, claimer, dead, running, submitted, try_claim
 from support.waiting import wait_until
 

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from perdure.errors import IdempotencyConflict, JobNotFound
-from perdure.ids import new_id
 from perdure.ledger import Ledger
-from perdure.ledger.records import Submitted
-from perdure.states import JobState
+from perdure.model.ids import new_id
+from perdure.model.records import Submitted
+from perdure.model.states import JobState
 from support.ledgers import at_once, claimed, claimer, job, submitted, try_claim
 from support.waiting import wait_until
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from perdure.errors import LedgerUnavailable, SettingsError
-from perdure.home import free_port
 from perdure.ledger import Ledger
+from perdure.settings.home import free_port
 from support.ledgers import job, submitted
 from support.waiting import wait_until
 

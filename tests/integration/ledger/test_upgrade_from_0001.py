@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from perdure.errors import LedgerOutdated
-from perdure.lanes import PLAIN, REPLICAS, lane_of
 from perdure.ledger import Ledger, migrate
 from perdure.ledger.engine import Database
 from perdure.ledger.schema import metadata
+from perdure.model.lanes import PLAIN, REPLICAS, lane_of
 from support.ledgers import SUCCEED, claimer, job
 
 LONG_AGO = 1.7e9
@@ -166,7 +166,7 @@ def test_jobs_keep_their_places_and_find_their_lanes(upgraded: Upgraded) -> None
 
 
 def test_a_job_that_ran_when_its_worker_was_stopped_is_taken_back_to_its_place(upgraded: Upgraded) -> None:
-    from perdure.decision import lost
+    from perdure.model.settlement import lost
 
     ledger = upgraded()
     assert ledger.orphaning_workers(10) == ["w-gone"]

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from perdure import JobContext, Perdure
-from perdure.ids import new_id
-from perdure.ledger.records import Claim
+from perdure.model.ids import new_id
+from perdure.model.records import Claim
 from support.ledgers import claimed
 
 

@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from perdure import LedgerUnavailable, Perdure
 from perdure.ledger.engine import Database
-from perdure.ledger.records import Claim, Settlement
-from perdure.states import Outcome, Transition
+from perdure.model.records import Claim, Settlement
+from perdure.model.states import Outcome, Transition
 from support.inline import run_once
 from support.ledgers import claimer, job
 

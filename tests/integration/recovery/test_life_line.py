@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from perdure import Perdure
-from perdure.ledger.life_line import LifeLine
+from perdure.ledger.workers.connection_lock import LifeLine
 from support.waiting import wait_until
 
 Register = Callable[..., str]

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from perdure import Perdure
-from perdure.ledger.records import Claim
-from perdure.liveness import WorkerEvent
-from perdure_workers.duties.expire import Expire
-from perdure_workers.duties.watch import Watch
-from perdure_workers.incarnation import Incarnation
-from perdure_workers.lease import Lease
-from perdure_workers.life_lock import LifeLock, holder_is_gone
+from perdure.model.records import Claim
+from perdure.model.worker_health import WorkerEvent
+from perdure_workers.recovery.lease import Lease
+from perdure_workers.recovery.process_lock import LifeLock, holder_is_gone
+from perdure_workers.supervisor.duties.expire import Expire
+from perdure_workers.supervisor.duties.watch import Watch
+from perdure_workers.worker.incarnation import Incarnation
 from support.ledgers import try_claim
 from support.waiting import wait_until
 
@@ -25,7 +25,7 @@ Register = Callable[..., str]
 HOLD = """
 import sys
 from pathlib import Path
-from perdure_workers.life_lock import LifeLock
+from perdure_workers.recovery.process_lock import LifeLock
 lock = LifeLock(Path(sys.argv[1]))
 lock.take()
 print("held", flush=True)

@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from perdure import Perdure
-from perdure.decision import Stop
 from perdure.errors import LeaseLost, LedgerUnavailable
-from perdure.ledger.records import Claim, Settlement
-from perdure.states import Outcome, Transition
-from perdure_workers import overseer
-from perdure_workers.overseer import PATIENT_SEARCHES, SEARCH_EVERY, SEARCHES, Overseer
-from perdure_workers.slots import Slot, Slots
+from perdure.model.records import Claim, Settlement
+from perdure.model.settlement import Stop
+from perdure.model.states import Outcome, Transition
+from perdure_workers.recovery import overseer
+from perdure_workers.recovery.overseer import PATIENT_SEARCHES, SEARCH_EVERY, SEARCHES, Overseer
+from perdure_workers.worker.slots import Slot, Slots
 from support.waiting import wait_until
 
 SUCCESS = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="null")

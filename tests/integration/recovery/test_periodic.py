@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from perdure import Perdure
-from perdure_workers.duties.tick import Tick
+from perdure_workers.supervisor.duties.tick import Tick
 
 
 def set_last_tick(app: Perdure, name: str, tick: float) -> None:

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import update
 
 from perdure import Perdure
-from perdure.ledger import prune
-from perdure.ledger.records import Claim, Death, Settlement
+from perdure.ledger.jobs import prune
 from perdure.ledger.schema import dead_letters, jobs, worker_events, workers
-from perdure.states import DeadReason, Outcome, Transition
-from perdure_workers import maintenance
+from perdure.model.records import Claim, Death, Settlement
+from perdure.model.states import DeadReason, Outcome, Transition
+from perdure_workers.supervisor import maintenance
 
 SUCCESS = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="1")
 DEATH = Settlement(Transition.DIE, Outcome.FAILED, error="e", death=Death(DeadReason.EXHAUSTED, "f"))

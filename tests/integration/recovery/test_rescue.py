@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from perdure import Perdure
-from perdure.decision import Stop
-from perdure.ledger.claim import Claimer
-from perdure.ledger.records import Claim
-from perdure_workers.rescue import hand_back, rescue_child, rescue_worker
-from perdure_workers.slots import Slot, Slots
+from perdure.ledger.jobs.claim import Claimer
+from perdure.model.records import Claim
+from perdure.model.settlement import Stop
+from perdure_workers.recovery.rescue import hand_back, rescue_child, rescue_worker
+from perdure_workers.worker.slots import Slot, Slots
 
 PID = 4711
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perdure import Perdure
-from perdure.ledger.records import Claim, Settlement
-from perdure.states import Outcome, Transition
+from perdure.model.records import Claim, Settlement
+from perdure.model.states import Outcome, Transition
 
 
 def codes(app: Perdure, job_id: str) -> list[str]:

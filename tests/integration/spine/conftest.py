@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from perdure import Perdure
-from perdure.ids import new_id
-from perdure.ledger.claim import Claimer
-from perdure_workers.choice import Choice
+from perdure.ledger.jobs.claim import Claimer
+from perdure.model.ids import new_id
+from perdure_workers.worker.choice import Choice
 
 pids = itertools.count(100_000)
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from perdure import LedgerUnavailable, Perdure
-from perdure.ledger import limits as ledger_limits
-from perdure.ledger.records import RELEASED, Claim
-from perdure.settings import BulkheadSettings
-from perdure_workers import choice as module
-from perdure_workers.choice import Choice
+from perdure.ledger.jobs import lanes as ledger_limits
+from perdure.model.records import RELEASED, Claim
+from perdure.settings.settings import BulkheadSettings
+from perdure_workers.worker import choice as module
+from perdure_workers.worker.choice import Choice
 from support.ledgers import SUCCEED, job
 from support.waiting import wait_until
 
@@ -125,7 +125,7 @@ def test_a_lane_whose_breaker_is_open_is_passed_by(app: Perdure, task: MakeTask,
 def test_a_half_open_breaker_lets_as_many_through_as_it_has_permits(
     app: Perdure, task: MakeTask, choice: MakeChoice
 ) -> None:
-    from perdure.resilience.breaker_config import BreakerConfig
+    from perdure.resilience.breaker.config import BreakerConfig
 
     app.breakers.configure("b", BreakerConfig(failure_threshold=1, recovery_timeout=0.2, half_open_permits=2))
     task("guarded", breaker="b").submit_many([(n,) for n in range(9)])

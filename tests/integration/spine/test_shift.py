@@ -13,13 +13,13 @@ from sqlalchemy.exc import DataError
 
 from perdure import Discard, JobContext, Perdure, RetryPolicy, Snooze
 from perdure.errors import LedgerUnavailable
-from perdure.events import JobEvent
-from perdure.signature import Signature
-from perdure_workers import execute, shift
-from perdure_workers.incarnation import Incarnation
-from perdure_workers.shared import Shared
-from perdure_workers.shift import Shift
-from perdure_workers.wakeups import Wakeups
+from perdure.model.events import JobEvent
+from perdure.submit.signature import Signature
+from perdure_workers.worker import execute, shift
+from perdure_workers.worker.incarnation import Incarnation
+from perdure_workers.worker.shared import Shared
+from perdure_workers.worker.shift import Shift
+from perdure_workers.worker.wakeups import Wakeups
 from support.ledgers import LOSE, RETRY, claimed, job
 from support.waiting import wait_until
 

@@ -11,7 +11,7 @@ import pytest
 
 from perdure import InvalidArguments, JobCancelled, JobContext, JobDead, Perdure, Task, UnknownTask
 from perdure.errors import JobNotFinished, JobNotFound
-from perdure.events import JobEvent
+from perdure.model.events import JobEvent
 from support.ledgers import DIE, RETRY, SUCCEED, claimed
 from support.submits import Order, Size, bells, finish
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from perdure import Perdure, Task
-from perdure.bells import MOST
+from perdure.broker.bells import MOST
 from support.submits import bells
 
 

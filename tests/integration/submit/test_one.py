@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from perdure import IdempotencyConflict, Perdure, Task
-from perdure.events import JobEvent
+from perdure.model.events import JobEvent
 from support.ledgers import claimed, claimer
 from support.submits import Order, Size, bells, finish
 from support.waiting import wait_until

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from perdure import IdempotencyConflict, Perdure, Task
 from perdure.errors import JobNotFound
-from perdure.events import JobEvent
-from perdure.home import free_port
+from perdure.model.events import JobEvent
+from perdure.settings.home import free_port
 from support.submits import bells
 
 

@@ -10,7 +10,7 @@ from email.utils import formatdate
 import pytest
 
 from perdure import Discard, RetryAfter
-from perdure.home import free_port
+from perdure.settings.home import free_port
 from perdure_tasks import public_hosts, webhooks
 from perdure_tasks.errors import DeliveryFailed
 from perdure_tasks.signatures import verify

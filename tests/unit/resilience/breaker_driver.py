@@ -12,10 +12,10 @@ import time
 
 import redis
 
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_events import CircuitOpen
-from perdure.resilience.trial_holder import trials_held_by
+from perdure.resilience.breaker.breaker import CircuitBreaker
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.events import CircuitOpen
+from perdure.resilience.breaker.trial_holder import trials_held_by
 
 
 class Down(Exception):

@@ -8,7 +8,7 @@ import time
 import redis
 
 from perdure.errors import BulkheadFull
-from perdure.resilience.permits import Permits, PermitsConfig
+from perdure.resilience.limits.permits import Permits, PermitsConfig
 
 
 def compete(url: str, limit: int) -> None:

@@ -12,14 +12,14 @@ import pytest
 import redis
 
 from perdure.errors import BulkheadFull, SettingsError
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_config import BreakerConfig, BreakerState
-from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
-from perdure.resilience.breaker_store import SharedStore
-from perdure.resilience.breakers import Breakers
-from perdure.resilience.redis_keys import breaker_key
-from perdure.resilience.redis_link import RedisLink
-from perdure.resilience.trial_holder import trials_held_by
+from perdure.resilience.breaker.breaker import CircuitBreaker
+from perdure.resilience.breaker.breakers import Breakers
+from perdure.resilience.breaker.config import BreakerConfig, BreakerState
+from perdure.resilience.breaker.events import BreakerEvent, CircuitOpen
+from perdure.resilience.breaker.store import SharedStore
+from perdure.resilience.breaker.trial_holder import trials_held_by
+from perdure.resilience.redis.keys import breaker_key
+from perdure.resilience.redis.link import RedisLink
 
 
 class Down(Exception):

@@ -9,13 +9,13 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_admission import LONGEST_LOOK_S, Admission, admission
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_machine import MachineState
-from perdure.resilience.breaker_store import SharedStore
-from perdure.resilience.redis_keys import breaker_key
-from perdure.resilience.redis_link import RedisLink
+from perdure.resilience.breaker.admission import LONGEST_LOOK_S, Admission, admission
+from perdure.resilience.breaker.breaker import CircuitBreaker
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.machine import MachineState
+from perdure.resilience.breaker.store import SharedStore
+from perdure.resilience.redis.keys import breaker_key
+from perdure.resilience.redis.link import RedisLink
 
 NOW = 1_700_000_000_000
 

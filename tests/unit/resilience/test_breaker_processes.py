@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import redis
 
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_config import BreakerConfig, BreakerState
-from perdure.resilience.breaker_events import BreakerEvent, CircuitOpen
-from perdure.resilience.breakers import Breakers
+from perdure.resilience.breaker.breaker import CircuitBreaker
+from perdure.resilience.breaker.breakers import Breakers
+from perdure.resilience.breaker.config import BreakerConfig, BreakerState
+from perdure.resilience.breaker.events import BreakerEvent, CircuitOpen
 
 Drivers = Callable[..., "subprocess.Popen[str]"]
 Until = Callable[..., None]

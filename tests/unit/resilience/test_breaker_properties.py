@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_machine import Decision, MachineState, enter, record, retry_after_ms
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.machine import Decision, MachineState, enter, record, retry_after_ms
 
 CONFIG = BreakerConfig(failure_threshold=2, recovery_timeout=1, max_recovery_timeout=4, half_open_permits=2)
 NUMBERS = CONFIG.numbers

@@ -10,9 +10,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_machine import MachineState, command, enter, free, record, retry_after_ms
-from perdure.resilience.lua_scripts import source
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.machine import MachineState, command, enter, free, record, retry_after_ms
+from perdure.resilience.redis.lua_scripts import source
 
 HARNESS = """
 local cfg, events, out = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), {}

@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from perdure.errors import SettingsError
-from perdure.resilience.failover import FailoverConfig, FailoverGroup, Member
-from perdure.resilience.failover_decision import GroupState, decide
-from perdure.resilience.failover_store import FailoverRecord
+from perdure.resilience.failover.decision import GroupState, decide
+from perdure.resilience.failover.group import FailoverConfig, FailoverGroup, Member
+from perdure.resilience.failover.store import FailoverRecord
 
 
 class Down(Exception):

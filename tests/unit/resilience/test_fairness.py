@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.resilience.fairness import choose, plan
+from perdure.resilience.limits.fairness import choose, plan
 
 counts = st.dictionaries(st.sampled_from("abcde"), st.integers(0, 30))
 

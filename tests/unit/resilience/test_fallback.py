@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from perdure.resilience.fallback import Degraded, Fallback, FallbackConfig
+from perdure.resilience.service.fallback import Degraded, Fallback, FallbackConfig
 
 
 class Down(Exception):

@@ -15,18 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.errors import BulkheadFull
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_events import CircuitOpen
-from perdure.resilience.breaker_machine import MachineState
-from perdure.resilience.breaker_sense import DAY_MS, state_from
-from perdure.resilience.breakers import Breakers
-from perdure.resilience.failover import FailoverConfig, FailoverGroup, Member
-from perdure.resilience.fallback import Fallback
-from perdure.resilience.lua_scripts import source
-from perdure.resilience.permits import Permits, PermitsConfig
-from perdure.resilience.rate_limit import RateLimit, RateLimitConfig
-from perdure.resilience.retry_budget import RetryBudget
+from perdure.resilience.breaker.breaker import CircuitBreaker
+from perdure.resilience.breaker.breakers import Breakers
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.events import CircuitOpen
+from perdure.resilience.breaker.machine import MachineState
+from perdure.resilience.breaker.sense import DAY_MS, state_from
+from perdure.resilience.failover.group import FailoverConfig, FailoverGroup, Member
+from perdure.resilience.limits.permits import Permits, PermitsConfig
+from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig
+from perdure.resilience.redis.lua_scripts import source
+from perdure.resilience.retry.budget import RetryBudget
+from perdure.resilience.service.fallback import Fallback
 from support.waiting import wait_until
 
 BREAKER, HISTORY, NAMES = "perdure:breaker:{payments}", "perdure:breaker:{payments}:history", "perdure:breakers"

@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from perdure.errors import BulkheadFull, SettingsError
-from perdure.resilience.deadline import deadline
-from perdure.resilience.permits import PermitEvent, Permits, PermitsConfig
+from perdure.resilience.limits.permits import PermitEvent, Permits, PermitsConfig
+from perdure.resilience.service.deadline import deadline
 
 Drivers = Callable[..., "subprocess.Popen[str]"]
 Until = Callable[..., None]

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from perdure.errors import SettingsError
-from perdure.resilience.rate_limit import RateLimit, RateLimitConfig, RateLimited, RateLimitEvent, draw
+from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig, RateLimited, RateLimitEvent, draw
 
 
 def test_draw_refills_and_waits() -> None:

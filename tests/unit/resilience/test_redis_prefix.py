@@ -9,16 +9,16 @@ import redis
 
 from perdure import Perdure
 from perdure.errors import SettingsError
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_events import CircuitOpen
-from perdure.resilience.breakers import Breakers
-from perdure.resilience.failover import FailoverGroup, Member
-from perdure.resilience.fallback import FallbackConfig
-from perdure.resilience.permits import Permits, PermitsConfig
-from perdure.resilience.rate_limit import RateLimit, RateLimitConfig
-from perdure.resilience.service import Service, ServiceConfig
-from perdure.storage import _open
+from perdure.resilience.breaker.breaker import CircuitBreaker
+from perdure.resilience.breaker.breakers import Breakers
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.events import CircuitOpen
+from perdure.resilience.failover.group import FailoverGroup, Member
+from perdure.resilience.limits.permits import Permits, PermitsConfig
+from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig
+from perdure.resilience.service.fallback import FallbackConfig
+from perdure.resilience.service.service import Service, ServiceConfig
+from perdure.running.checkpoint_storage import _open
 from perdure.stores.record import CheckpointRecord
 
 

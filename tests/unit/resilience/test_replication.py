@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perdure.resilience.replication import (
+from perdure.model.replication import (
     Admission,
     Answer,
     Fenced,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perdure.errors import BulkheadFull
-from perdure.resilience.resource_pool import PoolConfig, PoolEvent, ResourcePool
+from perdure.resilience.limits.resource_pool import PoolConfig, PoolEvent, ResourcePool
 
 
 class Connection:

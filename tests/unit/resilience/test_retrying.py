@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from perdure.resilience.breaker_events import CircuitOpen
-from perdure.resilience.deadline import deadline
-from perdure.resilience.retry_after import retry_after
-from perdure.resilience.retry_budget import RetryBudget, RetryBudgetConfig, RetryBudgetEvent
-from perdure.resilience.retrying import RetryEvent, Retrying, retrying
-from perdure.retry import RetryPolicy
+from perdure.model.retry_policy import RetryPolicy
+from perdure.resilience.breaker.events import CircuitOpen
+from perdure.resilience.retry.after import retry_after
+from perdure.resilience.retry.budget import RetryBudget, RetryBudgetConfig, RetryBudgetEvent
+from perdure.resilience.retry.retrying import RetryEvent, Retrying, retrying
+from perdure.resilience.service.deadline import deadline
 
 
 class Down(Exception):

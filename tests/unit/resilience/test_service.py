@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from perdure.errors import BulkheadFull, SettingsError
-from perdure.resilience.breaker_config import BreakerConfig
-from perdure.resilience.breaker_events import CircuitOpen
-from perdure.resilience.fallback import FallbackConfig
-from perdure.resilience.permits import PermitsConfig
-from perdure.resilience.rate_limit import RateLimitConfig, RateLimited
-from perdure.resilience.service import Service, ServiceConfig
-from perdure.resilience.service_settings import service_config
-from perdure.resilience.timeouts import OperationTimeout
-from perdure.retry import RetryPolicy
+from perdure.model.retry_policy import RetryPolicy
+from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.events import CircuitOpen
+from perdure.resilience.limits.permits import PermitsConfig
+from perdure.resilience.limits.rate_limit import RateLimitConfig, RateLimited
+from perdure.resilience.service.fallback import FallbackConfig
+from perdure.resilience.service.service import Service, ServiceConfig
+from perdure.resilience.service.service_settings import service_config
+from perdure.resilience.service.timeouts import OperationTimeout
 
 QUICK = RetryPolicy(max_retries=2, base=0.001, max_delay=0.002)
 

@@ -10,8 +10,8 @@ from threading import Event
 import pytest
 
 from perdure.errors import BulkheadFull, SettingsError
-from perdure.resilience.deadline import deadline, remaining
-from perdure.resilience.timeouts import OperationTimeout, Timeout, TimeoutEvent, Timeouts, TimeoutsConfig
+from perdure.resilience.service.deadline import deadline, remaining
+from perdure.resilience.service.timeouts import OperationTimeout, Timeout, TimeoutEvent, Timeouts, TimeoutsConfig
 
 
 def test_results_and_errors_pass_through() -> None:

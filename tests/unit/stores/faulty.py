@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import fsspec
 
-from perdure.stores.errors import StoreFull, StoreUnavailable
-from perdure.stores.filesystem import FilesystemStore
+from perdure.model.storage_errors import StoreFull, StoreUnavailable
+from perdure.stores.backends.filesystem import FilesystemStore
 from perdure.stores.protocol import ScanPage, StoredVersion
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.stores.blobs import BlobStore
-from perdure.stores.errors import BlobNotFound, CorruptBlob
-from perdure.stores.offload import Offloader, reference
+from perdure.model.storage_errors import BlobNotFound, CorruptBlob
+from perdure.stores.blobs.blobs import BlobStore
+from perdure.stores.blobs.offload import Offloader, reference
 
 
 @pytest.fixture(params=["local", "memory"])

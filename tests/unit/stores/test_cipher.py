@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.errors import SettingsError
-from perdure.stores.cipher import KEYS_VARIABLE, Cipher, KeyRing, Place
-from perdure.stores.errors import MissingKey, Undecipherable
+from perdure.model.storage_errors import MissingKey, Undecipherable
+from perdure.stores.encryption.cipher import KEYS_VARIABLE, Cipher, KeyRing, Place
 
 OLD, NEW = KeyRing.generate("old"), KeyRing.generate("new")
 ARGS = Place("args", "job-1")

@@ -13,14 +13,14 @@ from redis import Redis
 from sqlalchemy import Connection, select, update
 
 from perdure.ledger import Ledger
-from perdure.ledger.checkpoint_store import LedgerStore
+from perdure.ledger.running.checkpoint_store import LedgerStore
 from perdure.ledger.schema import checkpoints
-from perdure.stores.errors import CorruptRecord, InvalidRecord, MissingKey, StaleWrite
-from perdure.stores.filesystem import FilesystemStore
+from perdure.model.storage_errors import CorruptRecord, InvalidRecord, MissingKey, StaleWrite
+from perdure.stores.backends.filesystem import FilesystemStore
+from perdure.stores.backends.redis import RedisStore
 from perdure.stores.protocol import CheckpointStore, Damage, scan_all
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
-from perdure.stores.redis import RedisStore
-from perdure.stores.replicated import ReplicatedStore
+from perdure.stores.replicated.replicated import ReplicatedStore
 
 
 @dataclass

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.stores.cursor import Cursor, FactoryCursor, MappingCursor, SequenceCursor, as_cursor
-from perdure.stores.errors import CursorMismatch
+from perdure.model.storage_errors import CursorMismatch
+from perdure.stores.sources.cursor import Cursor, FactoryCursor, MappingCursor, SequenceCursor, as_cursor
 
 LETTERS = ["a", "b", "c", "d"]
 

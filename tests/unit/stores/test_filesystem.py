@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from perdure.stores.errors import StoreFull, StoreUnavailable
-from perdure.stores.filesystem import FilesystemStore
+from perdure.model.storage_errors import StoreFull, StoreUnavailable
+from perdure.stores.backends.filesystem import FilesystemStore
 from perdure.stores.record import CheckpointRecord
 
 

@@ -26,9 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import registry
 from sqlalchemy.pool import StaticPool
 
-from perdure.stores.cursor import as_cursor
-from perdure.stores.errors import CursorMismatch
-from perdure.stores.keyset import KeysetCursor
+from perdure.model.storage_errors import CursorMismatch
+from perdure.stores.sources.cursor import as_cursor
+from perdure.stores.sources.keyset import KeysetCursor
 
 metadata = MetaData()
 orders = Table(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.stores.cursor import as_cursor
-from perdure.stores.errors import CursorMismatch
-from perdure.stores.lines import BinaryLines, TextLines
+from perdure.model.storage_errors import CursorMismatch
+from perdure.stores.sources.cursor import as_cursor
+from perdure.stores.sources.lines import BinaryLines, TextLines
 
 
 @pytest.fixture

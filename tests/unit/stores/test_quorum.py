@@ -4,10 +4,10 @@ from itertools import combinations
 
 import pytest
 
-from perdure.stores.errors import CorruptRecord
+from perdure.model.storage_errors import CorruptRecord
 from perdure.stores.protocol import StoredVersion
-from perdure.stores.quorum import Quorum, judge
 from perdure.stores.record import CheckpointKey, CheckpointRecord, Version
+from perdure.stores.replicated.quorum import Quorum, judge
 
 KEY = CheckpointKey("j", "main")
 

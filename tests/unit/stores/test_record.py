@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.stores.errors import CorruptRecord, InvalidRecord, MissingKey
+from perdure.model.storage_errors import CorruptRecord, InvalidRecord, MissingKey
 from perdure.stores.record import AUTHENTICATED, CheckpointKey, CheckpointRecord, RecordCodec, Version
 
 KEY = b"k" * 32

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from perdure.stores.errors import StaleWrite, StoreFull, StoreUnavailable
+from perdure.model.storage_errors import StaleWrite, StoreFull, StoreUnavailable
+from perdure.stores.backends.redis import RedisStore
 from perdure.stores.protocol import scan_all
 from perdure.stores.record import CheckpointKey, CheckpointRecord
-from perdure.stores.redis import RedisStore
 
 KEY = "perdure:checkpoint:j-1"
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from perdure.stores.errors import InsufficientReplicas, MissingKey, StaleWrite
+from perdure.model.storage_errors import InsufficientReplicas, MissingKey, StaleWrite
 from perdure.stores.protocol import CheckpointStore, scan_all
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
-from perdure.stores.replica import MAX_CALLS, Replica
-from perdure.stores.replica_report import ReplicaReport
-from perdure.stores.replicated import ReplicatedStore
+from perdure.stores.replicated.replica import MAX_CALLS, Replica
+from perdure.stores.replicated.replicated import ReplicatedStore
+from perdure.stores.replicated.report import ReplicaReport
 
 from .faulty import FaultyStore, Mode
 

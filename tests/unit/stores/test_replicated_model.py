@@ -13,9 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from perdure.stores.errors import InsufficientReplicas, StaleWrite
+from perdure.model.storage_errors import InsufficientReplicas, StaleWrite
 from perdure.stores.record import CheckpointKey, CheckpointRecord
-from perdure.stores.replicated import ReplicatedStore
+from perdure.stores.replicated.replicated import ReplicatedStore
 
 from .faulty import FaultyStore, Mode
 

@@ -10,9 +10,9 @@ import click
 
 from perdure import Perdure
 from perdure.errors import InvalidArguments, did_you_mean
-from perdure.resilience.breaker import CircuitBreaker
-from perdure.resilience.breaker_events import BreakerSnapshot
-from perdure.who import whoami
+from perdure.resilience.breaker.breaker import CircuitBreaker
+from perdure.resilience.breaker.events import BreakerSnapshot
+from perdure.system.who import whoami
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import ago, json_option, print_json, print_table, say
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from perdure.who import whoami
+from perdure.system.who import whoami
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table, say
 

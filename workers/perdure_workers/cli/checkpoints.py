@@ -11,14 +11,14 @@ import click
 
 from perdure import Perdure
 from perdure.errors import JobNotFound
-from perdure.states import JobState
+from perdure.model.states import JobState
 from perdure.stores.protocol import CheckpointStore, scan_all
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import Exit, json_option, print_json, print_table, say
 from perdure_workers.cli.progress import progress
 
 if TYPE_CHECKING:
-    from perdure.stores.divergence import Summary
+    from perdure.stores.replicated.divergence import Summary
 
 #: States of jobs whose checkpoints nobody will load again.
 _OVER = (JobState.SUCCEEDED, JobState.CANCELLED)

@@ -10,14 +10,15 @@ from typing import Any
 import click
 import msgspec
 
-from perdure import JobHandle, Perdure, codec
+from perdure import JobHandle, Perdure
 from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished, NotStarted
-from perdure.home import never_started
-from perdure.ledger.records import JobRecord
-from perdure.letters.halted import halted
-from perdure.masked import masked_attempt, masked_job
-from perdure.masking import Masker, masker
-from perdure.settings import Settings
+from perdure.manage.dead_letters.halted import halted
+from perdure.manage.masked import masked_attempt, masked_job
+from perdure.model.codec import codec
+from perdure.model.records import JobRecord
+from perdure.model.secrets import Masker, masker
+from perdure.settings.home import never_started
+from perdure.settings.settings import Settings
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, say, show
 

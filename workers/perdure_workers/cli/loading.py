@@ -49,7 +49,7 @@ def running_app() -> Perdure | None:
     Raises:
         SettingsError: It cannot be loaded here; the message says why.
     """
-    from perdure.settings import load_settings
+    from perdure.settings.settings import load_settings
     from perdure_workers.up.runtime import RUNTIME_FILE, Runtime, UpLock
 
     home = load_settings().home_folder.path

@@ -8,7 +8,7 @@ import sys
 import click
 
 from perdure.errors import PerdureError
-from perdure.service_links import drop_service_links
+from perdure.settings.service_links import drop_service_links
 from perdure_workers.cli.lazy import LazyGroup
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.output import Exit, say_lines

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from perdure.safe_text import many_lines, one_line
+from perdure.model.text.safe import many_lines, one_line
 
 
 class Exit(IntEnum):

@@ -8,7 +8,7 @@ import threading
 
 import click
 
-from perdure.extras import extra
+from perdure.system.extras import extra
 from perdure_workers.cli.leaving import leave
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import say
@@ -23,7 +23,7 @@ from perdure_workers.logs import configure_logging
 @pass_context
 def worker(context: Context, bulkhead: str, concurrency: int | None, name: str | None) -> None:
     """Run a worker that serves BULKHEAD until it is told to stop."""
-    from perdure_workers.worker import Worker
+    from perdure_workers.worker.worker import Worker
 
     configure_logging(context.app.settings.log_level)
     context.app.ledger.create_if_missing()
@@ -34,7 +34,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
 @pass_context
 def supervisor(context: Context) -> None:
     """Run a supervisor alone: it takes back the jobs of lost workers and submits periodic ones."""
-    from perdure_workers.supervisor import Supervisor, default_duties
+    from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level)
     context.app.ledger.create_if_missing()

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from perdure.home import Home
-from perdure.masked_url import masked_url
-from perdure.upward import nearest
+from perdure.model.text.masked_url import masked_url
+from perdure.settings.home import Home
+from perdure.system.upward import nearest
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table, say
 from perdure_workers.up.down import down as stop_manager
@@ -56,7 +56,7 @@ def home_of(context: Context) -> Path:
         return Home(Path(named)).path
     if (home := nearest(".perdure")) is not None and nearest("perdure.toml") is None:
         return Home(home).path
-    from perdure.settings import load_settings  # it takes longer than all the rest
+    from perdure.settings.settings import load_settings  # it takes longer than all the rest
 
     return load_settings().home_folder.path
 

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from perdure import JobHandle, JobState, Perdure
 from perdure.errors import JobCancelled, JobDead
-from perdure.ids import new_id
-from perdure.ledger.records import JobRecord
+from perdure.model.ids import new_id
+from perdure.model.records import JobRecord
 from perdure_workers.demo import data
 from perdure_workers.demo.checks import count_rows, verify_archive
 from perdure_workers.demo.drill import Drill

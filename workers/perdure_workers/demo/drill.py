@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from perdure import JobState
-from perdure.ledger.records import JobRecord
+from perdure.model.records import JobRecord
 from perdure_workers.demo.servers import Platform
 
 #: Kill when this part of the archive is done.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perdure import JobState
-from perdure.ledger.records import JobRecord
+from perdure.model.records import JobRecord
 from perdure_workers.demo.checks import Verified
 from perdure_workers.demo.drill import Accident
 from perdure_workers.demo.summary import Summary

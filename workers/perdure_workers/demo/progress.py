@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from perdure.ledger.records import JobRecord
+from perdure.model.records import JobRecord
 
 WEBHOOKS, IMPORTS, ARCHIVE = "webhooks.deliver", "tables.import_csv", "files.archive"
 _MB = 1_000_000

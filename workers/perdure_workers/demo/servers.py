@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 
 from perdure.errors import PerdureError
-from perdure.home import free_port
+from perdure.settings.home import free_port
 from perdure_tasks.public_hosts import ALLOWED
 from perdure_workers.demo.receiver import SECRET_VARIABLE
-from perdure_workers.embedded.lifeline import end_with_parent
+from perdure_workers.embedded.die_with_parent import end_with_parent
 
 APP = "perdure_workers.demo.app:app"
 #: How long the platform may take to start or stop, in seconds.

@@ -16,9 +16,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from perdure.private import private_file, write_private
+from perdure.system.private import private_file, write_private
+from perdure_workers.embedded.die_with_parent import end_with_parent
 from perdure_workers.embedded.errors import ServerBinaryMissing
-from perdure_workers.embedded.lifeline import end_with_parent
 from perdure_workers.embedded.ports import LOOPBACK
 from perdure_workers.embedded.server import EmbeddedServer
 

@@ -7,7 +7,7 @@ from base64 import b64decode
 from dataclasses import dataclass
 from enum import StrEnum
 
-from perdure.settings import Settings
+from perdure.settings.settings import Settings
 
 
 class Role(StrEnum):

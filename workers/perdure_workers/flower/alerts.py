@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from perdure.health import HealthReport
-from perdure.ledger.records import WorkerRecord
-from perdure.liveness import WorkerEvent, WorkerState
-from perdure.resilience.breaker_events import BreakerSnapshot
+from perdure.manage.health import HealthReport
+from perdure.model.records import WorkerRecord
+from perdure.model.worker_health import WorkerEvent, WorkerState
+from perdure.resilience.breaker.events import BreakerSnapshot
 from perdure_workers.flower.bulkhead_view import BulkheadView
 
 #: How long the failure of a worker that has not come back is an alert.

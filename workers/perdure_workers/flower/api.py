@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tornado.web import HTTPError, authenticated
 
-from perdure_workers.flower import facts, job_facts, letter_facts, task_facts
+from perdure_workers.flower import job_facts, letter_facts, queries, task_facts
 from perdure_workers.flower.actions import ACTIONS, run_action
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.handler import ApiHandler
@@ -25,10 +25,10 @@ READERS: dict[str, Reader] = {
     "job": lambda server, asked: job_facts.job(server.perdure, asked["of"]),
     "dead-letters": lambda server, asked: letter_facts.letter_list(server.perdure, asked),
     "dead-letter": lambda server, asked: letter_facts.letter(server.perdure, asked["of"]),
-    "breakers": lambda server, asked: facts.breaker_list(server.perdure),
+    "breakers": lambda server, asked: queries.breaker_list(server.perdure),
     "tasks": lambda server, asked: task_facts.task_list(server.perdure, server.history),
     "schedules": lambda server, asked: task_facts.schedule_list(server.perdure),
-    "workers": lambda server, asked: facts.worker_list(server.perdure),
+    "workers": lambda server, asked: queries.worker_list(server.perdure),
 }
 
 

@@ -9,7 +9,7 @@ from tornado import web
 from tornado.ioloop import IOLoop
 
 from perdure import Perdure
-from perdure.masked_url import masked_url
+from perdure.model.text.masked_url import masked_url
 
 
 class BrokerTab(BaseHandler):  # type: ignore[misc]

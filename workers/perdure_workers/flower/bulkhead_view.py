@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from perdure.bulkheads import Bulkhead
-from perdure.clock import to_datetime
-from perdure.ledger.history import Ended, added, percentile
-from perdure.ledger.records import WorkerRecord
+from perdure.ledger.jobs.history import Ended, added, percentile
+from perdure.manage.bulkheads import Bulkhead
+from perdure.model.clock import to_datetime
+from perdure.model.records import WorkerRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from perdure.ledger.letter_records import DeadLetterGroup
-from perdure.letters.notices import GROWTH, GROWTH_FROM
-from perdure.states import DeadReason
+from perdure.model.dead_letter import DeadLetterGroup
+from perdure.model.dead_letter_notices import GROWTH, GROWTH_FROM
+from perdure.model.states import DeadReason
 
 #: What to do next about letters that were given up for a reason.
 _NEXT = {

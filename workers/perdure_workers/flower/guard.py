@@ -9,7 +9,7 @@ from flower.views import BaseHandler
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, authenticated
 
-from perdure.settings import Settings
+from perdure.settings.settings import Settings
 from perdure_workers.flower.access import Role, role_of, user_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

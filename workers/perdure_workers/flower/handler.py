@@ -15,7 +15,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
 from perdure.errors import AmbiguousId, DeadLetterNotFound, JobNotFound, LedgerUnavailable, PerdureError, UnknownBulkhead
-from perdure_workers.flower import plots, shown
+from perdure_workers.flower import charts, formatting
 from perdure_workers.flower.access import Role, role_of, user_of
 from perdure_workers.flower.known import remember
 
@@ -110,8 +110,8 @@ class PageHandler(PerdureHandler):
     def common(self) -> dict[str, Any]:
         """Return what all templates need."""
         return {
-            "shown": shown,
-            "plots": plots,
+            "shown": formatting,
+            "plots": charts,
             "may_write": self.may_write,
             "user": self.user,
             "flash": self._take_flash(),

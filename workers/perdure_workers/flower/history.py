@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure.ledger.history import Ended
+    from perdure.ledger.jobs.history import Ended
 
 MINUTES = 60
 #: Seconds that one look may take to read minutes that are over; the next look reads on.

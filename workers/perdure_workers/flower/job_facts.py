@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.clock import to_epoch
 from perdure.errors import DeadLetterNotFound
-from perdure.jobs import as_tag
-from perdure.ledger import job_facts
-from perdure.ledger.letter_records import OPEN
-from perdure.ledger.records import JobRecord
-from perdure.letters.halted import halted
-from perdure.masked import masked_attempt, masked_job
-from perdure.masking import masker
-from perdure.states import JobState
+from perdure.ledger.jobs import job_facts
+from perdure.manage.dead_letters.halted import halted
+from perdure.manage.jobs import as_tag
+from perdure.manage.masked import masked_attempt, masked_job
+from perdure.model.clock import to_epoch
+from perdure.model.dead_letter import OPEN
+from perdure.model.records import JobRecord
+from perdure.model.secrets import masker
+from perdure.model.states import JobState
 from perdure_workers.flower.ask import finite
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
 
 
 def job_filters(asked: Mapping[str, str]) -> dict[str, Any]:
-    """Return what jobs are found by, as :meth:`perdure.jobs.Jobs.list` takes it."""
+    """Return what jobs are found by, as :meth:`perdure.manage.jobs.Jobs.list` takes it."""
     filters: dict[str, Any] = {name: asked[name] for name in ("state", "task", "bulkhead", "tag") if asked.get(name)}
     if asked.get("hours"):
         filters["since"] = datetime.now(UTC) - timedelta(hours=min(abs(finite("hours", asked["hours"])), LONGEST_HOURS))

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import InvalidArguments
-from perdure.ids import new_id
-from perdure.ledger.letter_records import DISCARDED, OPEN
-from perdure.masking import MASK
+from perdure.model.dead_letter import DISCARDED, OPEN
+from perdure.model.ids import new_id
+from perdure.model.secrets import MASK
 from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each, within
 
 if TYPE_CHECKING:
     from perdure import JobHandle
-    from perdure.letters.replay_plan import ReplayPlan
+    from perdure.manage.dead_letters.replay_plan import ReplayPlan
 
 #: What many letters are found by, in forms and in the JSON API.
 FILTERS = ("task", "error", "fingerprint", "status", "text", "reason", "tag", "breaker", "bulkhead")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from perdure.ledger.letter_group_match import COUNTED, matching_by_fault
-from perdure.ledger.letter_records import OPEN, DeadLetterGroup
-from perdure.letters.filters import letter_filter
-from perdure.letters.replay_plan import ReplayPlan
-from perdure.masked import masked_detail, masked_letter
+from perdure.ledger.dead_letters.group_match import COUNTED, matching_by_fault
+from perdure.manage.dead_letters.filters import letter_filter
+from perdure.manage.dead_letters.replay_plan import ReplayPlan
+from perdure.manage.masked import masked_detail, masked_letter
+from perdure.model.dead_letter import OPEN, DeadLetterGroup
 from perdure_workers.flower.faults import next_step
 from perdure_workers.flower.letter_actions import bulk_replay, filters_of
 

@@ -1,4 +1,4 @@
-"""Perdure's pages, one class each. What they show is in ``facts.py``, how in their templates."""
+"""Perdure's pages, one class each. What they show is in ``queries.py``, how in their templates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import authenticated
 
 from perdure.errors import DeadLetterNotFound, JobNotFound
-from perdure_workers.flower import facts, job_facts, letter_facts, task_facts
+from perdure_workers.flower import job_facts, letter_facts, queries, task_facts
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.asking import ask_url
 from perdure_workers.flower.handler import PageHandler
@@ -111,7 +111,7 @@ class BreakersPage(Page):
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return breakers and their histories."""
-        return facts.breaker_list(server.perdure)
+        return queries.breaker_list(server.perdure)
 
 
 class WorkersPage(Page):
@@ -123,7 +123,7 @@ class WorkersPage(Page):
     @staticmethod
     def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
         """Return workers and changes of their states."""
-        return facts.worker_list(server.perdure)
+        return queries.worker_list(server.perdure)
 
 
 class TasksPage(Page):

@@ -15,7 +15,7 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
-from perdure_workers.flower import shown
+from perdure_workers.flower import formatting
 from perdure_workers.flower.handler import PageHandler
 from perdure_workers.flower.page import Page
 
@@ -150,7 +150,7 @@ class Stream(PageHandler):
             if facts is None:
                 await self._send("event: lost\ndata:\n\n")
                 continue
-            html, at = self._rendered(page, question, facts), shown.moment(datetime.now(UTC))
+            html, at = self._rendered(page, question, facts), formatting.moment(datetime.now(UTC))
             event, news = ("looked", [at]) if html == last else ("update", [at, html])
             await self._send(f"event: {event}\ndata: {json.dumps(news)}\n\n")
             last = html

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from perdure.ledger.history import Ended, added, percentile
-from perdure.ledger.last_errors import LastError, last_errors
-from perdure.ledger.schedule_facts import LastTick, last_ticks
-from perdure.masking import mask_call
+from perdure.ledger.jobs.history import Ended, added, percentile
+from perdure.ledger.jobs.last_errors import LastError, last_errors
+from perdure.ledger.schedules.schedule_facts import LastTick, last_ticks
+from perdure.model.secrets import mask_call
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure.periodic import Periodic
+    from perdure.submit.periodic import Periodic
     from perdure_workers.flower.history import History
 
 #: Ticks to come that are shown of a schedule.

@@ -13,7 +13,7 @@ import httpx
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
-from perdure.extras import extra
+from perdure.system.extras import extra
 from perdure_workers.embedded.errors import PortTaken
 from perdure_workers.embedded.ports import free_port, is_free, listens
 from perdure_workers.up.manager import Addresses

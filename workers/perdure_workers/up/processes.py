@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from perdure_workers.embedded.lifeline import end_with_parent
+from perdure_workers.embedded.die_with_parent import end_with_parent
 from perdure_workers.up.backoff import Backoff
 
 Role = Literal["redis", "worker", "supervisor", "flower"]

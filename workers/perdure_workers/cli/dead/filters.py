@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from perdure.letters.filters import NAMES, letter_filter
-from perdure.who import whoami
+from perdure.manage.dead_letters.filters import NAMES, letter_filter
+from perdure.system.who import whoami
 from perdure_workers.cli.moments import UNDERSTOOD, moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])

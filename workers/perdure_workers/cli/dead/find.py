@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from perdure.folding import folded
-from perdure.ledger.letter_records import DeadLetterDetail, DeadLetterGroup
-from perdure.masked import masked_detail, masked_letter
+from perdure.manage.masked import masked_detail, masked_letter
+from perdure.model.dead_letter import DeadLetterDetail, DeadLetterGroup
+from perdure.model.text.folding import folded
 from perdure_workers.cli.dead.filters import filters_of, where_option
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import ago, json_option, print_json, print_table, say, say_lines, show

@@ -10,9 +10,9 @@ import click
 
 from perdure import JobHandle, Perdure
 from perdure.errors import JobCancelled, JobDead
-from perdure.letters.bulk_replay import ReplayReport
-from perdure.letters.replay_plan import ReplayPlan
-from perdure.safe_text import one_line
+from perdure.manage.dead_letters.bulk_replay import ReplayReport
+from perdure.manage.dead_letters.replay_plan import ReplayPlan
+from perdure.model.text.safe import one_line
 from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
 from perdure_workers.cli.jobs import parsed, wait_and_exit
 from perdure_workers.cli.loading import Context, pass_context

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from perdure.masked import masked_letter
+from perdure.manage.masked import masked_letter
 from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, say

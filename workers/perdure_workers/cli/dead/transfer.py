@@ -10,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from perdure.private import private_file
+from perdure.system.private import private_file
 from perdure_workers.cli.dead.filters import filters_of, where_option, who
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, say

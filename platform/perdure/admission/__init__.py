@@ -1,0 +1,1 @@
+"""What may start now: limits and circuit breakers."""

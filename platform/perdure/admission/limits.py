@@ -1,0 +1,214 @@
+"""``app.limits``: how many jobs of a bulkhead, task or key run at once in all workers, and how many start per second.
+
+A worker claims jobs that a limit bounds as the ledger's counts leave room, fairly between keys; its child then takes a
+leased permit, which makes the limit strict whatever several workers do side by side. Permits of a process that dies are
+freed with its jobs, or when their lease ends.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from perdure.errors import InvalidArguments
+from perdure.ledger.jobs.lanes import Lane, Place
+from perdure.model.records import Claim
+from perdure.resilience.limits.fairness import plan
+from perdure.resilience.limits.permits import Permits, PermitsConfig
+from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig
+from perdure.resilience.redis.link import connect
+from perdure.system.fork_gate import gate
+
+if TYPE_CHECKING:
+    from perdure.app import Perdure
+    from perdure.submit.task import Task
+
+#: A permit's lease in leases of a worker: longer than it takes to find out that the holder is dead, so that the permit is
+#: normally given back by whoever takes the job back.
+LEASES = 2
+#: Seconds after which a job that met a full limit is looked at again, at most.
+LONGEST_WAIT = 1.0
+#: Lanes of which it is known when they were served last; of more the longest ago are forgotten.
+MOST_REMEMBERED = 10_000
+#: Jobs that one look admits: of different keys, so that what waits its turn in a child takes up little room.
+PAGE = 10
+
+
+class Limits:
+    """The limits of an application's jobs.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: Perdure) -> None:
+        self._app = app
+        self._redis = connect(app.settings.effective_redis_url)
+        self._permits: dict[str, Permits] = {}
+        self._rates: dict[str, RateLimit] = {}
+        #: In which turn each lane was served last, so that all of them have theirs.
+        self._served: dict[str, float] = {}
+        self._turn = 0.0
+
+    def of_task(self, name: str) -> int | None:
+        """Return the limit of one key of a task; 1 for a task that this process does not know."""
+        task = self._app.tasks.get(name)
+        return 1 if task is None else task.limit
+
+    def of_bulkhead(self, name: str) -> int | None:
+        """Return the limit of a bulkhead; None for no bound."""
+        settings = self._app.settings.bulkheads.get(name)
+        return settings.limit if settings else None
+
+    def admitted(self, bulkhead: str, lanes: Sequence[Lane], running: Mapping[Place, int]) -> dict[str, int]:
+        """Return how many jobs of each lane may start now by the limits on what runs at once, fairly between lanes.
+
+        Args:
+            bulkhead: Where they wait.
+            lanes: Lanes in which jobs wait that may run now.
+            running: What runs, by bulkhead, task and key.
+        """
+        most = self.of_bulkhead(bulkhead)
+        here = sum(count for (where, _, _), count in running.items() if where == bulkhead)
+        slots = PAGE if most is None else min(PAGE, most - here)
+        # A key's limit holds for all bulkheads together.
+        by_key: dict[tuple[str, str], int] = {}
+        for (_, task, key), count in running.items():
+            by_key[task, key] = by_key.get((task, key), 0) + count
+        chosen = plan(
+            {lane.name: 1 for lane in lanes},
+            {lane.name: by_key.get((lane.task, lane.limit_key or ""), 0) for lane in lanes},
+            max(0, slots),
+            limits={lane.name: limit for lane in lanes if (limit := self.of_task(lane.task)) is not None},
+            last_served=self._served,
+        )
+        return dict.fromkeys(chosen, 1)
+
+    def served(self, lanes: Iterable[str]) -> None:
+        """Note from which lanes jobs were claimed, one after the other: those have had their turn."""
+        for lane in lanes:
+            self._turn += 1
+            self._served.pop(lane, None)
+            self._served[lane] = self._turn
+        while len(self._served) > MOST_REMEMBERED:
+            del self._served[next(iter(self._served))]
+
+    def may_start(self, bulkhead: str, task: str, most: int) -> int:
+        """Take the tokens that jobs of a task need to start now by the limits per second.
+
+        Returns:
+            How many may start, up to ``most``. Tokens that are not used belong back; see :meth:`did_not_start`.
+        """
+        granted = most
+        taken: list[RateLimit] = []
+        for bucket in self._buckets(bulkhead, task):
+            with gate.use():
+                enough = bucket.take(granted)
+            for earlier in taken:
+                _give_back(earlier, granted - enough)
+            taken.append(bucket)
+            granted = enough
+        return granted
+
+    def did_not_start(self, bulkhead: str, task: str, count: int) -> None:
+        """Put back the tokens of jobs that did not start after all."""
+        for bucket in self._buckets(bulkhead, task):
+            _give_back(bucket, count)
+
+    def next_token_in(self, bulkhead: str, task: str) -> float:
+        """Return the seconds after which it is worth asking for another token; 0 without a limit per second.
+
+        Half of what a token takes to come: who asks does not know how long the last one has been gone.
+        """
+        return max((0.5 / bucket.config.rate for bucket in self._buckets(bulkhead, task)), default=0.0)
+
+    def hold(self, claim: Claim, stack: ExitStack) -> None:
+        """Take the permits that a claimed job needs; they are given back when the stack is closed.
+
+        Raises:
+            BulkheadFull: A limit is reached; nothing is held.
+        """
+        for permits, key in self._permits_of(claim):
+            stack.enter_context(permits.acquire(key, token=holder_of(claim)))
+
+    def free(self, claim: Claim) -> None:
+        """Give back the permits of a job whose process is gone."""
+        for permits, key in self._permits_of(claim):
+            permits.free(key, holder_of(claim))
+
+    def permits_of_task(self, name: str) -> Permits:
+        """Return the permits of a task that has a limit."""
+        limit = self.of_task(name)
+        if limit is None:
+            raise InvalidArguments(f"task {name!r} has no limit")
+        return self._named(f"task:{name}", limit)
+
+    def active(self, task: str, key: str) -> int:
+        """Return how many jobs of a key run."""
+        running = self._app.ledger.running_within_limits()
+        return sum(count for (_, of_task, of_key), count in running.items() if (of_task, of_key) == (task, key))
+
+    def snooze(self, rng: random.Random) -> float:
+        """Return how many seconds a job waits that met a full limit."""
+        return LONGEST_WAIT * rng.uniform(0.3, 1.0)
+
+    def _permits_of(self, claim: Claim) -> Iterator[tuple[Permits, str]]:
+        if claim.limit_key is None:
+            return
+        task = self._app.tasks.get(claim.task)
+        if task is not None and task.limit is not None:
+            yield self._named(f"task:{task.name}", task.limit), claim.limit_key
+        if (limit := self.of_bulkhead(claim.bulkhead)) is not None:
+            yield self._named(f"bulkhead:{claim.bulkhead}", limit), ""
+
+    def _named(self, name: str, limit: int) -> Permits:
+        if name not in self._permits:
+            lease = max(1.0, LEASES * self._app.settings.lease_ttl)
+            config, prefix = PermitsConfig(limit=limit, lease=lease), self._app.settings.redis_prefix
+            self._permits[name] = Permits(self._redis, name, config, prefix=prefix)
+        return self._permits[name]
+
+    def _buckets(self, bulkhead: str, task: str) -> list[RateLimit]:
+        settings, known = self._app.settings.bulkheads.get(bulkhead), self._app.tasks.get(task)
+        rates = {f"task:{task}": known and known.rate, f"bulkhead:{bulkhead}": settings and settings.rate}
+        return [self._bucket(name, rate) for name, rate in rates.items() if rate]
+
+    def _bucket(self, name: str, rate: float) -> RateLimit:
+        if name not in self._rates:
+            config, prefix = RateLimitConfig(rate=rate), self._app.settings.redis_prefix
+            self._rates[name] = RateLimit(self._redis, name, config, prefix=prefix)
+        return self._rates[name]
+
+
+def limit_key(
+    app: Perdure, task: Task[..., Any], bulkhead: str, call: Mapping[str, Any], tags: Mapping[str, str]
+) -> str | None:
+    """Return the key for which a job counts: ``""`` without keys, None when nothing bounds it.
+
+    Args:
+        app: The application.
+        task: The job's task.
+        bulkhead: Where it runs.
+        call: Its arguments by parameter.
+        tags: Its tags.
+    """
+    settings = app.settings.bulkheads[bulkhead]
+    if task.limit is task.rate is settings.limit is settings.rate is None:
+        return None
+    if task.limit_by is None:
+        return ""
+    value = call[task.limit_by] if task.limit_by in call else tags.get(task.limit_by, "")
+    return str(value)[:255]
+
+
+def _give_back(bucket: RateLimit, tokens: int) -> None:
+    if tokens > 0:
+        with gate.use():
+            bucket.give_back(tokens)
+
+
+def holder_of(claim: Claim) -> str:
+    """Return the name under which a running job holds permits, so that they can be freed when its process is gone."""
+    return f"{claim.job_id}:{claim.fence}"

@@ -1,0 +1,1 @@
+"""Bells, and the Celery application that carries them."""

@@ -1,0 +1,91 @@
+"""Bells: messages that say "there is work in this bulkhead", and nothing else. Workers look into the ledger then.
+
+A bell names no job and carries no arguments. One that is lost costs a second, the time between two looks that a worker
+takes by itself; one that is forged, doubled or late makes a worker look once more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from perdure.broker.queues import BELL, EMPTY_CALL, queue_name
+from perdure.model.ids import new_id
+from perdure.resilience.redis.address import is_redis
+from perdure.resilience.redis.link import RedisLink, SharedStateUnavailable
+from perdure.system.fork_gate import gate
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+logger = logging.getLogger("perdure.bells")
+
+#: Bells that a queue holds at most: more than there are children to answer would wake nobody else.
+MOST = 16
+#: Seconds between two bells of a bulkhead on a broker that is not Redis, where nobody can look at the queue first.
+INTERVAL = 0.05
+
+#: As kombu's Redis transport writes a message of Celery's protocol 2 without arguments.
+_MESSAGE = (
+    '{{"body": "' + EMPTY_CALL + '", "content-encoding": "utf-8", "content-type": "application/json", '
+    '"headers": {{"lang": "py", "task": "perdure.bell", "id": "{id}", "root_id": "{id}"}}, '
+    '"properties": {{"correlation_id": "{id}", "delivery_mode": 2, "priority": 0, "body_encoding": "base64", '
+    '"delivery_info": {{"exchange": "", "routing_key": "{queue}"}}, "delivery_tag": "{id}"}}}}'
+)
+
+
+class Bells:
+    """Rings bells.
+
+    Args:
+        broker_url: The broker.
+        celery: Returns the Celery application, for brokers other than Redis; others do without Celery.
+        prefix: Begins each of the application's queues in Redis, as kombu's ``global_keyprefix`` does.
+    """
+
+    def __init__(self, broker_url: str, celery: Callable[[], Celery], prefix: str = "") -> None:
+        self._celery = celery
+        self._prefix = prefix
+        self._is_redis = is_redis(broker_url)
+        self._link = RedisLink(broker_url, what="bells") if self._is_redis else None
+        self._rung_at: dict[str, float] = {}
+
+    def ring(self, bulkhead: str, count: int = 1) -> bool:
+        """Ring for work in a bulkhead; return False when the broker was not reached, which loses nothing.
+
+        Args:
+            bulkhead: Where there is work.
+            count: How many could begin with it at once.
+        """
+        queue = queue_name(bulkhead)
+        if self._link is None:
+            return self._publish(queue)
+        link = self._link
+        messages = [_MESSAGE.format(id=new_id(), queue=queue) for _ in range(min(count, MOST))]
+        try:
+            with gate.use():
+                link.run(lambda: link.scripts.run("ring", [self._prefix + queue], [MOST, *messages]))
+        except SharedStateUnavailable:
+            return False
+        return True
+
+    def hush(self, bulkhead: str) -> None:
+        """Cut a queue that was flooded with bells down to those that can wake somebody."""
+        if self._is_redis:
+            self.ring(bulkhead, 0)
+
+    def _publish(self, queue: str) -> bool:
+        moment = time.monotonic()
+        if moment - self._rung_at.get(queue, 0.0) < INTERVAL:
+            return True
+        self._rung_at[queue] = moment
+        celery: Any = self._celery()
+        try:
+            with gate.use():
+                celery.send_task(BELL, queue=queue, ignore_result=True, retry=False)
+        except Exception as error:  # noqa: BLE001 - any transport's own errors; the job is in the ledger already
+            logger.warning("the broker is not reached: %s", error)
+            return False
+        return True

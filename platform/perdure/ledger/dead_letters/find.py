@@ -1,0 +1,193 @@
+"""Finding dead letters: by id, and by filters in pages that stay as they are while letters come in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, literal_column, select
+
+from perdure.errors import DeadLetterNotFound
+from perdure.ledger.conditions import CLOCK_SKEW, made_since
+from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters, jobs
+from perdure.model.dead_letter import LetterFilter
+from perdure.model.dead_letter_words import words
+from perdure.model.ids import earliest_id
+from perdure.model.records import DeadLetterRecord
+
+#: Columns that are compared for equality, by filter; the one that says most first: SQLite finds letters by that one.
+_EQUAL: dict[str, Column[str]] = {
+    "replayed_in": dead_letters.c.replayed_in,
+    "fingerprint": dead_letters.c.fingerprint,
+    "breaker": dead_letters.c.breaker,
+    "error": dead_letters.c.error_type,
+    "task": dead_letters.c.task,
+    "reason": dead_letters.c.reason,
+    "bulkhead": dead_letters.c.bulkhead,
+    "status": dead_letters.c.status,
+}
+#: Letters up to which it is counted how common a word, or the value of a column, is.
+_RARE = 1_000
+#: Replays of a bulk replay that are looked at to see how they fare.
+_WINDOW = 1_000
+
+
+def get(connection: Connection, letter_id: str, *, lock: bool = False) -> DeadLetterRecord:
+    """Return a dead letter; ``lock`` keeps others from changing it until the transaction ends.
+
+    Raises:
+        DeadLetterNotFound: There is none of that id.
+    """
+    query = select(dead_letters).where(dead_letters.c.id == letter_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise not_found(letter_id)
+    return DeadLetterRecord.of(row._mapping)
+
+
+def not_found(letter_id: str) -> DeadLetterNotFound:
+    """Return the error that says that there is no such letter."""
+    return DeadLetterNotFound(f"no dead letter {letter_id!r} in the ledger. List them: perdure dead list")
+
+
+def listing(
+    connection: Connection,
+    which: LetterFilter,
+    *,
+    limit: int = 100,
+    after: str | None = None,
+    oldest_first: bool = False,
+) -> list[DeadLetterRecord]:
+    """Return a page of dead letters, the newest first unless the oldest are asked for.
+
+    Args:
+        connection: Where to read.
+        which: Which letters.
+        limit: The most to return.
+        after: The id of the last one of the page before.
+        oldest_first: The other direction.
+    """
+    query, key = matching(connection, which, dead_letters)
+    if after is not None:
+        query = query.where(key > after if oldest_first else key < after)
+    rows = connection.execute(query.order_by(key if oldest_first else key.desc()).limit(limit))
+    return [DeadLetterRecord.of(row._mapping) for row in rows]
+
+
+def count(connection: Connection, which: LetterFilter) -> int:
+    """Return how many letters there are."""
+    query, _ = matching(connection, which, dead_letters.c.id)
+    return connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+
+
+def outcomes(connection: Connection, batch: str) -> dict[str, int]:
+    """Return the states of the newest replays of a bulk replay, with their counts."""
+    c = dead_letters.c
+    mine = select(c.replayed_as).where(c.replayed_in.is_not(None), c.replayed_in == batch)
+    newest = mine.order_by(c.id.desc()).limit(_WINDOW).subquery()
+    query = select(jobs.c.state, func.count()).join(newest, newest.c.replayed_as == jobs.c.id).group_by(jobs.c.state)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def newest_id(connection: Connection) -> str | None:
+    """Return the id of the newest letter."""
+    newest: str | None = connection.execute(select(func.max(dead_letters.c.id))).scalar_one()
+    return newest
+
+
+def newest_replayable(connection: Connection, task: str, breaker: str, generations: int) -> str | None:
+    """Return the newest open letter of a task that died of a breaker and was replayed fewer than ``generations`` times."""
+    c = dead_letters.c
+    waits = (c.status == literal_column("'open'"), c.breaker.is_not(None), c.breaker == breaker, c.task == task)
+    query = select(c.id).where(*waits, c.generation < generations).order_by(c.id.desc()).limit(1)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
+def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, DeadLetterRecord]:
+    """Return the newest letter of each of these jobs that has one."""
+    rows = connection.execute(
+        select(dead_letters).where(dead_letters.c.job_id.is_not(None), dead_letters.c.job_id.in_(job_ids))
+    )
+    letters = sorted((DeadLetterRecord.of(row._mapping) for row in rows), key=lambda letter: letter.id)
+    return {str(letter.job_id): letter for letter in letters}
+
+
+def matching(connection: Connection, which: LetterFilter, *what: Any) -> tuple[Select[Any], ColumnElement[str]]:
+    """Return the query for the letters that a filter means, and the column that it is to be ordered by."""
+    query: Select[Any] = select(*what)
+    key: ColumnElement[str] = dead_letters.c.id
+    sought = _rarest_first(connection, words(which.text))
+    rare = _rare_column(connection, which, alone=which.tag is None and not sought)
+    if rare is not None:
+        if which.tag is not None:
+            tag = dead_letter_tags.alias()
+            same = (tag.c.tag == which.tag[0], tag.c.value == which.tag[1], tag.c.letter_id == key)
+            query = query.where(exists().where(*same).correlate_except(tag))
+    elif which.tag is not None:
+        # From the tags to their letters, in the tags' order: a rare tag must not make a page read all letters.
+        key, tags = dead_letter_tags.c.letter_id, dead_letter_tags.c
+        query = query.join(dead_letter_tags, dead_letters.c.id == key)
+        query = query.where(tags.tag == which.tag[0], tags.value == which.tag[1])
+    elif sought:
+        key, word = dead_letter_words.c.letter_id, sought.pop(0)
+        query = query.join(dead_letter_words, dead_letters.c.id == key).where(dead_letter_words.c.word == word)
+    for word in sought:
+        other = dead_letter_words.alias()
+        query = query.where(exists().where(other.c.word == word, other.c.letter_id == key).correlate_except(other))
+    driven = key is not dead_letters.c.id
+    return query.where(*_conditions(connection, which, key, driven=driven, first=rare)), key
+
+
+def _conditions(
+    connection: Connection, which: LetterFilter, key: ColumnElement[str], *, driven: bool, first: str | None
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    for name, column in sorted(_EQUAL.items(), key=lambda item: item[0] != first):
+        value = getattr(which, name)
+        if value is None:
+            continue
+        # SQLite without statistics takes any index of an equal column rather than the one in the order of the list.
+        usable = not driven or connection.dialect.name != "sqlite"
+        conditions.append((column if usable else column.concat("")) == value)
+        driven = True
+    # Their indexes are of these only.
+    partial = [name for name in ("breaker", "replayed_in") if getattr(which, name) is not None and first in (None, name)]
+    conditions += [_EQUAL[name].is_not(None) for name in partial]
+    if which.since is not None:
+        conditions += made_since(key, dead_letters.c.created_at, which.since)
+    if which.until is not None:
+        conditions.append(key < earliest_id(which.until + CLOCK_SKEW))
+        conditions.append(dead_letters.c.created_at < which.until)
+    if which.upto is not None:
+        conditions.append(key <= which.upto)
+    return conditions
+
+
+def _rare_column(connection: Connection, which: LetterFilter, *, alone: bool) -> str | None:
+    """Return a filter that only few letters pass, so that the search goes by that, however common words and tags are.
+
+    With ``alone``, where there are no words and tags, a single filter needs no look. PostgreSQL knows by its statistics.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    given = [(name, column, value) for name, column in _EQUAL.items() if (value := getattr(which, name)) is not None]
+    if alone and len(given) < 2:
+        return None
+    for name, column, value in given:
+        some = select(column).where(column.is_not(None), column == value).limit(_RARE).subquery()
+        if connection.execute(select(func.count()).select_from(some)).scalar_one() < _RARE:
+            return name
+    return None
+
+
+def _rarest_first(connection: Connection, sought: list[str]) -> list[str]:
+    """Return words so that the search goes by the one that the fewest letters have."""
+    if len(sought) < 2:
+        return sought
+    c = dead_letter_words.c
+
+    def how_common(word: str) -> int:
+        some = select(c.letter_id).where(and_(c.word == word)).limit(_RARE).subquery()
+        return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+    return sorted(sought, key=how_common)

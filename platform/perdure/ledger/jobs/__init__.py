@@ -1,0 +1,1 @@
+"""Statements on jobs: submit, claim, settle, cancel, read, prune."""

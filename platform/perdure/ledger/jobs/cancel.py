@@ -1,0 +1,32 @@
+"""Cancelling: at once for a job that waits; for a running one a request that it meets at its next checkpoint."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, case, func, literal_column, null, update
+
+from perdure.ledger.conditions import may, state_is
+from perdure.ledger.now import now
+from perdure.ledger.schema import jobs
+from perdure.model.states import JobState, Transition, target
+from perdure.model.text.storable import MAX_REASON, storable
+
+_RUNNING = state_is(JobState.RUNNING)
+
+_CANCEL = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("of_job"), may(Transition.CANCEL))
+    .values(
+        state=case((_RUNNING, jobs.c.state), else_=target(Transition.CANCEL).value),
+        cancel_requested_at=func.coalesce(jobs.c.cancel_requested_at, now()),
+        cancel_reason=bindparam("why"),
+        run_at=case((_RUNNING, jobs.c.run_at), else_=null()),
+        finished_at=case((_RUNNING, literal_column("NULL")), else_=now()),
+    )
+    .returning(jobs.c.state)
+)
+
+
+def cancel(connection: Connection, job_id: str, reason: str) -> JobState | None:
+    """Cancel a job, or ask it to stop when it runs; return its state, or None when it had ended before."""
+    row = connection.execute(_CANCEL, {"of_job": job_id, "why": storable(reason, MAX_REASON)}).one_or_none()
+    return None if row is None else JobState(row.state)

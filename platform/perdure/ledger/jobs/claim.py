@@ -1,0 +1,180 @@
+"""Taking jobs: one statement picks the first jobs of a lane that may run now, and gives each to one worker alone.
+
+A worker chooses; nobody hands it anything. What waits has a ``run_at``, which is its place in line too: a job whose time
+has come is claimed as it stands, and one that is given back keeps its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError
+
+from perdure.ledger.conditions import DIALECTS
+from perdure.ledger.now import NOW
+from perdure.ledger.running.claims import CLAIM_COLUMNS, RUNS
+from perdure.ledger.schema import jobs
+from perdure.model.lanes import PLAIN, REPLICAS
+from perdure.model.records import Claim
+from perdure.model.states import Transition, sources, target
+from perdure.model.worker_health import WorkerState
+
+_ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
+_SOURCES = ", ".join(f"'{state}'" for state in sources(Transition.CLAIM))
+_RETURNED = ", ".join(column.name for column in CLAIM_COLUMNS)
+
+#: Another replica of the same job has, or had, this worker.
+_SIBLING_WAS_HERE = (
+    "EXISTS (SELECT 1 FROM perdure_jobs o WHERE o.replica_of = w.replica_of AND o.id <> w.id AND o.worker_name = :by_name)"
+)
+
+
+#: From the most urgent one on.
+PRIORITIES = range(10)
+
+
+def _of_level(dialect: str, priority: str, since: str, lane: str = ":lane", most: str = ":most") -> str:
+    """Return the query of the first jobs of a lane at one priority."""
+    is_known = "w.task = ANY(CAST(:known AS text[]))"
+    if dialect == "sqlite":
+        is_known = "w.task IN (SELECT value FROM json_each(:known))"
+    lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    return f"""
+        SELECT w.id FROM perdure_jobs w
+        WHERE w.bulkhead = :bulkhead AND w.lane = {lane} AND w.priority = {priority}
+            AND w.run_at >= {since} AND w.run_at <= {NOW[dialect]} AND {is_known}
+            AND (w.deadline IS NULL OR w.deadline > {NOW[dialect]})
+            AND (w.replica_of IS NULL OR NOT {_SIBLING_WAS_HERE})
+        ORDER BY w.run_at LIMIT {most} {lock}
+    """
+
+
+def _picked(dialect: str) -> str:
+    # Priority by priority, each by the index: to order a lane by priority first would read all of it, and jobs whose
+    # time has not come would be in the way of others.
+    if dialect == "postgresql":
+        levels = ", ".join(f"({number}, CAST(:since{number} AS float8))" for number in PRIORITIES)
+        of_level = _of_level(dialect, "level.n", "level.since", "l.lane", "l.most")
+        of_lane = f"SELECT v.id FROM (VALUES {levels}) AS level(n, since) CROSS JOIN LATERAL ({of_level}) AS v LIMIT l.most"
+        lanes = "json_to_recordset(CAST(:lanes AS json)) AS l(lane text, most int)"
+        return f"SELECT w.id FROM {lanes} CROSS JOIN LATERAL ({of_lane}) AS w"
+    return " UNION ALL ".join(f"SELECT id FROM ({_of_level(dialect, str(n), f':since{n}')})" for n in PRIORITIES)
+
+
+def _claim(dialect: str) -> Any:
+    moment = NOW[dialect]
+    once = "MATERIALIZED" if dialect == "postgresql" else ""
+    return text(
+        f"""
+        WITH picked(picked_id) AS {once} (SELECT id FROM ({_picked(dialect)}) AS w LIMIT :most)
+        UPDATE perdure_jobs SET
+            state = '{target(Transition.CLAIM)}', fence = fence + 1, attempt = attempt + 1,
+            worker_id = :by_id, worker_name = :by_name, worker_pid = :by_pid,
+            queued_at = run_at, run_at = NULL, unknown_since = NULL,
+            started_at = {moment}, first_started_at = coalesce(first_started_at, {moment})
+        WHERE id IN (SELECT picked_id FROM picked) AND state || '' IN ({_SOURCES})
+            AND NOT EXISTS (SELECT 1 FROM perdure_bulkheads b WHERE b.name = :bulkhead AND b.paused)
+            AND NOT EXISTS (SELECT 1 FROM perdure_workers o WHERE o.id = :by_id AND o.state IN ({_ENDED}))
+        RETURNING {_RETURNED}
+        """
+    )
+
+
+_CLAIM = {dialect: _claim(dialect) for dialect in DIALECTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimer:
+    """Who claims: a child of a worker, for a bulkhead.
+
+    Attributes:
+        bulkhead: What it serves.
+        worker_id: The worker's incarnation.
+        worker_name: The worker's name, for people.
+        pid: The child's process id.
+        tasks: The tasks that it knows; jobs of others are left to others.
+    """
+
+    bulkhead: str
+    worker_id: str
+    worker_name: str
+    pid: int
+    tasks: Sequence[str]
+
+
+#: By priority, the place in line at which to begin.
+Since = Mapping[int, float]
+NO_MARKS: Since = {}
+
+
+def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, since: Since = NO_MARKS) -> list[Claim]:
+    """Claim the first jobs of a lane that may run now and return them in order.
+
+    There is nothing to claim while the bulkhead is paused or when the worker has lost its lease. A job past its deadline
+    is left to a supervisor, which makes a dead letter of it.
+
+    Args:
+        connection: Where to do it; may commit by itself.
+        by: Who claims.
+        most: How many at most.
+        lane: Where they wait.
+        since: For priorities, a moment: jobs whose place in line is before it are passed over. Epoch seconds.
+    """
+    return claim_from(connection, by, {lane: most}, since)
+
+
+def claim_from(connection: Connection, by: Claimer, wanted: Mapping[str, int], since: Since = NO_MARKS) -> list[Claim]:
+    """Claim so many jobs of each of these lanes; see :func:`claim`. One statement on PostgreSQL."""
+    values = {
+        "bulkhead": by.bulkhead,
+        "by_id": by.worker_id,
+        "by_name": by.worker_name,
+        "by_pid": by.pid,
+        **{f"since{priority}": since.get(priority, 0.0) for priority in PRIORITIES},
+    }
+    try:
+        rows = _rows_of(connection, values, list(by.tasks), wanted)
+    except IntegrityError:
+        if REPLICAS not in wanted:
+            raise
+        return []  # a sibling was claimed for this worker at the same moment
+    return sorted((Claim(*row) for row in rows), key=in_line)
+
+
+def _rows_of(
+    connection: Connection, values: Mapping[str, Any], known: list[str], wanted: Mapping[str, int]
+) -> Sequence[Any]:
+    if connection.dialect.name == "postgresql":
+        lanes = msgspec.json.encode([{"lane": lane, "most": most} for lane, most in wanted.items()]).decode()
+        parameters = {**values, "known": known, "lanes": lanes, "most": sum(wanted.values())}
+        return connection.execute(_CLAIM["postgresql"], parameters).all()
+    parameters = {**values, "known": msgspec.json.encode(known).decode()}
+    statement = _CLAIM["sqlite"]
+    return [
+        row
+        for lane, most in wanted.items()
+        for row in connection.execute(statement, {**parameters, "lane": lane, "most": most}).all()
+    ]
+
+
+def in_line(claim: Claim) -> tuple[int, float, str]:
+    """Return a claim's place in line: by priority, then by the time from which it could run."""
+    return claim.priority, claim.queued_at, claim.job_id
+
+
+def held(connection: Connection, by: Claimer, lanes: Collection[str] | None = None) -> list[Claim]:
+    """Return what names a child as its runner: claims whose commit was in doubt.
+
+    Args:
+        connection: Where to read.
+        by: The child.
+        lanes: Only claims from these lanes, of which the child holds no others; None for all, for one that holds none.
+    """
+    query = select(*CLAIM_COLUMNS).where(RUNS, jobs.c.worker_id == by.worker_id, jobs.c.worker_pid == by.pid)
+    if lanes is not None:
+        query = query.where(jobs.c.lane.in_(lanes))
+    return sorted((Claim(*row) for row in connection.execute(query)), key=in_line)

@@ -1,0 +1,123 @@
+"""Reading jobs: by id, by filters with keyset pages, and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from perdure.errors import JobNotFound
+from perdure.ledger.conditions import IS_DUE, made_since, seen_state, state_is
+from perdure.ledger.now import now
+from perdure.ledger.schema import attempts, job_tags, jobs
+from perdure.model.records import AttemptRecord, JobRecord
+from perdure.model.states import JobState
+
+COUNTABLE = ("state", "task", "bulkhead")
+#: Jobs of a task that its mean duration is taken from.
+_NEWEST = 200
+
+_DUE_COUNTS = select(jobs.c.state, func.count()).where(IS_DUE).group_by(jobs.c.state)
+
+
+def get(connection: Connection, job_id: str) -> JobRecord:
+    """Return a job.
+
+    Raises:
+        JobNotFound: There is none of that id.
+    """
+    row = connection.execute(select(jobs, seen_state()).where(jobs.c.id == job_id)).one_or_none()
+    if row is None:
+        raise JobNotFound(f"no job {job_id!r} in the ledger. List them: perdure jobs list")
+    return JobRecord.of(row._mapping)
+
+
+def states(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobState]:
+    """Return the states of several jobs by id."""
+    rows = connection.execute(select(jobs.c.id, seen_state()).where(jobs.c.id.in_(job_ids)))
+    return {row.id: JobState(row.seen_state) for row in rows}
+
+
+def listing(
+    connection: Connection,
+    *,
+    state: JobState | None = None,
+    task: str | None = None,
+    bulkhead: str | None = None,
+    tag: tuple[str, str] | None = None,
+    since: float | None = None,
+    replay_of: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> list[JobRecord]:
+    """Return jobs, the newest first.
+
+    Args:
+        connection: Where to read.
+        state: Only jobs in this state.
+        task: Only jobs of this task.
+        bulkhead: Only jobs on this bulkhead.
+        tag: Only jobs with this tag and value.
+        since: Only jobs made since then, epoch seconds.
+        replay_of: Only replays of this job.
+        limit: The most to return.
+        after: The id of the last job of the page before.
+    """
+    query, key = select(jobs, seen_state()), jobs.c.id
+    if tag is not None:
+        # From the tags to their jobs, in the tags' order: a rare tag must not make a page read all jobs.
+        key = job_tags.c.job_id
+        query = query.join(job_tags, jobs.c.id == key).where(job_tags.c.tag == tag[0], job_tags.c.value == tag[1])
+    equal = {"task": task, "bulkhead": bulkhead, "replay_of": replay_of}
+    query = query.where(*(jobs.c[name] == value for name, value in equal.items() if value is not None))
+    if since is not None:
+        query = query.where(*made_since(key, jobs.c.created_at, since))
+    if after is not None:
+        query = query.where(key < after)
+    pages = [query.where(*where).order_by(key.desc()).limit(limit) for where in _seen_as(state)]
+    found = [JobRecord.of(row._mapping) for page in pages for row in connection.execute(page)]
+    return found if len(pages) == 1 else sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+
+
+def count(connection: Connection, by: str) -> dict[str, int]:
+    """Return how many jobs there are by state, task or bulkhead."""
+    column = jobs.c[by]
+    counts = {row[0]: row[1] for row in connection.execute(select(column, func.count()).group_by(column))}
+    if by != "state":
+        return counts
+    for state, number in connection.execute(_DUE_COUNTS):
+        counts[state] -= number
+        counts[JobState.QUEUED.value] = counts.get(JobState.QUEUED.value, 0) + number
+    return {state: number for state, number in counts.items() if number > 0}
+
+
+def _seen_as(state: JobState | None) -> list[tuple[ColumnElement[bool], ...]]:
+    """Return the conditions of a state as people see it, each of which an index serves; any of them will do."""
+    if state is None:
+        return [()]
+    if state is JobState.QUEUED:
+        return [(state_is(state),), (jobs.c.run_at <= now(), IS_DUE)]
+    if state in (JobState.SCHEDULED, JobState.RETRYING):
+        return [(state_is(state), jobs.c.run_at > now())]
+    return [(state_is(state),)]
+
+
+def mean_run(connection: Connection, task: str) -> float:
+    """Return the seconds that the newest jobs of a task took that succeeded; 0 when there are none."""
+    c = jobs.c
+    newest = (
+        select(c.state, c.started_at, c.finished_at).where(c.task == task).order_by(c.id.desc()).limit(_NEWEST).subquery()
+    )
+    took = func.avg(newest.c.finished_at - newest.c.started_at)
+    mean = connection.execute(select(took).where(newest.c.state == JobState.SUCCEEDED.value)).scalar_one()
+    return float(mean or 0.0)
+
+
+def attempts_of(connection: Connection, job_id: str) -> list[AttemptRecord]:
+    """Return a job's ended attempts, the first one first, numbered from 1.
+
+    The ledger numbers them by their claims' fences, which have gaps: a claim that was given back left no attempt.
+    """
+    rows = connection.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number))
+    return [replace(AttemptRecord.of(row._mapping), number=number) for number, row in enumerate(rows, 1)]

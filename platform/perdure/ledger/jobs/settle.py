@@ -1,0 +1,226 @@
+"""Recording how attempts ended: the jobs' transitions, the attempts' rows and dead letters commit together.
+
+Any number of attempts is settled by one statement (two on SQLite), each under its own fence: what a stale one says is not
+written, and holds up no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, text
+
+from perdure.errors import LeaseLost
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.dead_letters import writing
+from perdure.ledger.now import NOW
+from perdure.ledger.schema import attempts, jobs
+from perdure.model.ids import new_id
+from perdure.model.records import Claim, Settlement
+from perdure.model.states import JobState, Outcome, Transition, target
+from perdure.model.text.storable import MAX_ERROR, MAX_TRACEBACK, storable, storable_name
+
+#: A claim and how it ended.
+Ending = tuple[Claim, Settlement]
+
+_COLUMNS = {
+    "of_job": "text",
+    "of_fence": "int",
+    "to_state": "text",
+    "unburned": "int",
+    "crashed": "int",
+    "snoozed": "int",
+    "released": "int",
+    "in_seconds": "float8",
+    "is_final": "int",
+    "began_at": "float8",
+    "new_result": "text",
+    "new_error_type": "text",
+    "new_error": "text",
+    "new_traceback": "text",
+    "letter": "text",
+    "new_outcome": "text",
+    "by_worker": "text",
+    "by_pid": "int",
+}
+
+_RECORDED = "(job_id, number, outcome, worker, worker_pid, started_at, finished_at, error_type, error, traceback)"
+
+
+#: It was claimed, cancelled before it began, and given back: it does not begin any more.
+_CANCELLED = "(released = 1 AND cancel_requested_at IS NOT NULL)"
+
+
+def _update(dialect: str) -> str:
+    # The state is an expression, because without statistics SQLite prefers its index to the one of the ids.
+    moment = NOW[dialect]
+    return f"""
+        UPDATE perdure_jobs SET
+            state = CASE WHEN {_CANCELLED} THEN '{JobState.CANCELLED}' ELSE to_state END,
+            attempt = attempt - unburned, crashes = crashes + crashed, snoozes = snoozes + snoozed,
+            worker_id = NULL, worker_pid = NULL,
+            worker_name = CASE WHEN released = 1 THEN NULL ELSE worker_name END,
+            run_at = CASE WHEN {_CANCELLED} THEN NULL WHEN to_state = 'retrying' THEN {moment} + coalesce(in_seconds, 0)
+                WHEN to_state = 'queued' THEN coalesce(queued_at, {moment}) END,
+            started_at = CASE WHEN released = 1 THEN NULL ELSE began_at END,
+            first_started_at = CASE WHEN released = 1 AND first_started_at = started_at THEN NULL ELSE first_started_at END,
+            finished_at = CASE WHEN is_final = 1 OR {_CANCELLED} THEN {moment} END,
+            result = new_result,
+            error_type = CASE WHEN released = 1 THEN error_type ELSE new_error_type END,
+            error = CASE WHEN released = 1 THEN error ELSE new_error END,
+            dead_letter_id = letter
+        FROM {rows_of(dialect, _COLUMNS)}
+        WHERE id = of_job AND fence = of_fence AND state || '' = 'running'
+    """
+
+
+def _attempt_values(dialect: str) -> str:
+    errors = "new_error_type, new_error, new_traceback"
+    return f"of_job, of_fence, new_outcome, by_worker, by_pid, began_at, {NOW[dialect]}, {errors}"
+
+
+#: PostgreSQL takes both changes in one statement, which is its own transaction: one round trip and not four.
+_SETTLE_AND_RECORD = text(
+    f"""
+    WITH settled(settled_id) AS ({_update("postgresql")} RETURNING id),
+    recorded AS (
+        INSERT INTO perdure_attempts {_RECORDED}
+        SELECT {_attempt_values("postgresql")} FROM {rows_of("postgresql", _COLUMNS)}
+        JOIN settled ON settled_id = of_job WHERE new_outcome IS NOT NULL
+        ON CONFLICT DO NOTHING
+    )
+    SELECT settled_id FROM settled
+    """
+)
+_SETTLE = text(f"{_update('sqlite')} RETURNING id")
+_RECORD = text(
+    f"""
+    INSERT INTO perdure_attempts {_RECORDED}
+    SELECT {_attempt_values("sqlite")} FROM {rows_of("sqlite", _COLUMNS)} WHERE new_outcome IS NOT NULL
+    ON CONFLICT DO NOTHING
+    """
+)
+
+_SETTLED_BY = select(attempts.c.outcome).where(
+    attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_fence")
+)
+
+_LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"))
+
+
+def in_one_statement(dialect: str, endings: Sequence[Ending]) -> bool:
+    """Return whether these settlements need no transaction around them."""
+    return dialect == "postgresql" and not any(settlement.death for _, settlement in endings)
+
+
+def settle_all(connection: Connection, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
+    """Record how claims ended.
+
+    Safe to repeat: a second settling of the same claim with the same outcome is the first one whose commit was in doubt.
+
+    Args:
+        connection: Where to do it, in a transaction unless :func:`in_one_statement`.
+        endings: Claims of different jobs, and how each ended.
+
+    Returns:
+        The jobs whose fence is stale, each with what to say of it; nothing was written of them.
+    """
+    rows = [_row(claim, settlement) for claim, settlement in endings]
+    settled = _write(connection, rows)
+    _bury(connection, endings, rows, settled)
+    lost = {}
+    for (claim, settlement), row in zip(endings, rows, strict=True):
+        if row["of_job"] not in settled and (error := _stale(connection, claim, settlement)) is not None:
+            lost[claim.job_id] = error
+    return lost
+
+
+def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str | None:
+    """Record how one claim ended and return the id of the dead letter, if one was written; see :func:`settle_all`.
+
+    Raises:
+        LeaseLost: The claim's fence is stale; nothing was written.
+    """
+    for error in settle_all(connection, [(claim, settlement)]).values():
+        raise error
+    if settlement.death is None:
+        return None
+    letter: str | None = connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
+    return letter
+
+
+def _write(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    if connection.dialect.name == "postgresql":
+        return set(connection.execute(_SETTLE_AND_RECORD, encoded(rows)).scalars())
+    settled = set(connection.execute(_SETTLE, encoded(rows)).scalars())
+    connection.execute(_RECORD, encoded([row for row in rows if row["of_job"] in settled]))
+    return settled
+
+
+def _bury(connection: Connection, endings: Sequence[Ending], rows: Sequence[dict[str, Any]], settled: set[str]) -> None:
+    letters = [
+        _letter(claim, settlement, row) | writing.of_job(connection, claim.job_id)
+        for (claim, settlement), row in zip(endings, rows, strict=True)
+        if settlement.death is not None and claim.job_id in settled
+    ]
+    if letters:
+        writing.write(connection, letters)
+
+
+def _row(claim: Claim, settlement: Settlement) -> dict[str, Any]:
+    state = target(settlement.transition)
+    row = {
+        "of_job": claim.job_id,
+        "of_fence": claim.fence,
+        "to_state": state.value,
+        "unburned": 0 if settlement.burns else 1,
+        "crashed": int(settlement.transition is Transition.LOSE or settlement.outcome is Outcome.CRASHED),
+        "snoozed": int(settlement.transition is Transition.SNOOZE),
+        "released": int(settlement.transition is Transition.RELEASE),
+        "is_final": int(state.is_final),
+        "began_at": claim.started_at,
+        "new_result": settlement.result,
+    }
+    if settlement.outcome is not None:
+        row |= {"new_outcome": settlement.outcome.value, "by_worker": claim.worker_name, "by_pid": claim.worker_pid}
+    if state is JobState.RETRYING:
+        row["in_seconds"] = settlement.delay
+    if settlement.error_type is not None or settlement.error is not None:
+        row["new_error_type"] = storable_name(settlement.error_type)
+        row["new_error"] = storable(settlement.error, MAX_ERROR)
+        row["new_traceback"] = storable(settlement.traceback, MAX_TRACEBACK)
+    if settlement.death is not None:
+        row["letter"] = new_id()
+    return row
+
+
+def _letter(claim: Claim, settlement: Settlement, row: dict[str, Any]) -> dict[str, Any]:
+    assert settlement.death is not None
+    return {
+        "id": row["letter"],
+        "job_id": claim.job_id,
+        "task": claim.task,
+        "bulkhead": claim.bulkhead,
+        "args": claim.args,
+        "kwargs": claim.kwargs,
+        "reason": settlement.death.reason.value,
+        "fingerprint": settlement.death.fingerprint,
+        "error_type": row.get("new_error_type"),
+        "error": row.get("new_error"),
+        "traceback": row.get("new_traceback"),
+        "breaker": settlement.death.breaker or claim.breaker,
+    }
+
+
+def _stale(connection: Connection, claim: Claim, settlement: Settlement) -> LeaseLost | None:
+    if settlement.outcome is None:
+        return None  # nothing was to be recorded, and whoever has the job now has it
+    recorded = connection.execute(_SETTLED_BY, {"of_job": claim.job_id, "of_fence": claim.fence}).scalar_one_or_none()
+    if recorded == settlement.outcome.value:
+        return None
+    return LeaseLost(
+        f"{claim.task} {claim.job_id}: fence {claim.fence} is stale"
+        + (f", the attempt was recorded as {recorded}" if recorded else "")
+        + "; this worker's outcome is not written"
+    )

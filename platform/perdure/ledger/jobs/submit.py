@@ -1,0 +1,148 @@
+"""Writing jobs: one statement for any number of them, and one for each that has an idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, and_, bindparam, func, null, select, text, update
+
+from perdure.errors import IdempotencyConflict
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.conditions import DIALECTS, IS_DUE, insert_ignoring, seen_state, state_is
+from perdure.ledger.now import NOW, now
+from perdure.ledger.schema import job_tags, jobs
+from perdure.model.lanes import lane_of
+from perdure.model.records import NewJob, Submitted
+from perdure.model.states import JobState
+
+#: What is written as it is given.
+_GIVEN = {
+    "id": "text",
+    "task": "text",
+    "bulkhead": "text",
+    "lane": "text",
+    "priority": "int",
+    "args": "text",
+    "kwargs": "text",
+    "payload_digest": "text",
+    "tags": "text",
+    "idempotency_key": "text",
+    "replay_of": "text",
+    "deadline": "float8",
+    "timeout": "float8",
+    "replica_of": "text",
+    "breaker": "text",
+    "limit_key": "text",
+}
+#: What times are made of: an absolute one, a delay by the database's clock, or nothing for at once.
+_TIMES = {"run_at": "float8", "delay": "float8", "ttl": "float8"}
+
+
+def _insert(dialect: str) -> Any:
+    # A job that is there already stays as it is: this is the repeat after a commit whose outcome was unknown.
+    given, moment = ", ".join(_GIVEN), NOW[dialect]
+    return text(
+        f"""
+        INSERT INTO perdure_jobs ({given}, state, created_at, run_at, queued_at, idempotency_expires_at)
+        SELECT {given}, CASE WHEN starts_at > made_at THEN 'scheduled' ELSE 'queued' END, made_at,
+            CASE WHEN starts_at > made_at THEN starts_at ELSE made_at END,
+            CASE WHEN starts_at > made_at THEN NULL ELSE made_at END,
+            CASE WHEN idempotency_key IS NOT NULL THEN made_at + ttl END
+        FROM (
+            SELECT {given}, ttl, {moment} AS made_at, coalesce(run_at, {moment} + delay, 0) AS starts_at
+            FROM {rows_of(dialect, {**_GIVEN, **_TIMES})}
+        ) AS given
+        WHERE true ON CONFLICT DO NOTHING
+        """
+    )
+
+
+_INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
+
+_RELEASE_KEY = (
+    update(jobs)
+    .where(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key == bindparam("of_key"))
+    .where(jobs.c.idempotency_expires_at <= now())
+    .values(idempotency_key=null())
+)
+
+_HOLDER = select(jobs.c.id, seen_state(), jobs.c.payload_digest).where(
+    and_(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key == bindparam("of_key"))
+)
+
+
+def in_one_statement(new: Sequence[NewJob]) -> bool:
+    """Return whether writing these jobs needs no transaction around it."""
+    return all(job.idempotency_key is None and not job.tags for job in new)
+
+
+def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
+    """Write jobs and return what became of each, in their order.
+
+    Raises:
+        IdempotencyConflict: A key belongs to a job with other arguments; nothing is written.
+    """
+    plain = [job for job in new if job.idempotency_key is None]
+    if plain:
+        _write(connection, plain)
+    keyed = {job.id: _submit_keyed(connection, job) for job in new if job.idempotency_key is not None}
+    tags = [row for job in new for row in _tag_rows(job) if job.id not in keyed or not keyed[job.id].deduplicated]
+    if tags:
+        connection.execute(insert_ignoring(job_tags, connection.dialect.name), tags)
+    return [keyed.get(job.id) or Submitted(job.id, _expected_state(job)) for job in new]
+
+
+def depth(connection: Connection, bulkhead: str, bound: int) -> int:
+    """Return how many jobs wait in a bulkhead and may run now, counting no further than ``bound``."""
+    is_queued = (jobs.c.bulkhead == bulkhead, jobs.c.run_at <= now(), state_is(JobState.QUEUED, by_index=False) | IS_DUE)
+    waiting = select(jobs.c.id).where(*is_queued).limit(bound).subquery()
+    return connection.execute(select(func.count()).select_from(waiting)).scalar_one()
+
+
+def _write(connection: Connection, new: Sequence[NewJob]) -> None:
+    connection.execute(_INSERT[connection.dialect.name], encoded([_row(job) for job in new]))
+
+
+def _submit_keyed(connection: Connection, job: NewJob) -> Submitted:
+    names = {"of_task": job.task, "of_key": job.idempotency_key}
+    connection.execute(_RELEASE_KEY, names)
+    _write(connection, [job])
+    holder = connection.execute(_HOLDER, names).one()
+    if holder.payload_digest != job.payload_digest:
+        raise IdempotencyConflict(job.task, str(job.idempotency_key), holder.id)
+    return Submitted(holder.id, JobState(holder.seen_state), deduplicated=holder.id != job.id)
+
+
+def _row(job: NewJob) -> dict[str, Any]:
+    row = {
+        "id": job.id,
+        "task": job.task,
+        "bulkhead": job.bulkhead,
+        "lane": lane_of(job.task, limit_key=job.limit_key, breaker=job.breaker, is_replica=job.replica_of is not None),
+        "priority": job.priority,
+        "args": job.args,
+        "kwargs": job.kwargs,
+        "payload_digest": job.payload_digest,
+    }
+    if job.tags:
+        row["tags"] = msgspec.json.encode(dict(job.tags)).decode()
+    if job.idempotency_key is not None:
+        row |= {"idempotency_key": job.idempotency_key, "ttl": job.idempotency_ttl}
+    for name in _SELDOM:
+        if (value := getattr(job, name)) is not None:
+            row[name] = value
+    return row
+
+
+_SELDOM = ("run_at", "delay", "replay_of", "deadline", "timeout", "replica_of", "breaker", "limit_key")
+
+
+def _tag_rows(job: NewJob) -> list[Mapping[str, str]]:
+    return [{"job_id": job.id, "tag": tag, "value": value} for tag, value in (job.tags or {}).items()]
+
+
+def _expected_state(job: NewJob) -> JobState:
+    # A job with a run_at that has passed is queued by the database and reported as scheduled here until refreshed.
+    return JobState.SCHEDULED if job.delay or job.run_at is not None else JobState.QUEUED

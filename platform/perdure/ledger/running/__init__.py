@@ -1,0 +1,1 @@
+"""Statements of a running job: its claim, checkpoints, steps and replicas."""

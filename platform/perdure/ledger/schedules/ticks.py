@@ -1,0 +1,49 @@
+"""Periodic jobs in the ledger: the newest tick of each, moved on by whoever is first, together with the job's row."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, update
+
+from perdure.ledger.conditions import insert_ignoring
+from perdure.ledger.jobs.submit import submit
+from perdure.ledger.now import now
+from perdure.ledger.schema import schedules
+from perdure.model.records import NewJob, Submitted
+
+
+def clock(connection: Connection) -> float:
+    """Return the ledger's time, seconds since the epoch."""
+    return connection.execute(select(now())).scalar_one()
+
+
+def last_tick(connection: Connection, name: str) -> float:
+    """Return the newest tick of a schedule; a schedule that is seen for the first time begins now."""
+    found = select(schedules.c.last_tick).where(schedules.c.name == name)
+    tick: float | None = connection.execute(found).scalar_one_or_none()
+    if tick is None:
+        dialect = connection.dialect.name
+        connection.execute(insert_ignoring(schedules, dialect).values(name=name, last_tick=now(), updated_at=now()))
+        tick = connection.execute(found).scalar_one()
+    return tick
+
+
+def fire(connection: Connection, name: str, before: float, tick: float, new: NewJob | None) -> Submitted | None:
+    """Move a schedule from one tick to another and write the tick's job, in one transaction.
+
+    Args:
+        connection: A connection in a transaction.
+        name: The schedule.
+        before: The tick that the caller saw last.
+        tick: The tick to fire, epoch seconds.
+        new: The tick's job; None to pass the tick over.
+
+    Returns:
+        The job, or None when there is none or another supervisor was first.
+    """
+    mine = (schedules.c.name == name) & (schedules.c.last_tick == before)
+    job_id = new.id if new else schedules.c.last_job_id
+    moved = update(schedules).where(mine).values(last_tick=tick, last_job_id=job_id, updated_at=now())
+    if connection.execute(moved).rowcount == 0 or new is None:
+        return None
+    [submitted] = submit(connection, [new])
+    return submitted

@@ -1,0 +1,1 @@
+"""Statements on workers, whose rows are the leases of what they run."""

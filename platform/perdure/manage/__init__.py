@@ -1,0 +1,1 @@
+"""What people do with jobs, workers, bulkheads and dead letters."""

@@ -1,0 +1,143 @@
+"""Resolving dead letters that are not replayed: discarding, annotating, deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from perdure.errors import InvalidArguments
+from perdure.ledger.dead_letters import reopen
+from perdure.manage.dead_letters.filters import letter_filter
+from perdure.manage.dead_letters.find import LetterFinding
+from perdure.manage.dead_letters.replay_plan import fixed
+from perdure.model.dead_letter import DISCARDED, OPEN, REPLAYED, Actor, DeadLetterGroup
+from perdure.model.records import DeadLetterRecord
+
+#: Letters that one transaction discards or deletes: a fraction of a second, so that nobody waits long for it.
+BATCH = 200
+
+
+class LetterResolving(LetterFinding):
+    """What ``app.dead_letters`` can do with letters that are not replayed."""
+
+    def discard(self, letter_id: str, reason: str, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
+        """Mark a letter as not to be replayed and return it.
+
+        Raises:
+            DeadLetterNotFound: The ledger has none of that id.
+        """
+        self._app.ledger.letters.discard([letter_id], reason, Actor.of(by, source))
+        return self.get(letter_id)
+
+    def reopen(self, letter_id: str, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
+        """Take a discard back and return the letter, which is again what it was; one that is not discarded stays as it is.
+
+        Raises:
+            DeadLetterNotFound: The ledger has none of that id.
+        """
+        actor = Actor.of(by, source)
+        self._app.ledger.transact(lambda c: reopen.reopen(c, [letter_id], actor))
+        return self.get(letter_id)
+
+    def undo_discard(self, first: str, last: str, by: str = "python", *, source: str | None = None) -> int:
+        """Take back what somebody discarded between two moments, and return how many letters that were.
+
+        Args:
+            first: An id (:func:`perdure.model.ids.new_id`) that was made in the same process before they were discarded.
+            last: One that was made after.
+            by: Who discarded them, and takes it back.
+            source: From where.
+        """
+        ledger, actor = self._app.ledger, Actor.of(by, source)
+        count, after = 0, first
+        while page := ledger.read(partial(reopen.discarded_between, who=by, first=after, last=last, limit=BATCH)):
+            count += len(ledger.transact(partial(reopen.reopen, letter_ids=list(page.values()), actor=actor)))
+            after = max(page)
+        return count
+
+    def note(self, letter_id: str, text: str | None, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
+        """Write a note on a letter, in place of the one it had, and return the letter; None removes the note.
+
+        Raises:
+            DeadLetterNotFound: The ledger has none of that id.
+        """
+        return self._app.ledger.letters.annotate(letter_id, text, Actor.of(by, source))
+
+    def note_group(
+        self, fingerprint: str, text: str | None, by: str = "python", *, source: str | None = None
+    ) -> DeadLetterGroup | None:
+        """Write a note on a fault, such as "known, fixed in 1.4", and return its group; None removes the note.
+
+        Raises:
+            DeadLetterNotFound: There are no letters of that fault.
+        """
+        letters = self._app.ledger.letters
+        letters.annotate_group(fingerprint, text, Actor.of(by, source))
+        return next(iter(letters.groups(fingerprints=[fingerprint])), None)
+
+    def discard_many(
+        self,
+        reason: str,
+        /,
+        by: str = "python",
+        *,
+        source: str | None = None,
+        on_batch: Callable[[int], object] = lambda _count: None,
+        **filters: Any,
+    ) -> int:
+        """Mark all open letters that match filters as not to be replayed, in batches, and return how many.
+
+        Args:
+            reason: Why.
+            by: Who discards them.
+            source: From where.
+            on_batch: Called after each batch with the number of letters in it.
+            filters: Those of :meth:`list`; with another ``status=`` letters in that one.
+
+        Raises:
+            InvalidArguments: A filter is not allowed.
+        """
+        letters, actor = self._app.ledger.letters, Actor.of(by, source)
+        which = fixed(letter_filter(**{"status": OPEN, **filters}), letters.newest_id())
+        total, after = 0, None
+        while page := letters.page(which, limit=BATCH, after=after, oldest_first=True):
+            after = page[-1].id
+            changed = len(letters.discard([letter.id for letter in page], reason, actor))
+            total += changed
+            on_batch(changed)
+        return total
+
+    def purge(
+        self,
+        *,
+        by: str = "python",
+        source: str | None = None,
+        everything: bool = False,
+        on_batch: Callable[[int], object] = lambda _count: None,
+        **filters: Any,
+    ) -> int:
+        """Delete letters for good, in batches, and return how many. The audit trail stays.
+
+        Args:
+            by: Who deletes them.
+            source: From where.
+            everything: Needed when no filter is given, so that nobody empties the ledger by a slip.
+            on_batch: Called after each batch with the number of letters in it.
+            filters: Those of :meth:`list`; ``status="open"`` must be named: without a status, open letters stay.
+
+        Raises:
+            InvalidArguments: No filter was given, or one is not allowed; nothing was deleted.
+        """
+        which = letter_filter(**filters)
+        if not which.given() and not everything:
+            raise InvalidArguments("purge() without a filter deletes every letter that was dealt with. Say everything=True")
+        letters, actor = self._app.ledger.letters, Actor.of(by, source)
+        bounded, total = fixed(which, letters.newest_id()), 0
+        for status in [which.status] if which.status else [REPLAYED, DISCARDED]:
+            while count := letters.purge(replace(bounded, status=status), BATCH):
+                total += count
+                on_batch(count)
+        letters.record(actor, "purge", [{"count": total, "which": which.given()}])
+        return total

@@ -1,0 +1,1 @@
+"""Failover between services that do the same."""

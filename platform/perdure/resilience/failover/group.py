@@ -1,0 +1,319 @@
+"""Failover between services that do the same: one current member for all processes.
+
+    group = FailoverGroup(redis, "mail", [
+        Member("eu", eu_client, check=eu_client.ping),
+        Member("us", us_client, check=us_client.ping),
+    ])
+    group.call(lambda client: client.send(message))
+
+The current member is sticky: it stays until it fails ``failure_threshold`` times in a row, and a preferred one gets its
+place back after it was healthy for ``return_after``. Health checks run by :meth:`FailoverGroup.check` (or the thread
+that :meth:`~FailoverGroup.start` starts), in one process at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from redis import Redis
+
+from perdure.errors import SettingsError
+from perdure.resilience.errors import NotCalled, check_name
+from perdure.resilience.failover.decision import GroupState, decide
+from perdure.resilience.failover.store import FailoverRecord, GroupStore, LocalGroup, SharedGroup
+from perdure.resilience.listeners import Listeners
+from perdure.resilience.redis.keys import DEFAULT_PREFIX, failover_key
+from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailable
+from perdure.system.who import whoami
+
+NO_EXPIRY = -1
+"""What Redis says of the life of a key that stays."""
+
+S = TypeVar("S")
+R = TypeVar("R")
+
+log = logging.getLogger("perdure.resilience")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverConfig:
+    """When a group switches. Times are in seconds.
+
+    Parameters:
+        failure_threshold: failures in a row, of calls and checks in all processes, after which a member is left.
+        return_after: how long a preferred member must be healthy before it is current again, and how long any member
+            stays current before that.
+        check_interval: between health checks.
+        max_staleness: how long a process may go on with the member that it knew last.
+        expected: errors of calls that count as the member's failures.
+    """
+
+    failure_threshold: int = 3
+    return_after: float = 60.0
+    check_interval: float = 5.0
+    max_staleness: float = 1.0
+    expected: tuple[type[Exception], ...] = (Exception,)
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Generic[S]):
+    """One service of a group. ``check`` returns False or raises when it is not healthy."""
+
+    name: str
+    service: S
+    check: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverSnapshot:
+    """A group at one moment. ``since`` is a Unix time; ``failures`` are those in a row, by member."""
+
+    name: str
+    members: tuple[str, ...]
+    current: str
+    epoch: int
+    since: float | None
+    failures: Mapping[str, int]
+    healthy: Mapping[str, bool]
+    shared: bool
+
+
+class FailoverGroup(Generic[S]):
+    """Members in order of preference, one of which is current. Thread-safe.
+
+    Parameters:
+        redis: a client or a URL.
+        name: the group.
+        members: the services, the preferred one first.
+        config: when to switch.
+        clock: monotonic seconds.
+        now: Unix seconds, while Redis is away.
+        prefix: begins each key in Redis.
+    """
+
+    def __init__(
+        self,
+        redis: Redis | str,
+        name: str,
+        members: Sequence[Member[S]],
+        config: FailoverConfig | None = None,
+        *,
+        clock: Clock = time.monotonic,
+        now: Clock = time.time,
+        prefix: str = DEFAULT_PREFIX,
+    ) -> None:
+        check_name("failover group", name)
+        if not members or len({member.name for member in members}) < len(members):
+            raise SettingsError(f"failover group {name!r}: members must be one or more, with names that differ")
+        for member in members:
+            check_name(f"member of failover group {name!r}:", member.name)
+        self.name, self.config = name, config or FailoverConfig()
+        self._members = {member.name: member for member in members}
+        self._order = [member.name for member in members]
+        self._clock, self._now = clock, now
+        self._local = LocalGroup(self._order[0], lambda: int(now() * 1000))
+        what = f"failover group {name!r}"
+        self._link = RedisLink(redis, what=what, clock=clock, on_lost=lambda error: self._local.adopt(self._known))
+        self._shared = SharedGroup(self._link, name, self._order[0], prefix)
+        self._turn = f"{failover_key(name, prefix)}:turn"
+        self._known, self._known_at = GroupState(self._order[0]), float("-inf")
+        self._listeners: Listeners[FailoverRecord] = Listeners()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def current(self) -> Member[S]:
+        """The current member, as known at most ``max_staleness`` seconds ago."""
+        if self._clock() - self._known_at >= self.config.max_staleness:
+            self._report("", ok=True)
+        return self._members.get(self._known.current, self._members[self._order[0]])
+
+    @property
+    def epoch(self) -> int:
+        """The number of switches so far; pass it on to fence off what an earlier current member does."""
+        return self._known.epoch
+
+    def call(self, fn: Callable[[S], R]) -> R:
+        """Call ``fn`` with the current member's service.
+
+        When that failure makes the group switch, ``fn`` is called again with the new one (so it must be idempotent),
+        at most once per member.
+
+        Raises:
+            Exception: what ``fn`` raised last.
+        """
+        for _ in self._order:
+            member = self.current
+            try:
+                result = fn(member.service)
+            except self.config.expected as error:
+                if self._stays(member, error):
+                    raise
+                last = error
+                continue
+            self._succeeded(member)
+            return result
+        raise last
+
+    async def call_async(self, fn: Callable[[S], Awaitable[R]]) -> R:
+        """Await ``fn`` with the current member's service, as :meth:`call` does. Redis is asked from a thread.
+
+        Raises:
+            Exception: what ``fn`` raised last.
+        """
+        for _ in self._order:
+            member = await asyncio.to_thread(lambda: self.current)
+            try:
+                result = await fn(member.service)
+            except self.config.expected as error:
+                if await asyncio.to_thread(self._stays, member, error):
+                    raise
+                last = error
+                continue
+            await asyncio.to_thread(self._succeeded, member)
+            return result
+        raise last
+
+    def check(self) -> dict[str, bool]:
+        """Run the health checks once and switch if they say so; returns what they said."""
+        results = {}
+        for member in self._members.values():
+            if member.check is not None:
+                results[member.name] = self._is_healthy(member)
+                self._report(member.name, ok=results[member.name])
+        if not results:
+            self._report("", ok=True)
+        return results
+
+    def promote(self, member: str, *, reason: str, by: str | None = None) -> None:
+        """Make a member the current one by hand. A healthy preferred one takes over again after ``return_after``.
+
+        Raises:
+            KeyError: no member has that name.
+        """
+        if member not in self._members:
+            raise KeyError(f"failover group {self.name!r} has no member {member!r}: {', '.join(self._order)}")
+        while not self._switch(self._read(), member, reason, by or whoami()):
+            continue
+
+    def snapshot(self) -> FailoverSnapshot:
+        """Return the group as it is."""
+        state = self._read()
+        return FailoverSnapshot(
+            name=self.name,
+            members=tuple(self._order),
+            current=state.current,
+            epoch=state.epoch,
+            since=state.since_ms / 1000 if state.since_ms else None,
+            failures={name: state.failures.get(name, 0) for name in self._order},
+            healthy={name: state.failures.get(name, 0) < self.config.failure_threshold for name in self._order},
+            shared=self._link.up,
+        )
+
+    def records(self) -> list[FailoverRecord]:
+        """Return the last hundred switches, newest first."""
+        try:
+            return self._shared.records()
+        except SharedStateUnavailable:
+            return self._local.records()
+
+    def listen(self, listener: Callable[[FailoverRecord], None]) -> Callable[[], None]:
+        """Call ``listener`` with each switch that this process makes; returns a function that unsubscribes."""
+        return self._listeners.add(listener)
+
+    def start(self) -> None:
+        """Check health every ``check_interval`` seconds from a daemon thread."""
+        if self._thread is None or not self._thread.is_alive():
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name=f"perdure-failover-{self.name}", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _stays(self, member: Member[S], error: Exception) -> bool:
+        """Report a failed call, and say whether the member is current all the same: then the error is the caller's."""
+        if isinstance(error, NotCalled):
+            return True
+        self._report(member.name, ok=False)
+        return self._known.current == member.name
+
+    def _succeeded(self, member: Member[S]) -> None:
+        if self._known.failures.get(member.name, 0):
+            self._report(member.name, ok=True)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.config.check_interval):
+            if self._is_my_turn():
+                self.check()
+
+    def _is_my_turn(self) -> bool:
+        """Of all processes one checks per interval; while Redis is away each does."""
+        ttl_ms, client = max(1, int(self.config.check_interval * 900)), self._link.client
+        try:
+            mine = bool(self._link.run(lambda: client.set(self._turn, whereami(), nx=True, px=ttl_ms)))
+            if not mine and self._link.run(lambda: client.pttl(self._turn)) == NO_EXPIRY:
+                self._link.run(lambda: client.delete(self._turn))  # not ours: the next turn would never come
+        except SharedStateUnavailable:
+            return True
+        return mine
+
+    def _is_healthy(self, member: Member[S]) -> bool:
+        assert member.check is not None
+        try:
+            return member.check() is not False
+        except Exception as error:  # noqa: BLE001 - any error of a check says that the member is not healthy
+            log.info("failover group %r: %s is not healthy: %s", self.name, member.name, error)
+            return False
+
+    def _read(self) -> GroupState:
+        return self._report("", ok=True)
+
+    def _report(self, member: str, *, ok: bool) -> GroupState:
+        checked = bool(member) and self._members[member].check is not None
+        try:
+            now_ms, state = self._shared.report(member, ok=ok, checked=checked)
+        except SharedStateUnavailable:
+            now_ms, state = self._local.report(member, ok=ok, checked=checked)
+        self._known, self._known_at = state, self._clock()
+        choice = decide(
+            self._order,
+            state,
+            now_ms,
+            failure_threshold=self.config.failure_threshold,
+            return_after_ms=int(self.config.return_after * 1000),
+        )
+        if choice is not None:
+            self._switch(state, *choice, whereami())
+        return self._known
+
+    def _switch(self, state: GroupState, to: str, reason: str, by: str) -> bool:
+        record = FailoverRecord(self.name, state.current, to, state.epoch + 1, reason, self._now(), by)
+        store: GroupStore = self._shared if self._link.up else self._local
+        try:
+            switched = store.switch(state.epoch, record)
+            _, self._known = store.report("", ok=True, checked=False)
+        except SharedStateUnavailable:
+            switched = self._local.switch(state.epoch, record)
+            _, self._known = self._local.report("", ok=True, checked=False)
+        self._known_at = self._clock()
+        if switched:
+            log.warning("failover group %r: %s -> %s (%s)", self.name, record.from_member, to, reason)
+            self._listeners.emit(record)
+        return switched
+
+
+def whereami() -> str:
+    """Return this process's name for records: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"

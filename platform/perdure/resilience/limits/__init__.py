@@ -1,0 +1,1 @@
+"""How much may happen at once, and how often."""

@@ -1,0 +1,1 @@
+"""A service and what protects the calls to it."""

@@ -1,0 +1,1 @@
+"""What a running job has: its context, checkpoints, steps, loops and transactions."""

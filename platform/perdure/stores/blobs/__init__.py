@@ -1,0 +1,1 @@
+"""Large payloads, kept by the hash of their content."""

@@ -1,0 +1,1 @@
+"""Sources that a job can go on reading where it stopped."""

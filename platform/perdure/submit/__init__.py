@@ -1,0 +1,1 @@
+"""Tasks, and how jobs are made of their calls."""

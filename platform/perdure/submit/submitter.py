@@ -1,0 +1,199 @@
+"""Submit: check the call, write the job, ring a bell. The data's way through perdure begins here."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from perdure.errors import BulkheadFull, InvalidArguments
+from perdure.model.clock import to_epoch
+from perdure.model.events import JobEvent
+from perdure.model.ids import new_id
+from perdure.model.job_options import SubmitOptions
+from perdure.model.records import NewJob, Submitted
+from perdure.model.states import JobState
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from perdure.app import Perdure
+    from perdure.submit.after_commit import AfterCommit
+    from perdure.submit.periodic import Periodic
+    from perdure.submit.task import Task
+
+#: Jobs written by one statement when many are submitted.
+CHUNK = 1000
+#: A job that is to run within so many seconds rings as well: until workers look by themselves its time may have passed.
+RING_BEFORE = 1.0
+
+logger = logging.getLogger("perdure.submitter")
+
+
+class Submitter:
+    """Submits jobs of one application."""
+
+    def __init__(self, app: Perdure) -> None:
+        self._app = app
+
+    def submit(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> Submitted:
+        """Submit one job; raises what :meth:`Task.submit` says."""
+        new = self._new_job(task, args, kwargs, how)
+        self.await_room(new.bulkhead, 1)
+        [accepted] = self._accept([new], how)
+        return accepted
+
+    def submit_many(self, task: Task[..., Any], calls: Iterable[Any], how: SubmitOptions) -> list[Submitted]:
+        """Submit one job for each call, in chunks as the iterable yields them."""
+        if how.idempotency_key is not None:
+            raise InvalidArguments("idempotency_key= is for one job; submit_many() makes several")
+        bulkhead = self._app.bulkheads.checked(how.bulkhead or task.bulkhead)
+        size = min(CHUNK, self._app.settings.bulkheads[bulkhead].max_depth or CHUNK)
+        accepted: list[Submitted] = []
+        stream = iter(calls)
+        while chunk := [self._new_job(task, *_as_call(call), how) for call in islice(stream, size)]:
+            try:
+                self.await_room(bulkhead, len(chunk))
+            except BulkheadFull as error:
+                raise BulkheadFull(f"{error} {len(accepted)} jobs were submitted before.") from error
+            accepted += self._accept(chunk, how)
+        return accepted
+
+    def submit_tick(self, schedule: Periodic, last: float, tick: float, *, wanted: bool) -> bool:
+        """Move a schedule on to a tick and submit the tick's job.
+
+        Args:
+            schedule: The schedule.
+            last: The tick that was fired last, as the caller knows it, epoch seconds.
+            tick: The tick that is due.
+            wanted: Whether it is to be run, or passed over.
+
+        Returns:
+            Whether a job was submitted; False when another supervisor was first.
+        """
+        how = SubmitOptions(idempotency_key=schedule.key(tick), delay=schedule.delay())
+        task, kwargs = self._app.task(schedule.task), dict(schedule.kwargs)
+        new = self._new_job(task, schedule.args, kwargs, how) if wanted else None
+        submitted = self._app.ledger.fire(schedule.name, last, tick, new)
+        if new is None or submitted is None or submitted.deduplicated:
+            return False
+        self._announce([new], [submitted])
+        return True
+
+    def submit_new(self, new: list[NewJob]) -> list[Submitted]:
+        """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""
+        return self._announce(new, self._app.ledger.submit(new))
+
+    def submit_within(self, connection: Connection, task: Task[..., Any], calls: Iterable[Sequence[Any]]) -> None:
+        """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
+        self._app.ledger.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
+
+    def ring(self, new: Sequence[NewJob]) -> None:
+        """Ring for jobs that may run now, or so soon that a worker would otherwise look too late."""
+        counts = Counter(job.bulkhead for job in new if job.run_at is None and (job.delay or 0.0) < RING_BEFORE)
+        for bulkhead, count in counts.items():
+            self._app.bells.ring(bulkhead, count)
+
+    def _new_job(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> NewJob:
+        payload = task.signature.encode(args, kwargs)
+        settings = self._app.settings
+        bulkhead = self._app.bulkheads.checked(how.bulkhead or task.bulkhead)
+        new = NewJob(
+            id=new_id(),
+            task=task.name,
+            bulkhead=bulkhead,
+            args=payload.args,
+            kwargs=payload.kwargs,
+            payload_digest=payload.digest,
+            priority=task.priority if how.priority is None else how.priority,
+            delay=how.delay or None,
+            run_at=to_epoch(how.run_at),
+            tags=how.tags or None,
+            idempotency_key=how.idempotency_key,
+            idempotency_ttl=how.idempotency_ttl or settings.idempotency_ttl,
+            deadline=to_epoch(how.deadline),
+            timeout=how.timeout,
+            breaker=task.breaker,
+            limit_key=self.limit_key(task, bulkhead, args, kwargs, how.tags),
+        )
+        return self._app.ledger.vault.new_job(new)
+
+    def limit_key(
+        self,
+        task: Task[..., Any],
+        bulkhead: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        tags: Mapping[str, str],
+    ) -> str | None:
+        """Return the key of a limit for which a job counts; see :func:`perdure.admission.limits.limit_key`."""
+        limits = self._app.settings.bulkheads[bulkhead]
+        if task.limit is task.rate is limits.limit is limits.rate is None:
+            return None
+        from perdure.admission.limits import limit_key  # who has no limits need not load them
+
+        call = task.signature.arguments(args, kwargs) if task.limit_by else {}
+        return limit_key(self._app, task, bulkhead, call, tags)
+
+    def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
+        self._app.settings.before_submit()
+        if how.session is None:
+            return self._announce(new, self._app.ledger.submit(new))
+        from perdure.submit.after_commit import as_session, check_database
+
+        session = as_session(how.session)
+        check_database(session, self._app.ledger.database)
+        submitted = self._app.ledger.submit(new, session.connection())
+        self._after_commit.add(session, (new, submitted))
+        return submitted
+
+    @cached_property
+    def _after_commit(self) -> AfterCommit:
+        from perdure.submit.after_commit import AfterCommit  # imported here: who does not need it need not wait for the ORM
+
+        return AfterCommit(self._announce_all)
+
+    def _announce_all(self, written: list[tuple[list[NewJob], list[Submitted]]]) -> None:
+        new = [job for jobs, _ in written for job in jobs]
+        self._announce(new, [result for _, results in written for result in results])
+
+    def _announce(self, new: list[NewJob], submitted: list[Submitted]) -> list[Submitted]:
+        """Ring for jobs that were written and emit their events; nothing raises once they are."""
+        fresh = [job for job, result in zip(new, submitted, strict=True) if not result.deduplicated]
+        try:
+            self.ring(fresh)
+        except Exception:
+            logger.exception("no bell was rung; workers find the jobs when they look next")
+        if self._app.events.is_heard:
+            for job in fresh:
+                state = JobState.QUEUED if job.delay is None and job.run_at is None else JobState.SCHEDULED
+                self._app.events.emit(JobEvent(job.id, job.task, job.bulkhead, None, None, state))
+        return submitted
+
+    def await_room(self, bulkhead: str, count: int) -> None:
+        """Wait until a bulkhead has room for so many jobs, as long as its ``overflow`` says.
+
+        Raises:
+            BulkheadFull: It has none.
+        """
+        limits = self._app.settings.bulkheads[bulkhead]
+        if limits.max_depth is None:
+            return
+        give_up_at = time.monotonic() + (limits.overflow_timeout if limits.overflow == "wait" else 0.0)
+        while (depth := self._app.ledger.depth(bulkhead, limits.max_depth)) + count > limits.max_depth:
+            if time.monotonic() >= give_up_at:
+                raise BulkheadFull(
+                    f"bulkhead {bulkhead!r} has {depth} waiting jobs, its max_depth is {limits.max_depth}. Submit later, "
+                    "raise max_depth, or add workers."
+                )
+            time.sleep(0.05)
+
+
+def _as_call(call: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+    if isinstance(call, (tuple, list)):
+        return call, {}
+    return ((), call) if isinstance(call, dict) else ((call,), {})

@@ -1,0 +1,105 @@
+"""Options, name by name, as type checkers and editors see them: a misspelt one is an error before anything runs.
+
+What each means is said where it is used: :class:`~perdure.submit.task.Task`, :class:`~perdure.SubmitOptions`,
+:class:`~perdure.settings.settings.Settings`. A test compares the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from perdure.manage.dead_letters.auto_replay import AutoReplay
+from perdure.model.checkpoint_schema import StatePolicy
+from perdure.model.retry_policy import RetryPolicy
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session, scoped_session
+
+    from perdure.settings.settings import BulkheadSettings, ResilienceSettings
+
+
+class JobOptions(TypedDict, total=False):
+    """What ``@app.job(...)`` takes; see :meth:`perdure.Perdure.register`."""
+
+    name: str | None
+    bulkhead: str | None
+    retry: str | RetryPolicy | None
+    timeout: float | None
+    breaker: str | None
+    limit: int | None
+    limit_by: str | None
+    rate: float | None
+    replicas: int
+    auto_replay: AutoReplay | bool | None
+    priority: int
+    state: StatePolicy | None
+
+
+class SubmitTypedOptions(TypedDict, total=False):
+    """What ``task.options(...)`` takes; see :class:`~perdure.SubmitOptions`."""
+
+    idempotency_key: str | None
+    idempotency_ttl: float | None
+    delay: float | None
+    run_at: datetime | None
+    priority: int | None
+    bulkhead: str | None
+    tags: Mapping[str, str]
+    session: Session | scoped_session[Session] | None
+    deadline: datetime | None
+    timeout: float | None
+
+
+class MoreOptions(TypedDict, total=False):
+    """What ``task.apply_async(...)`` takes besides Celery's own names."""
+
+    idempotency_key: str | None
+    idempotency_ttl: float | None
+    tags: Mapping[str, str]
+    session: Session | scoped_session[Session] | None
+    deadline: datetime | None
+    timeout: float | None
+
+
+class SettingsGiven(TypedDict, total=False):
+    """What ``Perdure(...)`` takes; see ``docs/settings.md``. None counts as not given."""
+
+    home: str | Path | None
+    app: str | None
+    ledger_url: str | None
+    broker_url: str | None
+    redis_url: str | None
+    redis_prefix: str | None
+    ledger_durability: Literal["normal", "full"] | None
+    default_bulkhead: str | None
+    default_retry: str | None
+    bulkheads: Mapping[str, BulkheadSettings | Mapping[str, Any]] | None
+    resilience: ResilienceSettings | Mapping[str, Any] | None
+    idempotency_ttl: float | None
+    heartbeat_interval: float | None
+    missed_heartbeats: int | None
+    max_crashes: int | None
+    drain_timeout: float | None
+    cancel_grace: float | None
+    unknown_task_ttl: float | None
+    retention: float | None
+    dead_retention: float | None
+    progress_interval: float | None
+    checkpoint_store: str | Sequence[str] | None
+    checkpoint_quorum: int | None
+    checkpoint_timeout: float | None
+    checkpoint_interval: float | None
+    checkpoint_max_bytes: int | None
+    checkpoint_secret: str | None
+    blob_store: str | None
+    offload_threshold: int | None
+    encryption_keys: str | None
+    encryption_accept_plain: bool | None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None
+    flower_port: int | None
+    flower_user: str | None
+    flower_password: str | None
+    flower_viewers: Mapping[str, str] | None

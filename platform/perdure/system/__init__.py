@@ -1,0 +1,1 @@
+"""What perdure asks of the operating system and of what is installed."""

@@ -1,0 +1,1 @@
+"""What reaches a worker from outside: bells, junk, remote control."""

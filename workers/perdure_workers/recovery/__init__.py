@@ -1,0 +1,1 @@
+"""Leases, and what happens to the jobs of processes that are gone."""

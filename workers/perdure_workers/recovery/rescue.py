@@ -1,0 +1,175 @@
+"""Taking back the jobs of processes that are gone."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from perdure import Perdure
+from perdure.admission.limits import holder_of
+from perdure.broker.flower_events import announce, retry_text
+from perdure.errors import JobCancelled
+from perdure.ledger.jobs.claim import in_line
+from perdure.ledger.jobs.settle import Ending
+from perdure.model.events import JobEvent
+from perdure.model.records import RELEASED, Claim, Settlement
+from perdure.model.retry_policy import RetryPolicy
+from perdure.model.settlement import Ended, Stop, TimeLimitReached, decide, lost, time_limit
+from perdure.model.states import JobState, Outcome, Transition, target
+from perdure.model.worker_health import WorkerState
+from perdure.system.fork_gate import gate
+from perdure_workers.worker.slots import Slot
+
+logger = logging.getLogger("perdure.rescue")
+
+
+def rescue_child(
+    app: Perdure, worker_id: str, pid: int, how: str, slot: Slot | None = None, stopped: Stop | None = None
+) -> int:
+    """Take back what a pool child held that is gone.
+
+    Args:
+        app: The application.
+        worker_id: The incarnation whose child it was.
+        pid: The child's process id.
+        how: How it ended, in words.
+        slot: What it was doing.
+        stopped: Why its worker killed it: then the end is the job's own and no crash.
+
+    Returns:
+        How many jobs were taken back; 0 when the child held none.
+    """
+    claims = app.ledger.running_by_child(worker_id, pid)
+    guilty = begun(claims, slot)
+    return _take_back(
+        app,
+        [
+            (claim, _after_child(app, claim, f"process {pid} {how}", stopped) if claim is guilty else RELEASED)
+            for claim in claims
+        ],
+    )
+
+
+def rescue_worker(app: Perdure, worker_id: str, why: str) -> int:
+    """Take back all jobs of a worker that is gone and return how many there were."""
+    by_child: dict[int, list[Claim]] = {}
+    for job in app.ledger.running_of(worker_id):
+        by_child.setdefault(job.claim.worker_pid, []).append(job.claim)
+    endings = []
+    for claims in by_child.values():
+        guilty = begun(claims, None)
+        endings += [(c, lost(c, app.settings.max_crashes, why) if c is guilty else RELEASED) for c in claims]
+    return _take_back(app, endings)
+
+
+def begun(claims: Sequence[Claim], slot: Slot | None) -> Claim | None:
+    """Return which of a dead child's claims is the job whose function had begun; that one counts a crash.
+
+    Where the child did not say it is taken to be the first in line. A job that counts a crash is run alone from then on, so
+    that one which is not to blame is cleared the next time.
+    """
+    if slot is not None and slot.job_id:
+        return next((claim for claim in claims if (claim.job_id, claim.fence) == (slot.job_id, slot.fence)), None)
+    return min(claims, key=in_line, default=None)
+
+
+def release_behind(app: Perdure, worker_id: str, slot: Slot) -> int:
+    """Give back what a child has claimed behind the job that it runs, and return how many jobs it was.
+
+    A child does that by itself when a job takes long, unless none of its threads can run: it is stopped, or the job holds
+    Python's lock. Once it goes on it begins none of them, as the time of its slice is over.
+    """
+    claims = sorted(app.ledger.running_by_child(worker_id, slot.pid), key=in_line)
+    behind = [place for place, claim in enumerate(claims, 1) if (claim.job_id, claim.fence) == (slot.job_id, slot.fence)]
+    return _take_back(app, [(claim, RELEASED) for claim in claims[behind[0] :]] if behind else [])
+
+
+def hand_back(app: Perdure, worker_id: str, why: str, slot_of: Callable[[int], Slot | None]) -> int:
+    """Queue again what a draining worker has not finished, with no attempt burned, and return how many jobs it was."""
+    stopped = Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=why)
+    running = [job.claim for job in app.ledger.running_of(worker_id)]
+    doing = {slot.job_id for claim in running if (slot := slot_of(claim.worker_pid)) is not None}
+    return _take_back(app, [(claim, stopped if claim.job_id in doing else RELEASED) for claim in running])
+
+
+def rescue_claim(app: Perdure, claim: Claim, why: str) -> bool:
+    """Take back one job that nobody runs; return False when it had been settled after all."""
+    return _take_back(app, [(claim, lost(claim, app.settings.max_crashes, why))]) == 1
+
+
+def declare_failed(app: Perdure, worker_id: str, why: str) -> bool:
+    """End a worker's lease and take its jobs back.
+
+    Returns:
+        Whether this call ended the lease; its jobs are taken back in any case, since whoever did may have died before.
+    """
+    event = app.ledger.change_worker_state(worker_id, WorkerState.FAILED, why)
+    rescued = rescue_worker(app, worker_id, why)
+    if event is None:
+        return False
+    logger.warning("%s; %d jobs taken back", why, rescued)
+    app.workers.emit(event)
+    return True
+
+
+def _after_child(app: Perdure, claim: Claim, why: str, stopped: Stop | None) -> Settlement:
+    task = app.tasks.get(claim.task)
+    if stopped is Stop.CANCELLED:
+        return decide(
+            _ended(JobCancelled(f"{why}: it was cancelled and did not stop by itself")), claim, RetryPolicy.named("none")
+        )
+    if stopped is Stop.TIMEOUT and task is not None:
+        limit = time_limit(claim, task.timeout) or 0.0
+        error = TimeLimitReached(f"{why}: it ran longer than its timeout of {limit:g} s and did not stop by itself")
+        return decide(_ended(error, limit), claim, task.retry)
+    return lost(claim, app.settings.max_crashes, why)
+
+
+def _ended(error: BaseException, ran: float = 0.0) -> Ended:
+    return Ended(error=error, ran=ran)
+
+
+def _take_back(app: Perdure, endings: Sequence[Ending]) -> int:
+    """Settle claims of a process that is gone and wake who may take the jobs; return how many were taken back."""
+    if not endings:
+        return 0
+    for claim, settlement in endings:
+        _free(app, claim, has_begun=settlement is not RELEASED)
+    # Of those that are stale another supervisor was first, or they ended after all.
+    stale = app.ledger.settle_all(endings)
+    taken = [ending for ending in endings if ending[0].job_id not in stale]
+    for claim, settlement in taken:
+        if settlement is not RELEASED:
+            _tell(app, claim, settlement)
+    for bulkhead, count in Counter(claim.bulkhead for claim, _ in taken).items():
+        app.bells.ring(bulkhead, count)
+    return len(taken)
+
+
+def _free(app: Perdure, claim: Claim, *, has_begun: bool) -> None:
+    """Give back the permits that a job's process held, before the job can be claimed again."""
+    if claim.limit_key is not None:
+        with gate.use():
+            app.limits.free(claim)
+    if has_begun:
+        with gate.use():
+            app.breakers.free(holder_of(claim))
+
+
+def _tell(app: Perdure, claim: Claim, settlement: Settlement) -> None:
+    why = settlement.error or ""
+    logger.warning("%s %s taken back: %s", claim.task, claim.job_id, why)
+    names = (claim.job_id, claim.task, claim.bulkhead)
+    after = target(settlement.transition)
+    event = JobEvent(*names, settlement.transition, JobState.RUNNING, after, claim.attempt, why)
+    app.events.emit(event)
+    announce(app, replace(event, reason=_shown(settlement)), claim.worker_name, settlement.traceback)
+
+
+def _shown(settlement: Settlement) -> str:
+    text = f"{settlement.error_type}: {settlement.error}" if settlement.error_type else settlement.error or ""
+    if settlement.transition in (Transition.DIE, Transition.CANCEL):
+        return text
+    return retry_text(text, settlement.delay)

@@ -1,0 +1,34 @@
+"""Duty: make dead letters of jobs that are not to be run any more: past their deadline, or of a task that nobody knows."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from perdure.broker.flower_events import announce
+from perdure.model.events import JobEvent
+from perdure.model.states import JobState, Transition
+from perdure_workers.supervisor.duties.duty import Duty
+
+PAGE = 100
+
+
+class Bury(Duty):
+    """Ends jobs that wait in vain."""
+
+    name: ClassVar[str] = "bury"
+
+    @property
+    def period(self) -> float:
+        """Two seconds."""
+        return 2.0
+
+    def run_once(self) -> int:
+        """Bury a page of each kind and return how many jobs that was."""
+        ledger, ttl = self.app.ledger, self.app.settings.unknown_task_ttl
+        buried = [*ledger.bury_expired(PAGE), *ledger.bury_unknown(ttl, PAGE)]
+        for job in buried:
+            names = (job.id, job.task, job.bulkhead)
+            event = JobEvent(*names, Transition.DIE, JobState(job.state), JobState.DEAD, job.attempt, job.error)
+            self.app.events.emit(event)
+            announce(self.app, event)
+        return len(buried)

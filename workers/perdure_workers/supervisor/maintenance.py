@@ -1,0 +1,79 @@
+"""The platform's own periodic job: deleting what is older than the retention settings, in small batches."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from perdure import JobContext, Perdure
+from perdure.manage.dead_letters.bulk_replay import register_bulk_replay
+from perdure.model.states import JobState
+from perdure.model.storage_errors import StoreError
+
+logger = logging.getLogger("perdure.maintenance")
+
+NAME = "perdure.prune"
+BULKHEAD = "background"
+#: Seconds from one pruning to the next.
+EVERY = 3600.0
+#: Rows that one transaction deletes: a fraction of a second, so that nobody waits long for it.
+PAGE = 200
+#: How many times as long as a page took it rests until the next, and for how many seconds at most: jobs come first.
+REST, LONGEST_REST = 15.0, 2.0
+
+
+def register_maintenance(app: Perdure) -> None:
+    """Add the maintenance job and the bulk replay to an application, once; workers and supervisors do."""
+    register_bulk_replay(app)
+    if NAME in app.tasks:
+        return
+
+    def prune_ledger(ctx: JobContext) -> dict[str, int]:
+        """Delete finished jobs, dead letters that were dealt with, and ended workers when their time is over."""
+        return prune(app, between=ctx.check)
+
+    app.periodic(every=EVERY, missed="run_once", name=NAME, bulkhead=BULKHEAD, retry="fast", priority=9)(prune_ledger)
+
+
+def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[str, int]:
+    """Delete what is old and return how many rows of each kind went.
+
+    Args:
+        app: The application.
+        between: Called after each batch; may raise to stop.
+    """
+    ledger, keep, keep_dead = app.ledger, app.settings.retention, app.settings.dead_retention
+    steps: dict[str, Callable[[], int]] = {
+        "succeeded": lambda: _jobs(app, JobState.SUCCEEDED, keep),
+        "cancelled": lambda: _jobs(app, JobState.CANCELLED, keep),
+        "dead": lambda: _jobs(app, JobState.DEAD, keep_dead),
+        "dead_letters": lambda: ledger.letters.prune(keep_dead, PAGE),
+        "dead_letter_records": lambda: ledger.letters.prune_leftovers(keep_dead, PAGE),
+        "workers": lambda: ledger.prune_workers(keep, PAGE),
+    }
+    return {name: _all(step, between) for name, step in steps.items()}
+
+
+def _jobs(app: Perdure, state: JobState, retention: float) -> int:
+    """Delete a page of jobs, and their checkpoints where these are kept elsewhere."""
+    pruned = app.ledger.prune_jobs(state, retention, PAGE)
+    if not app.storage.in_ledger:
+        for job_id in pruned:
+            try:
+                app.storage.store.delete(job_id)
+            except StoreError as error:
+                logger.warning("checkpoints of %s stay until `perdure checkpoints repair`: %s", job_id, error)
+    return len(pruned)
+
+
+def _all(step: Callable[[], int], between: Callable[[], object]) -> int:
+    total = 0
+    while True:
+        began = time.monotonic()
+        count = step()
+        if count == 0:
+            return total
+        total += count
+        between()
+        time.sleep(min(LONGEST_REST, REST * (time.monotonic() - began)))

@@ -1,0 +1,73 @@
+"""The supervisor: runs the duties, each at its own pace. One in every worker, and any number alone; none is special."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from perdure import Perdure
+from perdure.errors import LedgerUnavailable
+from perdure_workers.supervisor.duties.auto_replay import AutoReplayer
+from perdure_workers.supervisor.duties.bury import Bury
+from perdure_workers.supervisor.duties.duty import Duty
+from perdure_workers.supervisor.duties.expire import Expire
+from perdure_workers.supervisor.duties.notice import Notice
+from perdure_workers.supervisor.duties.tick import Tick
+from perdure_workers.supervisor.duties.watch import Watch
+from perdure_workers.supervisor.maintenance import register_maintenance
+from perdure_workers.supervisor.metrics import DUTY_SECONDS
+
+logger = logging.getLogger("perdure.supervisor")
+
+
+def default_duties(app: Perdure) -> list[Duty]:
+    """Return one of each duty, and see to it that the application has the platform's own periodic job."""
+    register_maintenance(app)
+    return [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app)]
+
+
+class Supervisor:
+    """Runs duties, each in a thread of its own, so that one that is slow or fails holds up no other.
+
+    Args:
+        duties: What to do.
+    """
+
+    def __init__(self, duties: Sequence[Duty]) -> None:
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(duty,), name=f"perdure-{duty.name}", daemon=True) for duty in duties
+        ]
+
+    def start(self) -> None:
+        """Start all duties; returns at once."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End all duties, waiting at most ``timeout`` seconds for what they are doing."""
+        self._stop.set()
+        give_up_at = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, give_up_at - time.monotonic()))
+
+    def _run(self, duty: Duty) -> None:
+        while not self._stop.is_set():
+            started = time.monotonic()
+            done, outcome = self._run_once(duty)
+            elapsed = time.monotonic() - started
+            DUTY_SECONDS.labels(duty.name, outcome).observe(elapsed)
+            if done == 0 or elapsed > duty.period:
+                self._stop.wait(max(0.0, duty.period - elapsed) if done else duty.period)
+
+    @staticmethod
+    def _run_once(duty: Duty) -> tuple[int, str]:
+        try:
+            return duty.run_once(), "done"
+        except LedgerUnavailable as error:
+            logger.warning("duty %s: %s", duty.name, error)
+        except Exception:
+            logger.exception("duty %s failed", duty.name)
+        return 0, "failed"

@@ -1,0 +1,1 @@
+"""A worker: a main process and the children that run jobs."""

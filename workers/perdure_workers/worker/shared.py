@@ -1,0 +1,27 @@
+"""What a worker's main process and its children share; made before the children are forked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from perdure_workers.worker.drain import DrainFlag
+from perdure_workers.worker.slots import Slots
+from perdure_workers.worker.time_limits import TimeLimits
+from perdure_workers.worker.wakeups import Wakeups
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Memory that a worker's processes share.
+
+    Attributes:
+        wakeups: Tell children that there may be work.
+        draining: Says whether the worker wants its jobs back.
+        slots: What each child does.
+        time_limits: Limits that operators set.
+    """
+
+    wakeups: Wakeups
+    draining: DrainFlag = field(default_factory=DrainFlag)
+    slots: Slots = field(default_factory=Slots)
+    time_limits: TimeLimits = field(default_factory=TimeLimits)

@@ -1,0 +1,205 @@
+"""A child's shift: it waits to be woken, claims a slice of jobs, runs and settles them, until its worker drains."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from perdure.errors import LeaseLost, LedgerUnavailable
+from perdure.ledger.jobs.claim import Claimer
+from perdure.ledger.jobs.settle import Ending
+from perdure.model.events import JobEvent
+from perdure.model.records import RELEASED, Claim, Settlement
+from perdure.model.states import JobState, Transition, target
+from perdure_workers.recovery.outage import until_the_ledger_is_back
+from perdure_workers.worker.choice import Choice
+from perdure_workers.worker.execute import Attempt, Executor, undescribed
+from perdure_workers.worker.job_events import JobEvents
+from perdure_workers.worker.slice import BUDGET, Ended, Slice, SliceKeeper, SliceSize
+
+if TYPE_CHECKING:
+    from perdure import Perdure
+    from perdure_workers.worker.incarnation import Incarnation
+    from perdure_workers.worker.shared import Shared
+
+logger = logging.getLogger("perdure.shift")
+
+#: Seconds that a child waits to be woken, at most, before it looks whether its worker drains.
+LONGEST_WAIT = 5.0
+SHORTEST_WAIT = 0.002
+#: Seconds after a slice that failed: what is wrong with one is wrong with the next, and each is logged.
+AFTER_FAILURE = 1.0
+#: Seconds between two bells for other workers while there is more than this child can take.
+RING_EVERY = 0.1
+#: How much a task's newest duration counts in what its jobs are expected to take.
+NEWEST = 0.3
+
+
+class Shift:
+    """The life of one child.
+
+    Args:
+        app: The application.
+        worker: Whose child this is.
+        shared: What it shares with its main process.
+        index: The child's number.
+    """
+
+    def __init__(self, app: Perdure, worker: Incarnation, shared: Shared, index: int) -> None:
+        self._app = app
+        self._bulkhead = worker.bulkhead
+        self._shared = shared
+        shared.slots.take(index, os.getpid())
+        self._choice = Choice(app, Claimer(worker.bulkhead, worker.id, worker.name, os.getpid(), tuple(app.tasks)))
+        self._executor = Executor(app, shared.draining, shared.time_limits.of)
+        self._events = JobEvents(app, worker.name)
+        self._keeper = SliceKeeper(lambda: logger.exception("letting go of a slice failed"))
+        self._size = SliceSize()
+        self._expected: dict[str, float] = {}
+        self._rung_at = 0.0
+        #: The moment at which a job is due that this child has put off, on the monotonic clock.
+        self._due_at = float("inf")
+
+    def run(self) -> None:
+        """Work until the worker drains."""
+        self._events.start()
+        self._keeper.start()
+        while not self._shared.draining():
+            try:
+                if not self._serve():
+                    self._shared.wakeups.wait(self._idle_for())
+            except Exception:
+                logger.exception("a slice failed; its jobs are taken back")
+                time.sleep(AFTER_FAILURE)
+        self._shared.wakeups.post()  # the next one may be asleep
+        self._executor.close()
+        self._events.stop()
+
+    def _serve(self) -> bool:
+        """Claim and run a slice; return False when there was nothing to claim."""
+        most = self._size()
+        self._shared.slots.hold()
+        self._due_at = float("inf") if time.monotonic() >= self._due_at else self._due_at
+        claims, asked_at = until_the_ledger_is_back(lambda: self._claim(most))
+        if not claims:
+            self._shared.slots.rest()
+            return False
+        if len(claims) >= most:
+            self._wake_others()
+        began = time.monotonic()
+        held = Slice(claims, self._settle, asked_at + self._app.settings.lease_ttl)
+        self._keeper.watch(held)
+        try:
+            while not self._shared.draining() and (claim := held.next()) is not None:
+                if claim.crashes or self._expected.get(claim.task, 0.0) > BUDGET:
+                    _quietly(held.let_go)  # it takes nobody with it, and nobody waits for it
+                begun = replace(claim, started_at=claim.started_at + time.monotonic() - began)
+                held.add(begun, self._run(begun))
+        finally:
+            ran = time.monotonic() - began
+            self._keeper.watch(None)
+            try:
+                held.let_go()
+            finally:
+                self._shared.slots.rest()
+        if held.begun:
+            # Without the time that the ledger took: the slower it is, the more it helps to settle many at once.
+            self._size.learn(held.begun, ran)
+        return True
+
+    def _claim(self, most: int) -> tuple[Sequence[Claim], float]:
+        asked_at = time.monotonic()
+        return self._choice.claim(most), asked_at
+
+    def _run(self, claim: Claim) -> Attempt:
+        attempt = self._executor(claim, self._began)
+        self._shared.slots.hold()
+        expected = self._expected.get(claim.task)
+        ran = attempt.ran
+        self._expected[claim.task] = ran if expected is None else expected + NEWEST * (ran - expected)
+        if attempt.settlement.transition is Transition.RELEASE:
+            self._choice.pass_by(attempt.lane)
+        return attempt
+
+    def _began(self, claim: Claim, limit: float | None) -> None:
+        self._shared.slots.begin(claim.job_id, claim.fence, claim.task, limit)
+        _quietly(lambda: self._events.began(claim))
+        self._emit(claim, Transition.CLAIM, JobState.QUEUED, waited=claim.started_at - claim.queued_at)
+
+    def _settle(self, ended: Sequence[Ended], rest: Sequence[Claim]) -> None:
+        endings: list[Ending] = [(claim, one.settlement) for claim, one in ended if not one.is_settled]
+        endings += [(claim, RELEASED) for claim in rest]
+        lost = until_the_ledger_is_back(lambda: self._settled(endings)) if endings else {}
+        if rest:
+            self._shared.wakeups.post()
+        for claim, attempt in ended:
+            if claim.job_id in lost:
+                logger.warning("%s", lost[claim.job_id])
+            elif attempt.settlement.transition is not Transition.RELEASE:
+                _quietly(partial(self._tell, claim, attempt))
+
+    def _settled(self, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
+        """Settle; what the ledger refuses to write of one job must not hold up the others, nor leave it running."""
+        try:
+            return self._app.ledger.settle_all(endings)
+        except LedgerUnavailable:
+            raise
+        except Exception as error:
+            if len(endings) > 1:
+                return {job: lost for ending in endings for job, lost in self._settled([ending]).items()}
+            [(claim, _)] = endings
+            logger.exception("the outcome of %s %s cannot be written", claim.task, claim.job_id)
+            return self._app.ledger.settle_all([(claim, undescribed(claim, error))])
+
+    def _tell(self, claim: Claim, attempt: Attempt) -> None:
+        settlement = attempt.settlement
+        self._note_due(settlement)
+        reason = settlement.error or ""
+        self._emit(claim, settlement.transition, JobState.RUNNING, reason=reason, ran=attempt.ran)
+        _quietly(lambda: self._events.ended(claim, settlement, attempt.ran))
+        if claim.replica_of is not None:
+            until_the_ledger_is_back(lambda: self._app.ledger.wake(str(claim.replica_of)))
+
+    def _note_due(self, settlement: Settlement) -> None:
+        if settlement.delay is not None and settlement.delay < LONGEST_WAIT:
+            self._due_at = min(self._due_at, time.monotonic() + settlement.delay)
+
+    def _idle_for(self) -> float:
+        waits = [LONGEST_WAIT, self._due_at - time.monotonic()]
+        if self._choice.ask_again is not None:
+            waits.append(self._choice.ask_again)
+        return max(SHORTEST_WAIT, min(waits))
+
+    def _wake_others(self) -> None:
+        """Wake a sibling at once, and another worker now and then: there is more than this child can take."""
+        self._shared.wakeups.post()
+        moment = time.monotonic()
+        if moment - self._rung_at > RING_EVERY:
+            self._rung_at = moment
+            self._app.bells.ring(self._bulkhead)
+
+    def _emit(self, claim: Claim, transition: Transition, source: JobState, **details: object) -> None:
+        event = JobEvent(
+            claim.job_id,
+            claim.task,
+            claim.bulkhead,
+            transition,
+            source,
+            target(transition),
+            claim.attempt,
+            **details,  # type: ignore[arg-type]
+        )
+        self._app.events.emit(event)
+
+
+def _quietly(work: Callable[[], object]) -> None:
+    """Do what must not change the outcome of a job, nor of those that come after it."""
+    try:
+        work()
+    except Exception:
+        logger.exception("a child goes on after an error")

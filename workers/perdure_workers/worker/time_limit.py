@@ -1,0 +1,93 @@
+"""A job's time limit, kept by its own process: at the limit the job sees ``SoftTimeLimitExceeded``.
+
+The limit is the ledger's, so that nobody who can write to the broker can shorten a job. A job that catches the exception
+and goes on is ended by force; see :mod:`perdure_workers.recovery.overseer`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from billiard.exceptions import SoftTimeLimitExceeded
+
+#: What Celery's own soft limits use as well; a job keeps SIGALRM for itself.
+SIGNAL = signal.SIGUSR1
+
+
+class AlarmClock:
+    """A thread that interrupts this process' main thread at a moment.
+
+    One for all jobs: to start a thread for each costs as much as to run a short job. It is woken only for an alarm that is
+    earlier than the one that it sleeps for.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._at: float | None = None
+        self._sleeps_until = float("inf")
+        self._main = threading.main_thread().ident
+        threading.Thread(target=self._run, name="perdure-alarm", daemon=True).start()
+
+    def set(self, at: float | None) -> None:
+        """Ring at a moment of the monotonic clock, or not at all."""
+        with self._changed:
+            self._at = at
+            if at is not None and at < self._sleeps_until:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                left = None if self._at is None else self._at - time.monotonic()
+                if left is not None and left <= 0:
+                    self._at = None
+                    signal.pthread_kill(self._main or 0, SIGNAL)
+                    continue
+                self._sleeps_until = float("inf") if self._at is None else self._at
+                self._changed.wait(left)
+                self._sleeps_until = float("-inf")
+
+
+_clock: AlarmClock | None = None
+_pid = 0
+
+
+@contextmanager
+def soft_time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise ``SoftTimeLimitExceeded`` in the main thread when the block takes longer.
+
+    Args:
+        seconds: The limit; None for no bound.
+    """
+    if seconds is None:
+        yield
+        return
+    clock = _alarm_clock()
+    armed = True
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if armed:  # a signal that was on its way when the block ended
+            raise SoftTimeLimitExceeded(seconds)
+
+    before = signal.signal(SIGNAL, interrupt)
+    clock.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        armed = False
+        clock.set(None)
+        signal.signal(SIGNAL, before)
+
+
+def _alarm_clock() -> AlarmClock:
+    """Return this process' clock: threads do not survive a fork."""
+    global _clock, _pid
+    if _clock is None or _pid != os.getpid():
+        _clock, _pid = AlarmClock(), os.getpid()
+    return _clock

@@ -1,0 +1,229 @@
+"""A worker: one Celery worker that serves one bulkhead, with its lease and a supervisor."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery import platforms, signals
+
+from perdure import Perdure
+from perdure.broker.queues import queue_name
+from perdure.errors import LedgerUnavailable
+from perdure.model.settlement import Stop
+from perdure.model.worker_health import WorkerState
+from perdure_workers.embedded.die_with_parent import end_with_parent
+from perdure_workers.intake import bell_reader
+from perdure_workers.intake.bell_reader import BellReader
+from perdure_workers.intake.gate import guard_the_gate
+from perdure_workers.intake.quarantine import install_quarantine, keep
+from perdure_workers.intake.remote_control import install_remote_control
+from perdure_workers.recovery.lease import Lease
+from perdure_workers.recovery.looker import Looker
+from perdure_workers.recovery.orphans import adopt_orphans, end_orphans
+from perdure_workers.recovery.outage import until_the_ledger_is_back
+from perdure_workers.recovery.overseer import Overseer
+from perdure_workers.recovery.process_lock import LifeLock
+from perdure_workers.recovery.rescue import hand_back, rescue_child
+from perdure_workers.supervisor.supervisor import Supervisor, default_duties
+from perdure_workers.worker.background import Background
+from perdure_workers.worker.celery_worker import DrainingWorker, PatientConsumer
+from perdure_workers.worker.children import ChildExit, ChildWatch, end_children
+from perdure_workers.worker.incarnation import Incarnation
+from perdure_workers.worker.pool import work_shifts
+from perdure_workers.worker.shared import Shared
+from perdure_workers.worker.shift import Shift
+from perdure_workers.worker.slots import Slot
+from perdure_workers.worker.wakeups import Wakeups
+
+logger = logging.getLogger("perdure.worker")
+
+
+class Worker:
+    """A worker of one bulkhead.
+
+    Args:
+        app: The application whose tasks it runs.
+        bulkhead: What it serves.
+        concurrency: Its number of children; None for the bulkhead's setting.
+        name: Its name; the bulkhead's by default.
+
+    Raises:
+        UnknownBulkhead: There is no such bulkhead.
+    """
+
+    def __init__(self, app: Perdure, bulkhead: str, *, concurrency: int | None = None, name: str | None = None) -> None:
+        self.app = app
+        settings = app.settings.bulkheads[app.bulkheads.checked(bulkhead)]
+        self.incarnation = Incarnation.new(name, bulkhead, concurrency or settings.concurrency)
+        self.shared = Shared(Wakeups(self.incarnation.concurrency))
+        self._background = Background("perdure-rescue")
+        self._lease = Lease(
+            app,
+            self.incarnation,
+            LifeLock(app.settings.home_folder.worker_lock(self.incarnation.id)),
+            on_lost=self._stop_at_once,
+        )
+        self._supervisor = Supervisor(default_duties(app))
+        self._celery_worker: Any = None
+        self._children = ChildWatch(self._on_child_exit)
+        self._overseer = Overseer(app, self.incarnation.id, self._child_pids, self.shared.slots)
+        self._looker = Looker(app, bulkhead, self.shared.wakeups, lambda: app.bells.hush(bulkhead))
+
+    def run(self) -> int:
+        """Work until told to stop, and return the exit code."""
+        self._make_parts()
+        self._prepare_celery()
+        self._celery_worker = DrainingWorker(
+            app=self.app.celery,
+            hostname=self.incarnation.name,
+            queues=[queue_name(self.incarnation.bulkhead)],
+            concurrency=self.incarnation.concurrency,
+            pool=work_shifts(self._work, self._children.add, self._drain),
+            consumer_cls=PatientConsumer,
+            loglevel=self.app.settings.log_level,
+            task_events=True,
+            without_mingle=True,
+            without_gossip=True,
+            optimization="fair",
+            quiet=True,
+        )
+        self._background.start()
+        self._lease.start()
+        self._supervisor.start()
+        self._children.start()
+        self._overseer.start()
+        self._looker.start()
+        self._celery_worker.start()
+        return int(self._celery_worker.exitcode or 0)
+
+    def post(self, work: Callable[[], object]) -> None:
+        """Have a function run soon, off Celery's event loop, however long the ledger is away."""
+        self._background.post(lambda: until_the_ledger_is_back(work))
+
+    def waiting(self) -> int:
+        """Return how much posted work waits."""
+        return self._background.waiting()
+
+    def active(self) -> list[dict[str, Any]]:
+        """Return what the children run, as Celery's ``inspect active`` does."""
+        return [
+            {
+                "id": slot.job_id,
+                "name": slot.task,
+                "args": [],
+                "kwargs": {},
+                "hostname": self.incarnation.name,
+                "time_start": time.time() - slot.elapsed,
+                "acknowledged": True,
+                "worker_pid": slot.pid,
+            }
+            for slot in self.shared.slots.all(self._child_pids())
+            if slot.job_id
+        ]
+
+    def _make_parts(self) -> None:
+        """Make what the application makes on first use, before there are threads.
+
+        Until Python 3.12 a cached property holds a lock while it is made, as an import does: a child that is forked at
+        that moment would wait for ever.
+        """
+        _ = self.app.celery, self.app.bells, self.app.breakers, self.app.limits
+
+    def _prepare_celery(self) -> None:
+        guard_the_gate(queue_name(self.incarnation.bulkhead))
+        adopt_orphans()
+        install_quarantine(self)
+        install_remote_control(self)
+        bell_reader.reader = BellReader(self.shared.wakeups, lambda refused: keep(self, refused))
+        if (end_with_worker := end_with_parent(signal.SIGKILL)) is not None:
+            # A child waits for its next job for ever when the worker is killed, and one that is busy is a zombie.
+            signals.worker_process_init.connect(lambda **_: end_with_worker(), weak=False)
+            # Celery says the same by compiling C declarations in each child, which takes longer than all else there.
+            setattr(platforms, "set_pdeathsig", lambda _signal: None)  # noqa: B010 - a function, for mypy
+        signals.worker_shutting_down.connect(lambda **_: self._drain(), weak=False)
+        # What is there now lives as long as the children, who share it as long as nobody writes to it.
+        gc.collect()
+        gc.freeze()
+        signals.worker_shutdown.connect(self._on_shutdown, weak=False)
+
+    def _child_processes(self) -> list[Any]:
+        pool = getattr(self._celery_worker, "pool", None)
+        return list(getattr(getattr(pool, "_pool", None), "_pool", None) or [])
+
+    def _child_pids(self) -> list[int]:
+        return [process.pid for process in self._child_processes() if process.pid]
+
+    def _work(self, index: int) -> None:
+        """Work a child's shift."""
+        Shift(self.app, self.incarnation, self.shared, index).run()
+
+    def _on_child_exit(self, child: ChildExit) -> None:
+        stopped, slot = self._overseer.stopped.pop(child.pid, None), self.shared.slots.of(child.pid)
+        self.post(lambda: self._rescue(child, slot, stopped))
+        threading.Thread(target=end_orphans, args=(lambda: {child.pid, *self._child_pids()},), daemon=True).start()
+        pool = getattr(self._celery_worker.pool, "_pool", None)
+        if pool is not None and self._celery_worker.hub is not None:
+            # Celery's own look at its children may be seconds away; until then nobody takes the dead one's place.
+            self._celery_worker.hub.call_soon(pool.maintain_pool)
+
+    def _rescue(self, child: ChildExit, slot: Slot | None, stopped: Stop | None) -> None:
+        if rescue_child(self.app, self.incarnation.id, child.pid, child.how, slot, stopped):
+            self.shared.wakeups.post()
+        self.shared.slots.free(child.pid)
+
+    def _drain(self) -> None:
+        """Have the children end, each after its job. Told by a signal, and by the pool when it is closed without one."""
+        if self.shared.draining():
+            return
+        self.shared.draining.raise_()
+        self.shared.wakeups.post()  # each child that ends wakes the next one
+        threading.Thread(target=self._bound_drain, name="perdure-drain", daemon=True).start()
+
+    def _bound_drain(self) -> None:
+        """Note the drain in the ledger, and end it in time."""
+        timer = threading.Timer(self.app.settings.drain_timeout, self._end_drain)
+        timer.daemon = True
+        timer.start()
+        until_the_ledger_is_back(lambda: self.app.ledger.set_draining(self.incarnation.id))
+
+    def _end_drain(self) -> None:
+        """End the children, hand back what they had not finished, and exit."""
+        app, worker_id = self.app, self.incarnation.id
+        logger.warning("worker %s hands back what did not end in %g s", self.incarnation.name, app.settings.drain_timeout)
+        self._children.stop()
+        self._overseer.stop()
+        self._looker.stop()
+        end_children(self._child_processes())
+        end_orphans(self._child_pids)
+
+        def give_back() -> None:
+            why = "the worker was stopped and the job did not end in time"
+            hand_back(app, worker_id, why, self.shared.slots.of)
+            self._lease.end(WorkerState.GONE, "stopped")
+
+        try:
+            until_the_ledger_is_back(give_back, timeout=app.settings.lease_ttl)
+        except LedgerUnavailable:
+            self._stop_at_once()  # the lease runs out by itself then
+        os._exit(0)
+
+    def _on_shutdown(self, **_kwargs: Any) -> None:
+        self._supervisor.stop()
+        self._children.stop()
+        self._overseer.stop()
+        self._looker.stop()
+        end_orphans(self._child_pids)
+        self._background.stop(timeout=5.0)
+        self._lease.end(WorkerState.GONE, "stopped")
+
+    def _stop_at_once(self) -> None:
+        """End this process and its children; the ledger hands their jobs to others."""
+        logger.error("worker %s ends at once", self.incarnation.name)
+        os._exit(70)
