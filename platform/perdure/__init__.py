@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from perdure.system.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         UnknownTask,
         Unserialisable,
     )
-    from perdure.manage.dead_letters.auto_replay import AutoReplay
+    from perdure.model.auto_replay import AutoReplay
     from perdure.model.job_options import SubmitOptions
     from perdure.model.outcomes import Discard, RetryAfter, Snooze
     from perdure.model.retry_policy import RetryPolicy
@@ -58,7 +59,7 @@ __all__ = [
 #: Where each name is: loaded when it is asked for, so that a command or a setting does not wait for the database's library.
 _WHERE = {
     "AsyncTask": "perdure.submit.task",
-    "AutoReplay": "perdure.manage.dead_letters.auto_replay",
+    "AutoReplay": "perdure.model.auto_replay",
     "BulkheadFull": "perdure.errors",
     "Discard": "perdure.model.outcomes",
     "IdempotencyConflict": "perdure.errors",
@@ -83,12 +84,4 @@ _WHERE = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(importlib.import_module(_WHERE[name]), name)
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _WHERE)

@@ -9,14 +9,19 @@ from functools import cached_property, partial
 from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
 
+from perdure.broker.flower_events import FlowerEvents
 from perdure.errors import DuplicateTask, InvalidJobDefinition, UnknownTask, did_you_mean
 from perdure.ledger import Ledger
 from perdure.manage.bulkheads import Bulkheads
-from perdure.manage.dead_letters.auto_replay import AutoReplay
+from perdure.manage.cancelling import Canceller
+from perdure.manage.dead_letters.bulk_replay import NAME as BULK_REPLAY
+from perdure.manage.dead_letters.bulk_replay import ReplayReport, bulk_replay_by
 from perdure.manage.dead_letters.dead_letters import DeadLetters
+from perdure.manage.dead_letters.replayer import Replayer
 from perdure.manage.health import platform_health
 from perdure.manage.jobs import Jobs
 from perdure.manage.workers import Workers
+from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
 from perdure.model.events import EventBus, log_event
 from perdure.model.retry_policy import RetryPolicy
@@ -26,6 +31,7 @@ from perdure.running.checkpoint_storage import storage_of
 from perdure.running.context import JobContext
 from perdure.sealing import Vault
 from perdure.settings.settings import Settings, load_settings
+from perdure.submit.handle import Handles
 from perdure.submit.origin import Origin
 from perdure.submit.periodic import Missed, Periodic
 from perdure.submit.submitter import Submitter
@@ -127,11 +133,23 @@ class Perdure:
         self.breaker_events.add(_log_breaker)
         self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability, Vault.of(self.settings))
         self.storage = storage_of(self.settings, self.ledger)
-        self.submitter = Submitter(self)
-        self.jobs = Jobs(self)
-        self.dead_letters = DeadLetters(self)
-        self.bulkheads = Bulkheads(self)
-        self.workers = Workers(self)
+        self.flower_events = FlowerEvents(lambda: self.celery, self.ledger)
+        canceller = Canceller(self.ledger, self.events, self.flower_events)
+        handles = Handles(self.ledger, self.tasks, canceller.cancel)
+        self.submitter = Submitter(self.settings, self.ledger, lambda: self.bells, self.events, handles)
+        self.jobs = Jobs(
+            self.ledger,
+            handles,
+            canceller,
+            lambda: self.bells,
+            bulkheads=self.settings.bulkheads,
+            limits=lambda: self.limits,
+            breakers=lambda: self.breakers,
+        )
+        replayer = Replayer(self.settings, self.tasks, self.ledger, self.submitter, self.events, lambda: self.breakers)
+        self.dead_letters = DeadLetters(self.ledger, replayer, handles, self.bulk_replay, self.tasks)
+        self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
+        self.workers = Workers(self.ledger)
         self.health = platform_health(self)
         self._services: dict[str, Service] = {}
         #: Primary-backup groups by name.
@@ -203,7 +221,8 @@ class Perdure:
             InvalidJobDefinition: The function or an option cannot be used.
             UnknownBulkhead: There is no such bulkhead.
             DuplicateTask: Another function has that name: a second ``def``, lambda, or function of one factory. A module
-                that is loaded again and a notebook's cell that is run again replace theirs; see :mod:`perdure.submit.origin`.
+                that is loaded again and a notebook's cell that is run again replace theirs; see
+                :mod:`perdure.submit.origin`.
         """
         origin = Origin.of(function)
         task_name = name or origin.place
@@ -215,7 +234,7 @@ class Perdure:
             )
         kind = AsyncTask if iscoroutinefunction(function) else Task
         task: Task[..., Any] = kind(
-            self,
+            self.submitter,
             function,
             name=task_name,
             bulkhead=self.bulkheads.checked(bulkhead or self.settings.default_bulkhead),
@@ -226,9 +245,9 @@ class Perdure:
             limit_by=limit_by,
             rate=rate,
             replicas=replicas,
-            auto_replay=auto_replay,
+            auto_replay=AutoReplay.of(auto_replay, task_name, breaker),
             priority=priority,
-            state=state,
+            state=state or StatePolicy(),
         )
         if known is not None and known.function is not function:  # one that is made anew is given its schedules anew
             self.schedules = {stored: each for stored, each in self.schedules.items() if each.task != task_name}
@@ -287,6 +306,13 @@ class Perdure:
         if self.schedules.setdefault(schedule.name, schedule) is not schedule:
             raise DuplicateTask(f"schedule {schedule.name!r} is there already; give another name= to periodic(...)")
 
+    def bulk_replay(self) -> Task[..., ReplayReport]:
+        """Return the task that replays many dead letters, which is added at the first call."""
+        if BULK_REPLAY not in self.tasks:
+            replay_letters = bulk_replay_by(self.dead_letters.replayer, self.ledger.letters)
+            self.register(replay_letters, name=BULK_REPLAY, bulkhead="background", retry="slow", priority=3)
+        return self.tasks[BULK_REPLAY]
+
     def on_node_failure(self, hook: Hook) -> Hook:
         """Call a function with the :class:`~perdure.model.worker_health.WorkerEvent` of each worker that is found dead.
 
@@ -318,14 +344,14 @@ class Perdure:
         """The circuit breakers by name; ``app.breaker_events.add(listener)`` tells of what happens to them here."""
         from perdure.admission.breakers import breakers_of
 
-        return breakers_of(self)
+        return breakers_of(self.settings, self.breaker_events.emit)
 
     @cached_property
     def limits(self) -> Limits:
         """How many jobs may run at once and start per second."""
         from perdure.admission.limits import Limits
 
-        return Limits(self)
+        return Limits(self.settings, self.tasks, self.ledger)
 
     def service(self, name: str, **parts: Any) -> Service:
         """Return the service of that name, protected as ``[resilience.services.NAME]`` says, else by the defaults.
@@ -334,7 +360,8 @@ class Perdure:
 
         Args:
             name: The service.
-            parts: ``secondaries=`` and ``default=`` of :class:`~perdure.resilience.service.service.Service`, for the first call.
+            parts: ``secondaries=`` and ``default=`` of :class:`~perdure.resilience.service.service.Service`, for the first
+                call.
 
         Raises:
             SettingsError: Its settings are not allowed; the message names the one that is not.
@@ -343,8 +370,7 @@ class Perdure:
         if found is None or parts:
             from perdure.admission.breakers import service_of
 
-            given = self.settings.resilience.services.get(name, {})
-            found = self._services[name] = service_of(self, name, given, parts)
+            found = self._services[name] = service_of(self.settings, self.breakers, name, parts)
         return found
 
     def primary_backup(
@@ -357,8 +383,8 @@ class Perdure:
     ) -> PrimaryBackup[Any]:
         """Define a group of members that do the same: operations run on its primary and are copied to the others.
 
-        See :class:`~perdure.manage.primary_backup.PrimaryBackup`, which says what the arguments are. ``app.groups[name]`` is the
-        group from then on.
+        See :class:`~perdure.manage.primary_backup.PrimaryBackup`, which says what the arguments are. ``app.groups[name]``
+        is the group from then on.
         """
         from perdure.manage.primary_backup import PrimaryBackup
 

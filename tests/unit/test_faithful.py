@@ -26,7 +26,7 @@ from perdure import JobContext
 from perdure.errors import InvalidArguments, Unserialisable
 from perdure.model.codec import codec
 from perdure.model.codec.tags import READERS
-from perdure.submit.signature import Signature
+from perdure.model.signature import Signature
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ import pytest
 
 from perdure import JobContext
 from perdure.errors import InvalidArguments, InvalidJobDefinition, Unserialisable
-from perdure.submit.signature import Signature
+from perdure.model.signature import Signature
 
 
 @dataclasses.dataclass(frozen=True)

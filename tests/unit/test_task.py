@@ -47,7 +47,7 @@ def attributes_of_tasks() -> list[str]:
 
 def test_attributes_of_the_function_never_become_those_of_the_task() -> None:
     names = attributes_of_tasks()
-    assert {"retry", "name", "timeout", "limit", "signature", "_app", "function", "submit"} <= set(names)
+    assert {"retry", "name", "timeout", "limit", "signature", "_submitter", "function", "submit"} <= set(names)
     app = Perdure()
     task = app.register(decorated(plain, names), name="shop.count", retry=RetryPolicy(max_retries=1), timeout=5)
     bare = app.register(plain, name="shop.bare", retry=RetryPolicy(max_retries=1), timeout=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from perdure.resilience.service.service import Service
 from perdure.resilience.service.service_settings import breaker_config, service_config
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.resilience.breaker.events import BreakerEvent
+    from perdure.settings.settings import Settings
 
 #: What a job raises to the platform, or the platform to a job, says nothing about the service that the job calls.
 NO_VERDICT: tuple[type[BaseException], ...] = (
@@ -29,29 +30,36 @@ NO_VERDICT: tuple[type[BaseException], ...] = (
 )
 
 
-def breakers_of(app: Perdure) -> Breakers:
-    """Return an application's breakers, as its settings want them."""
-    resilience = app.settings.resilience
+def breakers_of(settings: Settings, on_event: Callable[[BreakerEvent], None]) -> Breakers:
+    """Return an application's breakers, as its settings want them; ``on_event`` is told of what happens to them here."""
+    resilience = settings.resilience
     configs = {name: breaker_config(name, given) for name, given in resilience.breakers.items()}
     for name, given in resilience.services.items():
         config = service_config(name, given).breaker
         if config is not None:
             configs.setdefault(name, config)
     return Breakers(
-        connect(app.settings.effective_redis_url),
+        connect(settings.effective_redis_url),
         {name: _for_jobs(config) for name, config in configs.items()},
         default=_for_jobs(BreakerConfig()),
-        on_event=app.breaker_events.emit,
-        prefix=app.settings.redis_prefix,
+        on_event=on_event,
+        prefix=settings.redis_prefix,
     )
 
 
-def service_of(app: Perdure, name: str, given: Mapping[str, Any], parts: Mapping[str, Any]) -> Service:
-    """Return a service; its breaker is the application's of that name."""
-    config = service_config(name, given)
-    breaker = app.breakers[name] if config.breaker is not None else None
-    client, prefix = connect(app.settings.effective_redis_url), app.settings.redis_prefix
-    return Service(client, name, config, breaker=breaker, prefix=prefix, **parts)
+def service_of(settings: Settings, breakers: Breakers, name: str, parts: Mapping[str, Any]) -> Service:
+    """Return a service as the settings want it; its breaker is the application's of that name.
+
+    Args:
+        settings: The application's settings.
+        breakers: Its breakers.
+        name: The service.
+        parts: What :class:`~perdure.resilience.Service` takes besides its configuration.
+    """
+    config = service_config(name, settings.resilience.services.get(name, {}))
+    breaker = breakers[name] if config.breaker is not None else None
+    client = connect(settings.effective_redis_url)
+    return Service(client, name, config, breaker=breaker, prefix=settings.redis_prefix, **parts)
 
 
 def _for_jobs(config: BreakerConfig) -> BreakerConfig:

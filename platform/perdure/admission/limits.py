@@ -22,8 +22,9 @@ from perdure.resilience.redis.link import connect
 from perdure.system.fork_gate import gate
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
-    from perdure.submit.task import Task
+    from perdure.ledger import Ledger
+    from perdure.model.task_spec import TaskSpec
+    from perdure.settings.settings import BulkheadSettings, Settings
 
 #: A permit's lease in leases of a worker: longer than it takes to find out that the holder is dead, so that the permit is
 #: normally given back by whoever takes the job back.
@@ -40,12 +41,16 @@ class Limits:
     """The limits of an application's jobs.
 
     Args:
-        app: The application.
+        settings: The application's settings.
+        tasks: Its tasks by name.
+        ledger: Says what runs.
     """
 
-    def __init__(self, app: Perdure) -> None:
-        self._app = app
-        self._redis = connect(app.settings.effective_redis_url)
+    def __init__(self, settings: Settings, tasks: Mapping[str, TaskSpec], ledger: Ledger) -> None:
+        self._settings = settings
+        self._tasks = tasks
+        self._ledger = ledger
+        self._redis = connect(settings.effective_redis_url)
         self._permits: dict[str, Permits] = {}
         self._rates: dict[str, RateLimit] = {}
         #: In which turn each lane was served last, so that all of them have theirs.
@@ -54,12 +59,12 @@ class Limits:
 
     def of_task(self, name: str) -> int | None:
         """Return the limit of one key of a task; 1 for a task that this process does not know."""
-        task = self._app.tasks.get(name)
+        task = self._tasks.get(name)
         return 1 if task is None else task.limit
 
     def of_bulkhead(self, name: str) -> int | None:
         """Return the limit of a bulkhead; None for no bound."""
-        settings = self._app.settings.bulkheads.get(name)
+        settings = self._settings.bulkheads.get(name)
         return settings.limit if settings else None
 
     def admitted(self, bulkhead: str, lanes: Sequence[Lane], running: Mapping[Place, int]) -> dict[str, int]:
@@ -147,7 +152,7 @@ class Limits:
 
     def active(self, task: str, key: str) -> int:
         """Return how many jobs of a key run."""
-        running = self._app.ledger.running_within_limits()
+        running = self._ledger.running_within_limits()
         return sum(count for (_, of_task, of_key), count in running.items() if (of_task, of_key) == (task, key))
 
     def snooze(self, rng: random.Random) -> float:
@@ -157,7 +162,7 @@ class Limits:
     def _permits_of(self, claim: Claim) -> Iterator[tuple[Permits, str]]:
         if claim.limit_key is None:
             return
-        task = self._app.tasks.get(claim.task)
+        task = self._tasks.get(claim.task)
         if task is not None and task.limit is not None:
             yield self._named(f"task:{task.name}", task.limit), claim.limit_key
         if (limit := self.of_bulkhead(claim.bulkhead)) is not None:
@@ -165,37 +170,33 @@ class Limits:
 
     def _named(self, name: str, limit: int) -> Permits:
         if name not in self._permits:
-            lease = max(1.0, LEASES * self._app.settings.lease_ttl)
-            config, prefix = PermitsConfig(limit=limit, lease=lease), self._app.settings.redis_prefix
+            lease = max(1.0, LEASES * self._settings.lease_ttl)
+            config, prefix = PermitsConfig(limit=limit, lease=lease), self._settings.redis_prefix
             self._permits[name] = Permits(self._redis, name, config, prefix=prefix)
         return self._permits[name]
 
     def _buckets(self, bulkhead: str, task: str) -> list[RateLimit]:
-        settings, known = self._app.settings.bulkheads.get(bulkhead), self._app.tasks.get(task)
+        settings, known = self._settings.bulkheads.get(bulkhead), self._tasks.get(task)
         rates = {f"task:{task}": known and known.rate, f"bulkhead:{bulkhead}": settings and settings.rate}
         return [self._bucket(name, rate) for name, rate in rates.items() if rate]
 
     def _bucket(self, name: str, rate: float) -> RateLimit:
         if name not in self._rates:
-            config, prefix = RateLimitConfig(rate=rate), self._app.settings.redis_prefix
+            config, prefix = RateLimitConfig(rate=rate), self._settings.redis_prefix
             self._rates[name] = RateLimit(self._redis, name, config, prefix=prefix)
         return self._rates[name]
 
 
-def limit_key(
-    app: Perdure, task: Task[..., Any], bulkhead: str, call: Mapping[str, Any], tags: Mapping[str, str]
-) -> str | None:
+def limit_key(task: TaskSpec, bulkhead: BulkheadSettings, call: Mapping[str, Any], tags: Mapping[str, str]) -> str | None:
     """Return the key for which a job counts: ``""`` without keys, None when nothing bounds it.
 
     Args:
-        app: The application.
         task: The job's task.
-        bulkhead: Where it runs.
+        bulkhead: What is set for where it runs.
         call: Its arguments by parameter.
         tags: Its tags.
     """
-    settings = app.settings.bulkheads[bulkhead]
-    if task.limit is task.rate is settings.limit is settings.rate is None:
+    if task.limit is task.rate is bulkhead.limit is bulkhead.rate is None:
         return None
     if task.limit_by is None:
         return ""

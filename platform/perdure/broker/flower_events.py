@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from perdure.model.states import Transition
 from perdure.system.fork_gate import gate
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from celery import Celery
+
+    from perdure.ledger import Ledger
     from perdure.model.events import JobEvent
 
 logger = logging.getLogger("perdure.flower_events")
@@ -30,23 +33,54 @@ _KINDS = {
 }
 
 
-def announce(app: Perdure, event: JobEvent, worker: str | None = None, trace: str | None = None) -> bool:
-    """Send Celery's event for a job's transition; return whether one was sent.
+class FlowerEvents:
+    """Sends Celery's events for transitions of jobs that no child runs.
 
     Args:
-        app: The application.
-        event: What happened.
-        worker: The worker that ran the job last; None for one that serves the job's bulkhead: an event needs one, and
-            of a worker that does not exist Flower would make a page.
-        trace: The traceback that is shown.
+        celery: Returns the Celery application; it is not made before there is something to tell.
+        ledger: Says which workers there are.
     """
-    if event.transition not in _KINDS or (worker := worker or _any_worker(app, event.bulkhead)) is None:
-        return False
-    fields: dict[str, Any] = {"exception": event.reason, "traceback": trace or ""}
-    if event.transition is Transition.CANCEL:
-        fields = {"terminated": event.attempt > 0, "signum": None, "expired": False, "exception": event.reason}
-    # With its name: of a job that no worker had yet Flower knows nothing.
-    return _send(app, _KINDS[event.transition], event.job_id, worker, fields | {"name": event.task})
+
+    def __init__(self, celery: Callable[[], Celery], ledger: Ledger) -> None:
+        self._celery = celery
+        self._ledger = ledger
+        self._silent_until = 0.0
+
+    def send(self, event: JobEvent, worker: str | None = None, trace: str | None = None) -> bool:
+        """Send Celery's event for a job's transition; return whether one was sent.
+
+        Args:
+            event: What happened.
+            worker: The worker that ran the job last; None for one that serves the job's bulkhead: an event needs one, and
+                of a worker that does not exist Flower would make a page.
+            trace: The traceback that is shown.
+        """
+        if event.transition not in _KINDS or (worker := worker or self._any_worker(event.bulkhead)) is None:
+            return False
+        fields: dict[str, Any] = {"exception": event.reason, "traceback": trace or ""}
+        if event.transition is Transition.CANCEL:
+            fields = {"terminated": event.attempt > 0, "signum": None, "expired": False, "exception": event.reason}
+        # With its name: of a job that no worker had yet Flower knows nothing.
+        return self._send(_KINDS[event.transition], event.job_id, worker, fields | {"name": event.task})
+
+    def _send(self, kind: str, job_id: str, worker: str, fields: dict[str, Any]) -> bool:
+        if time.monotonic() < self._silent_until:
+            return False
+        events: Any = self._celery().events
+        try:
+            with gate.use(), events.default_dispatcher(hostname=worker) as dispatcher:
+                dispatcher.send(kind, uuid=job_id, **fields)
+        except Exception as error:  # noqa: BLE001 - any transport's own errors; what happened is in the ledger
+            self._silent_until = time.monotonic() + PAUSE_AFTER_FAILURE
+            logger.warning("the broker is not reached (%s): Flower is not told %s of %s", error, kind, job_id)
+            return False
+        return True
+
+    def _any_worker(self, bulkhead: str) -> str | None:
+        try:
+            return next((worker.name for worker in self._ledger.list_workers() if worker.bulkhead == bulkhead), None)
+        except LedgerUnavailable:
+            return None
 
 
 def retry_text(why: str, delay: float | None) -> str:
@@ -59,28 +93,3 @@ def retry_text(why: str, delay: float | None) -> str:
 def at_text(why: str, when: datetime) -> str:
     """Return what is shown of a job that waits until a moment."""
     return f"{why}; next attempt at {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _send(app: Perdure, kind: str, job_id: str, worker: str, fields: dict[str, Any]) -> bool:
-    global _silent_until
-    if time.monotonic() < _silent_until:
-        return False
-    events: Any = app.celery.events
-    try:
-        with gate.use(), events.default_dispatcher(hostname=worker) as dispatcher:
-            dispatcher.send(kind, uuid=job_id, **fields)
-    except Exception as error:  # noqa: BLE001 - any transport's own errors; what happened is in the ledger
-        _silent_until = time.monotonic() + PAUSE_AFTER_FAILURE
-        logger.warning("the broker is not reached (%s): Flower is not told %s of %s", error, kind, job_id)
-        return False
-    return True
-
-
-_silent_until = 0.0
-
-
-def _any_worker(app: Perdure, bulkhead: str) -> str | None:
-    try:
-        return next((worker.name for worker in app.workers.list() if worker.bulkhead == bulkhead), None)
-    except LedgerUnavailable:
-        return None

@@ -20,8 +20,8 @@ from perdure.ledger.jobs import (
     claim,
     history,
     lanes,
+    lineage,
     notes,
-    origin,
     prune,
     read,
     run_now,
@@ -139,8 +139,8 @@ class Ledger:
         self._read(lambda c: replicas.wake(c, job_id))
 
     def effect_key(self, job_id: str) -> str:
-        """Return the key under which a job's effects are known to others; see :func:`origin.effect_key`."""
-        return self._read(lambda c: origin.effect_key(c, job_id))
+        """Return the key under which a job's effects are known to others; see :func:`lineage.effect_key`."""
+        return self._read(lambda c: lineage.effect_key(c, job_id))
 
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""

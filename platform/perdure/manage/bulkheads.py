@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perdure.broker.queues import queue_name
-from perdure.errors import UnknownBulkhead
 from perdure.ledger.bulkheads import BulkheadCounts
 from perdure.settings.settings import BulkheadSettings
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.broker.bells import Bells
+    from perdure.ledger import Ledger
+    from perdure.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +29,23 @@ class Bulkhead:
 class Bulkheads(Mapping[str, Bulkhead]):
     """The configured bulkheads by name, read from the ledger each time."""
 
-    def __init__(self, app: Perdure) -> None:
-        self._app = app
+    def __init__(self, settings: Settings, ledger: Ledger, bells: Callable[[], Bells]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._bells = bells
 
     def __getitem__(self, name: str) -> Bulkhead:
-        return self._bulkhead(self.checked(name), self._app.ledger.bulkhead_counts())
+        return self._bulkhead(self.checked(name), self._ledger.bulkhead_counts())
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._app.settings.bulkheads)
+        return iter(self._settings.bulkheads)
 
     def __len__(self) -> int:
-        return len(self._app.settings.bulkheads)
+        return len(self._settings.bulkheads)
 
     def list(self) -> list[Bulkhead]:
         """Return all bulkheads, read in one go."""
-        counts = self._app.ledger.bulkhead_counts()
+        counts = self._ledger.bulkhead_counts()
         return [self._bulkhead(name, counts) for name in self]
 
     def pause(self, name: str, *, by: str = "python", reason: str = "") -> None:
@@ -51,7 +54,7 @@ class Bulkheads(Mapping[str, Bulkhead]):
         Raises:
             UnknownBulkhead: There is no such bulkhead.
         """
-        self._app.ledger.pause(self.checked(name), by, reason)
+        self._ledger.pause(self.checked(name), by, reason)
 
     def resume(self, name: str) -> None:
         """Let a paused bulkhead's jobs start again.
@@ -59,8 +62,8 @@ class Bulkheads(Mapping[str, Bulkhead]):
         Raises:
             UnknownBulkhead: There is no such bulkhead.
         """
-        self._app.ledger.resume(self.checked(name))
-        self._app.bells.ring(name, self._app.settings.bulkheads[name].concurrency)
+        self._ledger.resume(self.checked(name))
+        self._bells().ring(name, self._settings.bulkhead(name).concurrency)
 
     def checked(self, name: str) -> str:
         """Return the name of a configured bulkhead.
@@ -68,10 +71,9 @@ class Bulkheads(Mapping[str, Bulkhead]):
         Raises:
             UnknownBulkhead: There is no such bulkhead.
         """
-        if name not in self._app.settings.bulkheads:
-            raise UnknownBulkhead(name, self._app.settings.bulkheads)
+        self._settings.bulkhead(name)
         return name
 
     def _bulkhead(self, name: str, counts: Mapping[str, BulkheadCounts]) -> Bulkhead:
-        settings = self._app.settings.bulkheads[name]
+        settings = self._settings.bulkhead(name)
         return Bulkhead(name, queue_name(name), settings, counts.get(name, BulkheadCounts()))

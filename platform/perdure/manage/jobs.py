@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from perdure.broker.flower_events import announce
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.ledger.jobs import lookup
 from perdure.ledger.jobs.read import COUNTABLE
 from perdure.model.clock import to_epoch
-from perdure.model.events import JobEvent
-from perdure.model.states import JobState, Transition
+from perdure.model.states import JobState
 from perdure.model.waiting_reasons import Reason, explain
-from perdure.submit.handle import JobHandle
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.admission.limits import Limits
+    from perdure.broker.bells import Bells
+    from perdure.ledger import Ledger
+    from perdure.manage.cancelling import Canceller
+    from perdure.resilience.breaker.breakers import Breakers
+    from perdure.settings.settings import BulkheadSettings
+    from perdure.submit.handle import Handles, JobHandle
 
 
 class Jobs:
-    """The jobs of an application's ledger."""
+    """The jobs of an application's ledger.
 
-    def __init__(self, app: Perdure) -> None:
-        self._app = app
+    Args:
+        ledger: Where they are.
+        handles: Makes their handles.
+        canceller: Cancels them.
+        bells: Returns what tells workers that one may run.
+        bulkheads: What is set for each bulkhead, by name.
+        limits: Returns what bounds how many run.
+        breakers: Returns the circuit breakers.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        handles: Handles,
+        canceller: Canceller,
+        bells: Callable[[], Bells],
+        *,
+        bulkheads: Mapping[str, BulkheadSettings],
+        limits: Callable[[], Limits],
+        breakers: Callable[[], Breakers],
+    ) -> None:
+        self._ledger = ledger
+        self._handles = handles
+        self._canceller = canceller
+        self._bells = bells
+        self._bulkheads = bulkheads
+        self._limits = limits
+        self._breakers = breakers
 
     def get(self, job_id: str) -> JobHandle[Any]:
         """Return the handle of a job.
@@ -33,7 +63,7 @@ class Jobs:
         Raises:
             JobNotFound: The ledger has no job of that id.
         """
-        return JobHandle(self._app, job_id).refresh()
+        return self._handles.to(job_id).refresh()
 
     def find(self, text: str) -> JobHandle[Any]:
         """Return the handle of the job that a person means: by its id, or by how only its id begins or ends.
@@ -42,7 +72,7 @@ class Jobs:
             JobNotFound: The ledger has no such job.
             AmbiguousId: It has several.
         """
-        return self.get(self._app.ledger.read(lambda c: lookup.find_job_id(c, text)))
+        return self.get(self._ledger.read(lambda c: lookup.find_job_id(c, text)))
 
     def list(
         self,
@@ -69,7 +99,7 @@ class Jobs:
         Raises:
             InvalidArguments: A filter's value is not allowed.
         """
-        records = self._app.ledger.jobs(
+        records = self._ledger.jobs(
             state=None if state is None else _state(state),
             task=task,
             bulkhead=bulkhead,
@@ -78,7 +108,7 @@ class Jobs:
             limit=limit,
             after=after,
         )
-        return [JobHandle.of(self._app, record) for record in records]
+        return [self._handles.of(record) for record in records]
 
     def count(self, by: str = "state") -> dict[str, int]:
         """Return how many jobs there are by ``state``, ``task`` or ``bulkhead``; what has none is left out.
@@ -88,7 +118,7 @@ class Jobs:
         """
         if by not in COUNTABLE:
             raise InvalidArguments(f"count(by={by!r}) is not known. Allowed: {', '.join(COUNTABLE)}")
-        return self._app.ledger.count_jobs(by)
+        return self._ledger.count_jobs(by)
 
     def why(self, job_id: str) -> builtins.list[Reason]:
         """Return why a job is not running now, the strongest reason first.
@@ -96,13 +126,13 @@ class Jobs:
         Raises:
             JobNotFound: The ledger has no job of that id.
         """
-        bulkhead = self._app.settings.bulkheads.get(self._app.ledger.job(job_id).bulkhead)
-        facts = self._app.ledger.why(job_id, bulkhead.limit if bulkhead else None)
+        bulkhead = self._bulkheads.get(self._ledger.job(job_id).bulkhead)
+        facts = self._ledger.why(job_id, bulkhead.limit if bulkhead else None)
         if facts.breaker is not None and not facts.state.is_final:
-            wait = self._app.breakers[facts.breaker].next_probe_in()
+            wait = self._breakers()[facts.breaker].next_probe_in()
             facts = replace(facts, breaker_wait=wait or None)
         if facts.limit_key is not None and not facts.state.is_final:
-            limits = self._app.limits
+            limits = self._limits()
             active = limits.active(facts.task, facts.limit_key)
             facts = replace(facts, task_limit=limits.of_task(facts.task), task_active=active)
         return explain(facts)
@@ -113,22 +143,11 @@ class Jobs:
         Raises:
             JobNotFound: The ledger has no job of that id.
         """
-        before = self._app.ledger.job(job_id)
-        state = self._app.ledger.cancel(job_id, reason)
-        if state is JobState.CANCELLED:
-            names = (job_id, before.task, before.bulkhead)
-            event = JobEvent(*names, Transition.CANCEL, before.state, state, before.attempt, reason)
-            self._app.events.emit(event)
-            announce(self._app, event, before.worker)
-            # A job that runs at this moment looks for itself before it asks or counts its replicas.
-            self.cancel_replicas(job_id, reason)
-        return state is not None
+        return self._canceller.cancel(job_id, reason)
 
     def cancel_replicas(self, job_id: str, reason: str) -> None:
         """Cancel those replicas of a job that have not ended."""
-        for replica in self._app.ledger.replicas_of(job_id):
-            if not replica.state.is_final:
-                self.cancel(replica.id, reason)
+        self._canceller.cancel_replicas(job_id, reason)
 
     def run_now(self, job_id: str) -> bool:
         """Run a job as soon as a worker is free instead of at its time.
@@ -139,10 +158,10 @@ class Jobs:
         Raises:
             JobNotFound: The ledger has no job of that id.
         """
-        self._app.ledger.job(job_id)
-        bulkhead = self._app.ledger.bring_forward(job_id)
+        self._ledger.job(job_id)
+        bulkhead = self._ledger.bring_forward(job_id)
         if bulkhead is not None:
-            self._app.bells.ring(bulkhead)
+            self._bells().ring(bulkhead)
         return bulkhead is not None
 
 

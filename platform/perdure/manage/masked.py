@@ -6,7 +6,7 @@ Every way out for people goes through here: commands, pages, exports, and what a
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perdure.model.dead_letter import DeadLetterDetail
 from perdure.model.records import AttemptRecord, Claim, DeadLetterRecord, JobRecord, Settlement
@@ -14,11 +14,11 @@ from perdure.model.secrets import NOTHING, Masker, mask_call, masker
 from perdure.sealing import is_stored
 
 if TYPE_CHECKING:
+    from perdure.model.task_spec import TaskSpec
     from perdure.sealing import Vault
-    from perdure.submit.task import Task
 
 
-def masker_of(claim: Claim, task: Task[..., Any] | None, vault: Vault) -> Masker:
+def masker_of(claim: Claim, task: TaskSpec | None, vault: Vault) -> Masker:
     """Return what takes the secrets of a claimed job out of what it leaves; never raises.
 
     Args:
@@ -39,7 +39,7 @@ def masked_settlement(settlement: Settlement, mask: Masker) -> Settlement:
     return replace(settlement, error=mask.optional(settlement.error), traceback=mask.optional(settlement.traceback))
 
 
-def masked_job(task: Task[..., Any] | None, job: JobRecord) -> JobRecord:
+def masked_job(task: TaskSpec | None, job: JobRecord) -> JobRecord:
     """Return a job without its secrets.
 
     Args:
@@ -68,7 +68,7 @@ def masked_attempt(attempt: AttemptRecord, mask: Masker) -> AttemptRecord:
     return replace(attempt, error=mask.optional(attempt.error), traceback=mask.optional(attempt.traceback))
 
 
-def masked_letter(task: Task[..., Any] | None, letter: DeadLetterRecord) -> DeadLetterRecord:
+def masked_letter(task: TaskSpec | None, letter: DeadLetterRecord) -> DeadLetterRecord:
     """Return a dead letter without its secrets, and without the message that it was made of.
 
     Args:
@@ -89,7 +89,7 @@ def masked_letter(task: Task[..., Any] | None, letter: DeadLetterRecord) -> Dead
     )
 
 
-def masked_detail(task: Task[..., Any] | None, detail: DeadLetterDetail) -> DeadLetterDetail:
+def masked_detail(task: TaskSpec | None, detail: DeadLetterDetail) -> DeadLetterDetail:
     """Return everything about a dead letter without its secrets; see :func:`masked_letter`."""
     letter = detail.letter
     mask = masker(task, letter.args, letter.kwargs)

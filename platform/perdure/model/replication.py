@@ -16,7 +16,6 @@ from enum import StrEnum
 from typing import Any
 
 from perdure.errors import PerdureError
-from perdure.stores.replicated.quorum import Quorum
 
 
 class NoQuorum(PerdureError):
@@ -58,6 +57,11 @@ class Verdict:
     failed: tuple[str, ...] = ()
 
 
+def more_than_half(n: int) -> int:
+    """Return how many of ``n`` members are a majority; two majorities share a member."""
+    return n // 2 + 1
+
+
 def canonical(result: Any) -> str:
     """Return the form in which results are compared: JSON with sorted keys, so that 1 is not 1.0 and not true.
 
@@ -86,7 +90,7 @@ def majority(answers: Mapping[str, Answer], n: int) -> Verdict:
     failed = tuple(sorted(name for name, answer in answers.items() if answer.error is not None))
     counts = Counter(votes.values())
     best, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
-    needed = Quorum.majority(n).write
+    needed = more_than_half(n)
     if count >= needed:
         agreeing = tuple(sorted(name for name, vote in votes.items() if vote == best))
         disagreeing = tuple(sorted(name for name, vote in votes.items() if vote != best))
@@ -171,7 +175,7 @@ def elect(states: Mapping[str, ReplicaState], n: int) -> tuple[str, int]:
     Raises:
         NoQuorum: fewer than a majority of the ``n`` members can be reached, so another side might elect as well.
     """
-    needed = Quorum.majority(n).write
+    needed = more_than_half(n)
     if len(states) < needed:
         raise NoQuorum(f"{len(states)} of {n} members can be reached, {needed} are needed to promote one")
     best = max(states.values(), key=lambda state: (state.applied_epoch, state.sequence))

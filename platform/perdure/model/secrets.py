@@ -19,7 +19,7 @@ from perdure.model.codec import codec
 from perdure.model.codec.type_hints import fields_of
 
 if TYPE_CHECKING:
-    from perdure.submit.task import Task
+    from perdure.model.task_spec import TaskSpec
 
 #: What is shown in place of a secret.
 MASK = "***"
@@ -103,7 +103,7 @@ class Masker:
 NOTHING = Masker()
 
 
-def masker(task: Task[..., Any] | None, args: Sequence[Any] | str, kwargs: Mapping[str, Any] | str) -> Masker:
+def masker(task: TaskSpec | None, args: Sequence[Any] | str, kwargs: Mapping[str, Any] | str) -> Masker:
     """Return what takes a call's secrets out of texts and values.
 
     Args:
@@ -137,9 +137,7 @@ def mask(value: Any) -> Any:
     return NOTHING.value(value)
 
 
-def mask_call(
-    task: Task[..., Any] | None, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
+def mask_call(task: TaskSpec | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Return a call's arguments with its secrets masked.
 
     Args:
@@ -158,13 +156,13 @@ def mask_call(
     }
 
 
-def mask_parameters(task: Task[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def mask_parameters(task: TaskSpec, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments by the names of their parameters, with their secrets masked."""
     mask_of = masker(task, (), values)
     return {name: mask_of.arguments(value, secret=name in task.signature.secret) for name, value in values.items()}
 
 
-def mask_call_json(task: Task[..., Any] | None, args: str, kwargs: str) -> tuple[str, str]:
+def mask_call_json(task: TaskSpec | None, args: str, kwargs: str) -> tuple[str, str]:
     """Return a call's arguments as JSON texts with its secrets masked; what has none is returned as it is."""
     if task is not None and not task.signature.has_secrets and not _names_a_secret(args, kwargs):
         return args, kwargs
@@ -172,7 +170,7 @@ def mask_call_json(task: Task[..., Any] | None, args: str, kwargs: str) -> tuple
     return msgspec.json.encode(shown_args).decode(), msgspec.json.encode(shown_kwargs).decode()
 
 
-def masked_parameters(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
+def masked_parameters(task: TaskSpec, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
     """Return the secret parameters of a call whose value is the mask itself: somebody passed on what he was shown."""
     named = [*zip(task.signature.names_of(len(args)), args, strict=True), *kwargs.items()]
     return [name for name, value in named if value == MASK and name in task.signature.secret]
@@ -229,9 +227,7 @@ def _names_a_secret(*texts: str) -> bool:
     return any(_SECRET_NAME.search(text) for text in texts)
 
 
-def _secrets_of(
-    task: Task[..., Any] | None, args: Sequence[Any], kwargs: Mapping[str, Any], names: Masker
-) -> Iterator[Any]:
+def _secrets_of(task: TaskSpec | None, args: Sequence[Any], kwargs: Mapping[str, Any], names: Masker) -> Iterator[Any]:
     secret = task.signature.secret if task is not None else frozenset()
     parameters = task.signature.names_of(len(args)) if task is not None else [""] * len(args)
     for name, value in [*zip(parameters, args, strict=True), *kwargs.items()]:

@@ -208,9 +208,9 @@ class JobContext:
         :class:`BinaryLines`, :class:`KeysetCursor`), lists and ranges at an index.
 
         Args:
-            source: A sequence or range, a dict, a :class:`~perdure.stores.sources.cursor.Cursor`, a function that makes the items
-                anew each time (those that are done are skipped), or a function of a position that gives pairs of an item
-                and the position after it, such as a paged API's.
+            source: A sequence or range, a dict, a :class:`~perdure.stores.sources.cursor.Cursor`, a function that makes the
+                items anew each time (those that are done are skipped), or a function of a position that gives pairs of an
+                item and the position after it, such as a paged API's.
             every: Save after so many items.
             seconds: Save after so many seconds; the setting ``checkpoint_interval`` when neither is given.
             name: The checkpoint's name; a loop of a job that has several needs one only if their order changes.

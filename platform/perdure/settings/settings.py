@@ -19,14 +19,14 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from perdure.errors import SettingsError
+from perdure.errors import SettingsError, UnknownBulkhead
 from perdure.model.clock import LONGEST_DELAY
+from perdure.model.setting_problems import explained
 from perdure.model.text.masked_url import masked_url
 from perdure.resilience.redis.address import RedisAddress, is_redis
 from perdure.resilience.redis.keys import DEFAULT_PREFIX
 from perdure.settings import rules
 from perdure.settings.home import Home
-from perdure.settings.problems import explained
 from perdure.settings.rules import with_driver
 from perdure.settings.sources import Source, from_environment, from_file, merged, place_of
 from perdure.system.upward import nearest
@@ -207,6 +207,16 @@ class Settings(BaseModel):
     def is_embedded(self) -> bool:
         """Whether the ledger is the one in the home folder."""
         return self.ledger_url is None
+
+    def bulkhead(self, name: str) -> BulkheadSettings:
+        """Return what is set for a bulkhead.
+
+        Raises:
+            UnknownBulkhead: There is no such bulkhead.
+        """
+        if name not in self.bulkheads:
+            raise UnknownBulkhead(name, self.bulkheads)
+        return self.bulkheads[name]
 
     def before_submit(self) -> None:
         """Make the home folder if it is to hold what jobs need, and warn when nothing has ever run them there."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from perdure.errors import JobCancelled, JobDead, JobNotFinished
@@ -12,13 +14,43 @@ from perdure.model.records import AttemptRecord, JobRecord, Progress
 from perdure.model.states import JobState
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.ledger import Ledger
     from perdure.model.records import Submitted
+    from perdure.model.task_spec import TaskSpec
 
 R = TypeVar("R")
 
 #: Seconds between two looks at the ledger while waiting: short at first, then longer.
 FIRST_POLL, LONGEST_POLL = 0.01, 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """Makes handles on the jobs of an application.
+
+    Attributes:
+        ledger: Where the jobs are.
+        tasks: The application's tasks by name: they say what their jobs return.
+        cancel: Cancels a job, for a reason.
+    """
+
+    ledger: Ledger
+    tasks: Mapping[str, TaskSpec]
+    cancel: Callable[[str, str], bool]
+
+    def to(self, job_id: str, *, deduplicated: bool = False) -> JobHandle[Any]:
+        """Return the handle of a job by its id."""
+        return JobHandle(self, job_id, deduplicated=deduplicated)
+
+    def accepted(self, accepted: Submitted) -> JobHandle[Any]:
+        """Return the handle of a job that was just submitted."""
+        return self.to(accepted.id, deduplicated=accepted.deduplicated)
+
+    def of(self, record: JobRecord) -> JobHandle[Any]:
+        """Return the handle of a job that was read from the ledger."""
+        handle = self.to(record.id)
+        handle._record = record
+        return handle
 
 
 class JobHandle(Generic[R]):
@@ -29,29 +61,17 @@ class JobHandle(Generic[R]):
         deduplicated: Whether the submit found an earlier job with the same idempotency key.
     """
 
-    __slots__ = ("_app", "_record", "deduplicated", "id")
+    __slots__ = ("_handles", "_record", "deduplicated", "id")
 
-    def __init__(self, app: Perdure, job_id: str, *, deduplicated: bool = False) -> None:
-        self._app = app
+    def __init__(self, handles: Handles, job_id: str, *, deduplicated: bool = False) -> None:
+        self._handles = handles
         self._record: JobRecord | None = None
         self.id = job_id
         self.deduplicated = deduplicated
 
-    @classmethod
-    def accepted(cls, app: Perdure, accepted: Submitted) -> JobHandle[R]:
-        """Return the handle of a job that was just submitted."""
-        return cls(app, accepted.id, deduplicated=accepted.deduplicated)
-
-    @classmethod
-    def of(cls, app: Perdure, record: JobRecord) -> JobHandle[R]:
-        """Return the handle of a job that was read from the ledger."""
-        handle: JobHandle[R] = cls(app, record.id)
-        handle._record = record
-        return handle
-
     def refresh(self) -> JobHandle[R]:
         """Read the job from the ledger again and return the handle."""
-        self._record = self._app.ledger.job(self.id)
+        self._record = self._handles.ledger.job(self.id)
         return self
 
     @property
@@ -89,26 +109,26 @@ class JobHandle(Generic[R]):
 
     def attempts(self) -> list[AttemptRecord]:
         """Return the job's ended attempts, the first one first."""
-        return self._app.ledger.attempts(self.id)
+        return self._handles.ledger.attempts(self.id)
 
     def replicas(self) -> list[JobRecord]:
         """Return the records of the job's replicas; empty for a job without."""
-        return self._app.ledger.replicas_of(self.id)
+        return self._handles.ledger.replicas_of(self.id)
 
     @property
     def replay_of(self) -> JobHandle[Any] | None:
         """The job that this one is a replay of, or None."""
         before = self.record.replay_of
-        return None if before is None else JobHandle(self._app, before)
+        return None if before is None else self._handles.to(before)
 
     def replays(self) -> list[JobHandle[Any]]:
         """Return the replays of this job, the first one first."""
-        records = self._app.ledger.jobs(replay_of=self.id)
-        return [JobHandle.of(self._app, record) for record in reversed(records)]
+        records = self._handles.ledger.jobs(replay_of=self.id)
+        return [self._handles.of(record) for record in reversed(records)]
 
     def lineage(self) -> list[LineageEntry]:
         """Return the whole line of replays that this job belongs to, the first job first."""
-        return self._app.dead_letters.lineage(self.id)
+        return self._handles.ledger.letters.line(self.id)
 
     def wait(self, timeout: float | None = None) -> R:
         """Wait for the job's end and return its result.
@@ -148,7 +168,7 @@ class JobHandle(Generic[R]):
         Returns:
             False when the job had ended before.
         """
-        return self._app.jobs.cancel(self.id, reason)
+        return self._handles.cancel(self.id, reason)
 
     def _outcome(self) -> R:
         record = self.record
@@ -159,7 +179,7 @@ class JobHandle(Generic[R]):
             raise JobCancelled(f"{record.task} {self.id} was cancelled")
         text = record.result_json
         if text is not None and "result" in record.unopened:  # it could not be opened, or believed: this says why
-            text = self._app.ledger.vault.get(text, "result", record.id, record.task)
+            text = self._handles.ledger.vault.get(text, "result", record.id, record.task)
         value: Any = None if text is None else self._decoded(text, record.task)
         result: R = value
         return result
@@ -168,7 +188,7 @@ class JobHandle(Generic[R]):
         return codec.decode_returned(text, self._returns(task))
 
     def _returns(self, task: str) -> Any:
-        known = self._app.tasks.get(task)
+        known = self._handles.tasks.get(task)
         return Any if known is None else known.signature.returns
 
     def __repr__(self) -> str:

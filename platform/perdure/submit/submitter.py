@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,14 @@ from perdure.model.states import JobState
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from perdure.app import Perdure
+    from perdure.broker.bells import Bells
+    from perdure.ledger import Ledger
+    from perdure.model.events import EventBus
+    from perdure.model.task_spec import TaskSpec
+    from perdure.settings.settings import BulkheadSettings, Settings
     from perdure.submit.after_commit import AfterCommit
+    from perdure.submit.handle import Handles, JobHandle
     from perdure.submit.periodic import Periodic
-    from perdure.submit.task import Task
 
 #: Jobs written by one statement when many are submitted.
 CHUNK = 1000
@@ -35,24 +39,38 @@ logger = logging.getLogger("perdure.submitter")
 
 
 class Submitter:
-    """Submits jobs of one application."""
+    """Submits jobs of one application.
 
-    def __init__(self, app: Perdure) -> None:
-        self._app = app
+    Args:
+        settings: Its settings.
+        ledger: Where jobs go.
+        bells: Returns what tells workers of them.
+        events: Told of each job.
+        handles: Makes the handles of jobs.
+    """
 
-    def submit(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> Submitted:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, bells: Callable[[], Bells], events: EventBus, handles: Handles
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._bells = bells
+        self._events = events
+        self._handles = handles
+
+    def submit(self, task: TaskSpec, args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> JobHandle[Any]:
         """Submit one job; raises what :meth:`Task.submit` says."""
         new = self._new_job(task, args, kwargs, how)
         self.await_room(new.bulkhead, 1)
         [accepted] = self._accept([new], how)
-        return accepted
+        return self._handles.accepted(accepted)
 
-    def submit_many(self, task: Task[..., Any], calls: Iterable[Any], how: SubmitOptions) -> list[Submitted]:
+    def submit_many(self, task: TaskSpec, calls: Iterable[Any], how: SubmitOptions) -> list[JobHandle[Any]]:
         """Submit one job for each call, in chunks as the iterable yields them."""
         if how.idempotency_key is not None:
             raise InvalidArguments("idempotency_key= is for one job; submit_many() makes several")
-        bulkhead = self._app.bulkheads.checked(how.bulkhead or task.bulkhead)
-        size = min(CHUNK, self._app.settings.bulkheads[bulkhead].max_depth or CHUNK)
+        bulkhead = how.bulkhead or task.bulkhead
+        size = min(CHUNK, self._settings.bulkhead(bulkhead).max_depth or CHUNK)
         accepted: list[Submitted] = []
         stream = iter(calls)
         while chunk := [self._new_job(task, *_as_call(call), how) for call in islice(stream, size)]:
@@ -61,12 +79,13 @@ class Submitter:
             except BulkheadFull as error:
                 raise BulkheadFull(f"{error} {len(accepted)} jobs were submitted before.") from error
             accepted += self._accept(chunk, how)
-        return accepted
+        return [self._handles.accepted(one) for one in accepted]
 
-    def submit_tick(self, schedule: Periodic, last: float, tick: float, *, wanted: bool) -> bool:
+    def submit_tick(self, task: TaskSpec, schedule: Periodic, last: float, tick: float, *, wanted: bool) -> bool:
         """Move a schedule on to a tick and submit the tick's job.
 
         Args:
+            task: The schedule's task.
             schedule: The schedule.
             last: The tick that was fired last, as the caller knows it, epoch seconds.
             tick: The tick that is due.
@@ -76,9 +95,8 @@ class Submitter:
             Whether a job was submitted; False when another supervisor was first.
         """
         how = SubmitOptions(idempotency_key=schedule.key(tick), delay=schedule.delay())
-        task, kwargs = self._app.task(schedule.task), dict(schedule.kwargs)
-        new = self._new_job(task, schedule.args, kwargs, how) if wanted else None
-        submitted = self._app.ledger.fire(schedule.name, last, tick, new)
+        new = self._new_job(task, schedule.args, dict(schedule.kwargs), how) if wanted else None
+        submitted = self._ledger.fire(schedule.name, last, tick, new)
         if new is None or submitted is None or submitted.deduplicated:
             return False
         self._announce([new], [submitted])
@@ -86,22 +104,22 @@ class Submitter:
 
     def submit_new(self, new: list[NewJob]) -> list[Submitted]:
         """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""
-        return self._announce(new, self._app.ledger.submit(new))
+        return self._announce(new, self._ledger.submit(new))
 
-    def submit_within(self, connection: Connection, task: Task[..., Any], calls: Iterable[Sequence[Any]]) -> None:
+    def submit_within(self, connection: Connection, task: TaskSpec, calls: Iterable[Sequence[Any]]) -> None:
         """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
-        self._app.ledger.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
+        self._ledger.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
 
     def ring(self, new: Sequence[NewJob]) -> None:
         """Ring for jobs that may run now, or so soon that a worker would otherwise look too late."""
         counts = Counter(job.bulkhead for job in new if job.run_at is None and (job.delay or 0.0) < RING_BEFORE)
         for bulkhead, count in counts.items():
-            self._app.bells.ring(bulkhead, count)
+            self._bells().ring(bulkhead, count)
 
-    def _new_job(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> NewJob:
+    def _new_job(self, task: TaskSpec, args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> NewJob:
         payload = task.signature.encode(args, kwargs)
-        settings = self._app.settings
-        bulkhead = self._app.bulkheads.checked(how.bulkhead or task.bulkhead)
+        bulkhead = how.bulkhead or task.bulkhead
+        limits = self._settings.bulkhead(bulkhead)
         new = NewJob(
             id=new_id(),
             task=task.name,
@@ -114,40 +132,39 @@ class Submitter:
             run_at=to_epoch(how.run_at),
             tags=how.tags or None,
             idempotency_key=how.idempotency_key,
-            idempotency_ttl=how.idempotency_ttl or settings.idempotency_ttl,
+            idempotency_ttl=how.idempotency_ttl or self._settings.idempotency_ttl,
             deadline=to_epoch(how.deadline),
             timeout=how.timeout,
             breaker=task.breaker,
-            limit_key=self.limit_key(task, bulkhead, args, kwargs, how.tags),
+            limit_key=self.limit_key(task, limits, args, kwargs, how.tags),
         )
-        return self._app.ledger.vault.new_job(new)
+        return self._ledger.vault.new_job(new)
 
     def limit_key(
         self,
-        task: Task[..., Any],
-        bulkhead: str,
+        task: TaskSpec,
+        limits: BulkheadSettings,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         tags: Mapping[str, str],
     ) -> str | None:
         """Return the key of a limit for which a job counts; see :func:`perdure.admission.limits.limit_key`."""
-        limits = self._app.settings.bulkheads[bulkhead]
         if task.limit is task.rate is limits.limit is limits.rate is None:
             return None
         from perdure.admission.limits import limit_key  # who has no limits need not load them
 
         call = task.signature.arguments(args, kwargs) if task.limit_by else {}
-        return limit_key(self._app, task, bulkhead, call, tags)
+        return limit_key(task, limits, call, tags)
 
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
-        self._app.settings.before_submit()
+        self._settings.before_submit()
         if how.session is None:
-            return self._announce(new, self._app.ledger.submit(new))
+            return self._announce(new, self._ledger.submit(new))
         from perdure.submit.after_commit import as_session, check_database
 
         session = as_session(how.session)
-        check_database(session, self._app.ledger.database)
-        submitted = self._app.ledger.submit(new, session.connection())
+        check_database(session, self._ledger.database)
+        submitted = self._ledger.submit(new, session.connection())
         self._after_commit.add(session, (new, submitted))
         return submitted
 
@@ -168,10 +185,10 @@ class Submitter:
             self.ring(fresh)
         except Exception:
             logger.exception("no bell was rung; workers find the jobs when they look next")
-        if self._app.events.is_heard:
+        if self._events.is_heard:
             for job in fresh:
                 state = JobState.QUEUED if job.delay is None and job.run_at is None else JobState.SCHEDULED
-                self._app.events.emit(JobEvent(job.id, job.task, job.bulkhead, None, None, state))
+                self._events.emit(JobEvent(job.id, job.task, job.bulkhead, None, None, state))
         return submitted
 
     def await_room(self, bulkhead: str, count: int) -> None:
@@ -180,11 +197,11 @@ class Submitter:
         Raises:
             BulkheadFull: It has none.
         """
-        limits = self._app.settings.bulkheads[bulkhead]
+        limits = self._settings.bulkhead(bulkhead)
         if limits.max_depth is None:
             return
         give_up_at = time.monotonic() + (limits.overflow_timeout if limits.overflow == "wait" else 0.0)
-        while (depth := self._app.ledger.depth(bulkhead, limits.max_depth)) + count > limits.max_depth:
+        while (depth := self._ledger.depth(bulkhead, limits.max_depth)) + count > limits.max_depth:
             if time.monotonic() >= give_up_at:
                 raise BulkheadFull(
                     f"bulkhead {bulkhead!r} has {depth} waiting jobs, its max_depth is {limits.max_depth}. Submit later, "

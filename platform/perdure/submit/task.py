@@ -10,99 +10,39 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
 from perdure.errors import InvalidArguments, InvalidJobDefinition
-from perdure.manage.dead_letters.auto_replay import AutoReplay
-from perdure.model.checkpoint_schema import StatePolicy
 from perdure.model.job_options import SubmitOptions
-from perdure.model.retry_policy import RetryPolicy
+from perdure.model.signature import Signature
+from perdure.model.task_spec import TaskSpec
 from perdure.running.context import JobContext
 from perdure.submit.handle import JobHandle
-from perdure.submit.signature import Signature
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.submit.submitter import Submitter
     from perdure.submit.typed_options import MoreOptions, SubmitTypedOptions
-
-#: Longest name of a task, in characters.
-MAX_NAME = 255
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(Generic[P, R]):
+class Task(TaskSpec, Generic[P, R]):
     """What ``@app.job`` makes of a function. Calling it runs the function here and now, as without perdure.
 
     Args:
-        app: The application.
+        submitter: Takes its jobs.
         function: The function.
-        name: The task's name, unique in the application.
-        bulkhead: Where its jobs run.
-        retry: What happens when an attempt fails.
-        timeout: Seconds that one attempt may run; None for no bound.
-        breaker: The circuit breaker that guards its jobs.
-        limit: Jobs that may run at once in all workers, or of each key of ``limit_by``; None for no bound.
-        limit_by: The argument or tag that is the limit's key, such as ``tenant``.
-        rate: Jobs that may start per second in all workers; None for no bound.
-        replicas: Workers that run each job; the result is that of the majority.
-        auto_replay: What happens to its dead letters when that has closed again; None: they wait for a person.
-        priority: 0 (first) to 9 (last) within the bulkhead.
-        state: The shape of its checkpoints.
+        declared: What else :class:`~perdure.model.task_spec.TaskSpec` has.
 
     Raises:
         InvalidJobDefinition: The function or an option cannot be used.
     """
 
-    def __init__(
-        self,
-        app: Perdure,
-        function: Callable[..., Any],
-        *,
-        name: str,
-        bulkhead: str,
-        retry: RetryPolicy,
-        timeout: float | None = None,
-        breaker: str | None = None,
-        limit: int | None = None,
-        limit_by: str | None = None,
-        rate: float | None = None,
-        replicas: int = 1,
-        auto_replay: AutoReplay | bool | None = None,
-        priority: int = 5,
-        state: StatePolicy | None = None,
-    ) -> None:
+    def __init__(self, submitter: Submitter, function: Callable[..., Any], **declared: Any) -> None:
+        name = declared["name"]
         if not inspect.isfunction(function) or _yields(function):
             raise InvalidJobDefinition(f"{name}: a job must be a function or coroutine function, not {function!r}")
-        if not 0 < len(name) <= MAX_NAME:
-            raise InvalidJobDefinition(f"name={name!r:.80}... must be a text of 1 to {MAX_NAME} characters")
-        if timeout is not None and not timeout > 0:
-            raise InvalidJobDefinition(f"{name}: timeout={timeout!r} must be a positive number of seconds")
-        if limit is not None and limit < 1:
-            raise InvalidJobDefinition(f"{name}: limit={limit!r} must be 1 or more")
-        if limit_by is not None and limit is None:
-            raise InvalidJobDefinition(f"{name}: limit_by={limit_by!r} needs a limit= for each key")
-        if rate is not None and not rate > 0:
-            raise InvalidJobDefinition(f"{name}: rate={rate!r} must be above 0 jobs per second")
-        if replicas < 1 or replicas == 2:
-            raise InvalidJobDefinition(
-                f"{name}: replicas={replicas!r} must be 1, or 3 or more: of two there is no majority"
-            )
-        if priority not in range(10):
-            raise InvalidJobDefinition(f"{name}: priority={priority!r} must be from 0 (first) to 9 (last)")
-        self._app = app
+        super().__init__(signature=Signature(function, name, JobContext), **declared)
+        self._submitter = submitter
         self.function = function
-        self.name = name
-        self.bulkhead = bulkhead
-        self.retry = retry
-        self.timeout = timeout
-        self.breaker = breaker
-        self.limit = limit
-        self.limit_by = limit_by
-        self.rate = rate
-        self.replicas = replicas
-        self.auto_replay = AutoReplay.of(auto_replay, name, breaker)
-        self.priority = priority
-        self.state = state or StatePolicy()
-        self.signature = Signature(function, name, JobContext)
         # Its name, documentation and signature. Never its own attributes: one called ``retry`` would become the task's.
         functools.update_wrapper(self, function, updated=())
 
@@ -145,7 +85,7 @@ class Task(Generic[P, R]):
                 "import this file as a module, give the job a name= that is the same there"
             )
         try:
-            return Submission(self._app, self, SubmitOptions(**options))
+            return Submission(self._submitter, self, SubmitOptions(**options))
         except TypeError as error:
             if isinstance(error, InvalidArguments):
                 raise
@@ -205,14 +145,14 @@ def _yields(function: Callable[..., Any]) -> bool:
 class Submission(Generic[P, R]):
     """A task with options, ready to be submitted."""
 
-    def __init__(self, app: Perdure, task: Task[P, R], how: SubmitOptions) -> None:
-        self._app = app
+    def __init__(self, submitter: Submitter, task: Task[P, R], how: SubmitOptions) -> None:
+        self._submitter = submitter
         self._task = task
         self._how = how
 
     def options(self, **options: Unpack[SubmitTypedOptions]) -> Submission[P, R]:
         """Return this submission with more options."""
-        return Submission(self._app, self._task, replace(self._how, **options))
+        return Submission(self._submitter, self._task, replace(self._how, **options))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Submit a job and return its handle; see :meth:`Task.submit`.
@@ -220,7 +160,7 @@ class Submission(Generic[P, R]):
         Raises:
             IdempotencyConflict: The idempotency key belongs to a job with other arguments.
         """
-        return JobHandle.accepted(self._app, self._app.submitter.submit(self._task, args, kwargs, self._how))
+        return self._submitter.submit(self._task, args, kwargs, self._how)
 
     delay = submit
 
@@ -231,5 +171,4 @@ class Submission(Generic[P, R]):
             calls: For each job a tuple of positional arguments, a dict of keyword arguments, or a single argument. Any
                 iterable: it is read in chunks, and each chunk is written by one statement.
         """
-        accepted = self._app.submitter.submit_many(self._task, calls, self._how)
-        return [JobHandle.accepted(self._app, one) for one in accepted]
+        return self._submitter.submit_many(self._task, calls, self._how)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from perdure.manage.dead_letters.auto_replay import AutoReplay
+from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
 from perdure.model.retry_policy import RetryPolicy
 

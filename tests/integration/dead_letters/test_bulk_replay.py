@@ -56,7 +56,7 @@ def test_all_that_match_are_replayed_the_oldest_first(shop: Perdure, die: Die) -
 def test_what_cannot_be_replayed_is_skipped_and_named(shop: Perdure, die: Die) -> None:
     good, strange, old = die(), die("shop.gone", "x"), die("shop.charge", "o-1", 5, "EUR")
     refused = die("shop.mail", breaker="smtp")
-    shop.dead_letters.breaker_is_open = lambda name: name == "smtp"  # type: ignore[method-assign]
+    shop.dead_letters.replayer.breaker_is_open = lambda name: name == "smtp"  # type: ignore[method-assign]
     report = replayed(shop, by="ann")
     assert (report.total, report.replayed) == (4, 1)
     assert report.skipped == {"does_not_fit": 2, "breaker_open": 1}
@@ -68,7 +68,7 @@ def test_what_cannot_be_replayed_is_skipped_and_named(shop: Perdure, die: Die) -
 def test_a_plan_says_what_would_happen_and_writes_nothing(shop: Perdure, die: Die) -> None:
     letters = [die() for _ in range(6)]
     old, _refused = die("shop.charge", "o-1", 5, "EUR"), die("shop.mail", breaker="smtp")
-    shop.dead_letters.breaker_is_open = lambda name: name == "smtp"  # type: ignore[method-assign]
+    shop.dead_letters.replayer.breaker_is_open = lambda name: name == "smtp"  # type: ignore[method-assign]
     before = shop.jobs.count(), shop.dead_letters.audit()
 
     plan = shop.dead_letters.replay_many(rate="2/s", dry_run=True, canary=2)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from perdure import AutoReplay, Perdure
+from perdure import AutoReplay, JobHandle, Perdure
 from perdure.errors import InvalidJobDefinition
 from perdure.manage.dead_letters.auto_replay import replay_what_can_run
+from perdure.manage.dead_letters.bulk_replay import ReplayReport
 from perdure.model.dead_letter_notices import DeadLetterNotice
 from perdure_workers.supervisor.duties.notice import Notice
 from perdure_workers.supervisor.supervisor import default_duties
@@ -17,6 +18,10 @@ from support.ledgers import DIE, claimed
 from support.waiting import wait_until
 
 Die = Callable[..., str]
+
+
+def what_can_run(app: Perdure) -> list[JobHandle[ReplayReport]]:
+    return replay_what_can_run(list(app.tasks.values()), app.ledger, app.dead_letters)
 
 
 def test_notices_are_given_once_to_hooks(shop: Perdure, die: Die) -> None:
@@ -65,13 +70,13 @@ def died(die: Die, count: int, **options: object) -> list[str]:
 
 def test_letters_are_replayed_when_their_breaker_has_closed(policed: Perdure, die: Die) -> None:
     open_breakers = {"payments"}
-    policed.dead_letters.breaker_is_open = open_breakers.__contains__  # type: ignore[method-assign]
+    policed.dead_letters.replayer.breaker_is_open = open_breakers.__contains__  # type: ignore[method-assign]
     letters, other, no_breaker = died(die, 5), die(breaker="payments"), die("shop.refund", "o-9")
 
-    assert replay_what_can_run(policed) == []
+    assert what_can_run(policed) == []
     open_breakers.clear()
-    [job] = replay_what_can_run(policed)
-    assert replay_what_can_run(policed) == []  # one at a time
+    [job] = what_can_run(policed)
+    assert what_can_run(policed) == []  # one at a time
 
     assert run(policed, job) == "succeeded"
     report = job.result()
@@ -79,12 +84,12 @@ def test_letters_are_replayed_when_their_breaker_has_closed(policed: Perdure, di
     assert {policed.dead_letters.get(letter).status for letter in letters} == {"replayed"}
     assert {policed.dead_letters.get(letter).status for letter in (other, no_breaker)} == {"open"}
     assert {entry.who for entry in policed.dead_letters.audit()} == {"auto-replay"}
-    assert replay_what_can_run(policed) == []
+    assert what_can_run(policed) == []
 
 
 def test_it_starts_slowly_and_halts_when_the_breaker_opens_again(policed: Perdure, die: Die) -> None:
     open_breakers: set[str] = set()
-    policed.dead_letters.breaker_is_open = open_breakers.__contains__  # type: ignore[method-assign]
+    policed.dead_letters.replayer.breaker_is_open = open_breakers.__contains__  # type: ignore[method-assign]
     letters, sizes = died(die, 12), []
     write = policed.dead_letters.replayer.write
 
@@ -96,7 +101,7 @@ def test_it_starts_slowly_and_halts_when_the_breaker_opens_again(policed: Perdur
         return result
 
     policed.dead_letters.replayer.write = watched  # type: ignore[method-assign]
-    [job] = replay_what_can_run(policed)
+    [job] = what_can_run(policed)
     assert run(policed, job) == "succeeded"
     report = job.result()
     assert sizes == [1, 1, 2]  # letters in a second, then in a half, then in a half of twice as fast
@@ -104,7 +109,7 @@ def test_it_starts_slowly_and_halts_when_the_breaker_opens_again(policed: Perdur
     assert policed.dead_letters.count(status="open") == 8
 
     open_breakers.clear()
-    [again] = wait_until(lambda: replay_what_can_run(policed), 30)
+    [again] = wait_until(lambda: what_can_run(policed), 30)
     assert run(policed, again) == "succeeded"
     assert again.result().replayed == 8
     assert len({policed.dead_letters.get(letter).replayed_as for letter in letters}) == 12
@@ -116,16 +121,16 @@ def test_what_keeps_dying_waits_for_a_person(policed: Perdure, die: Die) -> None
     from perdure.model.records import Death
     from perdure.model.states import DeadReason
 
-    policed.dead_letters.breaker_is_open = lambda _name: False  # type: ignore[method-assign]
+    policed.dead_letters.replayer.breaker_is_open = lambda _name: False  # type: ignore[method-assign]
     death = replace(DIE, death=Death(DeadReason.EXHAUSTED, "f" * 16, "payments"))
     [letter] = died(die, 1)
     for _ in range(2):
-        [job] = wait_until(lambda: replay_what_can_run(policed), 30)
+        [job] = wait_until(lambda: what_can_run(policed), 30)
         assert run(policed, job) == "succeeded"
         replayed = policed.dead_letters.get(letter).replayed_as or ""
         letter = policed.ledger.settle(claimed(policed.ledger, replayed), death) or ""
     assert policed.dead_letters.get(letter).generation == 2
-    assert replay_what_can_run(policed) == []
+    assert what_can_run(policed) == []
     assert policed.dead_letters.get(letter).status == "open"
 
 

@@ -125,12 +125,12 @@ def test_a_discarded_letter_is_replayed_only_with_force(shop: Perdure, die: Die)
 def test_an_open_breaker_refuses_unless_forced(shop: Perdure, die: Die) -> None:
     by_task, by_letter = die(), die("shop.mail", breaker="smtp")
     for name, letter_id in (("payments", by_task), ("smtp", by_letter)):
-        shop.dead_letters.breaker_is_open = lambda asked, name=name: asked == name  # type: ignore[misc]
+        shop.dead_letters.replayer.breaker_is_open = lambda asked, name=name: asked == name  # type: ignore[misc]
         with pytest.raises(ReplayRefused, match=f"circuit breaker '{name}' is open"):
             shop.dead_letters.replay(letter_id)
         assert shop.dead_letters.get(letter_id).status == "open"
     shop.dead_letters.replay(by_letter, force=True)
-    shop.dead_letters.breaker_is_open = lambda _name: False  # type: ignore[method-assign]
+    shop.dead_letters.replayer.breaker_is_open = lambda _name: False  # type: ignore[method-assign]
     shop.dead_letters.replay(by_task)
     assert shop.dead_letters.count(status="open") == 0
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError
 from perdure import Discard, JobContext, Perdure, RetryPolicy, Snooze
 from perdure.errors import LedgerUnavailable
 from perdure.model.events import JobEvent
-from perdure.submit.signature import Signature
+from perdure.model.signature import Signature
 from perdure_workers.worker import execute, shift
 from perdure_workers.worker.incarnation import Incarnation
 from perdure_workers.worker.shared import Shared

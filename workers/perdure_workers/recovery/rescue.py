@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from perdure import Perdure
 from perdure.admission.limits import holder_of
-from perdure.broker.flower_events import announce, retry_text
+from perdure.broker.flower_events import retry_text
 from perdure.errors import JobCancelled
 from perdure.ledger.jobs.claim import in_line
 from perdure.ledger.jobs.settle import Ending
@@ -165,7 +165,7 @@ def _tell(app: Perdure, claim: Claim, settlement: Settlement) -> None:
     after = target(settlement.transition)
     event = JobEvent(*names, settlement.transition, JobState.RUNNING, after, claim.attempt, why)
     app.events.emit(event)
-    announce(app, replace(event, reason=_shown(settlement)), claim.worker_name, settlement.traceback)
+    app.flower_events.send(replace(event, reason=_shown(settlement)), claim.worker_name, settlement.traceback)
 
 
 def _shown(settlement: Settlement) -> str:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 from perdure import JobContext, Perdure
-from perdure.manage.dead_letters.bulk_replay import register_bulk_replay
 from perdure.model.states import JobState
 from perdure.model.storage_errors import StoreError
 
@@ -25,7 +24,7 @@ REST, LONGEST_REST = 15.0, 2.0
 
 def register_maintenance(app: Perdure) -> None:
     """Add the maintenance job and the bulk replay to an application, once; workers and supervisors do."""
-    register_bulk_replay(app)
+    app.bulk_replay()
     if NAME in app.tasks:
         return
 

@@ -34,7 +34,7 @@ def listing(
     order: str = "count",
     limit: int = 100,
 ) -> list[DeadLetterGroup]:
-    """Return groups that have letters; the parameters are those of :meth:`perdure.manage.dead_letters.dead_letters.DeadLetters.groups`."""
+    """Return groups that have letters; the parameters are those of ``app.dead_letters.groups``."""
     query = select(dead_letter_groups, now().label("now")).where(_COUNT > 0)
     for name, value in {"task": task, "error_type": error}.items():
         if value is not None:

@@ -7,8 +7,9 @@ saves it from looking again at what it has passed.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perdure.errors import BulkheadFull, DeadLetterNotFound, InvalidArguments, ReplayRefused, UnknownBulkhead, UnknownTask
 from perdure.ledger.dead_letters.replay import Replay
@@ -19,11 +20,10 @@ from perdure.model.storage_errors import LetterUnopened
 from perdure.running.context import JobContext
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
-    from perdure.submit.task import Task
+    from perdure.ledger.dead_letters.letters import Letters
+    from perdure.manage.dead_letters.replayer import Replayer
 
 NAME = "perdure.replay"
-BULKHEAD = "background"
 #: Letters that one transaction replays at most.
 PAGE = 100
 #: Letters of those skipped that the result names.
@@ -38,7 +38,7 @@ LONGEST_SLEEP = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """What a bulk replay is to do; :meth:`perdure.manage.dead_letters.dead_letters.DeadLetters.replay_many` says what its fields mean."""
+    """What a bulk replay is to do; ``app.dead_letters.replay_many`` says what its fields mean."""
 
     which: LetterFilter
     by: str
@@ -85,31 +85,30 @@ class ReplayReport:
             self.examples.append({"letter_id": letter.id, "why": why})
 
 
-def register_bulk_replay(app: Perdure) -> Task[..., Any]:
-    """Return an application's bulk replay task, which is added to it at the first call."""
-    if NAME in app.tasks:
-        return app.tasks[NAME]
+def bulk_replay_by(replayer: Replayer, letters: Letters) -> Callable[..., ReplayReport]:
+    """Return the function of the task that replays many letters."""
 
     def replay_letters(ctx: JobContext, request: ReplayRequest) -> ReplayReport:
         """Replay the dead letters that a filter means."""
-        return BulkReplay(app, ctx, request).run()
+        return BulkReplay(replayer, letters, ctx, request).run()
 
-    return app.register(replay_letters, name=NAME, bulkhead=BULKHEAD, retry="slow", priority=3)
+    return replay_letters
 
 
 class BulkReplay:
     """One run of a bulk replay.
 
     Args:
-        app: The application.
+        replayer: Makes new jobs of letters.
+        letters: The letters.
         ctx: The job's context.
         request: What to do.
     """
 
-    def __init__(self, app: Perdure, ctx: JobContext, request: ReplayRequest) -> None:
-        self._app, self._ctx, self._request = app, ctx, request
-        self._letters = app.ledger.letters
-        self._replayer = app.dead_letters.replayer
+    def __init__(self, replayer: Replayer, letters: Letters, ctx: JobContext, request: ReplayRequest) -> None:
+        self._replayer = replayer
+        self._letters = letters
+        self._ctx, self._request = ctx, request
         self._actor = Actor(request.by, request.source)
         self._which = request.which if request.which.status or request.force else replace(request.which, status=OPEN)
         self._report = self._begun()
@@ -156,8 +155,7 @@ class BulkReplay:
         if self._report.halted:
             return
         try:
-            for bulkhead in {item.new.bulkhead for item in items}:
-                self._app.submitter.await_room(bulkhead, sum(item.new.bulkhead == bulkhead for item in items))
+            self._replayer.await_room(items)
         except BulkheadFull as full:
             raise Snooze(LOOK_EVERY, str(full)) from full
         try:

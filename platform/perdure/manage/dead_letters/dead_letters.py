@@ -5,7 +5,7 @@ The one service layer: the Python API, the command line and the web pages call t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.manage.dead_letters import transfer
@@ -19,7 +19,12 @@ from perdure.model.dead_letter import Actor
 from perdure.model.dead_letter_notices import DeadLetterNotice, NoticeKind, Notices
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.ledger import Ledger
+    from perdure.manage.dead_letters.bulk_replay import ReplayReport
+    from perdure.manage.dead_letters.replayer import Replayer
+    from perdure.model.task_spec import TaskSpec
+    from perdure.submit.handle import Handles
+    from perdure.submit.task import Task
 
 Hook = TypeVar("Hook", bound=Callable[[DeadLetterNotice], object])
 
@@ -29,10 +34,25 @@ class DeadLetters(LetterReplaying, LetterResolving):
 
     Whatever changes something takes ``by=`` (who does it) and ``source=`` (from where; this process if not given), which
     go to the audit trail.
+
+    Args:
+        ledger: Where they are.
+        replayer: Makes new jobs of them.
+        handles: Makes the handles of these jobs.
+        bulk_task: Returns the task that replays many.
+        tasks: The application's tasks by name.
     """
 
-    def __init__(self, app: Perdure) -> None:
-        super().__init__(app)
+    def __init__(
+        self,
+        ledger: Ledger,
+        replayer: Replayer,
+        handles: Handles,
+        bulk_task: Callable[[], Task[..., ReplayReport]],
+        tasks: Mapping[str, TaskSpec],
+    ) -> None:
+        super().__init__(ledger, replayer, handles, bulk_task)
+        self._tasks = tasks
         self.notices = Notices()
 
     def export(
@@ -51,11 +71,11 @@ class DeadLetters(LetterReplaying, LetterResolving):
             InvalidArguments: A filter is not allowed, or the application does not know a letter's task, and so not which of
                 its arguments are secrets.
         """
-        which, letters, actor = letter_filter(**filters), self._app.ledger.letters, Actor.of(by, source)
+        which, letters, actor = letter_filter(**filters), self._ledger.letters, Actor.of(by, source)
         fixed_now = fixed(which, letters.newest_id())
         if secrets:
             return transfer.export(letters, fixed_now, actor)
-        tasks, vault = self._app.tasks, self._app.ledger.vault
+        tasks, vault = self._tasks, self._ledger.vault
         return transfer.export(letters, fixed_now, actor, lambda line: without_secrets(line, tasks, vault))
 
     def import_lines(self, lines: Iterable[str], *, by: str = "python", source: str | None = None) -> ImportReport:
@@ -64,7 +84,7 @@ class DeadLetters(LetterReplaying, LetterResolving):
         Raises:
             InvalidArguments: A line is no exported letter; the message names its number.
         """
-        return transfer.import_(self._app.ledger.letters, lines, Actor.of(by, source))
+        return transfer.import_(self._ledger.letters, lines, Actor.of(by, source))
 
     def subscribe(self, subscriber: Hook) -> Hook:
         """Call a function with each :class:`~perdure.model.dead_letter_notices.DeadLetterNotice`; usable as a decorator.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,11 +13,11 @@ from perdure.model.secrets import Masker, mask_call_json, masker
 from perdure.sealing import is_stored
 
 if TYPE_CHECKING:
+    from perdure.model.task_spec import TaskSpec
     from perdure.sealing import Vault
-    from perdure.submit.task import Task
 
 
-def without_secrets(line: Exported, tasks: Mapping[str, Task[..., Any]], vault: Vault) -> Exported:
+def without_secrets(line: Exported, tasks: Mapping[str, TaskSpec], vault: Vault) -> Exported:
     """Return an exported letter without the secrets of its call, by name and by value.
 
     What is sealed or offloaded is exported as it is: it tells nothing to who has no key or no blob store. So are
@@ -56,7 +56,7 @@ def without_secrets(line: Exported, tasks: Mapping[str, Task[..., Any]], vault: 
     )
 
 
-def _masker_of(letter: ExportedLetter, task: Task[..., Any] | None, vault: Vault) -> Masker:
+def _masker_of(letter: ExportedLetter, task: TaskSpec | None, vault: Vault) -> Masker:
     job_id, args, kwargs = letter.job_id or "", letter.args or "[]", letter.kwargs or "{}"
     try:
         args = vault.get(args, "args", job_id, letter.task) if is_stored(args) else args

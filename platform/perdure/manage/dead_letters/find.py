@@ -14,7 +14,7 @@ from perdure.model.dead_letter import AuditEntry, DeadLetterDetail, DeadLetterGr
 from perdure.model.records import DeadLetterRecord
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.ledger import Ledger
 
 #: Entries of the audit trail that :meth:`LetterFinding.show` returns.
 SHOWN_ENTRIES = 50
@@ -23,8 +23,8 @@ SHOWN_ENTRIES = 50
 class LetterFinding:
     """What ``app.dead_letters`` can find."""
 
-    def __init__(self, app: Perdure) -> None:
-        self._app = app
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     def get(self, letter_id: str) -> DeadLetterRecord:
         """Return a dead letter.
@@ -32,7 +32,7 @@ class LetterFinding:
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
         """
-        return self._app.ledger.dead_letter(letter_id)
+        return self._ledger.dead_letter(letter_id)
 
     def find(self, text: str) -> DeadLetterRecord:
         """Return the dead letter that a person means: by its id, or by how only its id begins or ends.
@@ -41,7 +41,7 @@ class LetterFinding:
             DeadLetterNotFound: The ledger has no such letter.
             AmbiguousId: It has several.
         """
-        return self.get(self._app.ledger.read(lambda c: lookup.find_letter_id(c, text)))
+        return self.get(self._ledger.read(lambda c: lookup.find_letter_id(c, text)))
 
     def show(self, letter_id: str) -> DeadLetterDetail:
         """Return everything about a dead letter: attempts, checkpoints, lineage, its group, what was done with it.
@@ -49,7 +49,7 @@ class LetterFinding:
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
         """
-        letter, ledger = self.get(letter_id), self._app.ledger
+        letter, ledger = self.get(letter_id), self._ledger
         groups = ledger.letters.groups(fingerprints=[letter.fingerprint])
         return DeadLetterDetail(
             letter,
@@ -110,11 +110,11 @@ class LetterFinding:
             until=until,
             status=status,
         )
-        return self._app.ledger.letters.page(which, limit=limit, after=after)
+        return self._ledger.letters.page(which, limit=limit, after=after)
 
     def count(self, **filters: Any) -> int:
         """Return how many dead letters match filters, which are those of :meth:`list`."""
-        return self._app.ledger.letters.count(letter_filter(**filters))
+        return self._ledger.letters.count(letter_filter(**filters))
 
     def groups(
         self,
@@ -144,13 +144,13 @@ class LetterFinding:
                 f"order={order!r} is not known.{did_you_mean(order, ORDERS)} Allowed: {', '.join(ORDERS)}"
             )
         moment = letter_filter(since=since).since
-        return self._app.ledger.letters.groups(
+        return self._ledger.letters.groups(
             task=task, error=error, since=moment, open_only=open_only, order=order, limit=limit
         )
 
     def lineage(self, job_id: str) -> builtins.list[LineageEntry]:
         """Return the line of replays that a job belongs to, the first job first; see also :meth:`JobHandle.lineage`."""
-        return self._app.ledger.letters.line(job_id)
+        return self._ledger.letters.line(job_id)
 
     def audit(
         self, *, letter_id: str | None = None, fingerprint: str | None = None, limit: int = 100, after: str | None = None
@@ -163,4 +163,4 @@ class LetterFinding:
             limit: The most to return.
             after: The id of the last entry of the page before.
         """
-        return self._app.ledger.letters.audit(letter_id=letter_id, fingerprint=fingerprint, limit=limit, after=after)
+        return self._ledger.letters.audit(letter_id=letter_id, fingerprint=fingerprint, limit=limit, after=after)

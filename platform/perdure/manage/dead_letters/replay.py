@@ -7,29 +7,32 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from perdure.errors import InvalidArguments
-from perdure.manage.dead_letters.bulk_replay import ReplayReport, ReplayRequest, register_bulk_replay
+from perdure.manage.dead_letters.bulk_replay import ReplayReport, ReplayRequest
 from perdure.manage.dead_letters.filters import letter_filter
 from perdure.manage.dead_letters.find import LetterFinding
 from perdure.manage.dead_letters.replay_plan import ReplayPlan, fixed, plan
 from perdure.manage.dead_letters.replayed_before import refuse_if_other
-from perdure.manage.dead_letters.replayer import Replayer
 from perdure.model.dead_letter import Actor
 from perdure.model.rate import per_second
-from perdure.submit.handle import JobHandle
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.ledger import Ledger
+    from perdure.manage.dead_letters.replayer import Replayer
+    from perdure.submit.handle import Handles, JobHandle
+    from perdure.submit.task import Task
 
 
 class LetterReplaying(LetterFinding):
     """What ``app.dead_letters`` can replay."""
 
-    def __init__(self, app: Perdure) -> None:
-        super().__init__(app)
+    def __init__(
+        self, ledger: Ledger, replayer: Replayer, handles: Handles, bulk_task: Callable[[], Task[..., ReplayReport]]
+    ) -> None:
+        super().__init__(ledger)
         #: Makes new jobs of letters; for the parts of perdure that replay many.
-        self.replayer = Replayer(app)
-        #: Says whether the circuit breaker of a name is open.
-        self.breaker_is_open: Callable[[str], bool] = self._breaker_is_open
+        self.replayer = replayer
+        self._handles = handles
+        self._bulk_task = bulk_task
 
     def replay(
         self,
@@ -69,15 +72,15 @@ class LetterReplaying(LetterFinding):
         letter = self.get(letter_id)
         says_how = args is not None or kwargs is not None or bulkhead is not None
         if letter.replayed_as is not None and not force and not says_how:
-            return JobHandle(self._app, letter.replayed_as, deduplicated=True)
+            return self._handles.to(letter.replayed_as, deduplicated=True)
         item = self.replayer.prepare(letter, args=args, kwargs=kwargs, bulkhead=bulkhead, from_checkpoint=from_checkpoint)
         if letter.replayed_as is None and not force:
             self.replayer.refuse_if_open(letter)
         [result] = self.replayer.write([item], Actor.of(by, source), force=force)
         job_id = result.submitted.id
         if says_how and not result.is_new:
-            refuse_if_other(self._app.ledger, item, job_id)
-        return JobHandle(self._app, job_id, deduplicated=not result.is_new)
+            refuse_if_other(self._ledger, item, job_id)
+        return self._handles.to(job_id, deduplicated=not result.is_new)
 
     @overload
     def replay_many(self, *, dry_run: Literal[True], **how: Any) -> ReplayPlan: ...
@@ -104,7 +107,8 @@ class LetterReplaying(LetterFinding):
 
         Args:
             rate: Letters a second, or a text such as ``50/s`` or ``10/m``; None for no bound.
-            dry_run: Write nothing and return a :class:`~perdure.manage.dead_letters.replay_plan.ReplayPlan`, which says what would be.
+            dry_run: Write nothing and return a plan, which says what would be; see
+                :class:`~perdure.manage.dead_letters.replay_plan.ReplayPlan`.
             canary: Replay so many first, and the rest only when these have succeeded; 0 for none.
             max_failure_rate: The share of replays that may fail, 0 to 1: of the canaries (none by default), and of the last
                 thousand while it runs (any by default). It halts when more do.
@@ -123,7 +127,7 @@ class LetterReplaying(LetterFinding):
             raise InvalidArguments(
                 f"canary={canary!r} must not be negative, max_failure_rate={max_failure_rate!r} be 0 to 1"
             )
-        actor, letters = Actor.of(by, source), self._app.ledger.letters
+        actor, letters = Actor.of(by, source), self._ledger.letters
         request = ReplayRequest(
             fixed(letter_filter(**filters), letters.newest_id()),
             actor.who,
@@ -131,25 +135,23 @@ class LetterReplaying(LetterFinding):
             rate=per_second(rate),
             canary=canary,
             max_failure_rate=max_failure_rate,
-            to_bulkhead=None if to_bulkhead is None else self._app.bulkheads.checked(to_bulkhead),
+            to_bulkhead=None if to_bulkhead is None else self.replayer.checked(to_bulkhead),
             from_checkpoint=from_checkpoint,
             force=force,
         )
-        return plan(self._app, request) if dry_run else self.start_replay(request)
+        return plan(self._ledger, self.replayer, request) if dry_run else self.start_replay(request)
 
     def start_replay(
         self, request: ReplayRequest, idempotency_key: str | None = None, tags: dict[str, str] | None = None
     ) -> JobHandle[ReplayReport]:
         """Submit a bulk replay and return its job; for the parts of perdure that make requests of their own."""
-        task = register_bulk_replay(self._app)
-        job: JobHandle[ReplayReport] = task.options(idempotency_key=idempotency_key, tags=tags or {}).submit(request)
+        job: JobHandle[ReplayReport] = (
+            self._bulk_task().options(idempotency_key=idempotency_key, tags=tags or {}).submit(request)
+        )
         if not job.deduplicated:
             how = {
                 name: value for name, value in asdict(request).items() if value and name not in ("by", "source", "which")
             }
             entry = {"job_id": job.id, "which": request.which.given(), **how}
-            self._app.ledger.letters.record(Actor(request.by, request.source), "replay_many", [entry])
+            self._ledger.letters.record(Actor(request.by, request.source), "replay_many", [entry])
         return job
-
-    def _breaker_is_open(self, name: str) -> bool:
-        return self._app.breakers[name].state == "open"

@@ -12,7 +12,8 @@ from perdure.model.dead_letter import OPEN, LetterFilter
 from perdure.model.storage_errors import LetterUnopened
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.ledger import Ledger
+    from perdure.manage.dead_letters.replayer import Replayer
     from perdure.model.records import DeadLetterRecord
 
 #: Letters that a plan checks one by one; of more it checks the oldest so many, and says so.
@@ -51,33 +52,33 @@ class ReplayPlan:
     estimated_seconds: float = 0.0
 
 
-def plan(app: Perdure, request: ReplayRequest) -> ReplayPlan:
+def plan(ledger: Ledger, replayer: Replayer, request: ReplayRequest) -> ReplayPlan:
     """Return what a bulk replay would do."""
     which = request.which if request.which.status or request.force else replace(request.which, status=OPEN)
-    made = ReplayPlan(app.ledger.letters.count(which), canary=request.canary, rate=request.rate)
+    made = ReplayPlan(ledger.letters.count(which), canary=request.canary, rate=request.rate)
     work: Counter[tuple[str, str]] = Counter()
     after: str | None = None
     while made.checked < CHECKED:
-        page = app.ledger.letters.page(which, limit=PAGE, after=after, oldest_first=True)
+        page = ledger.letters.page(which, limit=PAGE, after=after, oldest_first=True)
         if not page:
             break
         after = page[-1].id
         for letter in page:
-            _check(app, letter, request, made, work)
-    made.estimated_seconds = round(_seconds(app, made, work), 1)
+            _check(replayer, letter, request, made, work)
+    made.estimated_seconds = round(_seconds(ledger, made, work), 1)
     return made
 
 
 def _check(
-    app: Perdure, letter: DeadLetterRecord, request: ReplayRequest, made: ReplayPlan, work: Counter[tuple[str, str]]
+    replayer: Replayer, letter: DeadLetterRecord, request: ReplayRequest, made: ReplayPlan, work: Counter[tuple[str, str]]
 ) -> None:
     made.checked += 1
     made.by_task[letter.task] = made.by_task.get(letter.task, 0) + 1
-    if _meets_open_breaker(app, letter, made) and not request.force:
+    if _meets_open_breaker(replayer, letter, made) and not request.force:
         made.breaker_open += 1
         return
     try:
-        item = app.dead_letters.replayer.prepare(letter, bulkhead=request.to_bulkhead)
+        item = replayer.prepare(letter, bulkhead=request.to_bulkhead)
     except (InvalidArguments, UnknownTask, UnknownBulkhead, LetterUnopened) as error:
         made.does_not_fit += 1
         if len(made.examples) < EXAMPLES:
@@ -86,26 +87,26 @@ def _check(
     work[letter.task, item.new.bulkhead] += 1
 
 
-def _meets_open_breaker(app: Perdure, letter: DeadLetterRecord, made: ReplayPlan) -> bool:
-    names = app.dead_letters.replayer.breakers_of(letter)
+def _meets_open_breaker(replayer: Replayer, letter: DeadLetterRecord, made: ReplayPlan) -> bool:
+    names = replayer.breakers_of(letter)
     for name in names:
         if name not in made.breakers:
-            made.breakers[name] = app.dead_letters.breaker_is_open(name)
+            made.breakers[name] = replayer.breaker_is_open(name)
     return any(made.breakers[name] for name in names)
 
 
-def _seconds(app: Perdure, made: ReplayPlan, work: Counter[tuple[str, str]]) -> float:
+def _seconds(ledger: Ledger, made: ReplayPlan, work: Counter[tuple[str, str]]) -> float:
     replayed = sum(work.values())
     if not replayed:
         return 0.0
     scale = made.count / made.checked
     sending = replayed * scale / (made.rate or USUAL_RATE)
     children: Counter[str] = Counter()
-    for worker in app.workers.list():
+    for worker in ledger.list_workers():
         children[worker.bulkhead] += worker.concurrency
     running: dict[str, float] = {}
     for (task, bulkhead), count in work.items():
-        mean = app.ledger.mean_run(task)
+        mean = ledger.mean_run(task)
         seconds = count * scale * mean / max(1, children[bulkhead])
         running[bulkhead] = running.get(bulkhead, 0.0) + seconds
     return max(sending, *running.values())

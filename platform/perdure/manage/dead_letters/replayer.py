@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +21,43 @@ from perdure.model.states import JobState
 from perdure.model.storage_errors import LetterUnopened
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
-    from perdure.submit.signature import Payload
-    from perdure.submit.task import Task
+    from perdure.ledger import Ledger
+    from perdure.model.events import EventBus
+    from perdure.model.signature import Payload
+    from perdure.model.task_spec import TaskSpec
+    from perdure.resilience.breaker.breakers import Breakers
+    from perdure.settings.settings import Settings
+    from perdure.submit.submitter import Submitter
 
 
 class Replayer:
     """Replays dead letters of one application, one or several at a time.
 
     Args:
-        app: The application.
+        settings: The application's settings.
+        tasks: Its tasks by name.
+        ledger: Where its letters are.
+        submitter: Rings for the new jobs.
+        events: Told of each.
+        breakers: Returns its circuit breakers.
     """
 
-    def __init__(self, app: Perdure) -> None:
-        self._app = app
+    def __init__(
+        self,
+        settings: Settings,
+        tasks: Mapping[str, TaskSpec],
+        ledger: Ledger,
+        submitter: Submitter,
+        events: EventBus,
+        breakers: Callable[[], Breakers],
+    ) -> None:
+        self._settings = settings
+        self._tasks = tasks
+        self._ledger = ledger
+        self._submitter = submitter
+        self._events = events
+        #: Says whether the circuit breaker of a name is open.
+        self.breaker_is_open: Callable[[str], bool] = lambda name: breakers()[name].state == "open"
 
     def prepare(
         self,
@@ -67,7 +91,8 @@ class Replayer:
             payload = task.signature.check_stored(letter.args, letter.kwargs)
         else:
             payload = task.signature.encode(*task.signature.typed(positional, named, typed_in=True))
-        bulkhead = self._app.bulkheads.checked(bulkhead or self._bulkhead_of(letter, task))
+        bulkhead = bulkhead or self._bulkhead_of(letter, task)
+        limits = self._settings.bulkhead(bulkhead)
         new = NewJob(
             id=new_id(),
             task=letter.task,
@@ -80,12 +105,12 @@ class Replayer:
             tags=letter.tags or None,
             replay_of=letter.job_id,
             breaker=task.breaker,
-            limit_key=self._app.submitter.limit_key(task, bulkhead, positional, named, letter.tags or {}),
+            limit_key=self._submitter.limit_key(task, limits, positional, named, letter.tags or {}),
         )
         changes = _changes(letter, task, payload, new)
-        if self._app.ledger.vault.seals:
+        if self._ledger.vault.seals:
             changes.pop("arguments", None)  # the audit trail is not sealed
-        return Replay(letter.id, self._app.ledger.vault.new_job(new), changes, from_checkpoint)
+        return Replay(letter.id, self._ledger.vault.new_job(new), changes, from_checkpoint)
 
     def refuse_if_open(self, letter: DeadLetterRecord) -> None:
         """Refuse to replay a letter whose circuit breaker is open.
@@ -102,39 +127,57 @@ class Replayer:
 
     def open_breaker(self, letter: DeadLetterRecord) -> str | None:
         """Return the name of the open breaker that a letter's job would meet, or None."""
-        return next((name for name in self.breakers_of(letter) if self._app.dead_letters.breaker_is_open(name)), None)
+        return next((name for name in self.breakers_of(letter) if self.breaker_is_open(name)), None)
 
     def breakers_of(self, letter: DeadLetterRecord) -> list[str]:
         """Return the circuit breakers that a letter's job would meet: the one it died of, and its task's."""
-        task = self._app.tasks.get(letter.task)
+        task = self._tasks.get(letter.task)
         return sorted({name for name in (letter.breaker, task.breaker if task else None) if name})
 
     def write(
         self, items: Sequence[Replay], actor: Actor, *, batch: str | None = None, force: bool = False
     ) -> list[Replayed]:
         """Write jobs, ring for them and return what became of each."""
-        replayed = self._app.ledger.letters.replay(items, actor, batch=batch, force=force)
+        replayed = self._ledger.letters.replay(items, actor, batch=batch, force=force)
         fresh = [item for item, result in zip(items, replayed, strict=True) if result.is_new]
-        self._app.submitter.ring([item.new for item in fresh])
+        self._submitter.ring([item.new for item in fresh])
         for item in fresh:
             new, reason = item.new, f"replay of dead letter {item.letter_id} by {actor.who}"
-            self._app.events.emit(JobEvent(new.id, new.task, new.bulkhead, None, None, JobState.QUEUED, reason=reason))
+            self._events.emit(JobEvent(new.id, new.task, new.bulkhead, None, None, JobState.QUEUED, reason=reason))
         return replayed
 
-    def _task_of(self, letter: DeadLetterRecord) -> Task[..., Any]:
+    def await_room(self, items: Sequence[Replay]) -> None:
+        """Wait until there is room for jobs in their bulkheads, as long as these say.
+
+        Raises:
+            BulkheadFull: One has none.
+        """
+        for bulkhead, count in Counter(item.new.bulkhead for item in items).items():
+            self._submitter.await_room(bulkhead, count)
+
+    def checked(self, bulkhead: str) -> str:
+        """Return the name of a bulkhead to replay to.
+
+        Raises:
+            UnknownBulkhead: There is no such bulkhead.
+        """
+        self._settings.bulkhead(bulkhead)
+        return bulkhead
+
+    def _task_of(self, letter: DeadLetterRecord) -> TaskSpec:
         if letter.job_id is None:
             raise InvalidArguments(f"dead letter {letter.id} holds a broker message, not a job; it cannot be replayed")
-        task = self._app.tasks.get(letter.task)
+        task = self._tasks.get(letter.task)
         if task is None:
-            raise UnknownTask(letter.task, self._app.tasks)
+            raise UnknownTask(letter.task, self._tasks)
         return task
 
-    def _bulkhead_of(self, letter: DeadLetterRecord, task: Task[..., Any]) -> str:
+    def _bulkhead_of(self, letter: DeadLetterRecord, task: TaskSpec) -> str:
         # A letter of another release or environment may name a bulkhead that this one does not have.
-        return letter.bulkhead if letter.bulkhead in self._app.settings.bulkheads else task.bulkhead
+        return letter.bulkhead if letter.bulkhead in self._settings.bulkheads else task.bulkhead
 
 
-def _changes(letter: DeadLetterRecord, task: Task[..., Any], payload: Payload, new: NewJob) -> dict[str, Any]:
+def _changes(letter: DeadLetterRecord, task: TaskSpec, payload: Payload, new: NewJob) -> dict[str, Any]:
     """Return what is different from the letter: arguments by parameter, secrets masked, and the bulkhead."""
     args, kwargs = msgspec.json.decode(payload.args), msgspec.json.decode(payload.kwargs)
     after = task.signature.arguments(args, kwargs)
@@ -156,5 +199,5 @@ def _changes(letter: DeadLetterRecord, task: Task[..., Any], payload: Payload, n
     return changes
 
 
-def _mask_whole(task: Task[..., Any], call: Mapping[str, Any]) -> dict[str, Any]:
+def _mask_whole(task: TaskSpec, call: Mapping[str, Any]) -> dict[str, Any]:
     return dict(zip(("args", "kwargs"), mask_call(task, call["args"], call["kwargs"]), strict=True))

@@ -28,7 +28,7 @@ class LetterResolving(LetterFinding):
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
         """
-        self._app.ledger.letters.discard([letter_id], reason, Actor.of(by, source))
+        self._ledger.letters.discard([letter_id], reason, Actor.of(by, source))
         return self.get(letter_id)
 
     def reopen(self, letter_id: str, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
@@ -38,7 +38,7 @@ class LetterResolving(LetterFinding):
             DeadLetterNotFound: The ledger has none of that id.
         """
         actor = Actor.of(by, source)
-        self._app.ledger.transact(lambda c: reopen.reopen(c, [letter_id], actor))
+        self._ledger.transact(lambda c: reopen.reopen(c, [letter_id], actor))
         return self.get(letter_id)
 
     def undo_discard(self, first: str, last: str, by: str = "python", *, source: str | None = None) -> int:
@@ -50,7 +50,7 @@ class LetterResolving(LetterFinding):
             by: Who discarded them, and takes it back.
             source: From where.
         """
-        ledger, actor = self._app.ledger, Actor.of(by, source)
+        ledger, actor = self._ledger, Actor.of(by, source)
         count, after = 0, first
         while page := ledger.read(partial(reopen.discarded_between, who=by, first=after, last=last, limit=BATCH)):
             count += len(ledger.transact(partial(reopen.reopen, letter_ids=list(page.values()), actor=actor)))
@@ -63,7 +63,7 @@ class LetterResolving(LetterFinding):
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
         """
-        return self._app.ledger.letters.annotate(letter_id, text, Actor.of(by, source))
+        return self._ledger.letters.annotate(letter_id, text, Actor.of(by, source))
 
     def note_group(
         self, fingerprint: str, text: str | None, by: str = "python", *, source: str | None = None
@@ -73,7 +73,7 @@ class LetterResolving(LetterFinding):
         Raises:
             DeadLetterNotFound: There are no letters of that fault.
         """
-        letters = self._app.ledger.letters
+        letters = self._ledger.letters
         letters.annotate_group(fingerprint, text, Actor.of(by, source))
         return next(iter(letters.groups(fingerprints=[fingerprint])), None)
 
@@ -99,7 +99,7 @@ class LetterResolving(LetterFinding):
         Raises:
             InvalidArguments: A filter is not allowed.
         """
-        letters, actor = self._app.ledger.letters, Actor.of(by, source)
+        letters, actor = self._ledger.letters, Actor.of(by, source)
         which = fixed(letter_filter(**{"status": OPEN, **filters}), letters.newest_id())
         total, after = 0, None
         while page := letters.page(which, limit=BATCH, after=after, oldest_first=True):
@@ -133,7 +133,7 @@ class LetterResolving(LetterFinding):
         which = letter_filter(**filters)
         if not which.given() and not everything:
             raise InvalidArguments("purge() without a filter deletes every letter that was dealt with. Say everything=True")
-        letters, actor = self._app.ledger.letters, Actor.of(by, source)
+        letters, actor = self._ledger.letters, Actor.of(by, source)
         bounded, total = fixed(which, letters.newest_id()), 0
         for status in [which.status] if which.status else [REPLAYED, DISCARDED]:
             while count := letters.purge(replace(bounded, status=status), BATCH):

@@ -1,11 +1,12 @@
 """Values to JSON and back: what comes out equals what went in, in type and content, or encoding it is refused.
 
 JSON has no datetime, UUID, Decimal, tuple or set. Wherever such a value stands it is written as a tagged object (see
-:mod:`perdure.model.codec.tags`), so that it comes back as itself even where nothing is annotated. Dataclasses, enums, msgspec structs,
-attrs classes and pydantic models are written as plain JSON and come back through the annotation.
+:mod:`perdure.model.codec.tags`), so that it comes back as itself even where nothing is annotated. Dataclasses, enums,
+msgspec structs, attrs classes and pydantic models are written as plain JSON and come back through the annotation.
 
-Each value that is encoded is decoded again as its reader will, and compared: see :mod:`perdure.model.codec.faithful`. A subclass that
-stands for its base, a field that is left out and a validator that changes a value twice are found then, and not by the job.
+Each value that is encoded is decoded again as its reader will, and compared: see :mod:`perdure.model.codec.faithful`. A
+subclass that stands for its base, a field that is left out and a validator that changes a value twice are found then, and
+not by the job.
 """
 
 from __future__ import annotations

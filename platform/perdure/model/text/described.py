@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from perdure.model.text.storable import MAX_ERROR, MAX_NAME, MAX_TRACEBACK, storable
+from perdure.model.text.stored_names import stored_module
 
 #: Errors of a traceback, with causes and members of groups; the standard library would format each of a million.
 MAX_ERRORS = 20
@@ -23,10 +24,13 @@ MAX_FRAMES = 200
 
 
 def type_name(kind: type) -> str:
-    """Return the name of an exception's type, with its module unless that is ``builtins`` or ``__main__``."""
+    """Return the name of an exception's type, with its module unless that is ``builtins`` or ``__main__``.
+
+    One of perdure's own keeps the name that ledgers know it by; see :mod:`perdure.model.text.stored_names`.
+    """
     slots: dict[str, Any] = vars(type)  # type: ignore[assignment]
     name, module = slots["__qualname__"].__get__(kind), slots["__module__"].__get__(kind)
-    full = name if not isinstance(module, str) or module in ("builtins", "__main__") else f"{module}.{name}"
+    full = name if not isinstance(module, str) or module in ("builtins", "__main__") else f"{stored_module(module)}.{name}"
     return (storable(full, limit=len(full) * 6) or "?")[:MAX_NAME]
 
 

@@ -7,18 +7,19 @@ numbers) and the message with everything that varies (numbers, ids, quoted text,
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sysconfig
 from collections import deque
 from collections.abc import Iterable
+
+from perdure.system.package import PACKAGE
 
 #: Innermost application frames that count: enough to tell callers apart, few enough to survive refactoring above them.
 FRAMES = 3
 
 _LIBRARY = (
     *{path for name, path in sysconfig.get_paths().items() if name in ("stdlib", "purelib", "platlib")},
-    os.path.dirname(__file__) + "/",  # the platform itself, where it is not installed with the libraries
+    PACKAGE,  # the platform itself, where it is not installed with the libraries
 )
 _WORKER = "/perdure_workers/"
 _VARYING = (

@@ -5,15 +5,15 @@ They are texts by the time that somebody reads them, written by other processes 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
+
+from perdure.system.package import PACKAGE
 
 _HEADER = re.compile(r"^(?P<lead>[ |+]*)(?:Exception Group )?Traceback \(most recent call last\):$")
 #: Also within an exception group, whose lines begin with bars.
 _FRAME = re.compile(r'^(?P<lead>[ |]*)  File "(?P<path>[^"]*)", line \d+')
 _REPEATED = re.compile(r"^[ |]*  \[Previous line repeated ")
-_HERE = os.path.dirname(__file__) + os.sep
 #: Where perdure's files are on machines that are not this one. A folder that is merely called perdure is somebody's own.
 _OWN = re.compile(r"(?:(?:site|dist)-packages|/platform)/perdure/|/perdure_workers/")
 
@@ -29,7 +29,7 @@ def folded(traceback: str) -> str:
 
 def is_own(path: str) -> bool:
     """Return whether a file is one of perdure's."""
-    return path.startswith(_HERE) or _OWN.search(path) is not None
+    return path.startswith(PACKAGE) or _OWN.search(path) is not None
 
 
 def _blocks(lines: list[str]) -> Iterator[list[list[str]]]:

@@ -28,13 +28,14 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, cre
 
 from perdure.errors import PerdureError, SettingsError
 from perdure.model.retry_policy import RetryPolicy
+from perdure.model.setting_problems import explained
+from perdure.model.text.stored_names import present_module
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.limits.permits import PermitsConfig
 from perdure.resilience.limits.rate_limit import RateLimitConfig
 from perdure.resilience.retry.budget import RetryBudgetConfig
 from perdure.resilience.service.fallback import FallbackConfig
 from perdure.resilience.service.service import ServiceConfig
-from perdure.settings.problems import explained
 
 Config = TypeVar("Config")
 
@@ -209,7 +210,7 @@ def _exception(name: Any) -> type[BaseException]:
 def _imported(name: Any) -> Any:
     module, _, attribute = name.rpartition(".") if isinstance(name, str) else ("", "", "")
     try:
-        return getattr(importlib.import_module(module) if module else builtins, attribute)
+        return getattr(importlib.import_module(present_module(module)) if module else builtins, attribute)
     except (ImportError, AttributeError, ValueError) as error:
         if _is_loading(module) and (later := _to_be_imported.get()) is not None:
             later.append(name)

@@ -5,7 +5,8 @@ goes on with :class:`OperationTimeout` and the thread runs on: ``still_running``
 threads, and beyond ``max_abandoned`` of them further calls are refused, so that a hanging service cannot fill the
 process with threads. An ``async`` call is really cancelled.
 
-Inside, :func:`~perdure.resilience.service.deadline.remaining` tells what is left; nested timeouts never take longer than that.
+Inside, :func:`~perdure.resilience.service.deadline.remaining` tells what is left; nested timeouts never take longer than
+that.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from perdure.model.replication import more_than_half
 from perdure.stores.protocol import Damage, StoredVersion
 from perdure.stores.record import CheckpointKey, CheckpointRecord, Version
 
@@ -33,13 +34,13 @@ class Quorum:
         if not self.stores < 2 * self.write <= 2 * self.stores:
             raise ValueError(
                 f"a write quorum of {self.write} does not fit {self.stores} stores: "
-                f"use {self.stores // 2 + 1} (majority) to {self.stores}"
+                f"use {more_than_half(self.stores)} (majority) to {self.stores}"
             )
 
     @classmethod
     def majority(cls, stores: int) -> Self:
         """Return the smallest safe write quorum; it goes on while a minority of the stores is at fault."""
-        return cls(stores, stores // 2 + 1)
+        return cls(stores, more_than_half(stores))
 
     @property
     def read(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from perdure.broker.flower_events import announce
 from perdure.model.events import JobEvent
 from perdure.model.states import JobState, Transition
 from perdure_workers.supervisor.duties.duty import Duty
@@ -30,5 +29,5 @@ class Bury(Duty):
             names = (job.id, job.task, job.bulkhead)
             event = JobEvent(*names, Transition.DIE, JobState(job.state), JobState.DEAD, job.attempt, job.error)
             self.app.events.emit(event)
-            announce(self.app, event)
+            self.app.flower_events.send(event)
         return len(buried)

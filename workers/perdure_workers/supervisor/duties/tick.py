@@ -54,4 +54,4 @@ class Tick(Duty):
         wanted = schedule.is_wanted(tick, now)
         if not wanted:
             logger.warning("%s: its tick at %s was missed and is skipped", schedule.name, datetime.fromtimestamp(tick, UTC))
-        return self.app.submitter.submit_tick(schedule, last, tick, wanted=wanted)
+        return self.app.submitter.submit_tick(self.app.task(schedule.task), schedule, last, tick, wanted=wanted)
