@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from perdure import JobContext, Perdure, Secret
-from perdure.model.secrets import MASK, NOTHING, Masker, is_secret_name, mask, mask_call, mask_call_json, masker
+from perdure.model.masking import MASK, NOTHING, Masker, mask, mask_call, mask_call_json, masker
+from perdure.model.secrets import is_secret_name
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from perdure import Perdure
 from perdure.errors import SettingsError
-from perdure.settings.rules import with_driver
+from perdure.settings.ledger_url import with_driver
 from perdure.settings.service_links import drop_service_links
 from perdure.settings.settings import Settings, load_settings, masked_url
 

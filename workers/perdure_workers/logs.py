@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from perdure.model.secrets import NOTHING, Masker
+from perdure.model.masking import NOTHING, Masker
 from perdure.model.text.safe import many_lines, one_line
 
 FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"

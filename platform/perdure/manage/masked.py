@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perdure.model.dead_letter import DeadLetterDetail
+from perdure.model.masking import NOTHING, Masker, mask_call, masker
 from perdure.model.records import AttemptRecord, Claim, DeadLetterRecord, JobRecord, Settlement
-from perdure.model.secrets import NOTHING, Masker, mask_call, masker
 from perdure.sealing import is_stored
 
 if TYPE_CHECKING:

@@ -3,38 +3,52 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perdure.errors import CheckpointTooLarge
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.model import checkpoint_schema as states
 from perdure.model.checkpoint_schema import StateMismatch
+from perdure.running.attempt import RunningAttempt
 from perdure.stores.record import CheckpointRecord, check_name
 
-if TYPE_CHECKING:
-    from perdure.running.context import JobContext
-
 MAIN = "main"
+
+
+class Checkpoints:
+    """The checkpoints of an attempt, by name."""
+
+    def __init__(self, attempt: RunningAttempt) -> None:
+        self._attempt = attempt
+        self._made: dict[str, Checkpoint] = {}
+
+    def named(self, name: str) -> Checkpoint:
+        """Return one of the job's checkpoints, the same one each time."""
+        if name not in self._made:
+            self._made[name] = Checkpoint(self._attempt, name, self)
+        return self._made[name]
 
 
 class Checkpoint:
     """One named checkpoint of a running job.
 
     Args:
-        context: The job's context.
+        attempt: The attempt.
         name: Which of the job's checkpoints: 1-128 characters of ``A-Z a-z 0-9 _ . : @ + = -``.
+        beside: The job's other checkpoints.
 
     Raises:
         InvalidRecord: The name cannot be stored.
     """
 
-    def __init__(self, context: JobContext, name: str = MAIN) -> None:
-        self._context = context
+    def __init__(self, attempt: RunningAttempt, name: str, beside: Checkpoints) -> None:
+        self._attempt = attempt
+        self._beside = beside
         self.name = check_name("checkpoint name", name)
         self._seq = 0
         self._type: Any = Any
-        self._interval = context.storage.interval
-        self._draining = context.draining
+        self._interval = attempt.storage.interval
+        self._draining = attempt.draining
         self._due_at = monotonic() + self._interval
 
     @property
@@ -44,7 +58,7 @@ class Checkpoint:
 
     def named(self, name: str) -> Checkpoint:
         """Return another checkpoint of the same job; the same one for the same name."""
-        return self._context.checkpoint_named(name)
+        return self._beside.named(name)
 
     def due(self, seconds: float | None = None) -> bool:
         """Return whether it is time to save: the interval is over, or the worker drains and wants its jobs back.
@@ -74,23 +88,23 @@ class Checkpoint:
             MissingKey: It is sealed with a key that this worker does not have; the job waits for one that does.
             StoreUnavailable: The store cannot be read; the job waits.
         """
-        context, self._type = self._context, type
-        found = context.storage.find(context.claim, self.name, self._column)
+        attempt, self._type = self._attempt, type
+        found = attempt.storage.find(attempt.claim, self.name, self._column)
         self._tell_damage(found.damage, None if found.record is None else found.record.seq)
         self._seq = 0 if found.record is None else found.record.seq
         if found.data is None:
             return default
-        policy = context.state_policy
+        policy = attempt.state_policy
         try:
             restored = states.unpack(found.data, policy, type, self._title)
         except StateMismatch as error:
             if policy.otherwise == "park":
                 raise
-            context.note(NoteKind.STATE_DISCARDED, f"{error}; the job starts again, as its task says")
+            attempt.note(NoteKind.STATE_DISCARDED, f"{error}; the job starts again, as its task says")
             return default
         if restored.saved_version != policy.version:
             change = f"from state version {restored.saved_version} to {policy.version}"
-            context.note(NoteKind.STATE_MIGRATED, f"{self._title} was migrated {change}")
+            attempt.note(NoteKind.STATE_MIGRATED, f"{self._title} was migrated {change}")
         return restored.value
 
     def save(self, state: Any) -> int:
@@ -110,10 +124,10 @@ class Checkpoint:
             JobCancelled: The job was cancelled; the state is saved.
             StoreUnavailable: The store cannot take it; the job is run again later from the checkpoint before.
         """
-        data = states.pack(state, self._context.state_policy.version, self._type, self._title)
-        if len(data) > self._context.storage.max_bytes:
+        data = states.pack(state, self._attempt.state_policy.version, self._type, self._title)
+        if len(data) > self._attempt.storage.max_bytes:
             raise CheckpointTooLarge(
-                f"{self._title} has {len(data):,} bytes, checkpoint_max_bytes is {self._context.storage.max_bytes:,}. "
+                f"{self._title} has {len(data):,} bytes, checkpoint_max_bytes is {self._attempt.storage.max_bytes:,}. "
                 "Save where the job is, not what it has made: keep results in files or tables and their names here"
             )
         return self._write(data)
@@ -128,30 +142,30 @@ class Checkpoint:
         return self._write(b"")
 
     def _write(self, data: bytes) -> int:
-        context, storage = self._context, self._context.storage
-        stored = storage.vault.put_bytes(data, self._column, context.job_id, context.claim.task) if data else b""
+        attempt, storage = self._attempt, self._attempt.storage
+        stored = storage.vault.put_bytes(data, self._column, attempt.job_id, attempt.claim.task) if data else b""
 
         def record(seq: int) -> CheckpointRecord:
-            now = context.ledger_now()
-            return CheckpointRecord(context.job_id, self.name, seq=seq, fence=context.fence, data=stored, saved_at=now)
+            now = attempt.ledger_now()
+            return CheckpointRecord(attempt.job_id, self.name, seq=seq, fence=attempt.fence, data=stored, saved_at=now)
 
-        context.check_not_in_doubt()
-        if context.open_transaction is not None:
-            return context.open_transaction.save(self, record, self._seq)
-        seq, standing = storage.save(record, context.job_id, context.fence, self.name, self._seq)
+        attempt.check_not_in_doubt()
+        if attempt.open_transaction is not None:
+            return attempt.open_transaction.save(self, record, self._seq)
+        seq, standing = storage.save(record, attempt.job_id, attempt.fence, self.name, self._seq)
         self.saved(seq)
-        context.obey(standing)
+        attempt.obey(standing)
         return seq
 
     def saved(self, seq: int) -> None:
         """Note that a version was saved."""
         self._seq = seq
-        self._context.last_seq = max(self._context.last_seq, seq)
+        self._attempt.last_seq = max(self._attempt.last_seq, seq)
         self._due_at = monotonic() + self._interval
 
     @property
     def _title(self) -> str:
-        return f"checkpoint {self.name!r} of job {self._context.job_id}"
+        return f"checkpoint {self.name!r} of job {self._attempt.job_id}"
 
     @property
     def _column(self) -> str:
@@ -162,6 +176,6 @@ class Checkpoint:
             return
         what = f"{self._title} is damaged ({'; '.join(damage)})"
         if used_seq is None:
-            self._context.note(NoteKind.CHECKPOINT_LOST, f"{what} and no good copy is left: the job starts again")
+            self._attempt.note(NoteKind.CHECKPOINT_LOST, f"{what} and no good copy is left: the job starts again")
         else:
-            self._context.note(NoteKind.CHECKPOINT_DAMAGED, f"{what}; seq {used_seq} is used")
+            self._attempt.note(NoteKind.CHECKPOINT_DAMAGED, f"{what}; seq {used_seq} is used")

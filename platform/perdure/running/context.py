@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -11,22 +10,16 @@ from typing import Any, TypeVar, overload
 import msgspec
 from sqlalchemy import Connection
 
-from perdure.errors import CommitWasInDoubt, HandedBack, JobCancelled, TransactionMisused
+from perdure.errors import TransactionMisused
 from perdure.ledger import Ledger
-from perdure.ledger.jobs.notes import NoteKind
-from perdure.ledger.running.checkpoints import Standing
-from perdure.model.checkpoint_schema import StatePolicy
-from perdure.model.clock import Clock, SystemClock
-from perdure.model.records import Claim, Settlement
+from perdure.model.records import Claim
 from perdure.model.retry_policy import RetryPolicy
-from perdure.running.checkpoint import MAIN, Checkpoint
-from perdure.running.checkpoint_storage import Storage
+from perdure.running.attempt import RunningAttempt
+from perdure.running.checkpoint import MAIN, Checkpoint, Checkpoints
 from perdure.running.loop import Iteration
 from perdure.running.steps import Steps
-from perdure.running.transaction import OpenTransaction, transaction
+from perdure.running.transaction import transaction
 from perdure.stores.sources.cursor import Cursor, as_cursor
-
-logger = logging.getLogger("perdure.context")
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -34,65 +27,14 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class JobContext:
-    """The context of one attempt; a job gets it when its first parameter is annotated ``JobContext``.
+class JobContext(RunningAttempt):
+    """The context of one attempt; a job gets it when its first parameter is annotated ``JobContext``."""
 
-    Args:
-        claim: The attempt's claim.
-        ledger: Where checkpoints and progress go.
-        timeout: The attempt's time limit in seconds, if any.
-        draining: Says whether the worker wants its jobs back.
-        progress_interval: Seconds between two writes of progress.
-        clock: What measures those.
-        storage: Where checkpoints are kept; the ledger by default.
-        state_policy: The shape of the task's checkpoints.
-    """
-
-    def __init__(
-        self,
-        claim: Claim,
-        ledger: Ledger,
-        *,
-        timeout: float | None = None,
-        draining: Callable[[], bool] = lambda: False,
-        progress_interval: float = 0.5,
-        clock: Clock | None = None,
-        storage: Storage | None = None,
-        state_policy: StatePolicy | None = None,
-        returns: Any = Any,
-    ) -> None:
-        self.claim = claim
-        self.ledger = ledger
-        self.storage = storage or Storage(ledger)
-        self.state_policy = state_policy or StatePolicy()
-        #: What the job's function says that it returns.
-        self.returns = returns
-        self.draining = draining
-        #: The number of the job's checkpoint that was saved last, as this attempt knows it.
-        self.last_seq = claim.checkpoint_seq
-        self.open_transaction: OpenTransaction | None = None
-        #: What ``transaction(final=True)`` has committed; the worker settles nothing more then.
-        self.settlement: Settlement | None = None
-        #: Whether a commit failed in a way that does not tell whether it happened.
-        self.is_in_doubt = False
-        self._checkpoints: dict[str, Checkpoint] = {}
+    def __init__(self, claim: Claim, ledger: Ledger, **how: Any) -> None:
+        super().__init__(claim, ledger, **how)
+        self._checkpoints = Checkpoints(self)
         self._steps = Steps(self)
         self._loops = 0
-        self._clock = clock or SystemClock()
-        self._progress_interval = progress_interval
-        self._next_progress = 0.0
-        self._started = self._clock.monotonic()
-        self._timeout = timeout
-
-    @property
-    def job_id(self) -> str:
-        """The job's id."""
-        return self.claim.job_id
-
-    @property
-    def fence(self) -> int:
-        """The claim's fence: what a write must carry to count."""
-        return self.claim.fence
 
     @property
     def attempt(self) -> int:
@@ -129,13 +71,7 @@ class JobContext:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The job's checkpoint; ``ctx.checkpoint.named("x")`` is another one."""
-        return self.checkpoint_named(MAIN)
-
-    def checkpoint_named(self, name: str) -> Checkpoint:
-        """Return one of the job's checkpoints, the same one each time."""
-        if name not in self._checkpoints:
-            self._checkpoints[name] = Checkpoint(self, name)
-        return self._checkpoints[name]
+        return self._checkpoints.named(MAIN)
 
     def transaction(self, *, final: bool = False) -> AbstractContextManager[Connection]:
         """Open a transaction on the ledger's database for effects that happen exactly once::
@@ -224,7 +160,8 @@ class JobContext:
         """
         self._loops += 1
         cursor = as_cursor(source)
-        return Iteration(self, cursor, name or ("loop" if self._loops == 1 else f"loop-{self._loops}"), every, seconds)
+        checkpoint = self._checkpoints.named(name or ("loop" if self._loops == 1 else f"loop-{self._loops}"))
+        return Iteration(self, cursor, checkpoint, every, seconds)
 
     def step(
         self,
@@ -271,76 +208,5 @@ class JobContext:
             raise TransactionMisused("set_result() belongs inside of ctx.transaction(final=True); else return the result")
         self.open_transaction.result = value
 
-    def note(self, kind: NoteKind, text: str) -> None:
-        """Write a note about the job for people."""
-        logger.warning("%s: %s", kind.value, text)
-        if self.open_transaction is None:  # on SQLite it would wait for the transaction itself
-            self.ledger.note(self.job_id, kind, text)
-
-    def check_not_in_doubt(self) -> None:
-        """Stop an attempt whose memory may be older than what is committed.
-
-        Raises:
-            CommitWasInDoubt: A commit failed in a way that does not tell whether it happened.
-        """
-        if self.is_in_doubt:
-            raise CommitWasInDoubt(
-                f"job {self.job_id}: a commit of this attempt failed in a way that does not tell whether it happened. "
-                "Nothing more is written; the next attempt goes on from what was committed"
-            )
-
-    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
-        """Say how far the job is. Cheap: it is written at most every ``progress_interval`` seconds, and at the end.
-
-        Inside of ``ctx.transaction()`` nothing is written: on SQLite that would wait for the transaction itself.
-
-        Args:
-            done: What is done, in any unit.
-            total: What there is to do, in the same unit.
-            message: A few words for people.
-
-        Raises:
-            LeaseLost: Another worker has the job now.
-            HandedBack: Never here: only a checkpoint hands back.
-            JobCancelled: The job was cancelled.
-        """
-        if self.open_transaction is not None or (not self.progress_is_due() and done != total):
-            return
-        self._next_progress = self._clock.monotonic() + self._progress_interval
-        standing = self.ledger.report_progress(self.job_id, self.fence, done, total, message)
-        if standing.cancel_requested:
-            raise JobCancelled(f"job {self.job_id} was cancelled")
-
-    def progress_is_due(self) -> bool:
-        """Return whether :meth:`progress` would write something now; for loops that are too tight to ask it each time."""
-        return self._clock.monotonic() >= self._next_progress
-
-    def check(self) -> None:
-        """Stop here when the job is cancelled or its lease is lost.
-
-        Raises:
-            LeaseLost: Another worker has the job now.
-            JobCancelled: The job was cancelled.
-        """
-        if self.ledger.standing(self.job_id, self.fence).cancel_requested:
-            raise JobCancelled(f"job {self.job_id} was cancelled")
-
-    def obey(self, standing: Standing) -> None:
-        """Stop when the ledger or the worker says so; called where the job's state has just been saved.
-
-        Raises:
-            JobCancelled: The job was cancelled.
-            HandedBack: The worker drains.
-        """
-        if standing.cancel_requested:
-            raise JobCancelled(f"job {self.job_id} was cancelled")
-        if self.draining():
-            raise HandedBack(f"job {self.job_id} is handed back at its checkpoint: the worker drains")
-
     def _attempt_ends_at(self) -> float | None:
         return None if self._timeout is None else self.claim.started_at + self._timeout
-
-    def ledger_now(self) -> float:
-        """Return the time by the ledger's clock, seconds since the epoch."""
-        # The ledger's clock as of the claim, plus what has passed here: this machine's own clock may be wrong.
-        return self.claim.started_at + self._clock.monotonic() - self._started

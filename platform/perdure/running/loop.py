@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from perdure.running.attempt import RunningAttempt
+from perdure.running.checkpoint import Checkpoint
 from perdure.stores.sources.cursor import Cursor
-
-if TYPE_CHECKING:
-    from perdure.running.context import JobContext
 
 T = TypeVar("T")
 
@@ -23,18 +22,23 @@ class Iteration(Generic[T]):
     the items since the last save come again.
 
     Args:
-        context: The job's context.
+        attempt: The attempt.
         cursor: The source.
-        name: The checkpoint that keeps the position.
+        checkpoint: What keeps the position.
         every: Items after which it is saved.
         seconds: Seconds after which it is saved; the setting ``checkpoint_interval`` when neither is given.
     """
 
     def __init__(
-        self, context: JobContext, cursor: Cursor[T], name: str, every: int | None = None, seconds: float | None = None
+        self,
+        attempt: RunningAttempt,
+        cursor: Cursor[T],
+        checkpoint: Checkpoint,
+        every: int | None = None,
+        seconds: float | None = None,
     ) -> None:
-        self._context, self._cursor = context, cursor
-        self._checkpoint = context.checkpoint_named(name)
+        self._attempt, self._cursor = attempt, cursor
+        self._checkpoint = checkpoint
         self._every = every
         self._seconds = float("inf") if every is not None and seconds is None else seconds
         self._position: Any = None
@@ -89,7 +93,7 @@ class Iteration(Generic[T]):
         self._since_save += 1
         if self._since_save == self._every or self._checkpoint.due(self._seconds):
             self.save()
-        elif self._context.progress_is_due():
+        elif self._attempt.progress_is_due():
             self._tell()
 
     def _end(self) -> None:
@@ -99,7 +103,7 @@ class Iteration(Generic[T]):
             self._checkpoint.save(_ENDED)
 
     def _tell(self) -> None:
-        self._context.progress(self._cursor.done(self._position), self._total)
+        self._attempt.progress(self._cursor.done(self._position), self._total)
 
 
 _NOTHING: Any = object()

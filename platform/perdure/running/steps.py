@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tenacity
 
@@ -18,10 +18,8 @@ from perdure.ledger.running.steps import StepRecord
 from perdure.model.codec import codec, type_hints
 from perdure.model.outcomes import Discard
 from perdure.model.retry_policy import RetryPolicy
+from perdure.running.attempt import RunningAttempt
 from perdure.running.checkpoint_storage import COPIED
-
-if TYPE_CHECKING:
-    from perdure.running.context import JobContext
 
 #: Seconds of a pause between two tries after which it is looked whether the job is to stop.
 _LOOK = 0.5
@@ -37,11 +35,11 @@ class Steps:
     """The durable steps of one attempt.
 
     Args:
-        context: The job's context.
+        attempt: The attempt.
     """
 
-    def __init__(self, context: JobContext) -> None:
-        self._context = context
+    def __init__(self, attempt: RunningAttempt) -> None:
+        self._attempt = attempt
         self._recorded: dict[int, StepRecord] | None = None
         self._position = 0
         self._names: Counter[str] = Counter()
@@ -62,7 +60,7 @@ class Steps:
             recorded = self._run(StepRecord(position, name, "", 0), lambda: function(*args, **kwargs), hint, retry)
         elif recorded.name != name:
             raise StepsChanged(
-                f"step {position} of job {self._context.job_id} is {name!r} now and was {recorded.name!r} when it ran. "
+                f"step {position} of job {self._attempt.job_id} is {name!r} now and was {recorded.name!r} when it ran. "
                 "Give the job back the order of its steps, or replay it from the start"
             )
         return codec.decode_returned(self._opened(recorded), hint)
@@ -75,54 +73,54 @@ class Steps:
 
     def _find(self, position: int) -> StepRecord | None:
         if self._recorded is None:
-            steps = self._context.ledger.steps_of(self._context.job_id)
+            steps = self._attempt.ledger.steps_of(self._attempt.job_id)
             self._recorded = {step.position: step for step in steps}
         return self._recorded.get(position)
 
     def _run(self, step: StepRecord, call: Callable[[], Any], hint: Any, retry: str | RetryPolicy) -> StepRecord:
         from perdure.resilience.retry.retrying import Retrying  # who has no steps need not load it
 
-        context, tries = self._context, 0
+        attempt, tries = self._attempt, 0
 
         def once() -> Any:
             nonlocal tries
             tries += 1
             return call()
 
-        context.check_not_in_doubt()
+        attempt.check_not_in_doubt()
         value = Retrying(RetryPolicy.named(retry), sleep=self._pause).call(once)
         text = codec.encode_returned(value, hint, what=f"the result of step {step.name!r}")
-        stored = context.ledger.vault.put(text, _column(step.position), context.job_id, context.claim.task)
-        done = StepRecord(step.position, step.name, stored, tries, context.fence)
+        stored = attempt.ledger.vault.put(text, _column(step.position), attempt.job_id, attempt.claim.task)
+        done = StepRecord(step.position, step.name, stored, tries, attempt.fence)
         self._record(done)
         return done
 
     def _record(self, step: StepRecord) -> None:
-        context = self._context
-        if context.open_transaction is not None:
-            context.open_transaction.record(step)
+        attempt = self._attempt
+        if attempt.open_transaction is not None:
+            attempt.open_transaction.record(step)
             return
         # Its effects are there already, so the result is held until the ledger takes it.
         patiently = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(LedgerUnavailable),
             wait=tenacity.wait_exponential(multiplier=0.1, max=_LONGEST_PAUSE),
         )
-        context.obey(patiently(context.ledger.record_step, context.job_id, context.fence, step))
+        attempt.obey(patiently(attempt.ledger.record_step, attempt.job_id, attempt.fence, step))
 
     def _opened(self, step: StepRecord) -> str:
-        context = self._context
-        owner = context.claim.replay_of if step.fence == COPIED else None
-        whose = owner or context.job_id
-        return context.ledger.vault.get(step.result, _column(step.position), whose, context.claim.task)
+        attempt = self._attempt
+        owner = attempt.claim.replay_of if step.fence == COPIED else None
+        whose = owner or attempt.job_id
+        return attempt.ledger.vault.get(step.result, _column(step.position), whose, attempt.claim.task)
 
     def _pause(self, seconds: float) -> None:
         """Wait before another try, but not longer than until the job is to stop: the step will run again elsewhere."""
-        context, ends_at = self._context, time.monotonic() + seconds
+        attempt, ends_at = self._attempt, time.monotonic() + seconds
         while (left := ends_at - time.monotonic()) > 0:
             time.sleep(min(left, _LOOK))
-            if context.draining():
-                raise HandedBack(f"job {context.job_id} is handed back between two tries of a step: the worker drains")
-            context.check()
+            if attempt.draining():
+                raise HandedBack(f"job {attempt.job_id} is handed back between two tries of a step: the worker drains")
+            attempt.check()
 
 
 def _column(position: int) -> str:

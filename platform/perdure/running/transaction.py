@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -21,23 +21,20 @@ from perdure.ledger.running.checkpoints import Standing
 from perdure.model.codec import codec
 from perdure.model.records import Settlement
 from perdure.model.states import Outcome, Transition
+from perdure.running.attempt import RunningAttempt, Saved
 from perdure.stores.record import CheckpointRecord
-
-if TYPE_CHECKING:
-    from perdure.running.checkpoint import Checkpoint
-    from perdure.running.context import JobContext
 
 
 class OpenTransaction:
     """What is to be committed with the job's own writes.
 
     Args:
-        context: The job's context.
+        attempt: The attempt.
     """
 
-    def __init__(self, context: JobContext) -> None:
-        self._context = context
-        self._saves: list[tuple[Checkpoint, Callable[[int], CheckpointRecord], int]] = []
+    def __init__(self, attempt: RunningAttempt) -> None:
+        self._attempt = attempt
+        self._saves: list[tuple[Saved, Callable[[int], CheckpointRecord], int]] = []
         self._steps: list[steps.StepRecord] = []
         self._numbers: list[int] = []
         self.result: Any = None
@@ -47,11 +44,11 @@ class OpenTransaction:
         """Whether it moves the job on, so that the job may stop behind it."""
         return bool(self._saves or self._steps)
 
-    def save(self, checkpoint: Checkpoint, make: Callable[[int], CheckpointRecord], previous_seq: int) -> int:
+    def save(self, checkpoint: Saved, make: Callable[[int], CheckpointRecord], previous_seq: int) -> int:
         """Add a checkpoint's version and return the number that it will have; of one checkpoint the last one counts."""
         self._saves = [each for each in self._saves if each[0] is not checkpoint]
         self._saves.append((checkpoint, make, previous_seq))
-        return self._context.last_seq + len(self._saves)
+        return self._attempt.last_seq + len(self._saves)
 
     def record(self, step: steps.StepRecord) -> None:
         """Add a step that succeeded."""
@@ -64,11 +61,11 @@ class OpenTransaction:
             LeaseLost: The fence is stale.
             CommitWasInDoubt: An earlier transaction did commit although it seemed not to.
         """
-        context = self._context
-        job_id, fence, expected = context.job_id, context.fence, context.last_seq
+        attempt = self._attempt
+        job_id, fence, expected = attempt.job_id, attempt.fence, attempt.last_seq
         standing = None
         for checkpoint, make, previous in self._saves:
-            frame = _framed(context, make)
+            frame = _framed(attempt, make)
             seq, standing = checkpoints.save(connection, job_id, fence, checkpoint.name, frame, previous, expected)
             self._numbers.append(seq)
             expected = seq
@@ -79,41 +76,41 @@ class OpenTransaction:
         for step in self._steps:
             steps.record(connection, job_id, fence, step)
         if settlement is not None:
-            settle.settle(connection, context.claim, settlement)
+            settle.settle(connection, attempt.claim, settlement)
         return standing
 
     def committed(self) -> None:
         """Note that all of it was saved."""
         for (checkpoint, _, _), seq in zip(self._saves, self._numbers, strict=False):
             checkpoint.saved(seq)
-        self._context.last_seq = self._numbers[-1]
+        self._attempt.last_seq = self._numbers[-1]
 
 
 @contextmanager
-def transaction(context: JobContext, *, final: bool) -> Iterator[Connection]:
+def transaction(attempt: RunningAttempt, *, final: bool) -> Iterator[Connection]:
     """Yield a connection for a job's effects; see :meth:`JobContext.transaction`."""
-    if context.claim.replica_of is not None:
+    if attempt.claim.replica_of is not None:
         raise TransactionMisused(
-            f"job {context.job_id} is one of several replicas, so what it writes would be written once by each of them. "
+            f"job {attempt.job_id} is one of several replicas, so what it writes would be written once by each of them. "
             "Return the result, and write it in a job that has no replicas"
         )
-    if context.open_transaction is not None:
-        raise TransactionMisused(f"job {context.job_id}: a ctx.transaction() is open already; they cannot be nested")
-    context.check_not_in_doubt()
-    work, settlement, database = OpenTransaction(context), None, context.ledger.database
+    if attempt.open_transaction is not None:
+        raise TransactionMisused(f"job {attempt.job_id}: a ctx.transaction() is open already; they cannot be nested")
+    attempt.check_not_in_doubt()
+    work, settlement, database = OpenTransaction(attempt), None, attempt.ledger.database
     is_written = False
     try:
-        with context.ledger.transaction() as connection:
+        with attempt.ledger.transaction() as connection:
             with database.translating():
-                checkpoints.standing(connection, context.job_id, context.fence)  # a stale worker stops before it works
-            context.open_transaction = work
+                checkpoints.standing(connection, attempt.job_id, attempt.fence)  # a stale worker stops before it works
+            attempt.open_transaction = work
             try:
                 with database.translating_theirs(connection):
                     yield connection
             finally:
-                context.open_transaction = None
+                attempt.open_transaction = None
             if final:
-                settlement = _succeeded(context, work.result)
+                settlement = _succeeded(attempt, work.result)
             with database.translating():
                 standing = work.write(connection, settlement)
             is_written = True
@@ -121,20 +118,20 @@ def transaction(context: JobContext, *, final: bool) -> Iterator[Connection]:
         raise  # a statement of the block, or a constraint that is checked at the commit: nothing was committed
     except BaseException:
         # From here on the commit's outcome is unknown: also a time limit can strike while it is under way.
-        context.is_in_doubt = is_written
+        attempt.is_in_doubt = is_written
         raise
     work.committed()
     if settlement is not None:
-        context.settlement = settlement
+        attempt.settlement = settlement
     elif work.carries_state:
-        context.obey(standing)
+        attempt.obey(standing)
 
 
-def _succeeded(context: JobContext, value: Any) -> Settlement:
-    result = codec.encode_returned(value, context.returns, what=f"the result of {context.claim.task}")
+def _succeeded(attempt: RunningAttempt, value: Any) -> Settlement:
+    result = codec.encode_returned(value, attempt.returns, what=f"the result of {attempt.claim.task}")
     settlement = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=result)
-    return context.storage.vault.settlement(context.job_id, context.claim.task, settlement)
+    return attempt.storage.vault.settlement(attempt.job_id, attempt.claim.task, settlement)
 
 
-def _framed(context: JobContext, make: Callable[[int], CheckpointRecord]) -> Callable[[int], bytes]:
-    return lambda seq: context.storage.frame(make(seq))
+def _framed(attempt: RunningAttempt, make: Callable[[int], CheckpointRecord]) -> Callable[[int], bytes]:
+    return lambda seq: attempt.storage.frame(make(seq))

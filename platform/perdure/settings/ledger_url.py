@@ -5,13 +5,17 @@ from __future__ import annotations
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from perdure.settings.rules import with_driver
-
 SCHEMES = ("sqlite", "postgresql", "postgres")
 #: perdure's own option of a PostgreSQL URL; see :class:`perdure.ledger.pooler.Pooler`.
 POOLER = "pooler"
 POOLERS = ("auto", "transaction", "none")
 EXAMPLES = "Write it like postgresql://USER@HOST/NAME or sqlite:////absolute/path.db"
+
+
+def with_driver(url: str) -> str:
+    """Return a database URL with perdure's driver where it names none: psycopg for PostgreSQL."""
+    scheme, colon, rest = url.partition(":")
+    return f"postgresql+psycopg{colon}{rest}" if scheme in ("postgres", "postgresql") else url
 
 
 def ledger_url(text: str) -> URL:

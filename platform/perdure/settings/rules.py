@@ -17,12 +17,6 @@ from perdure.system.extras import extra
 AMQP = ("amqp", "amqps", "pyamqp")
 
 
-def with_driver(url: str) -> str:
-    """Return a database URL with perdure's driver where it names none: psycopg for PostgreSQL."""
-    scheme, colon, rest = url.partition(":")
-    return f"postgresql+psycopg{colon}{rest}" if scheme in ("postgres", "postgresql") else url
-
-
 def ledger_url(url: str) -> str:
     """Return the URL of a ledger, without white space around it: secrets from files often end with a line break."""
     from perdure.settings.ledger_url import ledger_url  # imported here: the embedded ledger needs no look

@@ -27,7 +27,7 @@ from perdure.resilience.redis.address import RedisAddress, is_redis
 from perdure.resilience.redis.keys import DEFAULT_PREFIX
 from perdure.settings import rules
 from perdure.settings.home import Home
-from perdure.settings.rules import with_driver
+from perdure.settings.ledger_url import with_driver
 from perdure.settings.sources import Source, from_environment, from_file, merged, place_of
 from perdure.system.upward import nearest
 

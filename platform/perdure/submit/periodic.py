@@ -14,7 +14,7 @@ from perdure.model.cron import Cron, CronUnreadable, zone_of
 from perdure.model.jitter import JITTER
 
 if TYPE_CHECKING:
-    from perdure.submit.task import Task
+    from perdure.model.task_spec import TaskSpec
 
 Missed = Literal["run_once", "skip"]
 
@@ -59,7 +59,7 @@ class Periodic:
     @classmethod
     def of(
         cls,
-        task: Task[..., Any],
+        task: TaskSpec,
         *,
         name: str | None = None,
         cron: str | None,
@@ -136,7 +136,7 @@ class Periodic:
         """Return the seconds that a tick's job waits; None for none."""
         return rng.uniform(0, self.jitter) or None
 
-    def _check_call(self, task: Task[..., Any]) -> None:
+    def _check_call(self, task: TaskSpec) -> None:
         try:
             task.signature.encode(self.args, self.kwargs)
         except (InvalidArguments, Unserialisable) as error:

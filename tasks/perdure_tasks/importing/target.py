@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from perdure import Discard
 from perdure.errors import did_you_mean
-from perdure.settings.rules import with_driver
+from perdure.settings.ledger_url import with_driver
 from perdure_tasks.named import from_environment
 
 Mode = Literal["append", "upsert"]

@@ -15,8 +15,8 @@ from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinish
 from perdure.manage.dead_letters.halted import halted
 from perdure.manage.masked import masked_attempt, masked_job
 from perdure.model.codec import codec
+from perdure.model.masking import Masker, masker
 from perdure.model.records import JobRecord
-from perdure.model.secrets import Masker, masker
 from perdure.settings.home import never_started
 from perdure.settings.settings import Settings
 from perdure_workers.cli.loading import Context, pass_context

@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from perdure.model.secrets import masker
+from perdure.model.masking import masker
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, say
 

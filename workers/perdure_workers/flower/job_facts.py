@@ -17,8 +17,8 @@ from perdure.manage.jobs import as_tag
 from perdure.manage.masked import masked_attempt, masked_job
 from perdure.model.clock import to_epoch
 from perdure.model.dead_letter import OPEN
+from perdure.model.masking import masker
 from perdure.model.records import JobRecord
-from perdure.model.secrets import masker
 from perdure.model.states import JobState
 from perdure_workers.flower.ask import finite
 

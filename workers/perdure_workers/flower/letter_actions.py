@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.errors import InvalidArguments
 from perdure.model.dead_letter import DISCARDED, OPEN
 from perdure.model.ids import new_id
-from perdure.model.secrets import MASK
+from perdure.model.masking import MASK
 from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each, within
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.ledger.jobs.history import Ended, added, percentile
 from perdure.ledger.jobs.last_errors import LastError, last_errors
 from perdure.ledger.schedules.schedule_facts import LastTick, last_ticks
-from perdure.model.secrets import mask_call
+from perdure.model.masking import mask_call
 
 if TYPE_CHECKING:
     from perdure import Perdure

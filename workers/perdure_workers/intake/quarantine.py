@@ -17,7 +17,8 @@ from perdure.model.text.fingerprint import fingerprint
 from perdure_workers.intake.gate import Refused, described, envelope_of
 
 if TYPE_CHECKING:
-    from perdure_workers.worker.worker import Worker
+    from perdure import Perdure
+    from perdure_workers.worker.background import Background
 
 logger = logging.getLogger("perdure.quarantine")
 
@@ -25,85 +26,99 @@ logger = logging.getLogger("perdure.quarantine")
 MOST_WAITING = 100
 
 
-def install_quarantine(worker: Worker) -> None:
-    """Have a worker's consumer keep what Celery would drop or stumble over.
+class Quarantine:
+    """Keeps messages that are no bells as dead letters.
 
-    On Redis the gate lets nothing through that could get here but bells and what it refused; other brokers have no gate.
+    Args:
+        app: The application.
+        bulkhead: Whose queue they came from.
+        background: What writes them, off the event loop.
     """
 
-    class Quarantine(bootsteps.StartStopStep):
-        """Replaces the consumer's handlers of messages that it cannot use."""
+    def __init__(self, app: Perdure, bulkhead: str, background: Background) -> None:
+        self._app = app
+        self._bulkhead = bulkhead
+        self._background = background
 
-        requires = ("celery.worker.consumer.tasks:Tasks",)
+    def install(self) -> None:
+        """Have the consumer of this process keep what Celery would drop or stumble over.
 
-        def __init__(self, consumer: Consumer, **_options: Any) -> None:
-            super().__init__(consumer)
-            for name in ("on_decode_error", "on_unknown_message", "on_invalid_task"):
-                self._wrap(consumer, name)
-            setattr(consumer, "on_unknown_task", lambda _body, message, _error: _take(consumer, message))  # noqa: B010
-            make = consumer.create_task_handler
+        On Redis the gate lets nothing through that could get here but bells and what it refused; other brokers have no
+        gate.
+        """
+        keep = self.keep
 
-            def create_task_handler(*args: Any, **kwargs: Any) -> Any:
-                handle = make(*args, **kwargs)
+        class Handlers(bootsteps.StartStopStep):
+            """Replaces the consumer's handlers of messages that it cannot use."""
 
-                def handle_whatever_comes(message: Any) -> Any:
-                    try:
-                        return handle(message)
-                    except Exception:
-                        # Out of here it would end the worker, and the next one that gets the message.
-                        logger.exception("a message could not be handled")
-                        return _take(consumer, message)
+            requires = ("celery.worker.consumer.tasks:Tasks",)
 
-                return handle_whatever_comes
+            def __init__(self, consumer: Consumer, **_options: Any) -> None:
+                super().__init__(consumer)
+                for name in ("on_decode_error", "on_unknown_message", "on_invalid_task"):
+                    self._wrap(consumer, name)
+                setattr(consumer, "on_unknown_task", lambda _body, message, _error: _take(consumer, message))  # noqa: B010
+                make = consumer.create_task_handler
 
-            setattr(consumer, "create_task_handler", create_task_handler)  # noqa: B010 - a method, for mypy
+                def create_task_handler(*args: Any, **kwargs: Any) -> Any:
+                    handle = make(*args, **kwargs)
 
-        @staticmethod
-        def _wrap(consumer: Any, name: str) -> None:
-            original = getattr(consumer, name)
+                    def handle_whatever_comes(message: Any) -> Any:
+                        try:
+                            return handle(message)
+                        except Exception:
+                            # Out of here it would end the worker, and the next one that gets the message.
+                            logger.exception("a message could not be handled")
+                            return _take(consumer, message)
 
-            def handler(*args: Any, **kwargs: Any) -> Any:
-                message = next((a for a in args if hasattr(a, "delivery_info")), None)
-                if message is not None:
-                    keep(worker, described(envelope_of(message)))
-                return original(*args, **kwargs)
+                    return handle_whatever_comes
 
-            setattr(consumer, name, handler)
+                setattr(consumer, "create_task_handler", create_task_handler)  # noqa: B010 - a method, for mypy
 
-    def _take(consumer: Any, message: Any) -> None:
-        keep(worker, described(envelope_of(message)))
-        message.ack_log_error(logger, consumer.connection_errors)
+            @staticmethod
+            def _wrap(consumer: Any, name: str) -> None:
+                original = getattr(consumer, name)
 
-    worker.app.celery.steps["consumer"].add(Quarantine)
+                def handler(*args: Any, **kwargs: Any) -> Any:
+                    message = next((a for a in args if hasattr(a, "delivery_info")), None)
+                    if message is not None:
+                        keep(described(envelope_of(message)))
+                    return original(*args, **kwargs)
 
+                setattr(consumer, name, handler)
 
-def keep(worker: Worker, refused: Refused) -> None:
-    """Have a message written as a dead letter soon; called on the event loop."""
-    if worker.waiting() >= MOST_WAITING:
-        logger.error("a message was not kept, because %d others wait for the ledger: %s", MOST_WAITING, refused.flaw)
-        return
-    worker.post(lambda: _keep(worker, refused))
+        def _take(consumer: Any, message: Any) -> None:
+            keep(described(envelope_of(message)))
+            message.ack_log_error(logger, consumer.connection_errors)
 
+        self._app.celery.steps["consumer"].add(Handlers)
 
-def _keep(worker: Worker, refused: Refused) -> None:
-    with contextlib.suppress(JobNotFound):
-        worker.app.ledger.job(refused.job_id)
-        logger.warning("a message that names job %s was dropped: the ledger has the job", refused.job_id)
-        return
-    reason = DeadReason.MALFORMED
-    if refused.task != "?" and refused.task not in worker.app.tasks:
-        reason = DeadReason.UNKNOWN_TASK
-    letter = {
-        "id": new_id(),
-        "job_id": None,
-        "task": refused.task,
-        "bulkhead": worker.incarnation.bulkhead,
-        "reason": reason.value,
-        "error_type": reason.value,
-        "error": f"{refused.flaw} ({refused.length} bytes)",
-        # Not of the task: whoever writes to the broker chooses that, and could make any number of groups.
-        "fingerprint": fingerprint("", reason.value, refused.flaw, []),
-        "raw": msgspec.json.encode(refused.about) + b"\n" + refused.content,
-    }
-    if worker.app.ledger.quarantine(letter):
-        logger.warning("a message that is no bell was kept as dead letter %s: %s", letter["id"], refused.flaw)
+    def keep(self, refused: Refused) -> None:
+        """Have a message written as a dead letter soon; called on the event loop."""
+        if self._background.waiting() >= MOST_WAITING:
+            logger.error("a message was not kept, because %d others wait for the ledger: %s", MOST_WAITING, refused.flaw)
+            return
+        self._background.post(lambda: self._keep(refused))
+
+    def _keep(self, refused: Refused) -> None:
+        with contextlib.suppress(JobNotFound):
+            self._app.ledger.job(refused.job_id)
+            logger.warning("a message that names job %s was dropped: the ledger has the job", refused.job_id)
+            return
+        reason = DeadReason.MALFORMED
+        if refused.task != "?" and refused.task not in self._app.tasks:
+            reason = DeadReason.UNKNOWN_TASK
+        letter = {
+            "id": new_id(),
+            "job_id": None,
+            "task": refused.task,
+            "bulkhead": self._bulkhead,
+            "reason": reason.value,
+            "error_type": reason.value,
+            "error": f"{refused.flaw} ({refused.length} bytes)",
+            # Not of the task: whoever writes to the broker chooses that, and could make any number of groups.
+            "fingerprint": fingerprint("", reason.value, refused.flaw, []),
+            "raw": msgspec.json.encode(refused.about) + b"\n" + refused.content,
+        }
+        if self._app.ledger.quarantine(letter):
+            logger.warning("a message that is no bell was kept as dead letter %s: %s", letter["id"], refused.flaw)

@@ -18,7 +18,11 @@ from celery.worker.control import Panel
 from perdure.errors import JobNotFound
 
 if TYPE_CHECKING:
-    from perdure_workers.worker.worker import Worker
+    from collections.abc import Callable
+
+    from perdure import Perdure
+    from perdure_workers.worker.background import Background
+    from perdure_workers.worker.time_limits import TimeLimits
 
 logger = logging.getLogger("perdure.control")
 
@@ -43,13 +47,22 @@ REFUSED = {
 }
 
 
-def install_remote_control(worker: Worker) -> None:
-    """Replace the commands of this process that would go past the ledger."""
+def install_remote_control(
+    app: Perdure, background: Background, time_limits: TimeLimits, running: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """Replace the commands of this process that would go past the ledger.
+
+    Args:
+        app: The application.
+        background: What carries out commands that need the ledger.
+        time_limits: Limits of this worker's attempts.
+        running: Returns what this worker's children run, as ``inspect active`` shows it.
+    """
 
     def revoke(_state: Any, task_id: Any, **_kwargs: Any) -> Any:
         """Cancel jobs in the ledger; a running one stops at its next checkpoint, or by force after a while."""
         job_ids = [str(job_id) for job_id in maybe_list(task_id) or []]
-        worker.post(lambda: _cancel(worker, job_ids))
+        background.post(lambda: _cancel(app, job_ids))
         return {"ok": f"jobs {', '.join(job_ids)} are cancelled"}
 
     def terminate(state: Any, signal: Any, task_id: Any, **_kwargs: Any) -> Any:
@@ -59,12 +72,12 @@ def install_remote_control(worker: Worker) -> None:
 
     def time_limit(_state: Any, task_name: str = "", hard: float | None = None, soft: float | None = None, **_: Any) -> Any:
         """Bound the attempts of a task that begin from now on, in this worker until it ends."""
-        if task_name not in worker.app.tasks:
+        if task_name not in app.tasks:
             return {"error": f"unknown task {task_name!r}"}
         limit = _seconds(soft) or _seconds(hard)
         if limit is None:
             return {"error": f"give a soft or a hard limit of {SHORTEST_LIMIT:g} seconds or more"}
-        worker.shared.time_limits.set(task_name, limit)
+        time_limits.set(task_name, limit)
         logger.info("attempts of %s may run %g s from now on", task_name, limit)
         return {"ok": f"time limit of {task_name} set to {limit:g} s"}
 
@@ -74,12 +87,12 @@ def install_remote_control(worker: Worker) -> None:
 
     def active(_state: Any, **_kwargs: Any) -> Any:
         """Return the jobs that this worker's children run."""
-        return worker.active()
+        return running()
 
     def query_task(_state: Any, ids: Any, **_kwargs: Any) -> Any:
         """Return those of some jobs that this worker's children run."""
         wanted = {str(job_id) for job_id in maybe_list(ids) or []}
-        return {job["id"]: ["active", job] for job in worker.active() if job["id"] in wanted}
+        return {job["id"]: ["active", job] for job in running() if job["id"] in wanted}
 
     def reserved(_state: Any, **_kwargs: Any) -> Any:
         """Return what waits in this worker: nothing does, the ledger keeps it."""
@@ -111,9 +124,9 @@ def _seconds(value: Any) -> float | None:
     return float(value) if value >= SHORTEST_LIMIT else None
 
 
-def _cancel(worker: Worker, job_ids: list[str]) -> None:
+def _cancel(app: Perdure, job_ids: list[str]) -> None:
     for job_id in job_ids:
         try:
-            worker.app.jobs.cancel(job_id, "revoked by remote control")
+            app.jobs.cancel(job_id, "revoked by remote control")
         except JobNotFound as error:
             logger.warning("revoke: %s", error)

@@ -7,6 +7,8 @@ import queue
 import threading
 from collections.abc import Callable
 
+from perdure_workers.recovery.outage import until_the_ledger_is_back
+
 logger = logging.getLogger("perdure.background")
 
 
@@ -26,7 +28,7 @@ class Background:
         self._thread.start()
 
     def post(self, work: Callable[[], object]) -> None:
-        """Have a function run soon; returns at once. What it raises is logged."""
+        """Have a function run soon, however long the ledger is away; returns at once. What it raises is logged."""
         self._work.put(work)
 
     def waiting(self) -> int:
@@ -41,6 +43,6 @@ class Background:
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             try:
-                work()
+                until_the_ledger_is_back(work)
             except Exception:
                 logger.exception("background work failed")

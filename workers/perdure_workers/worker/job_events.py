@@ -15,8 +15,8 @@ from kombu import Producer
 from perdure.broker.flower_events import retry_text
 from perdure.broker.queues import queue_name
 from perdure.manage.masked import masker_of
+from perdure.model.masking import NOTHING, Masker, mask_call_json
 from perdure.model.records import Claim, Settlement
-from perdure.model.secrets import NOTHING, Masker, mask_call_json
 from perdure.model.states import Transition
 
 if TYPE_CHECKING:

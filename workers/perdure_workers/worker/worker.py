@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from celery import platforms, signals
@@ -22,7 +21,7 @@ from perdure_workers.embedded.die_with_parent import end_with_parent
 from perdure_workers.intake import bell_reader
 from perdure_workers.intake.bell_reader import BellReader
 from perdure_workers.intake.gate import guard_the_gate
-from perdure_workers.intake.quarantine import install_quarantine, keep
+from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.intake.remote_control import install_remote_control
 from perdure_workers.recovery.lease import Lease
 from perdure_workers.recovery.looker import Looker
@@ -103,15 +102,7 @@ class Worker:
         self._celery_worker.start()
         return int(self._celery_worker.exitcode or 0)
 
-    def post(self, work: Callable[[], object]) -> None:
-        """Have a function run soon, off Celery's event loop, however long the ledger is away."""
-        self._background.post(lambda: until_the_ledger_is_back(work))
-
-    def waiting(self) -> int:
-        """Return how much posted work waits."""
-        return self._background.waiting()
-
-    def active(self) -> list[dict[str, Any]]:
+    def _active(self) -> list[dict[str, Any]]:
         """Return what the children run, as Celery's ``inspect active`` does."""
         return [
             {
@@ -139,9 +130,10 @@ class Worker:
     def _prepare_celery(self) -> None:
         guard_the_gate(queue_name(self.incarnation.bulkhead))
         adopt_orphans()
-        install_quarantine(self)
-        install_remote_control(self)
-        bell_reader.reader = BellReader(self.shared.wakeups, lambda refused: keep(self, refused))
+        quarantine = Quarantine(self.app, self.incarnation.bulkhead, self._background)
+        quarantine.install()
+        install_remote_control(self.app, self._background, self.shared.time_limits, self._active)
+        bell_reader.reader = BellReader(self.shared.wakeups, quarantine.keep)
         if (end_with_worker := end_with_parent(signal.SIGKILL)) is not None:
             # A child waits for its next job for ever when the worker is killed, and one that is busy is a zombie.
             signals.worker_process_init.connect(lambda **_: end_with_worker(), weak=False)
@@ -166,7 +158,7 @@ class Worker:
 
     def _on_child_exit(self, child: ChildExit) -> None:
         stopped, slot = self._overseer.stopped.pop(child.pid, None), self.shared.slots.of(child.pid)
-        self.post(lambda: self._rescue(child, slot, stopped))
+        self._background.post(lambda: self._rescue(child, slot, stopped))
         threading.Thread(target=end_orphans, args=(lambda: {child.pid, *self._child_pids()},), daemon=True).start()
         pool = getattr(self._celery_worker.pool, "_pool", None)
         if pool is not None and self._celery_worker.hub is not None:

@@ -9,7 +9,7 @@ import msgspec
 
 from perdure.errors import InvalidArguments, PerdureError
 from perdure.ledger.dead_letters.transfer import Exported, ExportedLetter
-from perdure.model.secrets import Masker, mask_call_json, masker
+from perdure.model.masking import Masker, mask_call_json, masker
 from perdure.sealing import is_stored
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from perdure.model.codec import codec
 from perdure.model.dead_letter import Actor
 from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
+from perdure.model.masking import MASK, mask_call, mask_parameters, masked_parameters
 from perdure.model.records import DeadLetterRecord, NewJob
-from perdure.model.secrets import MASK, mask_call, mask_parameters, masked_parameters
 from perdure.model.states import JobState
 from perdure.model.storage_errors import LetterUnopened
 

@@ -6,13 +6,12 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from perdure.resilience.limits.permits import Permit
+Permit = TypeVar("Permit")
 
 
-class LeaseKeeper:
+class LeaseKeeper(Generic[Permit]):
     """Renews permits every ``period`` seconds from one daemon thread, which lives while there is something to renew.
 
     A fork starts with nothing: what the parent holds the parent renews.

@@ -146,7 +146,7 @@ class Permits:
         self._lock = threading.Lock()
         self._local_held: Counter[str] = Counter()
         self._listeners: Listeners[PermitEvent] = Listeners()
-        self._keeper = LeaseKeeper(config.lease / 3, self._renew, self._lose)
+        self._keeper: LeaseKeeper[Permit] = LeaseKeeper(config.lease / 3, self._renew, self._lose)
 
     def acquire(self, key: str = "", *, timeout: float = 0.0, token: str | None = None) -> Permit:
         """Take a permit of ``key``, waiting up to ``timeout`` seconds (or what the deadline leaves) for it.
