@@ -13,9 +13,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
+
+#: A busy machine is no fault of what is tried.
+settings.register_profile("perdure", deadline=None)
+settings.load_profile("perdure")
 
 database_numbers = itertools.count(1)
 

@@ -1,4 +1,4 @@
-"""Arguments, results, errors, steps and checkpoints on their way into the ledger and out of it.
+"""Arguments, results, errors and checkpoints on their way into the ledger and out of it.
 
 With encryption keys they are sealed; above a threshold they go to the blob store, sealed as they are. Without either
 setting everything passes as it is, and nothing is imported for it.

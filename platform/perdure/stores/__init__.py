@@ -1,4 +1,4 @@
-"""Where checkpoints and large payloads are kept, and what a job reads and writes so that it can go on where it stopped."""
+"""Where checkpoints and payloads are kept, and what loops and effects go on from."""
 
 from __future__ import annotations
 

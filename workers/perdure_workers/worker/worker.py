@@ -23,6 +23,7 @@ from perdure_workers.intake.bell_reader import BellReader
 from perdure_workers.intake.gate import guard_the_gate
 from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.intake.remote_control import install_remote_control
+from perdure_workers.recovery.child_watch import ChildExit, ChildWatch, end_children
 from perdure_workers.recovery.lease import Lease
 from perdure_workers.recovery.looker import Looker
 from perdure_workers.recovery.orphans import adopt_orphans, end_orphans
@@ -33,7 +34,6 @@ from perdure_workers.recovery.rescue import hand_back, rescue_child
 from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 from perdure_workers.worker.background import Background
 from perdure_workers.worker.celery_worker import DrainingWorker, PatientConsumer
-from perdure_workers.worker.children import ChildExit, ChildWatch, end_children
 from perdure_workers.worker.incarnation import Incarnation
 from perdure_workers.worker.pool import work_shifts
 from perdure_workers.worker.shared import Shared

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from perdure_workers.worker.children import ChildExit, ChildWatch
+from perdure_workers.recovery.child_watch import ChildExit, ChildWatch
 from support.waiting import wait_until
 
 
