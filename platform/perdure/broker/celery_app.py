@@ -22,7 +22,7 @@ class JobTask(Task):  # type: ignore[type-arg]
     ignore_result = True
     typing = False
     send_events = False
-    #: What a worker does with a message that names the task; see ``perdure_workers.bell_reader``.
+    #: What a worker does with a message that names the task; see ``perdure_workers.intake.bell_reader``.
     Strategy = "perdure_workers.intake.bell_reader:keep"
 
     def run(self, *_args: Any, **_kwargs: Any) -> Any:

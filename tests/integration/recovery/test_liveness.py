@@ -168,7 +168,9 @@ def test_own_lock_is_never_opened_again(tmp_path: Path) -> None:
 
     assert not holder_is_gone(lock.path)
 
-    looks = "import sys; from pathlib import Path; from perdure_workers.life_lock import holder_is_gone as gone\n"
+    looks = (
+        "import sys; from pathlib import Path; from perdure_workers.recovery.process_lock import holder_is_gone as gone\n"
+    )
     other = subprocess.run([sys.executable, "-c", looks + "sys.exit(gone(Path(sys.argv[1])))", lock.path], check=False)
     assert other.returncode == 0  # another process finds it still held
     lock.release()

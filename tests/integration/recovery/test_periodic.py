@@ -84,7 +84,9 @@ def test_supervisor_that_was_late_does_not_go_back(app: Perdure, half_hourly: st
     seen_before = app.ledger.last_tick(half_hourly)
     set_last_tick(app, half_hourly, seen_before + 10)
 
-    submitted = app.submitter.submit_tick(app.schedules[half_hourly], seen_before, seen_before + 5, wanted=True)
+    submitted = app.submitter.submit_tick(
+        app.task(half_hourly), app.schedules[half_hourly], seen_before, seen_before + 5, wanted=True
+    )
 
     assert not submitted
     assert app.ledger.last_tick(half_hourly) == pytest.approx(seen_before + 10)

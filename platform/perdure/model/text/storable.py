@@ -10,7 +10,7 @@ MAX_NAME = 255
 #: Longest reason that somebody gives for something, in characters.
 MAX_REASON = 1_000
 
-#: How a sealed value begins (see ``perdure.stores.cipher``): cut, it could not be opened any more.
+#: How a sealed value begins (see ``perdure.stores.encryption.cipher``): cut, it could not be opened any more.
 SEALED = "enc:v"
 
 
