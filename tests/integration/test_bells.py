@@ -19,7 +19,7 @@ from perdure_workers.embedded.redis import RedisServer
 from perdure_workers.intake import bell_reader
 from perdure_workers.intake.bell_reader import BellReader
 from perdure_workers.recovery.looker import Looker
-from perdure_workers.worker.wakeups import Wakeups
+from perdure_workers.shared.wakeups import Wakeups
 from support.waiting import wait_until
 
 QUEUE = "perdure.normal"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from perdure import JobHandle, JobState
-from perdure_workers.worker.incarnation import Incarnation
+from perdure_workers.recovery.incarnation import Incarnation
 from support.flower_site import OPERATOR, Site
 from support.inline import run, run_once
 from support.ledgers import SUCCEED, claimed

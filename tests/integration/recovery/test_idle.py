@@ -10,9 +10,9 @@ from perdure import Perdure
 from perdure_workers.recovery import looker
 from perdure_workers.recovery.looker import Looker
 from perdure_workers.recovery.overseer import INTERVAL, SEARCH_EVERY, Overseer
+from perdure_workers.shared.slots import Slots
+from perdure_workers.shared.wakeups import Wakeups
 from perdure_workers.supervisor.supervisor import default_duties
-from perdure_workers.worker.slots import Slots
-from perdure_workers.worker.wakeups import Wakeups
 
 #: Statements a second by the main process of an idle worker, with default settings; docs/performance.md says it.
 MOST = 10.0

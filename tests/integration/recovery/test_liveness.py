@@ -12,11 +12,11 @@ import pytest
 from perdure import Perdure
 from perdure.model.records import Claim
 from perdure.model.worker_health import WorkerEvent
+from perdure_workers.recovery.incarnation import Incarnation
 from perdure_workers.recovery.lease import Lease
 from perdure_workers.recovery.process_lock import LifeLock, holder_is_gone
 from perdure_workers.supervisor.duties.expire import Expire
 from perdure_workers.supervisor.duties.watch import Watch
-from perdure_workers.worker.incarnation import Incarnation
 from support.ledgers import try_claim
 from support.waiting import wait_until
 

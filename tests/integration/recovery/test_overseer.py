@@ -18,7 +18,7 @@ from perdure.model.settlement import Stop
 from perdure.model.states import Outcome, Transition
 from perdure_workers.recovery import overseer
 from perdure_workers.recovery.overseer import PATIENT_SEARCHES, SEARCH_EVERY, SEARCHES, Overseer
-from perdure_workers.worker.slots import Slot, Slots
+from perdure_workers.shared.slots import Slot, Slots
 from support.waiting import wait_until
 
 SUCCESS = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="null")

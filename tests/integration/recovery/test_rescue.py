@@ -11,7 +11,7 @@ from perdure.ledger.jobs.claim import Claimer
 from perdure.model.records import Claim
 from perdure.model.settlement import Stop
 from perdure_workers.recovery.rescue import hand_back, rescue_child, rescue_worker
-from perdure_workers.worker.slots import Slot, Slots
+from perdure_workers.shared.slots import Slot, Slots
 
 PID = 4711
 

@@ -15,11 +15,11 @@ from perdure import Discard, JobContext, Perdure, RetryPolicy, Snooze
 from perdure.errors import LedgerUnavailable
 from perdure.model.events import JobEvent
 from perdure.model.signature import Signature
+from perdure_workers.recovery.incarnation import Incarnation
+from perdure_workers.shared.shared import Shared
+from perdure_workers.shared.wakeups import Wakeups
 from perdure_workers.worker import execute, shift
-from perdure_workers.worker.incarnation import Incarnation
-from perdure_workers.worker.shared import Shared
 from perdure_workers.worker.shift import Shift
-from perdure_workers.worker.wakeups import Wakeups
 from support.ledgers import LOSE, RETRY, claimed, job
 from support.waiting import wait_until
 

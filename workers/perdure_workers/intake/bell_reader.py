@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from perdure_workers.intake.gate import Refused, described, envelope_of
-from perdure_workers.worker.wakeups import Wakeups
+from perdure_workers.shared.wakeups import Wakeups
 
 logger = logging.getLogger("perdure.bells")
 

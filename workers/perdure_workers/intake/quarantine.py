@@ -18,7 +18,7 @@ from perdure_workers.intake.gate import Refused, described, envelope_of
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure_workers.worker.background import Background
+    from perdure_workers.recovery.background import Background
 
 logger = logging.getLogger("perdure.quarantine")
 

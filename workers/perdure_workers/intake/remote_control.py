@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure import Perdure
-    from perdure_workers.worker.background import Background
-    from perdure_workers.worker.time_limits import TimeLimits
+    from perdure_workers.recovery.background import Background
+    from perdure_workers.shared.time_limits import TimeLimits
 
 logger = logging.getLogger("perdure.control")
 

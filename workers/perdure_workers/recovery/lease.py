@@ -10,9 +10,9 @@ from dataclasses import asdict
 from perdure import Perdure
 from perdure.errors import PerdureError
 from perdure.model.worker_health import WorkerState
+from perdure_workers.recovery.incarnation import Incarnation
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.recovery.process_lock import LifeLock
-from perdure_workers.worker.incarnation import Incarnation
 
 logger = logging.getLogger("perdure.lease")
 

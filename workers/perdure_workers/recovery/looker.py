@@ -12,7 +12,7 @@ from collections.abc import Callable
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
 from perdure.ledger.jobs.lanes import LANES
-from perdure_workers.worker.wakeups import Wakeups
+from perdure_workers.shared.wakeups import Wakeups
 
 logger = logging.getLogger("perdure.looker")
 

@@ -12,7 +12,7 @@ from perdure import Perdure
 from perdure.errors import LedgerUnavailable
 from perdure.model.settlement import Stop, stop_by_force
 from perdure_workers.recovery.rescue import release_behind, rescue_claim
-from perdure_workers.worker.slots import Slot, Slots
+from perdure_workers.shared.slots import Slot, Slots
 
 logger = logging.getLogger("perdure.overseer")
 

@@ -20,7 +20,7 @@ from perdure.model.settlement import Ended, Stop, TimeLimitReached, decide, lost
 from perdure.model.states import JobState, Outcome, Transition, target
 from perdure.model.worker_health import WorkerState
 from perdure.system.fork_gate import gate
-from perdure_workers.worker.slots import Slot
+from perdure_workers.shared.slots import Slot
 
 logger = logging.getLogger("perdure.rescue")
 

@@ -24,8 +24,8 @@ from perdure_workers.worker.slice import BUDGET, Ended, Slice, SliceKeeper, Slic
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure_workers.worker.incarnation import Incarnation
-    from perdure_workers.worker.shared import Shared
+    from perdure_workers.recovery.incarnation import Incarnation
+    from perdure_workers.shared.shared import Shared
 
 logger = logging.getLogger("perdure.shift")
 

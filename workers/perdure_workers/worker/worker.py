@@ -23,7 +23,9 @@ from perdure_workers.intake.bell_reader import BellReader
 from perdure_workers.intake.gate import guard_the_gate
 from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.intake.remote_control import install_remote_control
+from perdure_workers.recovery.background import Background
 from perdure_workers.recovery.child_watch import ChildExit, ChildWatch, end_children
+from perdure_workers.recovery.incarnation import Incarnation
 from perdure_workers.recovery.lease import Lease
 from perdure_workers.recovery.looker import Looker
 from perdure_workers.recovery.orphans import adopt_orphans, end_orphans
@@ -31,15 +33,13 @@ from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.recovery.overseer import Overseer
 from perdure_workers.recovery.process_lock import LifeLock
 from perdure_workers.recovery.rescue import hand_back, rescue_child
+from perdure_workers.shared.shared import Shared
+from perdure_workers.shared.slots import Slot
+from perdure_workers.shared.wakeups import Wakeups
 from perdure_workers.supervisor.supervisor import Supervisor, default_duties
-from perdure_workers.worker.background import Background
 from perdure_workers.worker.celery_worker import DrainingWorker, PatientConsumer
-from perdure_workers.worker.incarnation import Incarnation
 from perdure_workers.worker.pool import work_shifts
-from perdure_workers.worker.shared import Shared
 from perdure_workers.worker.shift import Shift
-from perdure_workers.worker.slots import Slot
-from perdure_workers.worker.wakeups import Wakeups
 
 logger = logging.getLogger("perdure.worker")
 

@@ -6,7 +6,7 @@ import multiprocessing
 
 import pytest
 
-from perdure_workers.worker.time_limits import TimeLimits
+from perdure_workers.shared.time_limits import TimeLimits
 
 FORK = multiprocessing.get_context("fork")
 

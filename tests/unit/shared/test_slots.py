@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from perdure_workers.worker import slots as module
-from perdure_workers.worker.slots import Slots
+from perdure_workers.shared import slots as module
+from perdure_workers.shared.slots import Slots
 
 FORK = multiprocessing.get_context("fork")
 JOB = str(UUID(int=7))

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 
-from perdure_workers.worker.wakeups import Wakeups
+from perdure_workers.shared.wakeups import Wakeups
 
 FORK = multiprocessing.get_context("fork")
 DEADLINE = 20.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from perdure_workers.worker.drain import DrainFlag
-from perdure_workers.worker.slots import Slots
-from perdure_workers.worker.time_limits import TimeLimits
-from perdure_workers.worker.wakeups import Wakeups
+from perdure_workers.shared.drain import DrainFlag
+from perdure_workers.shared.slots import Slots
+from perdure_workers.shared.time_limits import TimeLimits
+from perdure_workers.shared.wakeups import Wakeups
 
 
 @dataclass(frozen=True, slots=True)

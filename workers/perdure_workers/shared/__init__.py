@@ -1,0 +1,1 @@
+"""Memory that a worker's main process and its children share."""
