@@ -79,7 +79,7 @@ class Plan:
     idle: float = 20.0
 
 
-QUICK = Plan(rounds=1, ones=100, drain=1.0, latencies=20, latency_budget=3.0, idle=3.0)
+QUICK = Plan(rounds=1, drain=1.0, latencies=60, latency_budget=4.0, idle=3.0)
 #: Jobs of a drain before the rate is known.
 FIRST_DRAIN = 500
 MOST_JOBS = 20_000
@@ -98,6 +98,7 @@ class Contender:
         found: dict[str, float] = {}
         self.subject.servers.settle()
         with self.subject.driving() as driver:
+            driver.warm()
             found["submit"] = driver.one(plan.ones)
             backlog = self._jobs(plan)
             bulk = driver.many(backlog)

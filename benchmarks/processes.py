@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+from benchmarks.environments import inherited
 
 STOP_TIMEOUT_SECONDS = 20.0
 
@@ -65,7 +66,7 @@ def running(commands: Sequence[Sequence[str]], environment: Mapping[str, str], l
             subprocess.Popen(
                 command,
                 cwd=log.parent,
-                env={**os.environ, **environment},
+                env={**inherited(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

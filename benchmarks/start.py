@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environments import PEERS
+from benchmarks.environments import PEERS, compile_own, inherited
 from benchmarks.peers.effects import RECORD_BYTES
 from benchmarks.processes import running
 from benchmarks.report import Report, Table, Target, spread
@@ -52,6 +52,7 @@ QUICK = Plan(imports=3, kills=1)
 
 def measure_report(*, quick: bool = False) -> Report:
     """Measure both and return the report."""
+    compile_own()
     plan = QUICK if quick else Plan()
     report = Report("start", "Start and restart")
     imports = Table("seconds that an import takes in a new process, files cached", ["", "s"])
@@ -78,7 +79,12 @@ def measure_report(*, quick: bool = False) -> Report:
 def imported(statement: str, folder: Path) -> float:
     """Return the seconds that a statement takes in a new process."""
     done = subprocess.run(
-        [sys.executable, "-c", TIMED.format(statement)], cwd=folder, capture_output=True, text=True, check=True
+        [sys.executable, "-c", TIMED.format(statement)],
+        cwd=folder,
+        env=inherited(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(done.stdout)
 
@@ -142,7 +148,7 @@ def answered(command: list[str], environment: dict[str, str], folder: Path) -> s
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**inherited(), **environment},
         capture_output=True,
         text=True,
         check=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import time
@@ -25,6 +24,8 @@ POLL_SECONDS = 0.002
 RUN_IN = 0.1
 #: Between two jobs that are submitted one at a time, about.
 PAUSE_SECONDS = 0.04
+#: Jobs that a process submits before its submits are measured.
+WARM = 20
 DRAIN_TIMEOUT_SECONDS = 180.0
 
 
@@ -79,7 +80,7 @@ class Subject:
             process = subprocess.Popen(
                 [str(self._bin / "python"), str(PEERS / "driver.py"), self.system.peer],
                 cwd=self.effects.parent,
-                env={**os.environ, **self.environment},
+                env={**environments.inherited(), **self.environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -194,6 +195,10 @@ class Driver:
             self._process.wait()
             raise Lost(f"The process that submits to {self._subject.system.name} has ended. {self._subject.said()}")
         return json.loads(line)
+
+    def warm(self) -> None:
+        """Submit some jobs that do not count: the first ones make connections, and load what is loaded when it is used."""
+        self.one(WARM)
 
     def one(self, count: int, seconds: float = 0.0) -> float:
         """Submit one by one; return jobs a second."""

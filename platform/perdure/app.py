@@ -150,7 +150,7 @@ class Perdure:
         self.dead_letters = DeadLetters(self.ledger, replayer, handles, self.bulk_replay, self.tasks)
         self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
         self.workers = Workers(self.ledger)
-        self.health = platform_health(self)
+        self.health = platform_health(self.settings, self.ledger, lambda: self.breakers, lambda: self.celery)
         self._services: dict[str, Service] = {}
         #: Primary-backup groups by name.
         self.groups: dict[str, PrimaryBackup[Any]] = {}
@@ -388,7 +388,7 @@ class Perdure:
         """
         from perdure.manage.primary_backup import PrimaryBackup
 
-        self.groups[name] = PrimaryBackup(self, name, members, run, apply, **options)
+        self.groups[name] = PrimaryBackup(self.register, self.ledger, self.submitter, name, members, run, apply, **options)
         return self.groups[name]
 
     @cached_property

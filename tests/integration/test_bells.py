@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 import redis
+from kombu.asynchronous import Hub as EventLoop
+from vine import promise
 
 from perdure import Perdure
 from perdure.broker.bells import BELL, MOST, Bells
@@ -138,6 +141,16 @@ class Hub:
             work()
 
 
+class Bell:
+    """A bell as kombu delivers it."""
+
+    def __init__(self, acknowledged: Any) -> None:
+        self._acknowledged = acknowledged
+
+    def ack_log_error(self, *_: Any) -> None:
+        self._acknowledged()
+
+
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> BellReader:
     kept: list[Any] = []
@@ -150,7 +163,7 @@ def test_a_bell_wakes_a_child_and_is_held_while_all_are_busy(reader: BellReader)
     hub, acknowledged = Hub(), []
     consumer = SimpleNamespace(hub=hub, connection_errors=())
     for number in range(4):
-        reader.answer(consumer, lambda *_, number=number: acknowledged.append(number))
+        reader.answer(consumer, Bell(lambda number=number: acknowledged.append(number)))
     assert acknowledged == [0, 1]
     hub.go_on()
     assert acknowledged == [0, 1]  # both children are busy still
@@ -158,6 +171,44 @@ def test_a_bell_wakes_a_child_and_is_held_while_all_are_busy(reader: BellReader)
     hub.go_on()
     assert acknowledged == [0, 1, 2, 3]
     assert hub.later == []
+
+
+def test_a_bell_that_was_held_is_acknowledged_before_the_event_loop_sleeps(reader: BellReader) -> None:
+    """Else kombu hears no bell until something else wakes the loop."""
+    hub, acknowledged = EventLoop(), []
+    consumer = SimpleNamespace(hub=hub, connection_errors=())
+    hear = bell_reader.answer(None, None, consumer)
+    for number in range(3):
+        bell = Bell(lambda number=number: acknowledged.append(number))
+        hear(bell, None, promise(hub.call_soon, (bell.ack_log_error,)))
+    told: list[tuple[int, int]] = []
+    posts = 2
+    reader._wakeups.wait(0.0)
+    post = reader._wakeups.post
+
+    def count() -> bool:
+        nonlocal posts
+        posts += (is_posted := post())
+        return is_posted
+
+    reader._wakeups.post = count  # type: ignore[method-assign]
+    hub.on_tick.add(lambda: told.append((posts, len(acknowledged))))  # where kombu decides whether it hears another one
+    ours, theirs = os.pipe()
+    hub.add_reader(ours, lambda: None)  # a loop without anything to wait for does not sleep
+    turns = hub.create_loop()
+    wait_until(lambda: next(turns) or posts == 3)
+    hub.remove(ours)
+    os.close(theirs)
+    assert acknowledged == [0, 1, 2]
+    assert told[-1] == (3, 3)
+
+
+def test_without_an_event_loop_no_bell_is_held(reader: BellReader) -> None:
+    acknowledged: list[int] = []
+    consumer = SimpleNamespace(hub=None, connection_errors=())
+    for number in range(4):
+        reader.answer(consumer, Bell(lambda number=number: acknowledged.append(number)))
+    assert acknowledged == [0, 1, 2, 3]
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ logger = logging.getLogger("perdure.bells")
 
 #: Bells that a queue holds at most: more than there are children to answer would wake nobody else.
 MOST = 16
+#: Seconds for which a queue that was full is taken to be so. A job that comes after its last bell was answered, and before
+#: that time is over, waits until workers look by themselves.
+FULL_FOR = 0.002
 #: Seconds between two bells of a bulkhead on a broker that is not Redis, where nobody can look at the queue first.
 INTERVAL = 0.05
 
@@ -51,6 +54,7 @@ class Bells:
         self._is_redis = is_redis(broker_url)
         self._link = RedisLink(broker_url, what="bells") if self._is_redis else None
         self._rung_at: dict[str, float] = {}
+        self._full_until: dict[str, float] = {}
 
     def ring(self, bulkhead: str, count: int = 1) -> bool:
         """Ring for work in a bulkhead; return False when the broker was not reached, which loses nothing.
@@ -62,13 +66,17 @@ class Bells:
         queue = queue_name(bulkhead)
         if self._link is None:
             return self._publish(queue)
+        if count and time.monotonic() < self._full_until.get(queue, 0.0):
+            return True
         link = self._link
         messages = [_MESSAGE.format(id=new_id(), queue=queue) for _ in range(min(count, MOST))]
         try:
             with gate.use():
-                link.run(lambda: link.scripts.run("ring", [self._prefix + queue], [MOST, *messages]))
+                rung = link.run(lambda: link.scripts.run("ring", [self._prefix + queue], [MOST, *messages]))
         except SharedStateUnavailable:
             return False
+        if rung < len(messages):
+            self._full_until[queue] = time.monotonic() + FULL_FOR
         return True
 
     def hush(self, bulkhead: str) -> None:

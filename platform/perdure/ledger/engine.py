@@ -1,4 +1,4 @@
-"""Connections to the ledger's database: made on first use, once for each process, never carried across a fork."""
+"""Connections to the ledger's database: made on first use, never carried across a fork."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Pool, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -61,6 +61,7 @@ class Database:
         self._durability = durability
         self._engine: Engine | None = None
         self._autocommitting: Engine | None = None
+        self._has_worked = False
         self._pid = 0
         self._lock = threading.Lock()
         _databases.add(self)
@@ -86,6 +87,7 @@ class Database:
                     # Kept, because to make one for each statement costs as much as the statement.
                     self._autocommitting = self._engine.execution_options(**_AUTOCOMMIT[self.dialect])
                     self._pid = os.getpid()
+                    self._has_worked = False
         return self._engine
 
     def run(self, work: Callable[[Connection], Result], *, autocommit: bool = False) -> Result:
@@ -103,11 +105,13 @@ class Database:
         """
         with gate.use(), self.translating():
             try:
-                return self._run(work, autocommit)
+                result = self._run(work, autocommit)
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-                return self._run(work, autocommit)
+                result = self._run(work, autocommit)
+            self._has_worked = True
+            return result
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -178,23 +182,36 @@ class Database:
     def _unavailable(self, error: BaseException) -> LedgerUnavailable:
         return LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}")
 
+    def _leave_inherited(self) -> None:
+        """Leave the parent's connections alone, in a child that was forked a moment ago.
+
+        An engine that has worked is kept, with new connections to come: what it has compiled is in memory that both
+        share. One that has not may have been in the middle of its first connection, with a lock that nobody releases.
+        """
+        self._lock = threading.Lock()  # another thread of the parent may have held the old one
+        if self._engine is not None and self._has_worked:
+            _inherited.append(self._engine.pool)
+            self._engine.dispose(close=False)
+            self._pid = os.getpid()
+        else:
+            _inherited.extend((self._engine, self._autocommitting))
+            self._engine = self._autocommitting = None
+
     def _connectable(self) -> Engine:
         return _sqlite_engine(self) if self.dialect == "sqlite" else _postgresql_engine(self)
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
-#: Engines of the parent process: kept alive, because finalising their connections here would end them there as well.
-_inherited: list[Engine | None] = []
+#: Of the parent process: kept alive, because finalising its connections here would end them there as well.
+_inherited: list[Engine | Pool | None] = []
 
 
-def _forget_inherited() -> None:
+def _leave_inherited() -> None:
     for database in _databases:
-        _inherited.extend((database._engine, database._autocommitting))
-        database._engine = database._autocommitting = None
-        database._lock = threading.Lock()  # another thread of the parent may have held the old one
+        database._leave_inherited()
 
 
-os.register_at_fork(after_in_child=_forget_inherited)
+os.register_at_fork(after_in_child=_leave_inherited)
 
 
 def _sqlite_engine(database: Database) -> Engine:

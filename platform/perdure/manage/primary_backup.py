@@ -28,7 +28,9 @@ from perdure.submit.handle import JobHandle
 from perdure.system.who import whoami
 
 if TYPE_CHECKING:
-    from perdure.app import Perdure
+    from perdure.ledger import Ledger
+    from perdure.submit.submitter import Submitter
+    from perdure.submit.task import Task
 
 S = TypeVar("S")
 
@@ -89,7 +91,9 @@ class PrimaryBackup(Generic[S]):
     """A primary and its backups; made by :meth:`Perdure.primary_backup` where tasks are defined.
 
     Args:
-        app: The application.
+        register: Makes the group's two tasks.
+        ledger: Where the log is.
+        submitter: Submits the jobs that copy.
         name: The group, and the beginning of its two tasks' names.
         members: What operations run on, by name; the first one is primary until another is promoted.
         run: Runs an operation on the primary and returns its result.
@@ -104,7 +108,9 @@ class PrimaryBackup(Generic[S]):
 
     def __init__(
         self,
-        app: Perdure,
+        register: Callable[..., Task[..., Any]],
+        ledger: Ledger,
+        submitter: Submitter,
         name: str,
         members: Mapping[str, S],
         run: Callable[[S, Operation], Any],
@@ -117,7 +123,7 @@ class PrimaryBackup(Generic[S]):
                 f"it got {len(members)} members and {', '.join(sorted(options)) or 'no options'}"
             )
         self.name = name
-        self._app, self._members, self._run = app, dict(members), run
+        self._ledger, self._submitter, self._members, self._run = ledger, submitter, dict(members), run
         self._apply = apply or (lambda service, operation, _result: run(service, operation))
         self._listeners: Listeners[Promotion] = Listeners()
         self._written = False
@@ -131,9 +137,9 @@ class PrimaryBackup(Generic[S]):
             return self._copy(member, sequence)
 
         # One at a time, so that the log's order is the order in which the primary ran them.
-        self._task = app.register(operate, name=f"{name}.run", limit=1, **options)
+        self._task = register(operate, name=f"{name}.run", limit=1, **options)
         where = {"bulkhead": options["bulkhead"]} if "bulkhead" in options else {}
-        self._copies = app.register(copy, name=f"{name}.copy", limit=1, limit_by="member", retry="slow", **where)
+        self._copies = register(copy, name=f"{name}.copy", limit=1, limit_by="member", retry="slow", **where)
 
     def submit(self, value: Any, *, key: str | None = None, **options: Any) -> JobHandle[Any]:
         """Submit an operation and return its job, whose result is the primary's.
@@ -205,12 +211,12 @@ class PrimaryBackup(Generic[S]):
         self._catch_up(group.primary, group.sequence)
         result = self._run(self._members[group.primary], Operation(key, value, group.epoch))
         texts = {"operation": codec.encode(value), "result": codec.encode(result, what=f"the result of {self._task.name}")}
-        sealed = {name: self._app.ledger.vault.put(text, name, ctx.job_id, None) for name, text in texts.items()}
+        sealed = {name: self._ledger.vault.put(text, name, ctx.job_id, None) for name, text in texts.items()}
         entry = LogEntry(group.sequence + 1, group.epoch, key, ctx.job_id, **sealed)
         with ctx.transaction() as connection:
             replicated_log.record(connection, self.name, group, entry)
             backups = [(name, entry.sequence) for name in self._members if name != group.primary]
-            self._app.submitter.submit_within(connection, self._copies, backups)
+            self._submitter.submit_within(connection, self._copies, backups)
         return result
 
     def _copy(self, member: str, sequence: int) -> int:
@@ -235,7 +241,7 @@ class PrimaryBackup(Generic[S]):
                     break  # another job brought it on as well
 
     def _opened(self, entry: LogEntry, column: str) -> Any:
-        return codec.decode(self._app.ledger.vault.get(getattr(entry, column), column, entry.job_id, None))
+        return codec.decode(self._ledger.vault.get(getattr(entry, column), column, entry.job_id, None))
 
     def _group(self) -> GroupState:
         if not self._written:
@@ -245,4 +251,4 @@ class PrimaryBackup(Generic[S]):
         return group
 
     def _in_ledger(self, what: Callable[..., Any], *arguments: Any) -> Any:
-        return self._app.ledger.read(lambda connection: what(connection, self.name, *arguments))
+        return self._ledger.read(lambda connection: what(connection, self.name, *arguments))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 
-from perdure_workers.recovery.child_watch import ChildExit, ChildWatch
+import pytest
+
+from perdure_workers.recovery.child_watch import ChildExit, ChildWatch, Ends
 from support.waiting import wait_until
 
 
@@ -50,3 +54,41 @@ def test_a_child_that_is_killed_is_told_of_and_left_to_its_pool() -> None:
 
     assert told == [ChildExit(child.pid, "killed by SIGKILL")]
     assert child.process.wait(30) == -9
+
+
+@pytest.mark.parametrize("kernel_tells", [True, False])
+def test_the_watch_runs_in_a_thread_of_its_own(kernel_tells: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not kernel_tells:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    told: list[ChildExit] = []
+    watch = ChildWatch(told.append)
+    watch.start()
+    first, second = started("import sys; sys.stdin.read()"), started("import sys; sys.stdin.read()")
+    watch.add(first)
+    watch.add(second)
+
+    second.process.kill()
+    wait_until(lambda: [ended.pid for ended in told] == [second.pid])
+    first.process.kill()
+    wait_until(lambda: [ended.pid for ended in told] == [second.pid, first.pid])
+    assert {child.process.wait(30) for child in (first, second)} == {-9}
+    watch.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the kernel tells nothing")
+def test_an_end_is_told_once_though_a_child_has_the_descriptor_as_well() -> None:
+    ends, child = Ends(), started("import sys; sys.stdin.read()")
+    ends.add(child.pid)
+    heir = os.fork()
+    if heir == 0:
+        signal.pause()
+        os._exit(0)
+    child.process.kill()
+    ends.wait()
+    ends.remove(child.pid)
+
+    assert ends._epoll is not None
+    assert ends._epoll.poll(0) == []
+    os.kill(heir, signal.SIGKILL)
+    os.waitpid(heir, 0)
+    child.process.wait(30)

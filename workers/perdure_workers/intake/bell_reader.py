@@ -31,12 +31,16 @@ class BellReader:
         self._wakeups = wakeups
         self.keep = keep
 
-    def answer(self, consumer: Any, acknowledge: Callable[..., object]) -> None:
-        """Wake a child and acknowledge the bell; hold it while as many wake-ups wait as there are children."""
-        if self._wakeups.post():
-            acknowledge(logger, consumer.connection_errors)
-        elif consumer.hub is not None:
-            consumer.hub.call_later(HELD, self.answer, consumer, acknowledge)
+    def answer(self, consumer: Any, message: Any) -> None:
+        """Wake a child and acknowledge the bell; hold it while as many wake-ups wait as there are children.
+
+        It is acknowledged at once, and not by Celery's promise, which the event loop keeps when it has slept: for a bell
+        that was held that may be a second later, and until then kombu hears no other.
+        """
+        if self._wakeups.post() or consumer.hub is None:
+            message.ack_log_error(logger, consumer.connection_errors)
+        else:
+            consumer.hub.call_later(HELD, self.answer, consumer, message)
 
 
 #: The reader of this process; a worker sets it before its consumer starts.
@@ -46,9 +50,9 @@ reader: BellReader | None = None
 def answer(_task: Any, _app: Any, consumer: Any, **_options: Any) -> Handler:
     """Return Celery's handler of bells; see ``celery.worker.strategy``."""
 
-    def on_bell(_message: Any, _body: Any, acknowledge: Any, *_rest: Any, **_more: Any) -> None:
+    def on_bell(message: Any, *_rest: Any, **_more: Any) -> None:
         if reader is not None:
-            reader.answer(consumer, acknowledge)
+            reader.answer(consumer, message)
 
     return on_bell
 

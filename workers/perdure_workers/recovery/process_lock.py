@@ -43,9 +43,14 @@ class LifeLock:
             _held.discard(self.path)
 
 
+def is_held_here(path: Path) -> bool:
+    """Return whether this process keeps a file locked."""
+    return path in _held
+
+
 def holder_is_gone(path: Path) -> bool:
     """Return whether a lock file is there and nobody holds it; False when it cannot be told."""
-    if path in _held:
+    if is_held_here(path):
         return False
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -17,7 +17,7 @@ from perdure_workers.supervisor.duties.notice import Notice
 from perdure_workers.supervisor.duties.tick import Tick
 from perdure_workers.supervisor.duties.watch import Watch
 from perdure_workers.supervisor.maintenance import register_maintenance
-from perdure_workers.supervisor.metrics import DUTY_SECONDS
+from perdure_workers.supervisor.metrics import count_duty
 
 logger = logging.getLogger("perdure.supervisor")
 
@@ -58,7 +58,7 @@ class Supervisor:
             started = time.monotonic()
             done, outcome = self._run_once(duty)
             elapsed = time.monotonic() - started
-            DUTY_SECONDS.labels(duty.name, outcome).observe(elapsed)
+            count_duty(duty.name, outcome, elapsed)
             if done == 0 or elapsed > duty.period:
                 self._stop.wait(max(0.0, duty.period - elapsed) if done else duty.period)
 

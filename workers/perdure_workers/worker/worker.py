@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - loaded by each connection to a host: here once, in memory that the children share
 import gc
 import logging
 import os

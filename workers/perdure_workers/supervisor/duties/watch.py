@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from perdure import Perdure
 from perdure.ledger.workers.register import Neighbour
-from perdure_workers.recovery.process_lock import holder_is_gone
+from perdure_workers.recovery.process_lock import holder_is_gone, is_held_here
 from perdure_workers.recovery.rescue import declare_failed
 from perdure_workers.supervisor.duties.duty import Duty
 
@@ -30,14 +30,15 @@ class Watch(Duty):
 
     @property
     def period(self) -> float:
-        """A tenth of a second."""
-        return PERIOD
+        """A tenth of a second while there are neighbours, otherwise a heartbeat."""
+        return PERIOD if self._neighbours else self.app.settings.heartbeat_interval
 
     def run_once(self) -> int:
         """Declare the neighbours failed whose lock is free, and return how many."""
         moment = time.monotonic()
-        if moment >= self._renew_at:
-            self._neighbours = self.app.ledger.neighbours(self._host)
+        if not self._neighbours or moment >= self._renew_at:
+            live = self.app.ledger.neighbours(self._host)
+            self._neighbours = [worker for worker in live if not is_held_here(Path(worker.lock_path))]
             self._renew_at = moment + self.app.settings.heartbeat_interval
         dead = [neighbour for neighbour in self._neighbours if holder_is_gone(Path(neighbour.lock_path))]
         failed = sum(self._declare(neighbour) for neighbour in dead)

@@ -1,0 +1,109 @@
+"""What one submit costs: one round trip to the ledger, and one command of Redis that is left out while bells ring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import event
+
+from perdure import Perdure, Task
+from perdure.broker import bells
+from perdure.broker.bells import MOST
+
+QUEUE = "perdure.normal"
+#: What the script that rings calls by itself, and how it is counted.
+WITHIN_THE_SCRIPT = {"type", "llen", "lpush", "ltrim", "del"}
+ASKING = {"info", "config", "config|resetstat"}
+
+
+@pytest.fixture
+def task(app: Perdure) -> Task[[int], None]:
+    @app.job(name="cost.work")
+    def work(number: int) -> None: ...
+
+    for number in range(10):  # connections are made, scripts loaded, and PostgreSQL's statement prepared
+        work.submit(number)
+    return work
+
+
+@pytest.fixture
+def client(redis_url: str, task: Any) -> redis.Redis:
+    """A client of a Redis that has begun to count commands."""
+    client = redis.Redis.from_url(redis_url)
+    client.config_resetstat()
+    return client
+
+
+def commands(client: redis.Redis) -> dict[str, int]:
+    stats = client.info("commandstats")
+    calls = {name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()}
+    return {name: count for name, count in calls.items() if name not in WITHIN_THE_SCRIPT | ASKING}
+
+
+def test_a_submit_is_one_statement(app: Perdure, task: Task[[int], None]) -> None:
+    sent: list[str] = []
+    event.listen(app.ledger.database.engine, "before_cursor_execute", lambda _c, _u, sql, *_: sent.append(sql))
+    task.submit(1)
+    task.submit_many([(number,) for number in range(500)])
+    assert len(sent) == 2
+
+
+def test_a_submit_is_one_round_trip_to_postgresql(app: Perdure, task: Task[[int], None], tmp_path: Path) -> None:
+    if app.ledger.database.dialect != "postgresql":
+        pytest.skip("SQLite is in this process")
+    with app.ledger.database.engine.connect() as connection:
+        spoken: Any = connection.connection.driver_connection
+    with (tmp_path / "trace").open("wb") as trace:
+        spoken.pgconn.trace(trace.fileno())
+        try:
+            for number in range(5):
+                task.submit(number)
+        finally:
+            spoken.pgconn.untrace()
+    messages = [line.split("\t")[3] for line in (tmp_path / "trace").read_text().splitlines()]
+    assert messages.count("ReadyForQuery") == 5
+    assert "Parse" not in messages  # it was prepared before
+
+
+def test_a_submit_is_one_command_of_redis(client: redis.Redis, task: Task[[int], None]) -> None:
+    for number in range(5):
+        client.delete(QUEUE)
+        task.submit(number)
+    assert commands(client) == {"evalsha": 5}
+
+
+def test_who_submits_does_not_ring_while_as_many_bells_ring_as_help(
+    client: redis.Redis, task: Task[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bells, "FULL_FOR", 3600.0)
+    for number in range(MOST + 1):
+        task.submit(number)
+    assert client.llen(QUEUE) == MOST
+    client.config_resetstat()
+    for number in range(50):
+        task.submit(number)
+    assert commands(client) == {}
+
+
+def test_who_submits_rings_again_soon(
+    client: redis.Redis, task: Task[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bells, "FULL_FOR", 0.0)
+    for number in range(MOST + 1):
+        task.submit(number)
+    client.delete(QUEUE)
+    task.submit(1)
+    assert client.llen(QUEUE) == 1
+
+
+def test_another_bulkhead_has_bells_of_its_own(
+    client: redis.Redis, task: Task[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bells, "FULL_FOR", 3600.0)
+    for number in range(MOST + 1):
+        task.submit(number)
+    task.options(bulkhead="critical").submit(1)
+    assert client.llen("perdure.critical") == 1

