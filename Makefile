@@ -18,7 +18,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-lowest check bench docs sync clean
+.PHONY: help demo up test test-fast coverage test-lowest check bench docs sync clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -33,22 +33,33 @@ up: .venv/.synced ## Run Redis, the workers and Flower in this folder until Ctrl
 test: .venv/.synced ## Run the tests on real servers
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
 
+test-fast: .venv/.synced ## Run the quick tests without PostgreSQL, in less than a minute
+	$(BIN)/pytest -q -n 2 -m "not (slow or postgresql or chaos or browser)" $(ARGS) tests/unit tests/integration
+
+coverage: .venv/.synced ## Measure which branches of the platform the tests run, in all processes; name the lines that none does
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest -n 2 --dist loadfile -p no:cacheprovider $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 test-lowest: .tools/uv-$(UV_VERSION) ## Run a part of the tests with the oldest libraries that are allowed (QUICK=1: the parts that differ)
 	$(UV) venv --quiet --clear --python .tools/bin/python .venv-lowest
 	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[all]' --group dev
 	.venv-lowest/bin/pytest -p no:cacheprovider -m "not browser" $(if $(QUICK),$(LOWEST_QUICK),$(LOWEST)) $(ARGS)
 
-check: .venv/.synced ## Lint, format, types, import contracts, lock
+check: .venv/.synced ## Lint, format, types, dead code, import contracts, lock
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy tests benchmarks $(wildcard docs/*.py)
+	$(BIN)/vulture
 	$(BIN)/lint-imports
 	$(UV) lock --check
 
 bench: .venv/.synced ## Measure beside Celery and other peers (ARGS=quick: rough, in minutes)
 	$(UV) run --locked --group bench python -m benchmarks $(ARGS)
 
-docs: .venv/.synced ## Run the examples in README.md and docs/
+docs: .venv/.synced ## Run every code block of README.md and docs/
 	$(BIN)/python docs/check.py $(ARGS)
 
 sync: .venv/.synced ## Make the virtual environment

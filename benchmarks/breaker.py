@@ -27,10 +27,12 @@ ROUNDS, CALLS = 30, 200
 
 
 def nothing() -> None:
-    return None
+    """Do what a breaker guards."""
+    return
 
 
 def ours(url: str, name: str, staleness: float, *, is_open: bool) -> Callable[[], object]:
+    """Return a call through perdure's breaker; ``staleness`` in seconds."""
     breaker = CircuitBreaker(url, name, BreakerConfig(max_staleness=staleness))
     if is_open:
         breaker.force_open()
@@ -43,6 +45,7 @@ def ours(url: str, name: str, staleness: float, *, is_open: bool) -> Callable[[]
 
 
 def theirs(url: str, name: str, *, is_open: bool) -> Callable[[], object]:
+    """Return a call through pybreaker's."""
     storage = pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, redis.Redis.from_url(url), namespace=name)
     breaker = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=3600, state_storage=storage)
     if is_open:
@@ -56,6 +59,7 @@ def theirs(url: str, name: str, *, is_open: bool) -> Callable[[], object]:
 
 
 def permit(url: str) -> Callable[[], object]:
+    """Return a call that takes a permit and gives it back."""
     permits = Permits(url, "bench", PermitsConfig(limit=10))
     return lambda: permits.acquire("a").release()
 

@@ -21,11 +21,7 @@ from sqlalchemy import text
 from perdure.ledger import Ledger
 from perdure.model.dead_letter import LetterFilter
 from perdure_workers.embedded.postgres import PostgresServer
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # what fills a ledger is shared with the tests of the query plans
-
-from support.full_ledgers import fill  # noqa: E402
+from support.full_ledgers import fill
 
 LETTERS = int(os.environ.get("BENCH_LETTERS", "1000000"))
 ROUNDS = 20

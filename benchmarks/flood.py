@@ -9,7 +9,6 @@ in background. Critical jobs are submitted to both in turn, so that whatever els
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,15 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from chaos import chaos_jobs
 from perdure_workers.embedded.redis import RedisServer
+from support.cluster import Cluster
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "chaos")]  # the harness and the jobs of the chaos tests
-
-from chaos_jobs import build  # noqa: E402
-
-from support.cluster import Cluster  # noqa: E402
-
+CHAOS = Path(chaos_jobs.__file__).parent
 FLOOD = 5_000
 #: Seconds that each of them takes.
 SLOW = 1.0
@@ -45,7 +40,7 @@ def platform(stack: ExitStack, folder: Path) -> Cluster:
     """Start a platform with a critical and a background worker."""
     folder.mkdir()
     broker = stack.enter_context(RedisServer(folder / "redis", die_with_parent=True))
-    cluster = Cluster(build, "chaos_app", ROOT / "tests" / "chaos", folder, f"sqlite:///{folder / 'ledger.db'}", broker.url)
+    cluster = Cluster(chaos_jobs.build, "chaos_app", CHAOS, folder, f"sqlite:///{folder / 'ledger.db'}", broker.url)
     stack.callback(cluster.close)
     cluster.worker("c1", "critical", concurrency=2)
     cluster.worker("b1", "background", concurrency=3)
@@ -67,6 +62,7 @@ def measure(platforms: dict[str, Cluster]) -> dict[str, list[float]]:
 
 
 def show(found: dict[str, list[float]]) -> None:
+    """Print percentiles, milliseconds."""
     table = Table("critical jobs", "p50 ms", "p95 ms", "p99 ms", "jobs")
     for name, times in found.items():
         cuts = statistics.quantiles(times, n=100)

@@ -18,12 +18,8 @@ from rich.table import Table
 from perdure.ledger import Ledger
 from perdure.model.dead_letter import LetterFilter
 from perdure_workers.embedded.redis import RedisServer
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # the harness is shared with the tests
-
-from support.flowers import FlowerProcess, flower_process  # noqa: E402
-from support.full_ledgers import fill  # noqa: E402
+from support.flowers import FlowerProcess, flower_process
+from support.full_ledgers import fill
 
 SIZES = (1_000, int(os.environ.get("BENCH_JOBS", "1000000")))
 #: Jobs that are not finished, and so are dead letters' jobs as well, whatever the size.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,16 +17,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from chaos import chaos_jobs
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
+from support.cluster import Cluster, Running
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "chaos")]  # the harness and the jobs of the chaos tests
-
-from chaos_jobs import build  # noqa: E402
-
-from support.cluster import Cluster, Running  # noqa: E402
-
+CHAOS = Path(chaos_jobs.__file__).parent
 CHILD_KILLS = 20
 WORKER_KILLS = 10
 DRAINS = 10
@@ -53,7 +48,7 @@ def in_cluster(measure: Measure, folder: Path, ledger: str) -> Results:
     """Return what is measured in a new cluster of two workers."""
     folder.mkdir()
     with RedisServer(folder / "redis", die_with_parent=True) as broker:
-        cluster = Cluster(build, "chaos_app", ROOT / "tests" / "chaos", folder, ledger, broker.url)
+        cluster = Cluster(chaos_jobs.build, "chaos_app", CHAOS, folder, ledger, broker.url)
         try:
             cluster.supervisor()
             cluster.workers("w0", "w1")

@@ -1,114 +1,221 @@
-"""Run the examples of README.md and docs/: a fenced block that says ``run`` is a promise, and this keeps it.
+"""Run every code block of README.md, CONTRIBUTING.md and docs/: what a page shows, works.
 
-    ```python run          executed in a fresh interpreter, in an empty folder
-    ```console run         each line that begins with ``$ `` is executed by bash, in one empty folder for the block;
-                           the lines below it must appear in its output, in order (``...`` skips any number of lines)
+A page is one session in an empty folder. Its blocks run from top to bottom and see what the ones above have left:
 
-Usage: python docs/check.py [FILE ...]. Ends with 1 if an example failed.
+    ```python     executed; all of a page share their names. When it begins with ``# NAME.py`` it is that file, and imported
+    ```console    each line that begins with ``$ `` is typed into one bash; the lines below it must appear in its output, in
+                  order (``...`` skips any number of lines)
+    ```toml       a ``perdure.toml`` that must be accepted
+    ```text       no code: a drawing, or the usage that another test compares
+
+A block within ``<!-- ... -->`` runs too and is not shown: what a reader has and an empty folder has not, such as a running
+platform. A block in any other language fails, so that none is left out by mistake.
+
+Usage: python docs/check.py [FILE ...]. Ends with 1 if a block failed.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import secrets
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import tomllib
+import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLE_TIMEOUT_SECONDS = 120
-FENCE = re.compile(r"^```(?P<language>python|console) run[^\n]*\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAMS = Path(sys.executable).parent
+#: Seconds that one block may take.
+BLOCK_TIMEOUT = 180
+#: Pages that run at the same time.
+AT_ONCE = 2
+FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# (?P<name>\w+)\.py\n")
+
+
+class BlockFailed(Exception):
+    """A block does not do what its page says."""
 
 
 @dataclass(frozen=True)
-class Example:
-    """One runnable block and where it stands."""
+class Block:
+    """One fenced block: its language, the line of its fence, its text."""
 
-    path: Path
-    line: int
     language: str
+    line: int
     body: str
 
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}"
 
-
-class ExampleFailed(Exception):
-    """An example does not do what its page says."""
-
-
-def main(arguments: list[str]) -> int:
-    """Run all examples of the named files (default: README.md and docs/) and return the exit code."""
-    pages = [Path(name) for name in arguments] or [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    failed = total = 0
-    for example in (example for page in pages for example in examples(page)):
-        total += 1
-        try:
-            run(example)
-        except ExampleFailed as failure:
-            failed += 1
-            print(f"FAILED {example}\n{failure}", file=sys.stderr)
-        else:
-            print(f"ok     {example}")
-    print(f"{total - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
-def examples(page: Path) -> Iterator[Example]:
-    """Yield the runnable blocks of one page."""
-    text = page.read_text()
+def blocks(text: str) -> Iterator[Block]:
+    """Yield the blocks of a page."""
     for match in FENCE.finditer(text):
-        yield Example(page, text.count("\n", 0, match.start()) + 1, match["language"], match["body"])
-
-
-def run(example: Example) -> None:
-    """Run one example in an empty folder; raise ExampleFailed when it ends with an error or says something else."""
-    with tempfile.TemporaryDirectory(prefix="perdure-docs-") as folder:
-        if example.language == "python":
-            execute([sys.executable, "-c", example.body], folder)
-            return
-        for command, expected in commands(example.body):
-            compare(execute(["bash", "-euo", "pipefail", "-c", command], folder), expected, command)
+        yield Block(match["language"].strip(), text.count("\n", 0, match.start()) + 1, match["body"])
 
 
 def commands(body: str) -> Iterator[tuple[str, list[str]]]:
     """Yield each ``$ `` command of a console block with the output lines that the page shows below it."""
     for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
-        command, *expected = part.splitlines()
-        yield command, [line.strip() for line in expected if line.strip()]
+        command = re.match(r"(?:.*\\\n)*.*\n", part)
+        assert command is not None
+        yield command[0], [line.strip() for line in part[command.end() :].splitlines() if line.strip()]
 
 
-def execute(command: list[str], folder: str) -> str:
-    """Run a command with this environment's programs first on PATH and return what it printed."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    try:
-        done = subprocess.run(  # noqa: S603 - the project's own documentation
-            command,
-            cwd=folder,
-            env=os.environ | {"PATH": path},
-            stdin=subprocess.DEVNULL,
+class Session:
+    """A page's interpreter and shell, in the current folder.
+
+    Args:
+        page: The file whose blocks run.
+    """
+
+    def __init__(self, page: Path) -> None:
+        self._page = page
+        self._module = sys.modules["page"] = types.ModuleType("page")
+        self._shell = subprocess.Popen(
+            ["bash", "--norc", "-o", "pipefail"],  # noqa: S607 - the reader's bash
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=EXAMPLE_TIMEOUT_SECONDS,
-            check=False,
         )
-    except subprocess.TimeoutExpired as error:
-        raise ExampleFailed(f"not done within {EXAMPLE_TIMEOUT_SECONDS} s") from error
-    if done.returncode:
-        raise ExampleFailed(f"exit code {done.returncode}:\n{done.stdout}")
-    return done.stdout
+
+    def run(self, block: Block) -> None:
+        """Run one block.
+
+        Raises:
+            BlockFailed: It ends with an error, takes too long, or says something else.
+        """
+        runners = {"python": self._python, "console": self._console, "toml": self._toml, "text": lambda _block: None}
+        if block.language not in runners:
+            raise BlockFailed(f"a block is one of {', '.join(runners)}, not {block.language!r}")
+        signal.alarm(BLOCK_TIMEOUT)
+        try:
+            runners[block.language](block)
+        finally:
+            signal.alarm(0)
+
+    def _python(self, block: Block) -> None:
+        if named := FILE.match(block.body):
+            Path(f"{named['name']}.py").write_text(block.body)
+            importlib.import_module(named["name"])
+            return
+        code = compile("\n" * block.line + block.body, str(self._page), "exec")
+        exec(code, vars(self._module))  # noqa: S102 - the project's own documentation
+
+    def _toml(self, block: Block) -> None:
+        from perdure import Perdure
+
+        Perdure(**tomllib.loads(block.body)).close()
+
+    def _console(self, block: Block) -> None:
+        for command, expected in commands(block.body):
+            code, output = self._type(command)
+            if code:
+                raise BlockFailed(f"$ {command}exit code {code}:\n{output}")
+            compare(output, expected, command)
+
+    def _type(self, command: str) -> tuple[int, str]:
+        """Have the shell run a command and return its exit code and what it printed."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        mark = secrets.token_hex(8)
+        self._shell.stdin.write(f"{{ {command}\n}} </dev/null; printf '\\n%s %s\\n' {mark} $?\n")
+        self._shell.stdin.flush()
+        output: list[str] = []
+        for line in self._shell.stdout:
+            if line.startswith(mark):
+                return int(line.split()[1]), "".join(output)
+            output.append(line)
+        raise BlockFailed(f"$ {command}ended the shell:\n{''.join(output)}")
 
 
 def compare(output: str, expected: list[str], command: str) -> None:
-    """Check that the expected lines appear in the output in this order."""
+    """Check that the expected lines appear in the output in this order.
+
+    Raises:
+        BlockFailed: One does not.
+    """
     lines = iter([line.strip() for line in output.splitlines()])
     for wanted in expected:
         if wanted != "..." and wanted not in lines:
-            raise ExampleFailed(f"$ {command}\nthe page shows: {wanted}\nthe output is:\n{output}")
+            raise BlockFailed(f"$ {command}the page shows: {wanted}\nthe output is:\n{output}")
+
+
+def run_page(page: Path) -> None:
+    """Run all blocks of a page in this process and in the current folder; its last line says where one failed."""
+    sys.path.insert(0, os.getcwd())
+    signal.signal(signal.SIGALRM, _too_late)
+    session = Session(page)
+    for block in blocks(page.read_text()):
+        try:
+            session.run(block)
+        except BaseException:
+            print(f"FAILED {page}:{block.line}", file=sys.stderr, flush=True)
+            raise
+
+
+def _too_late(*_signal: object) -> None:
+    raise BlockFailed(f"not done within {BLOCK_TIMEOUT} s")
+
+
+def check(page: Path) -> bool:
+    """Run a page in a process and an empty folder of its own; print how it went and return whether all blocks work."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="perdure-docs-", ignore_cleanup_errors=True) as folder:
+        done = _execute([sys.executable, __file__, "--page", str(page)], folder)
+        if Path(folder, ".perdure").exists():
+            _execute([str(PROGRAMS / "perdure"), "down"], folder)
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+        return False
+    print(f"ok {page.name}: {len([*blocks(page.read_text())])} blocks, {time.monotonic() - began:.1f} s")
+    return True
+
+
+def _execute(command: list[str], folder: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - this file, and perdure
+        command,
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without settings of the machine's, with this environment's programs first on PATH."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PERDURE_", "CELERY_"))}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.defpath)])
+    return kept | {"PATH": path, "PERDURE_FLOWER_PORT": port, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def main(arguments: list[str]) -> int:
+    """Check the named pages (default: all) and return the exit code."""
+    if arguments[:1] == ["--page"]:
+        run_page(Path(arguments[1]))
+        return 0
+    named = [Path(name).resolve() for name in arguments]
+    pages = named or [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [page for page in pages if any(block.language != "text" for block in blocks(page.read_text()))]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        went_well = [*pool.map(check, pages)]
+    print(f"{sum(went_well)} pages work, {went_well.count(False)} do not")
+    return 0 if all(went_well) else 1
 
 
 if __name__ == "__main__":

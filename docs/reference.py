@@ -60,7 +60,7 @@ def cli_page() -> str:
     root = click.Context(perdure, info_name="perdure", **width, **perdure.context_settings)
     for context in _contexts(root):
         path, command = context.command_path, context.command
-        lines += [f"## `{path}`", "", "```", command.get_help(context), "```", ""]
+        lines += [f"## `{path}`", "", "```text", command.get_help(context), "```", ""]
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "docs" / "pictures")]
+sys.path.insert(0, str(ROOT / "docs" / "pictures"))
 
 SIZE = {"width": 1280, "height": 900}
 USER = ("perdure", "pictures")
@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
         environment = {"PERDURE_HOME": f"{home}/home", "PERDURE_FLOWER_PASSWORD": USER[1]}
         os.environ.update(environment)
         up = [sys.executable, "-m", "perdure_workers", "-A", "shop", "up"]
-        sources = os.pathsep.join(sys.path[:2])
+        sources = sys.path[0]
         process = subprocess.Popen(  # noqa: S603 - this project's own command
             up, env={**os.environ, "PYTHONPATH": sources}, stdout=subprocess.DEVNULL
         )

@@ -25,6 +25,13 @@ settings.load_profile("perdure")
 database_numbers = itertools.count(1)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what needs PostgreSQL, for ``make test-fast``."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "postgresql" in item.name or any("postgres" in name for name in fixtures):
+        item.add_marker(pytest.mark.postgresql)
+
+
 @pytest.fixture(scope="session")
 def server_dir() -> Iterator[Path]:
     """A folder that the account of PostgreSQL can reach; those of pytest (tmp_path) are private to the user."""

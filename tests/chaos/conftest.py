@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def make_sliced(tmp_path: Path, _jobs_on_path: None) -> Iterator[object]:
 
 
 @pytest.fixture
-def cluster(make_cluster, ledger_url: str, redis_url: str) -> Cluster:
+def cluster(make_cluster: Any, ledger_url: str, redis_url: str) -> Cluster:
     """A platform with default settings, on SQLite and on PostgreSQL."""
     return make_cluster(ledger_url, redis_url)
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -15,7 +17,7 @@ from support.trees import make_tree
 
 @pytest.mark.chaos
 @pytest.mark.timeout(200)
-def test_demo_keeps_its_promises_and_leaves_no_process(tmp_path):
+def test_demo_keeps_its_promises_and_leaves_no_process(tmp_path: Path) -> None:
     tree, home = make_tree(tmp_path / "tree", files=500), tmp_path / "home"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PERDURE_")}
     command = [sys.executable, "-m", "perdure_workers", "demo", "--home", str(home), "--tree", str(tree), "--json"]
@@ -29,7 +31,7 @@ def test_demo_keeps_its_promises_and_leaves_no_process(tmp_path):
     assert not [process.pid for process in psutil.process_iter() if str(home) in " ".join(_command(process))]
 
 
-def test_tree_with_nothing_in_it_is_refused(tmp_path):
+def test_tree_with_nothing_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     command = [sys.executable, "-m", "perdure_workers", "demo", "--tree", str(tmp_path / "empty")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -37,7 +39,7 @@ def test_tree_with_nothing_in_it_is_refused(tmp_path):
     assert "has nothing in it to archive" in done.stderr
 
 
-def _command(process):
+def _command(process: Any) -> Any:
     try:
         return process.cmdline()
     except psutil.Error:

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import time
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -28,7 +29,7 @@ SEED = 4
 
 @pytest.mark.timeout(60 + 5 * KILLS)
 def test_effects_are_there_exactly_once_however_often_the_job_is_killed(
-    make_cluster, ledger_url: str, redis_url: str
+    make_cluster: Any, ledger_url: str, redis_url: str
 ) -> None:
     cluster: Cluster = make_cluster(ledger_url, redis_url, max_crashes=str(KILLS + 1))
     ledger, rng, killed, jobs = cluster.app.ledger, random.Random(SEED), 0, []
@@ -47,7 +48,7 @@ def test_effects_are_there_exactly_once_however_often_the_job_is_killed(
     assert crashes >= KILLS // 2  # a kill may find a child that has just ended its job
 
 
-def kill_until_it_ends(cluster: Cluster, job, rng: random.Random, kills: int) -> int:
+def kill_until_it_ends(cluster: Cluster, job: Any, rng: random.Random, kills: int) -> int:
     """Kill the child that runs a job, at most so often; return how often."""
     for killed in range(kills):
         seen = killed + 1

@@ -41,9 +41,16 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         cluster = Cluster(build, "flower_app", HERE, folder, f"sqlite:///{folder / 'ledger.db'}", redis.url, settings)
         try:
             celery = Path(sys.executable).with_name("celery")
-            command = [celery, f"--workdir={HERE}", "-A", "flower_app:celery", "flower", "--address=127.0.0.1"]
+            command: list[str | Path] = [
+                celery,
+                f"--workdir={HERE}",
+                "-A",
+                "flower_app:celery",
+                "flower",
+                "--address=127.0.0.1",
+            ]
             environment = {**cluster.environment(), "CHAOS_FOLDER": str(folder)}
-            with flower_process([*command, "--basic-auth=eve:reader"], folder, environment, AUTH) as flower:
+            with flower_process(command, folder, environment, AUTH) as flower:
                 names = ("critical", "normal", "background")
                 workers = {name: cluster.start("worker", name, "-c", "2", name=name) for name in names}
                 for worker in workers.values():

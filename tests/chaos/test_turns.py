@@ -24,8 +24,8 @@ def test_urgent_jobs_go_before_a_backlog(cluster: Cluster) -> None:
     urgent = cluster.app.task("nap").options(priority=0).submit_many([(0.01,)] * 30)
     assert [job.wait(PATIENCE) for job in urgent] == [1] * 30
 
-    submitted = min(job.record.created_at for job in urgent)
-    last = max(job.record.started_at for job in urgent)
+    submitted = min(at for job in urgent if (at := job.record.created_at))
+    last = max(at for job in urgent if (at := job.record.started_at))
     between = [job for job in backlog if (at := job.refresh().record.started_at) and submitted < at < last]
     assert len(between) <= IN_HAND
     assert [job.wait(PATIENCE) for job in backlog] == [1] * 400

@@ -115,7 +115,7 @@ def test_while_redis_is_away_ringing_waits_at_most_once_a_second(tmp_path: Path)
             asked.append(time.monotonic())
             return run(*args)
 
-        link.scripts.run = count  # type: ignore[method-assign]
+        link.scripts.run = count  # type: ignore[assignment]
         server.stop()
         assert [bells.ring("normal") for _ in range(200)] == [False] * 200
         assert len(asked) <= 2 + (asked[-1] - asked[0]) / 0.9

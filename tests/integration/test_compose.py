@@ -15,6 +15,8 @@ from perdure_workers.embedded.redis import find_redis_server
 from support.compose import COMPOSE_FILE, ROOT, MissingVariable, load, perdure_commands
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SECRETS = {"POSTGRES_PASSWORD": "pg-secret", "REDIS_PASSWORD": "redis-secret", "PERDURE_FLOWER_PASSWORD": "fl-secret"}
 ENVIRONMENT = {**SECRETS, "PERDURE_APP": "shop:app"}
 BULKHEADS = ("critical", "normal", "background")

@@ -11,6 +11,8 @@ from perdure_workers.embedded import postgres as embedded
 from perdure_workers.embedded.errors import PortTaken, ServerBinaryMissing, ServerStartFailed
 from perdure_workers.embedded.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 
 def query(url: str, statement: str) -> list[tuple[object, ...]]:
     engine = create_engine(url)

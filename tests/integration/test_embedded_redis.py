@@ -17,9 +17,11 @@ from perdure_workers.embedded.redis import RedisServer, find_redis_server, redis
 from support.processes import alive
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def setting(client: redis.Redis, name: str) -> str:
-    return client.config_get(name)[name]
+    return str(client.config_get(name)[name])
 
 
 def test_is_fit_to_be_a_broker(redis_url: str) -> None:

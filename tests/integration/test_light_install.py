@@ -11,6 +11,8 @@ import pytest
 
 from perdure import Perdure
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Libraries of the extras, by the names under which they are imported.
 EXTRAS = (

@@ -19,6 +19,8 @@ from perdure_workers.embedded.redis import find_redis_server
 from support.one_worker import adding_worker
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "p@ss/w:rd#1"
 Start = Callable[..., subprocess.Popen[bytes]]
 

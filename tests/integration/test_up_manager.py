@@ -22,6 +22,8 @@ from perdure_workers.up.status import ProcessStatus, Status, read_status
 from support.processes import alive
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).resolve().parents[1]
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is a feature of Linux")
 

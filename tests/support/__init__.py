@@ -1,1 +1,1 @@
-"""What tests share; importable as ``support`` (see ``pythonpath`` in pyproject.toml)."""
+"""What tests share; importable as ``support`` (see ``dev-mode-dirs`` in pyproject.toml)."""

@@ -18,7 +18,7 @@ class RecordingContext:
         on_save: Called with each saved state after it was kept; raises what a worker's context would raise there.
     """
 
-    def __init__(self, *, key: str | None = None, attempt: int = 1, file: Path | None = None, on_save=None) -> None:
+    def __init__(self, *, key: str | None = None, attempt: int = 1, file: Path | None = None, on_save: Any = None) -> None:
         self.job_id = new_id()
         self.idempotency_key = key or self.job_id
         self.attempt = attempt
@@ -30,7 +30,7 @@ class RecordingContext:
 
 
 class RecordingCheckpoint:
-    def __init__(self, file: Path | None, on_save) -> None:
+    def __init__(self, file: Path | None, on_save: Any) -> None:
         self.file, self.on_save = file, on_save
         self.saved: list[Any] = []
         if file is not None and file.exists():

@@ -16,6 +16,8 @@ from perdure import Perdure, SubmitOptions
 from perdure.settings.settings import Settings
 from perdure.submit.typed_options import JobOptions, MoreOptions, SettingsGiven, SubmitTypedOptions
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ROOT / "tests" / "typing" / "users_code.py"
 

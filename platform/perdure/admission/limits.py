@@ -144,7 +144,11 @@ class Limits:
             permits.free(key, holder_of(claim))
 
     def permits_of_task(self, name: str) -> Permits:
-        """Return the permits of a task that has a limit."""
+        """Return the permits of a task that has a limit.
+
+        Raises:
+            InvalidArguments: It has none.
+        """
         limit = self.of_task(name)
         if limit is None:
             raise InvalidArguments(f"task {name!r} has no limit")

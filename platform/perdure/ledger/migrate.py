@@ -32,6 +32,7 @@ def ensure(database: Database, *, create: bool) -> None:
     """Make sure that the schema is this release's; an embedded SQLite file is made or migrated.
 
     Raises:
+        LedgerMissing: There is none, and ``create`` does not say to make one.
         LedgerOutdated: A PostgreSQL ledger has another schema; the message says what to do.
     """
     if not create and is_missing(database):

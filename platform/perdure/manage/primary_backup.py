@@ -7,6 +7,8 @@
 An operation is a job, so it survives every crash. It counts when it is in the group's log, and it gets there in one
 transaction with the jobs that copy it to the backups, which checks two fences: the job's, and the epoch that a promotion
 ends. What an old primary still does has no effect then; the operation runs again, on the new one.
+
+The pattern is that of Budhiraja, Marzullo, Schneider and Toueg, "The primary-backup approach" (Distributed Systems, 1993).
 """
 
 from __future__ import annotations
@@ -177,7 +179,12 @@ class PrimaryBackup(Generic[S]):
                 return promotion
 
     def synced(self, member: str, sequence: int) -> None:
-        """Note that a member was given a copy of the state after operation ``sequence``: a new one, or one far behind."""
+        """Note that a member was given a copy of the state: a new one, or one that was far behind.
+
+        Args:
+            member: Its name.
+            sequence: The number of the last operation that the copy has.
+        """
         self._in_ledger(replicated_log.synced, member, sequence)
 
     def snapshot(self) -> GroupSnapshot:

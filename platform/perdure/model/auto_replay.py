@@ -37,6 +37,11 @@ class AutoReplay:
     def of(cls, given: AutoReplay | bool | None, task: str, breaker: str | None) -> AutoReplay | None:
         """Return the policy that a task's ``auto_replay=`` says.
 
+        Args:
+            given: What it says.
+            task: The task's name.
+            breaker: Its circuit breaker, if any.
+
         Raises:
             InvalidJobDefinition: It is none, or the task has no breaker.
         """

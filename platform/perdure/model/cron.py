@@ -54,7 +54,11 @@ class Cron:
             raise CronUnreadable(f"{self.expression!r} never comes")
 
     def next_after(self, moment: float) -> float:
-        """Return the first tick after a moment, both epoch seconds; infinite when none comes within fifty years."""
+        """Return the first tick after a moment, both epoch seconds; infinite when none comes within fifty years.
+
+        Raises:
+            CronUnreadable: The expression cannot be read after all.
+        """
         fields, seconds = self._fields
         try:
             # Naive moments of a repeated hour are read as those of the first: such a tick may lie before the moment.

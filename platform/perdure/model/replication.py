@@ -77,7 +77,7 @@ def majority(answers: Mapping[str, Answer], n: int) -> Verdict:
     Half of those that answered is not enough: the missing ones might all say otherwise. The verdict is ``NO_QUORUM`` as
     soon as no result can reach a majority, and ``UNDECIDED`` while one can.
 
-    Parameters:
+    Args:
         answers: what came so far, by member.
         n: how many members were asked.
 
@@ -129,7 +129,7 @@ def admit(state: ReplicaState, epoch: int, sequence: int, previous_epoch: int) -
     old primary that wrote alone, and came back as a backup, would keep its own operations under the new one's (Raft's
     log matching, Ongaro and Ousterhout 2014, 5.3).
 
-    Parameters:
+    Args:
         state: this member's.
         epoch: the sender's epoch.
         sequence: the operation's number over all epochs, from 1.

@@ -15,7 +15,7 @@ async def taken_in_thread(take: Callable[[], T], give_back: Callable[[T], object
 
     A thread cannot be cancelled: what it still gets for a task that was cancelled is given back, not lost.
 
-    Parameters:
+    Args:
         take: gets it; may block.
         give_back: called with it when nobody wants it any more.
     """

@@ -55,6 +55,7 @@ class RunningAttempt:
         clock: What measures those.
         storage: Where checkpoints are kept; the ledger by default.
         state_policy: The shape of the task's checkpoints.
+        returns: The annotation of what the job's function returns.
     """
 
     def __init__(

@@ -38,6 +38,9 @@ class Home:
 
     Args:
         path: The folder; made when something is first written to it, readable by its owner alone.
+
+    Raises:
+        SettingsError: It names a user whom nobody knows, or one of its files cannot be read or makes no sense.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,7 +64,7 @@ class Home:
 
     @property
     def redis_port(self) -> int:
-        """The embedded Redis' TCP port on the loopback interface."""
+        """The embedded Redis' TCP port on the loopback interface; a file that holds no port is a SettingsError."""
         self._make_private()
         file = self.path / "redis.port"
         try:
@@ -74,7 +77,11 @@ class Home:
 
     @property
     def redis_password(self) -> str:
-        """The embedded Redis' password, which other accounts of the machine cannot read; chosen on first use."""
+        """The embedded Redis' password, which other accounts of the machine cannot read; chosen on first use.
+
+        Raises:
+            SettingsError: Its file cannot be read, or holds none.
+        """
         file = self.path / "redis.password"
         if not file.exists():
             self._write_once(file, secrets.token_urlsafe(24))

@@ -41,13 +41,13 @@ def redis_url(url: str) -> str:
 
 
 def redis_beside(broker_url: str | None, redis_url: str | None) -> None:
-    """Refuse a broker that is no Redis when no Redis is named for breakers and limits."""
+    """Refuse with ValueError a broker that is no Redis when no Redis is named for breakers and limits."""
     if broker_url is not None and redis_url is None and not is_redis(broker_url):
         raise ValueError("must be set, because the broker is no Redis: breakers, limits and permits live in one")
 
 
 def bulkhead(name: str, bulkheads: Collection[str]) -> None:
-    """Refuse a bulkhead that is not configured."""
+    """Refuse with ValueError a bulkhead that is not configured."""
     if name not in bulkheads:
         raise ValueError(str(UnknownBulkhead(name, bulkheads)))
 
@@ -72,7 +72,7 @@ def keys(text: str) -> str:
 
 
 def checkpoint_stores(urls: Collection[str]) -> None:
-    """Refuse a checkpoint store that is none."""
+    """Refuse with ValueError a checkpoint store that is none."""
     if not urls:
         raise ValueError("must name a store")
     for url in urls:
@@ -93,7 +93,7 @@ def quorum(stores: int, write: int | None) -> None:
 
 
 def folder_url(url: str) -> str:
-    """Return a path, or the URL of a kind of file system that fsspec knows."""
+    """Return a path, or the URL of a kind of file system that fsspec knows; refuse others with ValueError."""
     scheme = url.partition("://")[0].rpartition("::")[2] if "://" in url else "file"
     if scheme != "file":
         with _refusing(), extra("stores", "a store of files"):

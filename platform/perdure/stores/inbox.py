@@ -68,5 +68,10 @@ class Inbox:
         return True
 
     def forget(self, connection: Connection, before: datetime) -> int:
-        """Delete what was noted before a moment, and return how many rows; later repeats are not recognised any more."""
+        """Delete what is old and return how many rows; later repeats are not recognised any more.
+
+        Args:
+            connection: A connection in a transaction.
+            before: What was noted before this moment goes.
+        """
         return connection.execute(delete(self.table).where(self.table.c.done_at < before)).rowcount

@@ -117,7 +117,7 @@ class Periodic:
         return tick
 
     def is_wanted(self, tick: float, now: float) -> bool:
-        """Return whether a tick is to be run when it is found at ``now``."""
+        """Return whether a tick is to be run when it is found at ``now``, both epoch seconds."""
         return self.missed == "run_once" or now - tick <= ON_TIME
 
     def next_after(self, moment: float) -> float:

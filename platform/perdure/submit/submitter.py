@@ -66,7 +66,17 @@ class Submitter:
         return self._handles.accepted(accepted)
 
     def submit_many(self, task: TaskSpec, calls: Iterable[Any], how: SubmitOptions) -> list[JobHandle[Any]]:
-        """Submit one job for each call, in chunks as the iterable yields them."""
+        """Submit one job for each call, in chunks as the iterable yields them.
+
+        Args:
+            task: The task.
+            calls: The arguments of each job.
+            how: Options of all of them.
+
+        Raises:
+            InvalidArguments: Arguments do not fit, or the options are for one job; what came before is submitted.
+            BulkheadFull: There is no room for the rest; the message says how many were submitted.
+        """
         if how.idempotency_key is not None:
             raise InvalidArguments("idempotency_key= is for one job; submit_many() makes several")
         bulkhead = how.bulkhead or task.bulkhead

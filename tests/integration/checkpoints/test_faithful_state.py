@@ -104,7 +104,7 @@ def promised_otherwise() -> int:
     return "three"  # type: ignore[return-value]
 
 
-def unannotated():  # type: ignore[no-untyped-def]
+def unannotated() -> Any:  # type: ignore[no-untyped-def]
     return {1: Place(2)}
 
 

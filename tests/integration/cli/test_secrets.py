@@ -13,7 +13,7 @@ import pytest
 
 from perdure.ledger import Ledger
 from perdure.model.records import Claim
-from support.cli import Run
+from support.cli import Ended, Run
 from support.ledgers import DIE, RETRY, SUCCEED
 from support.ledgers import claimed as claimed_in
 
@@ -34,7 +34,7 @@ ARGS = json.dumps([SECRET, {"db": {"password": SECRET}, "note": f"card {SECRET}"
 def vault(perdure: Run, folder: Path) -> Run:
     (folder / "cli_vault.py").write_text(APP)
 
-    def run(*arguments: str, **options: object) -> object:
+    def run(*arguments: str, **options: object) -> Ended:
         return perdure(*arguments, **{"app": "cli_vault:app", **options})
 
     return run

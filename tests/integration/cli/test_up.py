@@ -20,6 +20,8 @@ import redis
 from perdure import Perdure
 from perdure_workers.embedded.ports import free_port, listens
 
+pytestmark = pytest.mark.slow
+
 PERDURE = Path(sys.executable).with_name("perdure")
 APP = """
 from typing import Annotated

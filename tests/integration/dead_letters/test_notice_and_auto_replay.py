@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from perdure_workers.supervisor.supervisor import default_duties
 from support.inline import run
 from support.ledgers import DIE, claimed
 from support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 Die = Callable[..., str]
 
@@ -93,7 +96,7 @@ def test_it_starts_slowly_and_halts_when_the_breaker_opens_again(policed: Perdur
     letters, sizes = died(die, 12), []
     write = policed.dead_letters.replayer.write
 
-    def watched(items, *args, **options):
+    def watched(items: Any, *args: Any, **options: Any) -> Any:
         sizes.append(len(items))
         result = write(items, *args, **options)
         if len(sizes) == 3:

@@ -18,6 +18,8 @@ from support.inline import run, run_once
 from support.ledgers import SUCCEED, claimed
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 #: A dead letter for each reason that the tests need one.
 Die = Callable[..., str]
 

@@ -19,6 +19,8 @@ from support.flower_site import OPERATOR, VIEWER, Site
 from support.inline import run_once
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 #: The last two are no pages to look at.
 PAGES = [
     "overview",

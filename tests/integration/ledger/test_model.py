@@ -18,6 +18,8 @@ from perdure.model.lanes import PLAIN, lane_of
 from perdure.model.records import RELEASED, Claim, Death, NewJob, Settlement
 from perdure.model.states import DeadReason, JobState, Outcome, Transition
 
+pytestmark = pytest.mark.slow
+
 DEATH = Death(DeadReason.EXHAUSTED, "f")
 ENDS = {
     "succeed": Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="1"),
@@ -263,12 +265,13 @@ class LedgerMachine(RuleBasedStateMachine):
         return model.state == "running" and model.fence == claim.fence
 
 
+@pytest.mark.timeout(600)  # thousands of small commits: a busy disk makes them slow
 def test_ledger_behaves_like_its_model(ledger_url: str) -> None:
     ledger = Ledger(ledger_url)
     ledger.upgrade()
     machine: Any = type("Machine", (LedgerMachine,), {"ledger": ledger})
     profile = settings(
-        max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=35, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     run_state_machine_as_test(machine, settings=profile)
     ledger.close()

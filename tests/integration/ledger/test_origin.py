@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from perdure import JobContext, Perdure
@@ -11,14 +13,14 @@ from support.ledgers import claimed
 
 
 @pytest.fixture
-def ledger(ledger_url):
+def ledger(ledger_url: str) -> Any:
     app = Perdure(ledger_url=ledger_url)
     app.ledger.upgrade()
     yield app.ledger
     app.ledger.close()
 
 
-def submit(ledger, *, digest="d", replay_of=None, key=None):
+def submit(ledger: Any, *, digest: Any = "d", replay_of: Any = None, key: str | None = None) -> Any:
     new = NewJob(
         id=new_id(),
         task="t",
@@ -34,31 +36,31 @@ def submit(ledger, *, digest="d", replay_of=None, key=None):
     return submitted.id
 
 
-def test_job_without_a_key_is_known_by_its_id(ledger):
+def test_job_without_a_key_is_known_by_its_id(ledger: Any) -> None:
     job = submit(ledger)
     assert ledger.effect_key(job) == job
 
 
 @pytest.mark.parametrize("key", [None, "order-1"])
-def test_replay_of_a_replay_keeps_the_first_key(ledger, key):
+def test_replay_of_a_replay_keeps_the_first_key(ledger: Any, key: str) -> None:
     first = submit(ledger, key=key)
     third = submit(ledger, replay_of=submit(ledger, replay_of=first))
     assert ledger.effect_key(third) == (key or first)
 
 
-def test_replay_with_other_arguments_has_a_key_of_its_own(ledger):
+def test_replay_with_other_arguments_has_a_key_of_its_own(ledger: Any) -> None:
     corrected = submit(ledger, digest="other", replay_of=submit(ledger, key="order-1"))
     again = submit(ledger, digest="other", replay_of=corrected)
     assert ledger.effect_key(corrected) == corrected
     assert ledger.effect_key(again) == corrected
 
 
-def test_replay_of_a_pruned_job_has_its_own_key(ledger):
+def test_replay_of_a_pruned_job_has_its_own_key(ledger: Any) -> None:
     orphan = submit(ledger, replay_of=new_id())
     assert ledger.effect_key(orphan) == orphan
 
 
-def test_context_of_a_replay_has_the_key(ledger):
+def test_context_of_a_replay_has_the_key(ledger: Any) -> None:
     first = submit(ledger)
     replay = submit(ledger, replay_of=first)
     contexts = [JobContext(claimed(ledger, job), ledger) for job in (first, replay)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -25,7 +27,7 @@ class LostAfterCommit:
         self.times = 0
         run = database._run
 
-        def lossy(work, autocommit):
+        def lossy(work: Any, autocommit: Any) -> Any:
             result = run(work, autocommit)
             if self.times:
                 self.times -= 1
@@ -36,7 +38,7 @@ class LostAfterCommit:
 
 
 def test_commit_in_doubt_is_resolved_by_the_fence(
-    app: Perdure, register, claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
+    app: Perdure, register: Any, claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker_id = register()
     lost = LostAfterCommit(app.ledger.database, monkeypatch)
@@ -88,7 +90,7 @@ def test_submit_whose_commit_is_in_doubt_makes_one_job(app: Perdure, monkeypatch
     assert app.jobs.count() == {"queued": 3}
 
 
-def test_full_disk_is_a_clear_error_and_nothing_is_half_written(sqlite_url: str, redis_url: str, tmp_path) -> None:
+def test_full_disk_is_a_clear_error_and_nothing_is_half_written(sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
     app = Perdure(ledger_url=sqlite_url, broker_url=redis_url, home=tmp_path / "home")
 
     @app.job(name="big")

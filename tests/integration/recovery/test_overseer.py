@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -50,7 +51,9 @@ def searches(watch: Overseer, times: int = SEARCHES) -> None:
         watch.look()
 
 
-def test_a_job_that_no_child_holds_is_taken_back(app: Perdure, register, claim: Callable[..., Claim], slots: Slots) -> None:
+def test_a_job_that_no_child_holds_is_taken_back(
+    app: Perdure, register: Any, claim: Callable[..., Claim], slots: Slots
+) -> None:
     worker_id = register()
     leaked, attended = claim(worker_id, pid=1111), claim(worker_id, pid=2222)
     slots.take(1, 1111)
@@ -68,7 +71,7 @@ def test_a_job_that_no_child_holds_is_taken_back(app: Perdure, register, claim: 
 
 
 def test_a_job_that_a_busy_child_forgot_is_taken_back(
-    app: Perdure, register, claim: Callable[..., Claim], slots: Slots
+    app: Perdure, register: Any, claim: Callable[..., Claim], slots: Slots
 ) -> None:
     """A child that always holds something must not keep for ever what it does not run."""
     worker_id = register()
@@ -85,7 +88,7 @@ def test_a_job_that_a_busy_child_forgot_is_taken_back(
 
 
 def test_a_child_that_cannot_settle_since_nobody_can_write_keeps_its_job(
-    app: Perdure, register, claim: Callable[..., Claim], slots: Slots, monkeypatch: pytest.MonkeyPatch
+    app: Perdure, register: Any, claim: Callable[..., Claim], slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ledger whose disk is full is read all the time; when it has room again the child gets to settle before all else."""
     worker_id = register()
@@ -109,7 +112,7 @@ def test_a_child_that_cannot_settle_since_nobody_can_write_keeps_its_job(
 
 
 def test_a_job_whose_child_is_unknown_is_taken_back(
-    app: Perdure, register, claim: Callable[..., Claim], slots: Slots
+    app: Perdure, register: Any, claim: Callable[..., Claim], slots: Slots
 ) -> None:
     worker_id = register()
     leaked = claim(worker_id, pid=1111)
@@ -118,7 +121,7 @@ def test_a_job_whose_child_is_unknown_is_taken_back(
 
 
 def test_a_child_that_does_not_obey_is_killed(
-    app: Perdure, register, claim: Callable[..., Claim], child: subprocess.Popen[bytes], slots: Slots
+    app: Perdure, register: Any, claim: Callable[..., Claim], child: subprocess.Popen[bytes], slots: Slots
 ) -> None:
     worker_id = register()
     slot = begun(slots, claim(worker_id, pid=child.pid))
@@ -132,7 +135,7 @@ def test_a_child_that_does_not_obey_is_killed(
 
 def test_a_child_that_runs_over_its_limit_is_killed(
     app: Perdure,
-    register,
+    register: Any,
     claim: Callable[..., Claim],
     child: subprocess.Popen[bytes],
     slots: Slots,
@@ -153,7 +156,7 @@ def test_a_child_that_runs_over_its_limit_is_killed(
 
 def test_a_job_that_was_cancelled_and_does_not_stop_is_killed(
     app: Perdure,
-    register,
+    register: Any,
     claim: Callable[..., Claim],
     child: subprocess.Popen[bytes],
     slots: Slots,
@@ -174,7 +177,7 @@ def test_a_job_that_was_cancelled_and_does_not_stop_is_killed(
 
 @pytest.mark.parametrize("goes_on", ["to another job", "to a newer claim", "to nothing", "to its end"])
 def test_a_child_that_went_on_is_spared(
-    app: Perdure, register, claim: Callable[..., Claim], child: subprocess.Popen[bytes], slots: Slots, goes_on: str
+    app: Perdure, register: Any, claim: Callable[..., Claim], child: subprocess.Popen[bytes], slots: Slots, goes_on: str
 ) -> None:
     worker_id = register()
     job = claim(worker_id, pid=child.pid)

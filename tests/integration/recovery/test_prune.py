@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -22,7 +23,7 @@ YEAR = 365 * 86400.0
 def age(app: Perdure) -> None:
     """Make everything that is there a year older."""
 
-    def work(connection):
+    def work(connection: Any) -> None:
         connection.execute(update(jobs).values(finished_at=jobs.c.finished_at - YEAR))
         connection.execute(update(dead_letters).values(created_at=dead_letters.c.created_at - YEAR))
         connection.execute(update(workers).values(state_changed_at=workers.c.state_changed_at - YEAR))
@@ -32,7 +33,7 @@ def age(app: Perdure) -> None:
 
 
 def test_old_rows_go_and_needed_ones_stay(
-    app: Perdure, register, claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
+    app: Perdure, register: Any, claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maintenance, "PAGE", 2)
     monkeypatch.setattr(prune, "CLOCK_SKEW", 2 * YEAR)  # the jobs' ids say that they were made just now

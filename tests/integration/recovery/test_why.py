@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from perdure import Perdure
 from perdure.model.records import Claim, Settlement
@@ -13,7 +14,7 @@ def codes(app: Perdure, job_id: str) -> list[str]:
     return [reason.code for reason in app.jobs.why(job_id)]
 
 
-def test_each_state_has_its_reason(app: Perdure, register, claim: Callable[..., Claim]) -> None:
+def test_each_state_has_its_reason(app: Perdure, register: Any, claim: Callable[..., Claim]) -> None:
     task = app.task("work")
     first = task.submit()
     assert codes(app, first.id) == ["no_worker"]

@@ -90,7 +90,7 @@ def test_a_naive_run_at_is_local_time(app: Perdure, add: Task[..., int]) -> None
 
 def test_values_come_to_the_worker_as_they_were(app: Perdure) -> None:
     @app.job
-    def buy(order: Order, extra) -> Order:  # type: ignore[no-untyped-def]
+    def buy(order: Order, extra: Any) -> Order:  # type: ignore[no-untyped-def]
         return order
 
     order = Order(UUID(int=7), datetime(2026, 1, 2, tzinfo=UTC), Decimal("1.10"), Size.SMALL)

@@ -6,6 +6,8 @@ import hashlib
 import os
 import subprocess
 import tarfile
+from pathlib import Path
+from typing import Any, Never
 
 import pytest
 
@@ -19,26 +21,26 @@ from support.trees import make_tree
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path: Path) -> Any:
     return make_tree(tmp_path / "tree")
 
 
 @pytest.fixture
-def destination(tmp_path):
+def destination(tmp_path: Path) -> Any:
     return tmp_path / "backups" / "tree.tar"
 
 
 @pytest.fixture
-def every_pulse(monkeypatch):
+def every_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Save a checkpoint after each chunk and each entry."""
     monkeypatch.setattr(files, "CHECKPOINT_S", 0.0)
 
 
-def archive(tree, destination, ctx=None, **options):
+def archive(tree: Path, destination: Path, ctx: Any = None, **options: Any) -> Any:
     return files.archive(ctx or RecordingContext(), str(tree), str(destination), **options)
 
 
-def check_manifest(folder, destination):
+def check_manifest(folder: Path, destination: Path) -> Any:
     """Let coreutils check a tree against the manifest; return how many files it names."""
     manifest = destination.with_name(f"{destination.name}.sha256")
     command = ["sha256sum", "--check", "--strict", "--quiet", str(manifest)]
@@ -47,11 +49,13 @@ def check_manifest(folder, destination):
     return len(manifest.read_bytes().splitlines())
 
 
-def real_files(tree):
+def real_files(tree: Path) -> Any:
     return [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
 
 
-def test_archive_extracts_to_the_same_tree_and_the_manifest_verifies_both(tree, destination, tmp_path):
+def test_archive_extracts_to_the_same_tree_and_the_manifest_verifies_both(
+    tree: Path, destination: Path, tmp_path: Path
+) -> None:
     ctx = RecordingContext()
     result = archive(tree, destination, ctx)
     extracted = tmp_path / "extracted"
@@ -67,7 +71,7 @@ def test_archive_extracts_to_the_same_tree_and_the_manifest_verifies_both(tree, 
     assert ctx.reports[-1] == (result["bytes"], result["bytes"], f"{result['files']} of {result['files']} files")
 
 
-def test_size_is_that_of_whole_records_and_modes_times_and_links_are_kept(tree, destination):
+def test_size_is_that_of_whole_records_and_modes_times_and_links_are_kept(tree: Path, destination: Path) -> None:
     (tree / "script").write_text("#!")
     (tree / "script").chmod(0o751)
     os.utime(tree / "script", ns=(10**18 + 123456789, 10**18 + 123456789))
@@ -81,14 +85,14 @@ def test_size_is_that_of_whole_records_and_modes_times_and_links_are_kept(tree, 
         assert tar.getmember("empty").isdir()
 
 
-def test_two_runs_make_the_same_bytes(tree, tmp_path):
+def test_two_runs_make_the_same_bytes(tree: Path, tmp_path: Path) -> None:
     archive(tree, tmp_path / "a.tar")
     archive(tree, tmp_path / "b.tar")
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
     assert (tmp_path / "a.tar.sha256").read_bytes() == (tmp_path / "b.tar.sha256").read_bytes()
 
 
-def test_special_files_are_reported_and_exclusions_are_not(tree, destination):
+def test_special_files_are_reported_and_exclusions_are_not(tree: Path, destination: Path) -> None:
     os.mkfifo(tree / "pipe")
     result = archive(tree, destination, exclude=["d1", "*space"])
     assert result["skipped"] == [{"path": "pipe", "reason": "is neither file, folder nor link"}]
@@ -98,7 +102,7 @@ def test_special_files_are_reported_and_exclusions_are_not(tree, destination):
     assert "d0" in names
 
 
-def test_archive_inside_its_own_tree_does_not_contain_itself(tree):
+def test_archive_inside_its_own_tree_does_not_contain_itself(tree: Path) -> None:
     destination = tree / "d0" / "self.tar"
     archive(tree, destination)
     archive(tree, destination)
@@ -106,7 +110,7 @@ def test_archive_inside_its_own_tree_does_not_contain_itself(tree):
         assert not [name for name in tar.getnames() if "self" in name]
 
 
-def test_empty_tree(tmp_path, destination):
+def test_empty_tree(tmp_path: Path, destination: Path) -> None:
     (tmp_path / "nothing").mkdir()
     result = archive(tmp_path / "nothing", destination)
     assert (result["files"], result["bytes"]) == (0, 0)
@@ -114,11 +118,11 @@ def test_empty_tree(tmp_path, destination):
         assert tar.getnames() == []
 
 
-def during(path_in_state, act):
+def during(path_in_state: Any, act: Any) -> Any:
     """Return a hook that acts once, in the middle of the file of that name."""
     acted = []
 
-    def hook(state):
+    def hook(state: Any) -> None:
         opened = state["open"]
         if opened and opened["path"] == path_in_state and not acted:
             acted.append(True)
@@ -128,11 +132,11 @@ def during(path_in_state, act):
 
 
 @pytest.mark.usefixtures("every_pulse")
-def test_file_that_grows_is_archived_as_it_is_found_and_reported(tree, destination):
+def test_file_that_grows_is_archived_as_it_is_found_and_reported(tree: Path, destination: Path) -> None:
     log = tree / "log"
     log.write_bytes(b"x" * 3 * CHUNK)
 
-    def hook(state):
+    def hook(state: Any) -> None:
         if state["open"] and state["open"]["path"] == "log":
             with log.open("ab") as file:
                 file.write(b"more")
@@ -146,7 +150,7 @@ def test_file_that_grows_is_archived_as_it_is_found_and_reported(tree, destinati
 
 
 @pytest.mark.usefixtures("every_pulse")
-def test_file_that_changes_once_is_read_again_and_is_whole(tree, destination):
+def test_file_that_changes_once_is_read_again_and_is_whole(tree: Path, destination: Path) -> None:
     (tree / "data").write_bytes(b"x" * 3 * CHUNK)
     hook = during("data", lambda: (tree / "data").write_bytes(b"y" * 2 * CHUNK))
     result = archive(tree, destination, RecordingContext(on_save=hook))
@@ -157,11 +161,11 @@ def test_file_that_changes_once_is_read_again_and_is_whole(tree, destination):
 
 
 @pytest.mark.usefixtures("every_pulse")
-def test_file_that_keeps_shrinking_is_left_out_and_reported(tree, destination):
+def test_file_that_keeps_shrinking_is_left_out_and_reported(tree: Path, destination: Path) -> None:
     data = tree / "data"
     data.write_bytes(b"x" * 10 * CHUNK)
 
-    def hook(state):
+    def hook(state: Any) -> None:
         if state["open"] and state["open"]["path"] == "data" and state["open"]["copied"] == CHUNK:
             os.truncate(data, data.stat().st_size - 3 * CHUNK)
 
@@ -173,8 +177,8 @@ def test_file_that_keeps_shrinking_is_left_out_and_reported(tree, destination):
 
 
 @pytest.mark.usefixtures("every_pulse")
-def test_file_that_vanishes_is_reported(tree, destination):
-    def hook(state):
+def test_file_that_vanishes_is_reported(tree: Path, destination: Path) -> None:
+    def hook(state: Any) -> None:
         if state["after"] == "d4":
             (tree / "line\nend").unlink(missing_ok=True)
 
@@ -184,12 +188,14 @@ def test_file_that_vanishes_is_reported(tree, destination):
 
 @pytest.mark.parametrize("stop", [HandedBack, KeyboardInterrupt])
 @pytest.mark.usefixtures("every_pulse")
-def test_stopped_at_any_checkpoint_and_taken_up_gives_the_same_bytes(tree, destination, tmp_path, stop):
+def test_stopped_at_any_checkpoint_and_taken_up_gives_the_same_bytes(
+    tree: Path, destination: Path, tmp_path: Path, stop: Any
+) -> None:
     (tree / "large").write_bytes(os.urandom(3 * CHUNK + 100))
     archive(tree, tmp_path / "whole.tar")
     ctx, stops = RecordingContext(), 0
 
-    def hook(state):
+    def hook(state: Any) -> None:
         if state["total_files"] is not None and not state["is_sealed"] and len(ctx.checkpoint.saved) % 7 == 0:
             raise stop
 
@@ -211,10 +217,12 @@ def test_stopped_at_any_checkpoint_and_taken_up_gives_the_same_bytes(tree, desti
 
 
 @pytest.mark.usefixtures("every_pulse")
-def test_finished_files_are_not_read_again_and_a_large_one_goes_on_in_its_middle(tree, destination, monkeypatch):
+def test_finished_files_are_not_read_again_and_a_large_one_goes_on_in_its_middle(
+    tree: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tree / "zz-large").write_bytes(os.urandom(4 * CHUNK))
 
-    def hook(state):
+    def hook(state: Any) -> None:
         if state["open"] and state["open"]["path"] == "zz-large" and state["open"]["copied"] >= 2 * CHUNK:
             raise HandedBack
 
@@ -233,10 +241,10 @@ def test_finished_files_are_not_read_again_and_a_large_one_goes_on_in_its_middle
 
 
 @pytest.mark.usefixtures("every_pulse")
-def test_file_changed_between_attempts_is_read_from_its_start(tree, destination):
+def test_file_changed_between_attempts_is_read_from_its_start(tree: Path, destination: Path) -> None:
     (tree / "large").write_bytes(b"x" * 4 * CHUNK)
 
-    def hook(state):
+    def hook(state: Any) -> None:
         if state["open"] and state["open"]["path"] == "large":
             raise HandedBack
 
@@ -249,11 +257,13 @@ def test_file_changed_between_attempts_is_read_from_its_start(tree, destination)
     check_manifest(tree, destination)
 
 
-def test_unfinished_archive_that_is_lost_is_begun_again(tree, destination, monkeypatch):
+def test_unfinished_archive_that_is_lost_is_begun_again(
+    tree: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "CHECKPOINT_S", 0.0)
     ctx = RecordingContext()
 
-    def hook(state):
+    def hook(state: Any) -> None:
         if state["files"] > 20:
             raise HandedBack
 
@@ -267,7 +277,7 @@ def test_unfinished_archive_that_is_lost_is_begun_again(tree, destination, monke
     check_manifest(tree, destination)
 
 
-def test_finished_archive_is_not_made_again(tree, destination):
+def test_finished_archive_is_not_made_again(tree: Path, destination: Path) -> None:
     ctx = RecordingContext()
     first = archive(tree, destination, ctx)
     inode = destination.stat().st_ino
@@ -276,11 +286,11 @@ def test_finished_archive_is_not_made_again(tree, destination):
 
 
 @pytest.mark.usefixtures("every_pulse")
-def test_crash_between_the_two_names(tree, destination, monkeypatch):
+def test_crash_between_the_two_names(tree: Path, destination: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = RecordingContext()
     publish = Names.publish
 
-    def half(names):
+    def half(names: Any) -> Never:
         names.manifest_part.replace(names.manifest)
         raise KeyboardInterrupt
 
@@ -294,8 +304,8 @@ def test_crash_between_the_two_names(tree, destination, monkeypatch):
 
 
 @pytest.mark.usefixtures("every_pulse")
-def test_cancelled_archive_leaves_nothing(tree, destination):
-    def hook(state):
+def test_cancelled_archive_leaves_nothing(tree: Path, destination: Path) -> None:
+    def hook(state: Any) -> Never:
         raise JobCancelled("cancelled")
 
     with pytest.raises(JobCancelled):
@@ -303,10 +313,10 @@ def test_cancelled_archive_leaves_nothing(tree, destination):
     assert os.listdir(destination.parent) == []
 
 
-def test_archive_that_another_process_still_writes_is_put_off(tree, destination):
+def test_archive_that_another_process_still_writes_is_put_off(tree: Path, destination: Path) -> None:
     ctx = RecordingContext(key="nightly")
 
-    def hook(state):
+    def hook(state: Any) -> None:
         with pytest.raises(Snooze, match="still writes"):
             archive(tree, destination, RecordingContext(key="nightly"))
 
@@ -324,19 +334,21 @@ def test_archive_that_another_process_still_writes_is_put_off(tree, destination)
         ("tree", "a.tar", {"bytes_per_second": 0}, "must be positive"),
     ],
 )
-def test_wrong_call_is_discarded(tree, tmp_path, tree_name, destination_name, options, message):
+def test_wrong_call_is_discarded(
+    tree: Path, tmp_path: Path, tree_name: Any, destination_name: Any, options: Any, message: str
+) -> None:
     with pytest.raises(Discard, match=message):
         archive(tmp_path / tree_name, tmp_path / destination_name, **options)
 
 
-def test_foreign_checkpoint_is_discarded(tree, destination):
+def test_foreign_checkpoint_is_discarded(tree: Path, destination: Path) -> None:
     ctx = RecordingContext()
     ctx.checkpoint.save({"files": "many"})
     with pytest.raises(Discard, match=r"not one of files\.archive"):
         archive(tree, destination, ctx)
 
 
-def test_what_the_kernel_makes_up_is_left_out(tmp_path):
+def test_what_the_kernel_makes_up_is_left_out(tmp_path: Path) -> None:
     with pytest.raises(Discard):
         archive("/proc/self/environ", tmp_path / "a.tar")
     result = archive("/proc/self/net", tmp_path / "a.tar")
@@ -344,7 +356,7 @@ def test_what_the_kernel_makes_up_is_left_out(tmp_path):
     assert {each["reason"] for each in result["skipped"]} >= {"is made up by the kernel"}
 
 
-def test_what_is_no_file_is_not_replaced(tmp_path):
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
     for name in ("pipe", "x.tar.sha256"):
@@ -354,7 +366,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
         assert (tmp_path / name).is_fifo()
 
 
-def test_unfinished_files_are_not_written_through_links(tmp_path):
+def test_unfinished_files_are_not_written_through_links(tmp_path: Path) -> None:
     tree, target = tmp_path / "tree", tmp_path / "target"
     tree.mkdir()
     target.write_text("mine")
@@ -365,7 +377,7 @@ def test_unfinished_files_are_not_written_through_links(tmp_path):
     assert target.read_text() == "mine"
 
 
-def test_only_below_the_folders_that_the_operator_allows(tmp_path, monkeypatch):
+def test_only_below_the_folders_that_the_operator_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree, other = tmp_path / "allowed" / "tree", tmp_path / "other"
     for folder in (tree, other):
         folder.mkdir(parents=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,12 @@ from support.context import RecordingContext
 from support.run_task import run_under_fire
 from support.trees import make_tree
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("seed", [1, 2])
-def test_archive_under_fire_is_the_same_archive(tmp_path, seed):
+def test_archive_under_fire_is_the_same_archive(tmp_path: Path, seed: int) -> None:
     tree = make_tree(tmp_path / "tree", files=400, largest=20_000, seed=seed)
     (tree / "large").write_bytes(random.Random(seed).randbytes(2_000_000))
     files.archive(RecordingContext(), str(tree), str(tmp_path / "whole.tar"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any, Never
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ BAD = "id,name\n1,a\nx,=HYPERLINK(1)\ny,b\n"
 
 
 @pytest.fixture
-def database(sqlite_url):
+def database(sqlite_url: str) -> Any:
     engine = sa.create_engine(sqlite_url)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)"))
@@ -28,14 +29,14 @@ def database(sqlite_url):
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Any:
     path = tmp_path / "in" / "items.csv"
     path.parent.mkdir()
     path.write_text(BAD)
     return path
 
 
-def import_csv(file, database, ctx=None, **options):
+def import_csv(file: Path, database: Any, ctx: Any = None, **options: Any) -> Any:
     return tables.import_csv(ctx or RecordingContext(), str(file), database, "items", **options)
 
 
@@ -43,12 +44,12 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def lines(result):
+def lines(result: Any) -> Any:
     with open(result["reject_path"], newline="") as file:
         return [row[0] for row in csv.reader(file)]
 
 
-def imported(database):
+def imported(database: Any) -> Any:
     engine = sa.create_engine(database)
     with engine.connect() as connection:
         found = [row[0] for row in connection.execute(sa.text("SELECT id FROM items ORDER BY id"))]
@@ -56,27 +57,27 @@ def imported(database):
     return found
 
 
-def put_file(path):
+def put_file(path: Any) -> None:
     path.write_text("mine")
 
 
-def put_link(path):
+def put_link(path: Any) -> None:
     target = path.with_name("target")
     target.write_text("mine")
     path.symlink_to(target)
 
 
-def put_dangling_link(path):
+def put_dangling_link(path: Any) -> None:
     path.symlink_to(path.with_name("nowhere"))
 
 
-def put_hard_link(path):
+def put_hard_link(path: Any) -> None:
     target = path.with_name("target")
     target.write_text("mine")
     path.hardlink_to(target)
 
 
-def put_old_rejects(path):
+def put_old_rejects(path: Any) -> None:
     path.write_text("line,reason,id\n2,bad,x\n")
 
 
@@ -85,7 +86,9 @@ PUT = [put_file, put_link, put_dangling_link, put_hard_link, put_old_rejects, Pa
 
 @pytest.mark.parametrize("put", PUT)
 @pytest.mark.parametrize("text", [BAD, "id,name\n1,a\n"])
-def test_what_is_at_a_reject_path_is_refused_before_anything_is_imported(file, database, tmp_path, put, text):
+def test_what_is_at_a_reject_path_is_refused_before_anything_is_imported(
+    file: Path, database: Any, tmp_path: Path, put: Any, text: str
+) -> None:
     file.write_text(text)
     path = tmp_path / "rejects.csv"
     put(path)
@@ -98,7 +101,7 @@ def test_what_is_at_a_reject_path_is_refused_before_anything_is_imported(file, d
 
 
 @pytest.mark.parametrize("put", PUT)
-def test_what_is_at_the_usual_place_is_left_alone(file, database, put):
+def test_what_is_at_the_usual_place_is_left_alone(file: Path, database: Any, put: Any) -> None:
     usual = file.with_name("items.csv.items.rejects.csv")
     put(usual)
     before = usual.lstat()
@@ -110,7 +113,7 @@ def test_what_is_at_the_usual_place_is_left_alone(file, database, put):
     assert "target" not in names(file.parent) or file.with_name("target").read_text() == "mine"
 
 
-def test_each_import_of_one_file_name_has_its_rejects(file, database):
+def test_each_import_of_one_file_name_has_its_rejects(file: Path, database: Any) -> None:
     results = []
     for day in range(3):
         file.write_text(f"id,name\n{'x' * (day + 1)},a\n")
@@ -123,8 +126,10 @@ def test_each_import_of_one_file_name_has_its_rejects(file, database):
     assert all(not name.startswith(".") for name in names(file.parent))
 
 
-def test_a_crash_between_the_making_and_the_commit(file, database, monkeypatch, tmp_path):
-    def crash(*args):
+def test_a_crash_between_the_making_and_the_commit(
+    file: Path, database: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def crash(*args: Any) -> Never:
         raise KeyboardInterrupt
 
     for options in ({}, {"reject_path": str(tmp_path / "rejects.csv")}):
@@ -140,7 +145,9 @@ def test_a_crash_between_the_making_and_the_commit(file, database, monkeypatch, 
         assert os.stat(result["reject_path"]).st_mode & 0o777 == 0o600
 
 
-def test_a_crash_before_the_file_has_its_name_and_one_whose_rejects_went_away(file, database, monkeypatch):
+def test_a_crash_before_the_file_has_its_name_and_one_whose_rejects_went_away(
+    file: Path, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ctx = RecordingContext()
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -150,7 +157,7 @@ def test_a_crash_before_the_file_has_its_name_and_one_whose_rejects_went_away(fi
     assert all(not name.startswith(".") for name in names(file.parent))
 
 
-def test_a_crash_between_the_last_commit_and_the_end(file, database, monkeypatch):
+def test_a_crash_between_the_last_commit_and_the_end(file: Path, database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = RecordingContext()
     with monkeypatch.context() as patch:
         patch.setattr(tables.RejectFile, "finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -161,7 +168,7 @@ def test_a_crash_between_the_last_commit_and_the_end(file, database, monkeypatch
     assert all(not name.startswith(".") for name in names(file.parent))
 
 
-def test_another_file_in_place_of_the_one_begun_is_refused(file, database):
+def test_another_file_in_place_of_the_one_begun_is_refused(file: Path, database: Any) -> None:
     ctx = RecordingContext(on_save=lambda state: (_ for _ in ()).throw(HandedBack))
     file.write_text(BAD.replace("1,a\n", ""))
     with pytest.raises(HandedBack):
@@ -175,7 +182,7 @@ def test_another_file_in_place_of_the_one_begun_is_refused(file, database):
     assert usual.read_text().endswith("x" * 1000)
 
 
-def test_rejects_of_a_finished_import_are_their_owner_s(file, database):
+def test_rejects_of_a_finished_import_are_their_owner_s(file: Path, database: Any) -> None:
     ctx = RecordingContext()
     result = import_csv(file, database, ctx)
     with open(result["reject_path"], "a") as rejected:
@@ -186,8 +193,8 @@ def test_rejects_of_a_finished_import_are_their_owner_s(file, database):
     assert import_csv(file, database, ctx) == result
 
 
-def test_a_file_system_without_hard_links(file, database, monkeypatch):
-    def no_links(*args, **options):
+def test_a_file_system_without_hard_links(file: Path, database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*args: Any, **options: Any) -> Never:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
@@ -200,7 +207,7 @@ def test_a_file_system_without_hard_links(file, database, monkeypatch):
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "＝1", "=cmd|' /C calc'!A0"])
-def test_cells_that_are_formulas_to_spreadsheets_are_escaped(file, database, cell):
+def test_cells_that_are_formulas_to_spreadsheets_are_escaped(file: Path, database: Any, cell: Any) -> None:
     with file.open("w", newline="") as out:
         csv.writer(out).writerows([["id", "name"], ["x", cell], ["y", "a=1"]])
     result = import_csv(file, database)
@@ -211,7 +218,7 @@ def test_cells_that_are_formulas_to_spreadsheets_are_escaped(file, database, cel
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/proc/self/environ", "/proc/self/maps", "/sys/kernel/mm", "."])
-def test_only_regular_files_are_imported(database, path, tmp_path, monkeypatch):
+def test_only_regular_files_are_imported(database: Any, path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Discard, match="is no regular file") as refused:
         import_csv(path, database, reject_path=str(tmp_path / "rejects.csv"))
@@ -222,13 +229,15 @@ def test_only_regular_files_are_imported(database, path, tmp_path, monkeypatch):
         import_csv(link, database, reject_path=str(tmp_path / "rejects.csv"))
 
 
-def test_a_named_pipe_does_not_hold_a_worker(database, tmp_path):
+def test_a_named_pipe_does_not_hold_a_worker(database: Any, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(Discard, match="is no regular file"):
         import_csv(tmp_path / "pipe", database)
 
 
-def test_only_below_the_folders_that_the_operator_allows(file, database, tmp_path, monkeypatch):
+def test_only_below_the_folders_that_the_operator_allows(
+    file: Path, database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     allowed, other = tmp_path / "allowed", tmp_path / "allowed-not"
     for folder in (allowed, other):
         folder.mkdir()
@@ -248,7 +257,9 @@ def test_only_below_the_folders_that_the_operator_allows(file, database, tmp_pat
     assert names(other) == {"a.csv"}
 
 
-def test_a_folder_that_becomes_a_link_after_it_was_looked_at(file, database, tmp_path, monkeypatch):
+def test_a_folder_that_becomes_a_link_after_it_was_looked_at(
+    file: Path, database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     allowed, other = tmp_path / "allowed", tmp_path / "other"
     for folder in (allowed, other):
         folder.mkdir()
@@ -260,7 +271,7 @@ def test_a_folder_that_becomes_a_link_after_it_was_looked_at(file, database, tmp
         import_csv(allowed / "folder" / "a.csv", database)
 
 
-def test_what_appears_at_a_reject_path_during_the_import_is_left_alone(file, database, tmp_path):
+def test_what_appears_at_a_reject_path_during_the_import_is_left_alone(file: Path, database: Any, tmp_path: Path) -> None:
     path = tmp_path / "rejects.csv"
     file.write_text("id,name\n1,a\n2,b\n")
     ctx = RecordingContext(on_save=lambda state: path.write_text("mine"))

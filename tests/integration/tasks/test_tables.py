@@ -6,6 +6,8 @@ import csv
 import os
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any, Never
 
 import pytest
 import sqlalchemy as sa
@@ -31,7 +33,7 @@ NOTES = sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer, primary_key
 
 
 @pytest.fixture
-def engine(ledger_url):
+def engine(ledger_url: str) -> Any:
     engine = sa.create_engine(ledger_url, poolclass=sa.NullPool)
     ITEMS.drop(engine, checkfirst=True)
     imports.drop(engine, checkfirst=True)
@@ -41,30 +43,30 @@ def engine(ledger_url):
 
 
 @pytest.fixture
-def url(engine):
+def url(engine: Any) -> Any:
     return engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Any:
     return tmp_path / "items.csv"
 
 
-def rows(engine):
+def rows(engine: Any) -> Any:
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(sa.select(ITEMS).order_by(ITEMS.c.id))]
 
 
-def import_csv(file, url, ctx=None, **options):
+def import_csv(file: Path, url: str, ctx: Any = None, **options: Any) -> Any:
     return tables.import_csv(ctx or RecordingContext(), str(file), url, "items", **options)
 
 
-def rejects(result):
+def rejects(result: Any) -> Any:
     with open(result["reject_path"], newline="") as file:
         return list(csv.reader(file))
 
 
-def test_typed_rows_arrive_and_bad_ones_are_set_aside_with_line_and_reason(file, url, engine):
+def test_typed_rows_arrive_and_bad_ones_are_set_aside_with_line_and_reason(file: Path, url: str, engine: Any) -> None:
     file.write_text(
         '\ufeffid,name,price,seen\n1,"bolt, small",0.10,2026-01-31T12:00\n2,nut\n3,"screw\n(long)",,\n'
         'x,washer,1,\n5,gear,cheap,\n1,again,1,\n7,"open\n8,last,2.50,\n'
@@ -91,7 +93,7 @@ def test_typed_rows_arrive_and_bad_ones_are_set_aside_with_line_and_reason(file,
     assert ctx.checkpoint.saved[-1] == {"byte_offset": file.stat().st_size, "rows": 3, "rejected": 5}
 
 
-def test_what_the_database_refuses_is_rejected_row_by_row(file, url, engine):
+def test_what_the_database_refuses_is_rejected_row_by_row(file: Path, url: str, engine: Any) -> None:
     file.write_text("id,name,stock\n" + "".join(f"{n},n{n},{-1 if n % 10 == 0 else n}\n" for n in range(1, 41)))
     result = import_csv(file, url, batch_rows=25)
     assert (result["rows"], result["rejected"]) == (36, 4)
@@ -100,7 +102,7 @@ def test_what_the_database_refuses_is_rejected_row_by_row(file, url, engine):
     assert "constraint" in rejects(result)[1][1].lower()
 
 
-def test_no_rejects_no_file(file, url):
+def test_no_rejects_no_file(file: Path, url: str) -> None:
     file.write_text("id,name\n1,a\n")
     stale = file.with_name("items.csv.items.rejects.csv")
     stale.write_text("of an earlier import")
@@ -110,13 +112,13 @@ def test_no_rejects_no_file(file, url):
     assert sorted(path.name for path in file.parent.glob("*items*")) == ["items.csv", stale.name]
 
 
-def test_header_alone_is_an_import_of_nothing(file, url, engine):
+def test_header_alone_is_an_import_of_nothing(file: Path, url: str, engine: Any) -> None:
     file.write_text("id,name")
     assert import_csv(file, url) == {"rows": 0, "rejected": 0, "reject_path": None}
     assert rows(engine) == []
 
 
-def test_empty_json_field_is_null_and_not_json_s_own_null(file, url, engine):
+def test_empty_json_field_is_null_and_not_json_s_own_null(file: Path, url: str, engine: Any) -> None:
     NOTES.drop(engine, checkfirst=True)
     NOTES.create(engine)
     file.write_text('id,body\n1,"{""a"": [1]}"\n2,\n')
@@ -126,7 +128,7 @@ def test_empty_json_field_is_null_and_not_json_s_own_null(file, url, engine):
         assert connection.scalar(sa.select(sa.func.count()).where(NOTES.c.body.is_(sa.null()))) == 1
 
 
-def test_upsert_replaces_rows_by_primary_key(file, url, engine):
+def test_upsert_replaces_rows_by_primary_key(file: Path, url: str, engine: Any) -> None:
     file.write_text("id,name,stock\n1,a,1\n2,b,2\n")
     import_csv(file, url, mode="upsert")
     file.write_text("id,name\n2,B\n3,c\n3,C\n")
@@ -134,7 +136,7 @@ def test_upsert_replaces_rows_by_primary_key(file, url, engine):
     assert [row[:2] + row[4:] for row in rows(engine)] == [(1, "a", 1), (2, "B", 2), (3, "C", 7)]
 
 
-def test_upsert_by_another_unique_column(file, url, engine):
+def test_upsert_by_another_unique_column(file: Path, url: str, engine: Any) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE UNIQUE INDEX by_name ON items (name)"))
     file.write_text("id,name,stock\n1,a,1\n2,b,2\n")
@@ -144,7 +146,9 @@ def test_upsert_by_another_unique_column(file, url, engine):
     assert [(row[0], row[1], row[4]) for row in rows(engine)] == [(1, "a", 1), (9, "b", 5)]
 
 
-def test_upsert_where_the_database_s_own_form_is_unknown(file, url, engine, monkeypatch):
+def test_upsert_where_the_database_s_own_form_is_unknown(
+    file: Path, url: str, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(targets, "_insert", lambda table, header, key, dialect: None)
     file.write_text("id,name,stock\n1,a,1\n2,b,2\n1,A,-1\n1,AA,3\n")
     result = import_csv(file, url, mode="upsert")
@@ -153,11 +157,11 @@ def test_upsert_where_the_database_s_own_form_is_unknown(file, url, engine, monk
 
 
 @pytest.mark.parametrize("stop", [HandedBack, KeyboardInterrupt])
-def test_stopped_between_batches_and_taken_up_imports_each_row_once(file, url, engine, stop):
+def test_stopped_between_batches_and_taken_up_imports_each_row_once(file: Path, url: str, engine: Any, stop: Any) -> None:
     file.write_text("id,name\n" + "".join(f"{n},{'x' * (25 if n % 7 == 0 else 3)}\n" for n in range(100)))
     ctx = RecordingContext()
 
-    def hook(state):
+    def hook(state: Any) -> Never:
         raise stop
 
     ctx.checkpoint.on_save = hook
@@ -172,12 +176,14 @@ def test_stopped_between_batches_and_taken_up_imports_each_row_once(file, url, e
     assert [line for line, *_ in rejects(result)[1:]] == [str(n + 2) for n in range(0, 100, 7)]
 
 
-def test_crash_between_reject_file_and_commit_leaves_no_reject_twice(file, url, monkeypatch):
+def test_crash_between_reject_file_and_commit_leaves_no_reject_twice(
+    file: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file.write_text("id,name\n" + "".join(f"{n if n % 3 else 'x'},a\n" for n in range(1, 31)))
     ctx = RecordingContext()
     save = tables.markers.save
 
-    def crash(connection, key, marker):
+    def crash(connection: Any, key: str, marker: Any) -> None:
         if marker.rejected > 4:
             raise KeyboardInterrupt
         save(connection, key, marker)
@@ -191,7 +197,7 @@ def test_crash_between_reject_file_and_commit_leaves_no_reject_twice(file, url, 
     assert [line for line, *_ in rejects(result)[1:]] == [str(n) for n in range(4, 32, 3)]
 
 
-def test_finished_import_does_nothing_again(file, url, engine):
+def test_finished_import_does_nothing_again(file: Path, url: str, engine: Any) -> None:
     file.write_text("id,name\n1,a\nx,b\n")
     ctx = RecordingContext()
     first = import_csv(file, url, ctx)
@@ -201,7 +207,7 @@ def test_finished_import_does_nothing_again(file, url, engine):
     assert rows(engine) == []
 
 
-def test_key_used_again_after_its_import_was_done_imports_the_new_file(file, url, engine):
+def test_key_used_again_after_its_import_was_done_imports_the_new_file(file: Path, url: str, engine: Any) -> None:
     file.write_text("id,name\n1,a\n")
     import_csv(file, url, RecordingContext(key="daily"))
     file.write_text("id,name\n22,b\n")
@@ -209,10 +215,10 @@ def test_key_used_again_after_its_import_was_done_imports_the_new_file(file, url
     assert [row[0] for row in rows(engine)] == [1, 22]
 
 
-def test_file_that_changes_in_the_middle_of_its_import_is_refused(file, url):
+def test_file_that_changes_in_the_middle_of_its_import_is_refused(file: Path, url: str) -> None:
     file.write_text("id,name\n1,a\n2,b\n")
 
-    def hook(state):
+    def hook(state: Any) -> Never:
         raise HandedBack
 
     ctx = RecordingContext(on_save=hook)
@@ -223,11 +229,11 @@ def test_file_that_changes_in_the_middle_of_its_import_is_refused(file, url):
         import_csv(file, url, ctx)
 
 
-def test_second_run_of_the_same_import_cannot_write(file, url, engine):
+def test_second_run_of_the_same_import_cannot_write(file: Path, url: str, engine: Any) -> None:
     file.write_text("id,name\n" + "".join(f"{n},a\n" for n in range(20)))
     ctx, other = RecordingContext(key="k"), RecordingContext(key="k")
 
-    def hook(state):
+    def hook(state: Any) -> None:
         ctx.checkpoint.on_save = None
         import_csv(file, url, other)
 
@@ -237,10 +243,10 @@ def test_second_run_of_the_same_import_cannot_write(file, url, engine):
     assert len(rows(engine)) == 20
 
 
-def test_lost_reject_file_is_refused(file, url):
+def test_lost_reject_file_is_refused(file: Path, url: str) -> None:
     file.write_text("id,name\nx,a\n2,b\n")
 
-    def hook(state):
+    def hook(state: Any) -> Never:
         raise HandedBack
 
     ctx = RecordingContext(on_save=hook)
@@ -267,14 +273,16 @@ def test_lost_reject_file_is_refused(file, url):
         ("id,name\n", {"delimiter": "::"}, "delimiter '::' cannot be used"),
     ],
 )
-def test_what_does_not_fit_is_discarded_and_nothing_is_written(file, url, engine, content, options, message):
+def test_what_does_not_fit_is_discarded_and_nothing_is_written(
+    file: Path, url: str, engine: Any, content: Any, options: Any, message: str
+) -> None:
     file.write_text(content)
     with pytest.raises(Discard, match=message):
         import_csv(file, url, **options)
     assert rows(engine) == []
 
 
-def test_unknown_table_is_discarded(file, url):
+def test_unknown_table_is_discarded(file: Path, url: str) -> None:
     file.write_text("id,name\n")
     with pytest.raises(Discard, match=r"no table 'item'\. Did you mean 'items'\?"):
         tables.import_csv(RecordingContext(), str(file), url, "item")
@@ -288,26 +296,26 @@ def test_unknown_table_is_discarded(file, url):
         ("postgresql://u:s3cret@host:port/db", "URL or driver is unknown"),
     ],
 )
-def test_unusable_database_is_discarded_and_its_password_not_shown(file, database, message):
+def test_unusable_database_is_discarded_and_its_password_not_shown(file: Path, database: Any, message: str) -> None:
     file.write_text("id,name\n")
     with pytest.raises(Discard, match=message) as refused:
         import_csv(file, database)
     assert "s3cret" not in str(refused.value)
 
 
-def test_database_by_name(file, url, engine, monkeypatch):
+def test_database_by_name(file: Path, url: str, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERDURE_DATABASE_URL_SHOP", url)
     file.write_text("id,name\n1,a\n")
     assert import_csv(file, "shop")["rows"] == 1
 
 
-def test_database_that_is_away_is_worth_a_retry(file):
+def test_database_that_is_away_is_worth_a_retry(file: Path) -> None:
     file.write_text("id,name\n")
     with pytest.raises(sa.exc.OperationalError):
         import_csv(file, "postgresql://u:s3cret@127.0.0.1:1/db")
 
 
-def test_missing_file_is_worth_a_retry_and_reject_path_cannot_be_the_file(file, url):
+def test_missing_file_is_worth_a_retry_and_reject_path_cannot_be_the_file(file: Path, url: str) -> None:
     with pytest.raises(FileNotFoundError):
         import_csv(file, url)
     file.write_text("id,name\n")

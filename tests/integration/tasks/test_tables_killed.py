@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import random
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from support.run_task import run_under_fire
+
+pytestmark = pytest.mark.slow
 
 ROWS = 6000
 
@@ -22,7 +25,7 @@ TARGET = sa.Table(
 
 
 @pytest.mark.chaos
-def test_import_under_fire_imports_each_row_once(ledger_url, tmp_path):
+def test_import_under_fire_imports_each_row_once(ledger_url: str, tmp_path: Path) -> None:
     engine = sa.create_engine(ledger_url, poolclass=sa.NullPool)
     TARGET.create(engine)
     file = tmp_path / "numbers.csv"

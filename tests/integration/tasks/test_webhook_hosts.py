@@ -8,6 +8,8 @@ import socket
 import ssl
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -31,7 +33,7 @@ OTHER_SPELLINGS = ["localhost", "LOCALHOST", "2130706433", "0x7f000001", "127.1"
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch):
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERDURE_WEBHOOK_SECRET_SHOP", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     monkeypatch.delenv("PERDURE_WEBHOOK_PRIVATE_HOSTS", raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
@@ -40,11 +42,11 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def resolve(monkeypatch) -> Callable[..., None]:
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``resolve("name", first, second)`` lets a name mean these addresses, one after the other, the last one for ever."""
     real, known = socket.getaddrinfo, {}
 
-    def getaddrinfo(host, port, *args, **options):
+    def getaddrinfo(host: str, port: int, *args: Any, **options: Any) -> Any:
         if host not in known:
             return real(host, port, *args, **options)
         answers = known[host]
@@ -55,22 +57,22 @@ def resolve(monkeypatch) -> Callable[..., None]:
     return lambda name, *answers: known.update({name: list(answers)})
 
 
-def deliver(url, **options):
+def deliver(url: str, **options: Any) -> Any:
     return webhooks.deliver(RecordingContext(), url, {"id": 7}, event="e", secret="shop", timeout=5.0, **options)
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_addresses_that_are_not_public(address):
+def test_addresses_that_are_not_public(address: Any) -> None:
     assert not public_hosts.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
-def test_addresses_that_are_public(address):
+def test_addresses_that_are_public(address: Any) -> None:
     assert public_hosts.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("host", [*PRIVATE, *OTHER_SPELLINGS])
-def test_nothing_is_sent_to_a_private_address(host):
+def test_nothing_is_sent_to_a_private_address(host: str) -> None:
     with receiver(answer(200)) as endpoint:
         port = endpoint.url.rpartition(":")[2]
         with pytest.raises(Discard, match="is no public address"):
@@ -78,14 +80,14 @@ def test_nothing_is_sent_to_a_private_address(host):
         assert endpoint.received == []
 
 
-def test_nothing_is_sent_to_a_name_of_a_private_address(resolve):
+def test_nothing_is_sent_to_a_name_of_a_private_address(resolve: Any) -> None:
     resolve("hooks.test", ["10.0.0.1", "::1"])
     with pytest.raises(Discard, match=r"'hooks\.test' is no public address") as refused:
         deliver("http://hooks.test/")
     assert "10.0.0.1" not in str(refused.value), "what internal names mean is nobody's business"
 
 
-def test_a_name_is_resolved_once_and_the_connection_goes_there(resolve, monkeypatch):
+def test_a_name_is_resolved_once_and_the_connection_goes_there(resolve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS rebinding: public when it is looked at, private when it is used."""
     monkeypatch.setattr(public_hosts, "is_public", lambda address: str(address) == "127.0.0.2")
     with receiver(answer(200)) as endpoint:
@@ -96,7 +98,9 @@ def test_a_name_is_resolved_once_and_the_connection_goes_there(resolve, monkeypa
         assert endpoint.received == []
 
 
-def test_of_several_addresses_only_public_ones_are_tried_one_after_the_other(resolve, monkeypatch):
+def test_of_several_addresses_only_public_ones_are_tried_one_after_the_other(
+    resolve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(public_hosts, "is_public", lambda address: str(address) != "127.0.0.3")
     with receiver(answer(200)) as endpoint:
         port = endpoint.url.rpartition(":")[2]
@@ -106,7 +110,7 @@ def test_of_several_addresses_only_public_ones_are_tried_one_after_the_other(res
 
 
 @pytest.mark.parametrize("allowed", ["127.0.0.1", "hooks.test", "10.0.0.0/8, 127.0.0.0/8", "other HOOKS.test. ::1"])
-def test_private_hosts_that_the_operator_names(resolve, monkeypatch, allowed):
+def test_private_hosts_that_the_operator_names(resolve: Any, monkeypatch: pytest.MonkeyPatch, allowed: Any) -> None:
     monkeypatch.setenv("PERDURE_WEBHOOK_PRIVATE_HOSTS", allowed)
     resolve("hooks.test", ["127.0.0.1"])
     with receiver(answer(200)) as endpoint:
@@ -115,7 +119,7 @@ def test_private_hosts_that_the_operator_names(resolve, monkeypatch, allowed):
 
 
 @pytest.mark.parametrize("allowed", ["10.0.0.0/8", "test", "hooks", "xhooks.test", "hooks.test.evil.example"])
-def test_private_hosts_that_the_operator_does_not_name(resolve, monkeypatch, allowed):
+def test_private_hosts_that_the_operator_does_not_name(resolve: Any, monkeypatch: pytest.MonkeyPatch, allowed: Any) -> None:
     monkeypatch.setenv("PERDURE_WEBHOOK_PRIVATE_HOSTS", allowed)
     resolve("hooks.test", ["127.0.0.1"])
     with receiver(answer(200)) as endpoint, pytest.raises(Discard):
@@ -123,7 +127,7 @@ def test_private_hosts_that_the_operator_does_not_name(resolve, monkeypatch, all
     assert endpoint.received == []
 
 
-def say(handler) -> None:
+def say(handler: Any) -> None:
     handler.wfile.write(b"SSH-2.0-s3cret\r\n\r\n")
 
 
@@ -137,7 +141,7 @@ def say(handler) -> None:
         (say, DeliveryFailed),
     ],
 )
-def test_what_a_private_host_answers_is_not_told(monkeypatch, answered, error):
+def test_what_a_private_host_answers_is_not_told(monkeypatch: pytest.MonkeyPatch, answered: Any, error: Any) -> None:
     monkeypatch.setenv("PERDURE_WEBHOOK_PRIVATE_HOSTS", "127.0.0.1")
     with receiver(answered) as endpoint, pytest.raises(error) as told:
         deliver(endpoint.url)
@@ -145,7 +149,7 @@ def test_what_a_private_host_answers_is_not_told(monkeypatch, answered, error):
     assert "s3cret" not in "".join(traceback.format_exception(told.value))
 
 
-def test_a_redirect_to_a_private_address_is_not_followed(monkeypatch):
+def test_a_redirect_to_a_private_address_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(public_hosts, "is_public", lambda address: str(address) == "127.0.0.1")
     with receiver(answer(200)) as inside, receiver(answer(307, Location=inside.url)) as endpoint:
         with pytest.raises(Discard, match="Redirects are not followed"):
@@ -153,7 +157,7 @@ def test_a_redirect_to_a_private_address_is_not_followed(monkeypatch):
         assert inside.received == []
 
 
-def test_a_proxy_of_the_environment_is_used_and_resolves_by_itself(monkeypatch):
+def test_a_proxy_of_the_environment_is_used_and_resolves_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiver(answer(502, b"s3cret")) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         with pytest.raises(DeliveryFailed) as failed:
@@ -165,14 +169,14 @@ def test_a_proxy_of_the_environment_is_used_and_resolves_by_itself(monkeypatch):
             deliver(f"http://127.0.0.1:{free_port()}/")
 
 
-def test_names_without_an_address_and_names_that_cannot_be():
+def test_names_without_an_address_and_names_that_cannot_be() -> None:
     with pytest.raises(DeliveryFailed, match="ConnectError"):
         deliver("http://no.such.host.invalid/")
     with pytest.raises(Discard):
         deliver(f"http://{'a' * 70}.test/")
 
 
-def test_the_certificate_must_be_of_the_name(resolve, monkeypatch, tmp_path):
+def test_the_certificate_must_be_of_the_name(resolve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hooks.test")]), datetime.datetime.now(datetime.UTC)
     certificate = (

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 
@@ -21,19 +22,19 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.fixture(autouse=True)
-def secret_in_the_environment(monkeypatch):
+def secret_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERDURE_WEBHOOK_SECRET_SHOP_EU", SECRET)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     # The receivers of this file stand for some on the internet; test_webhook_hosts.py has the others.
     monkeypatch.setattr(public_hosts, "is_public", lambda address: True)
 
 
-def deliver(url, ctx=None, **options):
+def deliver(url: str, ctx: Any = None, **options: Any) -> Any:
     options = {"event": "invoice.paid", "secret": "shop-eu", "timeout": 5.0, **options}
     return webhooks.deliver(ctx or RecordingContext(), url, {"id": 7, "text": "grün"}, **options)
 
 
-def test_delivered_event_is_authentic_and_says_what_happened():
+def test_delivered_event_is_authentic_and_says_what_happened() -> None:
     ctx = RecordingContext(key="invoice-7")
     with receiver(answer(202)) as endpoint:
         result = deliver(f"{endpoint.url}/hook?x=1", ctx, headers={"X-Tenant": "a"})
@@ -48,7 +49,7 @@ def test_delivered_event_is_authentic_and_says_what_happened():
     assert (event["type"], event["data"]) == ("invoice.paid", {"id": 7, "text": "grün"})
 
 
-def test_every_attempt_carries_the_same_key_id_and_body():
+def test_every_attempt_carries_the_same_key_id_and_body() -> None:
     ctx = RecordingContext(key="Rechnung Nr. 7/ü")
     with receiver(answer(500), answer(200)) as endpoint:
         with pytest.raises(DeliveryFailed):
@@ -64,7 +65,7 @@ def test_every_attempt_carries_the_same_key_id_and_body():
 
 
 @pytest.mark.parametrize("status", [429, 503, 500])
-def test_retry_after_in_seconds(status):
+def test_retry_after_in_seconds(status: int) -> None:
     with receiver(answer(status, b"busy", Retry_After="17")) as endpoint, pytest.raises(RetryAfter) as raised:
         deliver(endpoint.url)
     assert raised.value.seconds == 17
@@ -72,7 +73,7 @@ def test_retry_after_in_seconds(status):
     assert "busy" in str(raised.value)
 
 
-def test_retry_after_as_a_date():
+def test_retry_after_as_a_date() -> None:
     at = formatdate(time.time() + 1000, usegmt=True)
     with receiver(answer(503, Retry_After=at)) as endpoint, pytest.raises(RetryAfter) as raised:
         deliver(endpoint.url)
@@ -80,13 +81,13 @@ def test_retry_after_as_a_date():
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 501, 503, 599])
-def test_passing_trouble_is_retried(status):
+def test_passing_trouble_is_retried(status: int) -> None:
     with receiver(answer(status)) as endpoint, pytest.raises(DeliveryFailed, match=str(status)):
         deliver(endpoint.url)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 422, 451])
-def test_lasting_refusal_is_discarded_with_its_reason(status):
+def test_lasting_refusal_is_discarded_with_its_reason(status: int) -> None:
     with receiver(answer(status, b'{"error": "no such\n  hook"}')) as endpoint:
         with pytest.raises(Discard, match=rf'{status}.*"no such hook"'):
             deliver(f"{endpoint.url}/a?token=s3cret")
@@ -95,15 +96,15 @@ def test_lasting_refusal_is_discarded_with_its_reason(status):
     assert "s3cret" not in str(refused.value)
 
 
-def test_redirect_is_not_followed():
+def test_redirect_is_not_followed() -> None:
     with receiver(answer(307, Location="http://169.254.169.254/latest")) as endpoint:
         with pytest.raises(Discard, match="Redirects are not followed"):
             deliver(endpoint.url)
         assert len(endpoint.received) == 1
 
 
-def test_endless_answer_is_cut():
-    def pour(handler):
+def test_endless_answer_is_cut() -> None:
+    def pour(handler: Any) -> None:
         handler.send_response(500)
         handler.end_headers()
         while not stop.is_set():
@@ -119,7 +120,7 @@ def test_endless_answer_is_cut():
     assert len(str(failed.value)) < 700
 
 
-def test_dropped_connection_and_silence_and_nobody_are_retried():
+def test_dropped_connection_and_silence_and_nobody_are_retried() -> None:
     silent = threading.Event()
     with receiver(lambda handler: handler.connection.close(), lambda handler: silent.wait(30)) as endpoint:
         with pytest.raises(DeliveryFailed, match="RemoteProtocolError"):
@@ -148,12 +149,12 @@ def test_dropped_connection_and_silence_and_nobody_are_retried():
         ("http://127.0.0.1:1/", {"secret": "../x"}, "no name of a secret"),
     ],
 )
-def test_wrong_call_is_discarded(url, options, message):
+def test_wrong_call_is_discarded(url: str, options: Any, message: str) -> None:
     with pytest.raises(Discard, match=message):
         deliver(url, **options)
 
 
-def test_malformed_secret_is_discarded_and_not_shown(monkeypatch):
+def test_malformed_secret_is_discarded_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERDURE_WEBHOOK_SECRET_SHOP_EU", "hunter2")
     with pytest.raises(Discard, match="24 to 64 bytes") as refused:
         deliver("http://127.0.0.1:1/")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,11 +19,11 @@ from support.trees import make_tree
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path: Path) -> Any:
     return make_tree(tmp_path / "tree")
 
 
-def test_inventory_lists_each_file_once_and_bad_rows_are_truly_bad(tree, tmp_path):
+def test_inventory_lists_each_file_once_and_bad_rows_are_truly_bad(tree: Path, tmp_path: Path) -> None:
     rows = data.list_files(tree, [])
     assert len(rows) == len([path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()])
     assert sum(row.size for row in rows) == data.total_bytes(tree, [])
@@ -42,13 +44,13 @@ def test_inventory_lists_each_file_once_and_bad_rows_are_truly_bad(tree, tmp_pat
     assert (good, bad) == (len(rows), 5)
 
 
-def test_home_inside_the_tree_is_left_out(tree):
+def test_home_inside_the_tree_is_left_out(tree: Path) -> None:
     (tree / "home" / "x").mkdir(parents=True)
     assert data.exclusions(tree, tree / "home")[-1] == "home"
     assert data.exclusions(tree, tree.parent / "elsewhere") == data.EXCLUDE
 
 
-def test_archive_is_verified_and_a_lie_is_found(tree, tmp_path):
+def test_archive_is_verified_and_a_lie_is_found(tree: Path, tmp_path: Path) -> None:
     result = files.archive(RecordingContext(), str(tree), str(tmp_path / "a.tar"))
     manifest = tmp_path / "a.tar.sha256"
     verified = verify_archive(tree, tmp_path / "a.tar", manifest)
@@ -59,7 +61,7 @@ def test_archive_is_verified_and_a_lie_is_found(tree, tmp_path):
     assert len(verify_archive(tree, tmp_path / "a.tar", manifest).wrong) == 2
 
 
-def test_faults_are_the_same_for_the_same_seed():
+def test_faults_are_the_same_for_the_same_seed() -> None:
     plans = [planned_faults(1, number) for number in range(300)]
     assert plans == [planned_faults(1, number) for number in range(300)]
     assert plans != [planned_faults(2, number) for number in range(300)]
@@ -67,7 +69,7 @@ def test_faults_are_the_same_for_the_same_seed():
     assert {fault for plan in plans for fault in plan} == {"503", "500", "dropped", "lost"}
 
 
-def test_records_count_what_came_and_outlive_their_process(tmp_path):
+def test_records_count_what_came_and_outlive_their_process(tmp_path: Path) -> None:
     records = Records(tmp_path / "received.jsonl")
     records.note("a", "lost", "event a")
     records.note("a", "recognised")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from perdure_workers.demo.judge import Evidence, judge
 KILLED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def job(number, state=JobState.SUCCEEDED, attempt=1):
+def job(number: int, state: Any = JobState.SUCCEEDED, attempt: int = 1) -> Any:
     return SimpleNamespace(id=str(number), task="webhooks.deliver", state=state, attempt=attempt, error="an error")
 
 
@@ -46,23 +47,23 @@ GOOD = Evidence(
 )
 
 
-def broken(evidence):
+def broken(evidence: Any) -> Any:
     return [promise.text for promise in judge(evidence).promises if not promise.is_kept]
 
 
-def received(**counts):
+def received(**counts: Any) -> Any:
     return {"received": {**GOOD.received, **counts}}
 
 
-def accident(**values):
+def accident(**values: Any) -> Any:
     return {"accident": replace(GOOD.accident, **values)}
 
 
-def archive(**values):
+def archive(**values: Any) -> Any:
     return {"archive": {**GOOD.archive, **values}}
 
 
-def test_good_evidence_keeps_all_promises():
+def test_good_evidence_keeps_all_promises() -> None:
     summary = judge(GOOD)
     assert summary.is_kept
     assert summary.facts["duplicates"] == 0
@@ -97,11 +98,11 @@ def test_good_evidence_keeps_all_promises():
         ({"verified": Verified(8, [])}, "manifest is true"),
     ],
 )
-def test_each_kind_of_bad_evidence_breaks_its_promise(change, promise):
+def test_each_kind_of_bad_evidence_breaks_its_promise(change: Any, promise: Any) -> None:
     found = broken(replace(GOOD, **change))
     assert [text for text in found if promise in text]
 
 
-def test_a_demo_in_which_nothing_worked_can_be_judged():
+def test_a_demo_in_which_nothing_worked_can_be_judged() -> None:
     nothing = replace(GOOD, jobs=[], accident=None, archive={}, verified=None, replay=None, rows=(0, 0), rejected=0)
     assert len(broken(nothing)) == 7

@@ -32,8 +32,8 @@ FAILED = WorkerEvent("1", "normal@a", "normal", "healthy", "failed", "no heartbe
 
 
 def alerts(**parts: Any) -> list[Alert]:
-    given = {"bulkheads": [], "breakers": [], "health": HEALTHY, "workers": [], "events": [], **parts}
-    return alerts_of(*given.values(), NOW)
+    given: dict[str, Any] = {"bulkheads": [], "breakers": [], "health": HEALTHY, "workers": [], "events": [], **parts}
+    return alerts_of(**given, now=NOW)
 
 
 def test_nothing_is_the_matter() -> None:

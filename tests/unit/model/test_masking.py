@@ -6,6 +6,7 @@ import base64
 import json
 import urllib.parse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -20,7 +21,7 @@ from perdure.model.secrets import is_secret_name
 
 
 @pytest.fixture
-def app(tmp_path, monkeypatch) -> Perdure:
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perdure:
     monkeypatch.chdir(tmp_path)
     return Perdure()
 
@@ -184,7 +185,7 @@ class Struct(msgspec.Struct, rename="camel"):
     ],
 )
 def test_fields_that_are_marked_within_a_parameter(app: Perdure, hint: Any, value: Any) -> None:
-    def pay(card, n): ...
+    def pay(card: Any, n: Any) -> None: ...
 
     pay.__annotations__ = {"card": hint, "n": int}
     task = app.job(name="pay")(pay)

@@ -31,7 +31,7 @@ def buy(order: str, cents: int, note: str = "", *, at: datetime | None = None) -
     return {}
 
 
-def anything(*args, **kwargs):  # type: ignore[no-untyped-def]
+def anything(*args: Any, **kwargs: Any) -> Any:  # type: ignore[no-untyped-def]
     return args, kwargs
 
 
@@ -147,7 +147,7 @@ def test_a_dict_of_anything_refuses_what_would_come_back_as_something_else() -> 
     "value", [float("nan"), 2**70, object(), "\ud800", {1: 2}], ids=["nan", "2**70", "object", "surrogate", "int key"]
 )
 def test_a_value_without_a_json_form_is_refused_by_the_name_of_its_parameter(value: Any) -> None:
-    def store(document) -> None: ...  # type: ignore[no-untyped-def]
+    def store(document: Any) -> None: ...  # type: ignore[no-untyped-def]
 
     with pytest.raises(Unserialisable, match=r"shop.buy.*(document|argument 1|UTF-8)"):
         signature(store).encode((value,), {})

@@ -18,6 +18,8 @@ from perdure.resilience.breaker.breakers import Breakers
 from perdure.resilience.breaker.config import BreakerConfig, BreakerState
 from perdure.resilience.breaker.events import BreakerEvent, CircuitOpen
 
+pytestmark = pytest.mark.slow
+
 Drivers = Callable[..., "subprocess.Popen[str]"]
 Until = Callable[..., None]
 

@@ -104,6 +104,7 @@ def test_a_breaker_whose_key_is_of_another_type(
     assert breaker.snapshot().repaired == ""
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=odd_hashes, config=st.sampled_from([{}, {"half_open_permits": 3}, {"window": "time", "window_size": 10}]))
 def test_no_values_of_a_breaker_stop_calls_for_longer_than_a_recovery(
@@ -157,6 +158,7 @@ def check_twins(client: redis.Redis, values: dict[str, Any], window: Any = "coun
     return state
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=odd_hashes, window=st.sampled_from(["count", "time"]), permits=st.sampled_from([1, 3]))
 def test_lua_and_python_make_the_same_sense(redis_url: str, values: dict[str, Any], window: Any, permits: int) -> None:
@@ -164,6 +166,7 @@ def test_lua_and_python_make_the_same_sense(redis_url: str, values: dict[str, An
         check_twins(client, {field: value for field, value in values.items() if isinstance(value, str)}, window, permits)
 
 
+@pytest.mark.slow
 def test_lua_and_python_make_the_same_sense_of_each_odd_value(client: redis.Redis) -> None:
     edges = [str(NOW + more) for more in (-1, 0, 1, 60_000, 600_000, 600_001, 86_400_000, 86_400_001)]
     edges += [f"a:{edge}" for edge in edges]
@@ -346,6 +349,7 @@ def test_a_failover_group_whose_key_is_of_another_type(redis_url: str, client: r
     assert mail._is_my_turn() or mail._is_my_turn(), "a foreign key holds the turn for one look at most"
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.dictionaries(

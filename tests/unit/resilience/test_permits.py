@@ -40,6 +40,7 @@ def test_limit_is_per_key_and_permits_come_back(redis_url: str) -> None:
     second.release()
 
 
+@pytest.mark.slow
 def test_eight_processes_never_hold_more_than_the_limit(redis_url: str, drivers: Drivers, until: Until) -> None:
     client = redis.Redis.from_url(redis_url)
     for _ in range(8):
@@ -50,6 +51,7 @@ def test_eight_processes_never_hold_more_than_the_limit(redis_url: str, drivers:
     assert {int(count) for count in client.smembers("seen")} == {1, 2, 3}
 
 
+@pytest.mark.slow
 def test_a_killed_holder_frees_its_permit_after_its_lease(redis_url: str, drivers: Drivers, until: Until) -> None:
     permits = make(redis_url, limit=2, lease=1)
     with permits.acquire("a"):  # a living holder, whose permit must stay

@@ -68,6 +68,7 @@ def test_paths_in_a_file_begin_at_the_file(tmp_path: Path) -> None:
     assert load_settings().effective_ledger_url == "sqlite:////data/jobs.db"
 
 
+@pytest.mark.slow
 def test_reading_makes_nothing(below: Path) -> None:
     app = Perdure()
     for read in (

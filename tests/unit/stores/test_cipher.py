@@ -109,13 +109,6 @@ def test_without_a_ring_values_stay_plain() -> None:
     assert plain.current("x")
 
 
-def test_the_environment_gives_the_ring() -> None:
-    assert KeyRing.from_env({}) is None
-    ring = KeyRing.from_env({KEYS_VARIABLE: f" {NEW} , {OLD} "})
-    assert ring is not None
-    assert ring.sealing_id == "new"
-
-
 @pytest.mark.parametrize(
     "text",
     ["nocolon", "k1:%%%", "k1:QUJD", "bad id:" + NEW[4:], f"{NEW},{NEW}", ",", ":" + NEW[4:], NEW[4:] + ":new"],

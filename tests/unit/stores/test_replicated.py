@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -227,7 +228,7 @@ def test_stores_are_asked_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=10)
 
     class Meeting(FaultyStore):
-        def versions(self, job_id: str, name: str):  # type: ignore[no-untyped-def]
+        def versions(self, job_id: str, name: str) -> Any:  # type: ignore[no-untyped-def]
             together.wait()
             return super().versions(job_id, name)
 

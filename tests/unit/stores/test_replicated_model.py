@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -18,6 +19,8 @@ from perdure.stores.record import CheckpointKey, CheckpointRecord
 from perdure.stores.replicated.replicated import ReplicatedStore
 
 from .faulty import FaultyStore, Mode
+
+pytestmark = pytest.mark.slow
 
 KEY = CheckpointKey("j", "main")
 CRASHES = (Mode.DOWN, Mode.LOST_ANSWER, Mode.FULL, Mode.LOST_SAVE)

@@ -217,6 +217,7 @@ def test_two_functions_of_one_name_in_a_module_are_refused(module_of: Callable[[
         importlib.import_module("shop_of_origin")
 
 
+@pytest.mark.slow
 def test_two_functions_of_one_name_in_a_script_are_refused(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

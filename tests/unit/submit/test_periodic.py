@@ -136,9 +136,10 @@ def test_schedules_of_one_task_have_names_of_their_own() -> None:
     for name in (None, "evening"):
         with pytest.raises(DuplicateTask, match="give another name="):
             app.periodic(every=6, args=("x",), name=name)(greet)
-    for name in ("", "n" * 129, "a\x00b", 5):
+    odd: tuple[Any, ...] = ("", "n" * 129, "a\x00b", 5)
+    for name in odd:
         with pytest.raises(InvalidJobDefinition, match="name="):
-            app.periodic(every=6, args=("x",), name=name)(greet)  # type: ignore[arg-type]
+            app.periodic(every=6, args=("x",), name=name)(greet)
 
 
 def test_on_a_function_the_name_is_the_task_s() -> None:

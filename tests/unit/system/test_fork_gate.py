@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 
+import pytest
+
 from perdure.system import fork_gate
 from perdure.system.fork_gate import ForkGate
 
 
-def test_a_fork_waits_for_a_use_that_is_under_way():
+def test_a_fork_waits_for_a_use_that_is_under_way() -> None:
     inside, leave = threading.Event(), threading.Event()
     left: list[bool] = []
 
@@ -29,7 +31,7 @@ def test_a_fork_waits_for_a_use_that_is_under_way():
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def test_a_use_waits_for_a_fork_that_is_under_way():
+def test_a_use_waits_for_a_fork_that_is_under_way() -> None:
     gate = ForkGate()
     gate.before_fork()
     used = threading.Event()
@@ -46,7 +48,7 @@ def test_a_use_waits_for_a_fork_that_is_under_way():
     thread.join(30)
 
 
-def test_a_fork_does_not_wait_for_ever(monkeypatch):
+def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_gate, "LONGEST_WAIT", 0.05)
     gate = ForkGate()
     with gate.use():
@@ -56,7 +58,7 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch):
         assert not other.is_alive()
 
 
-def test_a_child_starts_with_an_open_gate():
+def test_a_child_starts_with_an_open_gate() -> None:
     if (pid := os.fork()) == 0:
         with fork_gate.gate.use():
             os._exit(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -32,7 +33,7 @@ from perdure_tasks.importing.columns import BadValue, RowMaker, UnsupportedColum
 UUID_TEXT = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
-def value(kind, text, *, nullable=True):
+def value(kind: Any, text: str, *, nullable: Any = True) -> Any:
     return RowMaker([Column("c", kind, nullable=nullable)]).row([text])["c"]
 
 
@@ -60,16 +61,16 @@ def value(kind, text, *, nullable=True):
         (Text(), "", None),
     ],
 )
-def test_value(kind, text, expected):
+def test_value(kind: Any, text: str, expected: Any) -> None:
     assert value(kind, text) == expected
 
 
-def test_not_a_number_is_a_number_for_floats():
+def test_not_a_number_is_a_number_for_floats() -> None:
     assert math.isnan(value(Float(), "NaN"))
     assert value(Float(), "-inf") == -math.inf
 
 
-def test_empty_field_where_null_is_not_allowed():
+def test_empty_field_where_null_is_not_allowed() -> None:
     assert value(Text(), "", nullable=False) == ""
     with pytest.raises(BadValue, match="c: is empty and must not be"):
         value(Integer(), "", nullable=False)
@@ -95,16 +96,16 @@ def test_empty_field_where_null_is_not_allowed():
         (String(3), "abcd", "has 4 characters, at most 3 fit"),
     ],
 )
-def test_bad_value_names_column_and_reason(kind, text, reason):
+def test_bad_value_names_column_and_reason(kind: Any, text: str, reason: str) -> None:
     with pytest.raises(BadValue, match=f"^c: .*{reason}"):
         value(kind, text)
 
 
-def test_number_of_fields():
+def test_number_of_fields() -> None:
     with pytest.raises(BadValue, match="has 2 fields, not 1"):
         RowMaker([Column("c", Integer)]).row(["1", "2"])
 
 
-def test_unsupported_column():
+def test_unsupported_column() -> None:
     with pytest.raises(UnsupportedColumn, match="'c' is"):
         RowMaker([Column("c", Interval)])

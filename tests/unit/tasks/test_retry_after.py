@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 
@@ -29,5 +30,5 @@ NOW = 1_700_000_000.0
         ("Wed, 21 Oct 99999 07:28:00 GMT", None),
     ],
 )
-def test_retry_after(value, seconds):
+def test_retry_after(value: Any, seconds: float) -> None:
     assert retry_after_seconds(value, NOW) == seconds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ PATHS = ["a/x/1", "a/x/2", "a/y", "a.txt", "a-b/1", "B/1", "ä", "empty/", "z/.h
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path: Path) -> Any:
     for path in PATHS:
         target = tmp_path / path
         (target if path.endswith("/") else target.parent).mkdir(parents=True, exist_ok=True)
@@ -22,29 +24,29 @@ def tree(tmp_path):
     return tmp_path
 
 
-def paths(entries):
+def paths(entries: Any) -> Any:
     return [entry.path for entry in entries]
 
 
-def test_folders_come_before_what_is_in_them_and_names_in_the_order_of_their_bytes(tree):
+def test_folders_come_before_what_is_in_them_and_names_in_the_order_of_their_bytes(tree: Path) -> None:
     folders = ["B", "B/1", "a", "a/x", "a/x/1", "a/x/2", "a/y", "a-b", "a-b/1"]
     expected = [*folders, "a.txt", "empty", "z", "z/.hidden", "z/cache", "z/cache/1", "ä"]
     assert paths(walk(tree)) == [*expected, os.fsdecode(b"\xff")]
 
 
-def test_going_on_behind_any_entry_gives_the_rest(tree):
+def test_going_on_behind_any_entry_gives_the_rest(tree: Path) -> None:
     whole = paths(walk(tree))
     for index, path in enumerate(whole):
         assert paths(walk(tree, after=path)) == whole[index + 1 :]
 
 
-def test_going_on_behind_an_entry_that_is_gone(tree):
+def test_going_on_behind_an_entry_that_is_gone(tree: Path) -> None:
     (tree / "a/x/1").unlink()
     rest = paths(walk(tree, after="a/x/1"))
     assert rest[:2] == ["a/x/2", "a/y"]
 
 
-def test_finished_folders_are_not_listed_again(tree, monkeypatch):
+def test_finished_folders_are_not_listed_again(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = []
     listdir = os.listdir
     monkeypatch.setattr(os, "listdir", lambda path: listed.append(os.path.relpath(path, tree)) or listdir(path))
@@ -53,12 +55,12 @@ def test_finished_folders_are_not_listed_again(tree, monkeypatch):
     assert "B" not in listed
 
 
-def test_exclusion_by_name_and_by_path_with_all_below(tree):
+def test_exclusion_by_name_and_by_path_with_all_below(tree: Path) -> None:
     found = paths(walk(tree, exclude=["cache", "a/x*", "*.txt"], own=frozenset({tree / "B/1"})))
     assert found == ["B", "a", "a/y", "a-b", "a-b/1", "empty", "z", "z/.hidden", "ä", os.fsdecode(b"\xff")]
 
 
-def test_what_vanishes_is_reported_and_the_walk_goes_on(tree):
+def test_what_vanishes_is_reported_and_the_walk_goes_on(tree: Path) -> None:
     walking = walk(tree)
     seen = [next(walking)]
     (tree / "a.txt").unlink()

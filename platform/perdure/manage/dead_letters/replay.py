@@ -144,7 +144,13 @@ class LetterReplaying(LetterFinding):
     def start_replay(
         self, request: ReplayRequest, idempotency_key: str | None = None, tags: dict[str, str] | None = None
     ) -> JobHandle[ReplayReport]:
-        """Submit a bulk replay and return its job; for the parts of perdure that make requests of their own."""
+        """Submit a bulk replay and return its job; for the parts of perdure that make requests of their own.
+
+        Args:
+            request: Which letters, and how.
+            idempotency_key: Makes one job of several such calls.
+            tags: The job's tags.
+        """
         job: JobHandle[ReplayReport] = (
             self._bulk_task().options(idempotency_key=idempotency_key, tags=tags or {}).submit(request)
         )

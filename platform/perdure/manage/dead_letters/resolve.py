@@ -58,7 +58,13 @@ class LetterResolving(LetterFinding):
         return count
 
     def note(self, letter_id: str, text: str | None, by: str = "python", *, source: str | None = None) -> DeadLetterRecord:
-        """Write a note on a letter, in place of the one it had, and return the letter; None removes the note.
+        """Write a note on a letter and return the letter.
+
+        Args:
+            letter_id: The dead letter.
+            text: The note, in place of the one it had; None removes it.
+            by: Who writes it.
+            source: From where.
 
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
@@ -68,7 +74,13 @@ class LetterResolving(LetterFinding):
     def note_group(
         self, fingerprint: str, text: str | None, by: str = "python", *, source: str | None = None
     ) -> DeadLetterGroup | None:
-        """Write a note on a fault, such as "known, fixed in 1.4", and return its group; None removes the note.
+        """Write a note on a fault and return its group.
+
+        Args:
+            fingerprint: The fault.
+            text: The note, such as "known, fixed in 1.4", in place of the one it had; None removes it.
+            by: Who writes it.
+            source: From where.
 
         Raises:
             DeadLetterNotFound: There are no letters of that fault.

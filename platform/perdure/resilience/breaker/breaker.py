@@ -55,7 +55,7 @@ _NO_VERDICT = (NotCalled, BulkheadFull)
 class CircuitBreaker:
     """A circuit breaker whose state all processes share. Thread-safe and usable from asyncio.
 
-    Parameters:
+    Args:
         redis: a ``redis.Redis`` client (its timeouts apply while Redis is away) or a URL.
         name: the service that is protected; letters, digits and ``_ . : / @ -``.
         config: thresholds and times.
@@ -167,7 +167,7 @@ class CircuitBreaker:
         Work that starts still enters the breaker by itself. What was read from Redis at most ``max_staleness`` ago is
         good enough, so asking costs one round trip at most.
 
-        Parameters:
+        Args:
             count: how many wait.
 
         Returns:
@@ -196,7 +196,7 @@ class CircuitBreaker:
     def free(self, holder: str) -> None:
         """Give back at once the trial permits of a holder that is known to be dead.
 
-        Parameters:
+        Args:
             holder: as it was given to :func:`~perdure.resilience.breaker.trial_holder.trials_held_by`.
         """
         self._engine.free(holder)

@@ -24,7 +24,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
 
     Iterating gives the names that this application configured or used and those known in Redis.
 
-    Parameters:
+    Args:
         redis: a client or a URL; all breakers share its connection pool.
         configs: configuration by name.
         default: configuration of the other names.
@@ -60,7 +60,12 @@ class Breakers(Mapping[str, CircuitBreaker]):
             return breaker
 
     def configure(self, name: str, config: BreakerConfig) -> CircuitBreaker:
-        """Set the configuration of one name; what Redis knows of it stays."""
+        """Set the configuration of one breaker and return it; what Redis knows of it stays.
+
+        Args:
+            name: The breaker.
+            config: Its configuration.
+        """
         with self._lock:
             self._configs[name] = config
             self._breakers.pop(name, None)
@@ -81,7 +86,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
         Costs two round trips, and one more for each breaker that such a permit belongs to. While Redis is away nothing
         is given back: the permits' leases end by themselves.
 
-        Parameters:
+        Args:
             holder: as it was given to :func:`~perdure.resilience.breaker.trial_holder.trials_held_by`.
         """
         names = list(self)

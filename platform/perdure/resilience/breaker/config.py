@@ -33,7 +33,7 @@ class BreakerState(StrEnum):
 class BreakerConfig:
     """Thresholds and times of one breaker. Times are in seconds.
 
-    Parameters:
+    Args:
         failure_threshold: failures that open the breaker; ``None`` turns this rule off.
         consecutive: count failures in a row, which any success ends; ``False`` counts all failures in the window.
         window: what the sliding window holds: the last calls (``"count"``) or the last seconds (``"time"``, kept in

@@ -143,7 +143,7 @@ class BreakerEngine:
         self._listeners.emit(BreakerEvent("ignored", self.name, error=error, duration=self._measure(entry)[0]))
 
     def command(self, name: str, lasts: float | None, by: str, reason: str) -> Decision:
-        """Apply an override; while Redis is away it holds in this process until Redis is back."""
+        """Apply an override for so many seconds; while Redis is away it holds in this process until Redis is back."""
         lasts_ms = 0 if lasts is None else max(1, int(lasts * 1000))
         decision, _ = self._either(lambda store: store.command(name, lasts_ms, by, reason))
         _last_change[self._key] = object()

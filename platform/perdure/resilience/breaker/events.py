@@ -15,7 +15,7 @@ EventKind = Literal["state", "success", "failure", "ignored", "rejected", "degra
 class CircuitOpen(NotCalled):
     """The breaker lets no call through now.
 
-    ``retry_after_s`` is how long to wait before a call may have a chance.
+    ``retry_after_s`` is how many seconds to wait before a call may have a chance.
     """
 
     def __init__(self, name: str, retry_after_s: float) -> None:

@@ -47,7 +47,7 @@ log = logging.getLogger("perdure.resilience")
 class FailoverConfig:
     """When a group switches. Times are in seconds.
 
-    Parameters:
+    Args:
         failure_threshold: failures in a row, of calls and checks in all processes, after which a member is left.
         return_after: how long a preferred member must be healthy before it is current again, and how long any member
             stays current before that.
@@ -89,7 +89,7 @@ class FailoverSnapshot:
 class FailoverGroup(Generic[S]):
     """Members in order of preference, one of which is current. Thread-safe.
 
-    Parameters:
+    Args:
         redis: a client or a URL.
         name: the group.
         members: the services, the preferred one first.
@@ -97,6 +97,9 @@ class FailoverGroup(Generic[S]):
         clock: monotonic seconds.
         now: Unix seconds, while Redis is away.
         prefix: begins each key in Redis.
+
+    Raises:
+        SettingsError: There are no members, or two have one name.
     """
 
     def __init__(

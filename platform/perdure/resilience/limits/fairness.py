@@ -20,7 +20,7 @@ def choose(
 ) -> str | None:
     """Return the key whose work goes next, or None when none may.
 
-    Parameters:
+    Args:
         waiting: work that waits, by key.
         running: work that runs, by key.
         limits: the most that may run, by key; a key without one has no limit.

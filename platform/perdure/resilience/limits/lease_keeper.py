@@ -16,7 +16,7 @@ class LeaseKeeper(Generic[Permit]):
 
     A fork starts with nothing: what the parent holds the parent renews.
 
-    Parameters:
+    Args:
         period: seconds between renewals; a third of the lease leaves room for two that fail.
         renew: prolongs the tokens of a key and returns those that were lost.
         lose: told of each permit that was lost.

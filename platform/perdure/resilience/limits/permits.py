@@ -1,5 +1,7 @@
 """Concurrency limits across processes: leased permits in Redis, freed when their holder dies.
 
+Nygard's bulkhead (*Release It!*, 2nd ed. 2018, chapter 5) for what several hosts share.
+
     exports = Permits(redis, "exports", PermitsConfig(limit=3))
     with exports.acquire("tenant-a", timeout=5):
         ...
@@ -47,7 +49,7 @@ WAITER_LEASE_MS = 2000
 class PermitsConfig:
     """A concurrency limit.
 
-    Parameters:
+    Args:
         limit: how many may hold a permit of one key at once, in all processes together.
         lease: seconds after which a permit is free whose holder did not renew it.
         max_waiting: how many may wait for one key at once; None for any number.
@@ -117,7 +119,7 @@ class Permit:
 class Permits:
     """Permits by key under one limit per key. Thread-safe.
 
-    Parameters:
+    Args:
         redis: a client or a URL.
         name: what is limited, such as a bulkhead or a task.
         config: the limit.
@@ -149,9 +151,12 @@ class Permits:
         self._keeper: LeaseKeeper[Permit] = LeaseKeeper(config.lease / 3, self._renew, self._lose)
 
     def acquire(self, key: str = "", *, timeout: float = 0.0, token: str | None = None) -> Permit:
-        """Take a permit of ``key``, waiting up to ``timeout`` seconds (or what the deadline leaves) for it.
+        """Take a permit.
 
-        ``token`` names the permit for :meth:`free`; the same one is granted once. A random one by default.
+        Args:
+            key: Whose permit; each key has its own limit.
+            timeout: Seconds to wait for it, at most what the deadline leaves.
+            token: Names the permit for :meth:`free`; the same one is granted once. A random one by default.
 
         Raises:
             BulkheadFull: none became free in time, or too many wait already.
@@ -176,13 +181,22 @@ class Permits:
     async def acquire_async(self, key: str = "", *, timeout: float = 0.0) -> Permit:
         """Take a permit as :meth:`acquire` does, waiting in a thread. A cancelled task holds none.
 
+        Args:
+            key: Whose permit.
+            timeout: Seconds to wait for it.
+
         Raises:
             BulkheadFull: none became free in time, or too many wait already.
         """
         return await taken_in_thread(lambda: self.acquire(key, timeout=timeout), Permit.release)
 
     def free(self, key: str, token: str) -> None:
-        """Free the permit of a holder that is known to be gone."""
+        """Free the permit of a holder that is known to be gone.
+
+        Args:
+            key: Whose permit.
+            token: The permit, as :meth:`acquire` was told.
+        """
         self._drop(self._keys(key)[0], token)
 
     def snapshot(self, key: str = "") -> PermitsSnapshot:

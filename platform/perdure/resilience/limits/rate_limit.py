@@ -40,7 +40,7 @@ class RateLimited(NotCalled):
 class RateLimitConfig:
     """A rate limit.
 
-    Parameters:
+    Args:
         rate: calls per second in the long run.
         burst: calls at once after a quiet time; default: one second's worth, at least 1.
     """
@@ -111,7 +111,7 @@ class _Drawn:
 class RateLimit:
     """A token bucket per key, shared by all processes. Thread-safe.
 
-    Parameters:
+    Args:
         redis: a client or a URL.
         name: what is limited.
         config: rate and burst.
@@ -141,7 +141,12 @@ class RateLimit:
         self._listeners: Listeners[RateLimitEvent] = Listeners()
 
     def acquire(self, key: str = "", *, tokens: float = 1, timeout: float = 0.0) -> None:
-        """Take tokens, waiting up to ``timeout`` seconds (or what the deadline leaves) for them.
+        """Take tokens.
+
+        Args:
+            key: Whose bucket.
+            tokens: How many.
+            timeout: Seconds to wait for them, at most what the deadline leaves.
 
         Raises:
             RateLimited: they will not be there in time. Nothing was taken.
@@ -159,15 +164,30 @@ class RateLimit:
             self._sleep(wait)
 
     def try_acquire(self, key: str = "", *, tokens: float = 1) -> float:
-        """Take tokens if they are there; returns 0, or the seconds after which they may be."""
+        """Take tokens if they are there; returns 0, or the seconds after which they may be.
+
+        Args:
+            key: Whose bucket.
+            tokens: How many.
+        """
         return self._draw(key, tokens, tokens).wait
 
     def take(self, most: int, key: str = "") -> int:
-        """Take as many whole tokens as there are, up to ``most``, in one round trip; returns how many."""
+        """Take as many whole tokens as there are, in one round trip; returns how many.
+
+        Args:
+            most: No more than these.
+            key: Whose bucket.
+        """
         return int(self._draw(key, 0, most).granted) if most > 0 else 0
 
     def give_back(self, tokens: float, key: str = "") -> None:
-        """Put back tokens that were taken and not used."""
+        """Put back tokens that were taken and not used.
+
+        Args:
+            tokens: How many.
+            key: Whose bucket.
+        """
         if tokens > 0:
             self._draw(key, -tokens, -tokens)
 

@@ -25,7 +25,7 @@ log = logging.getLogger("perdure.resilience")
 class PoolConfig:
     """A pool's bounds.
 
-    Parameters:
+    Args:
         size: resources in use and idle together.
         timeout: seconds that :meth:`ResourcePool.acquire` waits by default.
         max_age: seconds after which a resource is replaced when it comes back or is taken; None for never.
@@ -73,7 +73,7 @@ class _Item(Generic[T]):
 class ResourcePool(Generic[T]):
     """Lends resources to one user at a time. Thread-safe; who waits longest is served first.
 
-    Parameters:
+    Args:
         name: for messages and metrics.
         create: makes a resource; what it raises reaches the caller of :meth:`acquire`.
         config: bounds.
@@ -107,7 +107,7 @@ class ResourcePool(Generic[T]):
 
         A block that raises gives its resource back only if it still validates.
 
-        Parameters:
+        Args:
             timeout: seconds to wait for a free one; default the configuration's; never more than the deadline leaves.
 
         Raises:

@@ -53,12 +53,13 @@ def connect(redis: Redis | str) -> Redis:
 class RedisLink:
     """Runs operations on Redis and remembers whether it answers.
 
-    Parameters:
+    Args:
         redis: a client (its timeouts apply) or a URL.
         what: whose state this is, for the log (``circuit breaker 'payments'``).
         retry_interval: seconds between attempts while Redis is away.
         clock: a monotonic clock in seconds.
-        on_lost, on_restored: called once per outage, on_lost with the error.
+        on_lost: called once for each outage, with the error.
+        on_restored: called when it is over.
         on_mended: called with a key that held another type than it is made for and was removed, and with that type.
     """
 
@@ -90,7 +91,7 @@ class RedisLink:
     def run(self, operation: Callable[[], T], kinds: Mapping[str, str] | None = None) -> T:
         """Run an operation on Redis.
 
-        Parameters:
+        Args:
             operation: what to do.
             kinds: the types of the keys that it uses, in Redis' words (``hash``, ``zset``, ...). A key of another type is
                 removed: no value of ours is lost with it, and left there it would stop whoever needs the key.

@@ -26,7 +26,7 @@ from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailab
 class RetryBudgetConfig:
     """Tokens of a retry budget.
 
-    Parameters:
+    Args:
         capacity: tokens in a full bucket.
         cost: tokens that a retry takes.
         timeout_cost: tokens that a retry after a ``TimeoutError`` takes: those hurt a service most.
@@ -75,7 +75,7 @@ class RetryBudget:
     A success costs no round trip: what it gives back is added at this process's next retry. While Redis is away each
     process has a bucket of its own.
 
-    Parameters:
+    Args:
         redis: a client or a URL.
         name: the service.
         config: tokens and costs.

@@ -47,7 +47,7 @@ class RetryEvent:
 
 
 class Retrying:
-    """Calls functions and repeats them when they fail. Made by :func:`retrying`."""
+    """Calls functions and repeats them when they fail. Made by :func:`retrying`, which says what is what, in seconds."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Retrying:
 def retrying(policy: RetryPolicy | str, **options: Any) -> Retrying:
     """Return what repeats calls by a policy.
 
-    Parameters:
+    Args:
         policy: a policy, or the name of a preset.
         options: ``budget`` (:class:`RetryBudget`), ``max_retry_after`` (seconds; an error that asks for a longer wait
             ends the retries, default 60), ``rng``, ``clock``, ``sleep``, ``sleep_async``.

@@ -40,7 +40,7 @@ PRIMARY, CACHED, DEFAULT = "primary", "cached", "default"
 class FallbackConfig:
     """What a fallback may serve.
 
-    Parameters:
+    Args:
         cache: keep the last good value in Redis, as JSON, for each function and its arguments.
         max_age: seconds after which a kept value is too old to be served; then it expires.
         refresh: a good value replaces the kept one at most once in this many seconds per process and key.
@@ -93,7 +93,7 @@ class FallbackSnapshot:
 class Fallback:
     """Serves a call from the first level that can. Thread-safe.
 
-    Parameters:
+    Args:
         name: what is served.
         config: caching and errors.
         redis: a client or URL for the last good values; None: no cache.
@@ -152,13 +152,27 @@ class Fallback:
         return Served(value)
 
     def keep(self, value: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Note that ``fn`` answered with ``value`` (for calls made elsewhere, such as asynchronous ones)."""
+        """Note an answer of the primary, for calls made elsewhere, such as asynchronous ones.
+
+        Args:
+            value: What it answered.
+            fn: The primary.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+        """
         self._count(PRIMARY)
         if self._link is not None:
             self._keep(self._link, value, self._key(fn, args, kwargs))
 
     def recover(self, error: Exception, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Served[Any]:
-        """Serve from the levels after the primary ``fn``, which failed with ``error`` (for calls made elsewhere)."""
+        """Serve from the levels after the primary, which failed, for calls made elsewhere.
+
+        Args:
+            error: What it failed with.
+            fn: The primary.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+        """
         errors = {PRIMARY: _describe(error)}
         for level, secondary in self._secondaries.items():
             try:

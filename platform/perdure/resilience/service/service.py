@@ -50,7 +50,7 @@ R = TypeVar("R")
 class ServiceConfig:
     """What protects calls to a service; None leaves a part out. Times are in seconds.
 
-    Parameters:
+    Args:
         timeout: for the whole call with its retries and waits.
         attempt_timeout: for one attempt; None: what is left of ``timeout``.
         retry: a policy or the name of a preset.
@@ -94,7 +94,7 @@ class ServiceSnapshot:
 class Service:
     """Calls to one service, protected. Thread-safe.
 
-    Parameters:
+    Args:
         redis: a client or a URL.
         name: the service.
         config: its protection.
@@ -102,6 +102,9 @@ class Service:
         secondaries: for the fallback: other functions by name, with the same arguments.
         default: for the fallback: a value, or a function of the arguments.
         prefix: begins each key in Redis.
+
+    Raises:
+        TypeError: An argument is unknown.
     """
 
     def __init__(

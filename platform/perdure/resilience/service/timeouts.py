@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 
 class OperationTimeout(PerdureError, TimeoutError):
-    """An operation took longer than it may. ``still_running``: its thread goes on, and may still have effects."""
+    """An operation took longer than its seconds. ``still_running``: its thread goes on, and may still have effects."""
 
     def __init__(self, name: str, seconds: float, *, still_running: bool) -> None:
         state = "it is still running in its thread" if still_running else "it was not started or was cancelled"
@@ -50,7 +50,7 @@ def _rebuild(name: str, seconds: float, still_running: bool) -> OperationTimeout
 class TimeoutsConfig:
     """Timeouts by operation.
 
-    Parameters:
+    Args:
         default: seconds for operations that have no timeout of their own; None for none but the deadline.
         operations: seconds by name.
         max_abandoned: threads of one operation that may run on after their time before further calls are refused.
@@ -110,7 +110,7 @@ class Timeouts:
 class Timeout:
     """One operation's timeout. Thread-safe.
 
-    Parameters:
+    Args:
         name: the operation.
         seconds: what a call may take; None for no limit but the deadline.
         max_abandoned: threads that may run on after their time.

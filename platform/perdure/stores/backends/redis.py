@@ -13,7 +13,9 @@ from importlib.resources import files
 from typing import Any, Final, TypeVar, cast
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
 
 from perdure.model.storage_errors import StaleWrite, StoreFull, StoreUnavailable
 from perdure.resilience.redis.address import connect
@@ -55,6 +57,9 @@ class RedisStore:
         ttl: seconds after a job's last save until its checkpoints expire; None: they stay until they are deleted.
             Choose more than the longest pause of a job, a dead letter's wait included.
         prefix: begins each key.
+
+    Raises:
+        ValueError: ``ttl`` is not above 0.
     """
 
     def __init__(
@@ -85,7 +90,8 @@ class RedisStore:
             timeout: seconds to wait for a connection and for each answer.
             options: the parameters of the class.
         """
-        client = connect(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+        once_more = Retry(NoBackoff(), 1)  # a pooled connection that Redis closed meanwhile is no outage
+        client = connect(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=once_more)
         return cls(client, **options)
 
     @property

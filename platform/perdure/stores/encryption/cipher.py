@@ -94,12 +94,6 @@ class KeyRing:
                 raise SettingsError(f"encryption key {key_id!r} is not base64") from error
         return cls(keys)
 
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self | None:
-        """Return the ring of ``PERDURE_ENCRYPTION_KEYS``, or None when it is not set."""
-        text = environ.get(KEYS_VARIABLE, "").strip()
-        return cls.parse(text) if text else None
-
     @staticmethod
     def generate(key_id: str) -> str:
         """Return a new random key in the form that :meth:`parse` takes."""

@@ -70,7 +70,7 @@ class Answers(Generic[T]):
     pending: dict[str, Future[T]] = field(default_factory=dict)
 
     def reasons(self, timeout: float) -> dict[str, str]:
-        """Return why stores have not answered, those that are still at it included."""
+        """Return why stores have not answered in so many seconds, those that are still at it included."""
         late = dict.fromkeys(self.pending, f"no answer within {timeout:g} s")
         return {name: str(error) or type(error).__name__ for name, error in self.errors.items()} | late
 

@@ -53,6 +53,9 @@ class ReplicatedStore:
         name: how reports call it.
         on_report: called when a store was found at fault, sometimes from another thread.
         on_damage: called with each damaged copy that ``load`` comes across.
+
+    Raises:
+        ValueError: Two stores have one name, or so many stores cannot give that quorum.
     """
 
     def __init__(
