@@ -12,8 +12,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 # What depends on how Celery, kombu, redis-py, SQLAlchemy, Flower and pydantic behave.
-LOWEST_QUICK := tests/unit/broker/test_celery_environment.py tests/unit/settings/test_settings.py tests/unit/settings/test_resilience_settings.py \
-	tests/unit/model/test_codec.py tests/integration/ledger/test_shared_database.py tests/integration/test_redis_places.py
+LOWEST_QUICK := tests/unit/broker/test_celery_environment.py tests/unit/settings tests/unit/model/test_codec.py \
+	tests/integration/ledger/test_shared_database.py tests/integration/test_redis_places.py
 LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_places.py tests/integration/cli \
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 

@@ -5,7 +5,16 @@ A name that nobody uses is deleted, not added here.
 # ruff: noqa: B018, F821
 
 # The library's public names: applications use them.
-_.on_node_failure, _.on_node_recovery, _.on_new_group, _.on_growth, _.on_boomerang, _.primary_backup, _.include_name
+(
+    _.on_node_failure,
+    _.on_node_recovery,
+    _.on_promotion,
+    _.on_new_group,
+    _.on_growth,
+    _.on_boomerang,
+    _.primary_backup,
+    _.include_name,
+)
 _.is_async, _.iterate, _.apply_async, _.serve_async, _.elect, _.generate, _.sweep, _.permits_of_task, _.schema_version
 FailoverGroup, ResourcePool, Timeouts, Inbox, KeysetCursor, TextLines, PostgresServer, RedisServer
 _.create_database, _.drop_database, _.restart

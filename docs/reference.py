@@ -66,6 +66,7 @@ def cli_page() -> str:
 
 def _row(name: str, field: FieldInfo, types: dict[str, object]) -> str:
     annotation = str(types[name]).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
+    annotation = annotation.replace("pathlib._local.", "pathlib.")  # where Python 3.13 keeps it
     annotation = _OPTIONAL.sub(r"\1 | None", annotation)
     default = field.get_default(call_default_factory=True)
     return f"| `{name}` | {annotation.replace('|', 'or')} | {default!s} |"

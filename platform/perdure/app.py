@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import tzinfo
-from functools import cached_property, partial
+from functools import partial
 from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
 
@@ -36,6 +36,7 @@ from perdure.submit.origin import Origin
 from perdure.submit.periodic import Missed, Periodic
 from perdure.submit.submitter import Submitter
 from perdure.submit.task import AsyncTask, Task
+from perdure.system.fork_locks import once
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -339,14 +340,14 @@ class Perdure:
             raise UnknownTask(name, self.tasks)
         return self.tasks[name]
 
-    @cached_property
+    @once
     def breakers(self) -> Breakers:
         """The circuit breakers by name; ``app.breaker_events.add(listener)`` tells of what happens to them here."""
         from perdure.admission.breakers import breakers_of
 
         return breakers_of(self.settings, self.breaker_events.emit)
 
-    @cached_property
+    @once
     def limits(self) -> Limits:
         """How many jobs may run at once and start per second."""
         from perdure.admission.limits import Limits
@@ -379,7 +380,7 @@ class Perdure:
         members: Mapping[str, Any],
         run: Callable[[Any, Operation], Any],
         apply: Callable[[Any, Operation, Any], object] | None = None,
-        **options: Any,
+        **more: Any,
     ) -> PrimaryBackup[Any]:
         """Define a group of members that do the same: operations run on its primary and are copied to the others.
 
@@ -388,10 +389,10 @@ class Perdure:
         """
         from perdure.manage.primary_backup import PrimaryBackup
 
-        self.groups[name] = PrimaryBackup(self.register, self.ledger, self.submitter, name, members, run, apply, **options)
+        self.groups[name] = PrimaryBackup(self.register, self.ledger, self.submitter, name, members, run, apply, **more)
         return self.groups[name]
 
-    @cached_property
+    @once
     def celery(self) -> Celery:
         """The real Celery application; its workers are started by ``perdure worker``."""
         from perdure.broker.celery_app import build_celery
@@ -401,7 +402,7 @@ class Perdure:
             self._add_to(celery, task)
         return celery
 
-    @cached_property
+    @once
     def bells(self) -> Bells:
         """What tells workers that there is work."""
         from perdure.broker.bells import Bells

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 
-from perdure import Perdure
-from perdure.errors import InvalidJobDefinition
+from perdure import JobHandle, Perdure
+from perdure.errors import InvalidJobDefinition, SettingsError
+from perdure.ledger.running.replicated_log import MemberState
+from perdure.manage.group_failover import GroupFailover, successor
 from perdure.manage.primary_backup import Operation, PrimaryBackup, Promotion
 from perdure.stores.encryption.cipher import KeyRing
 from support.inline import run, run_once
+from support.ledgers import at_once
 
 
 class Shelf:
@@ -17,8 +23,16 @@ class Shelf:
     def __init__(self) -> None:
         self.done: dict[str, int] = {}
         self.meanwhile: list[object] = []
+        self.is_down = False
+        self.is_refusing = False
+
+    def ping(self) -> bool:
+        if self.is_down:
+            raise ConnectionRefusedError("nobody listens")
+        return not self.is_refusing
 
     def reserve(self, operation: Operation) -> int:
+        self.ping()
         for act in [*self.meanwhile]:
             self.meanwhile.remove(act)
             act()  # type: ignore[operator]
@@ -26,11 +40,12 @@ class Shelf:
 
 
 def copy(shelf: Shelf, operation: Operation, result: int) -> None:
+    shelf.ping()
     shelf.done.setdefault(operation.key, result)
 
 
-def group(app: Perdure, shelves: dict[str, Shelf]) -> PrimaryBackup[Shelf]:
-    return app.primary_backup("stock", shelves, run=Shelf.reserve, apply=copy)
+def group(app: Perdure, shelves: dict[str, Shelf], **more: Any) -> PrimaryBackup[Shelf]:
+    return app.primary_backup("stock", shelves, Shelf.reserve, copy, **more)
 
 
 @pytest.fixture
@@ -68,7 +83,8 @@ def test_a_new_primary_has_all_that_counts_before_it_goes_on(app: Perdure, shelv
     assert shelves["us"].done == {}, "no copy was made yet"
 
     promoted = stock.promote("us", reason="eu is gone", by="ann")
-    assert seen == [promoted] == [Promotion("stock", "us", 2, "ann", "eu is gone")]
+    assert seen == [promoted] == stock.promotions()
+    assert promoted == Promotion("stock", "us", "eu", 2, "ann", "eu is gone", promoted.at)
     second = stock.submit(5, key="b")
     run(app, second)
 
@@ -166,3 +182,135 @@ def test_the_log_is_sealed(migrated_url: str, redis_url: str, shelves: dict[str,
 def test_a_wrong_definition_is_refused(app: Perdure) -> None:
     with pytest.raises(InvalidJobDefinition, match="0 members"):
         app.primary_backup("none", {}, run=Shelf.reserve)
+
+
+def attempts_until(app: Perdure, job: JobHandle[Any], state: str, most: int = 10) -> int:
+    for number in range(1, most + 1):
+        if run_once(app, job) == state:
+            return number
+        app.jobs.run_now(job.id)
+    raise AssertionError(f"{job.state} after {most} attempts: {job.error}")
+
+
+def test_a_primary_that_fails_in_operations_is_replaced_and_no_attempt_burns(
+    app: Perdure, shelves: dict[str, Shelf]
+) -> None:
+    stock = group(app, shelves, retry="none")
+    run(app, stock.submit(1, key="a"))
+    run_copies(app)
+    shelves["eu"].is_down = True
+    job = stock.submit(5, key="b")
+
+    assert attempts_until(app, job, "succeeded") == 3
+    assert (job.result(), job.record.attempt) == (6, 1)
+    [promotion] = stock.promotions()
+    assert (promotion.primary, promotion.before, promotion.epoch, promotion.by) == ("us", "eu", 2, "failover")
+    assert promotion.reason == "eu failed 3 times in a row, last in an operation with ConnectionRefusedError"
+    assert stock.snapshot().failures == {"eu": 3, "us": 0, "ap": 0}
+
+    shelves["eu"].is_down = False
+    run_copies(app)
+    assert shelves["eu"].done == shelves["us"].done == shelves["ap"].done == {"a": 1, "b": 6}
+    assert stock.snapshot().failures == {"eu": 0, "us": 0, "ap": 0}
+
+
+def test_errors_of_the_operation_itself_replace_nobody(app: Perdure, shelves: dict[str, Shelf]) -> None:
+    stock = group(app, shelves, retry="none")
+    for number in range(4):
+        assert run_once(app, stock.submit("no number", key=f"bad-{number}")) == "dead"
+    assert (stock.snapshot().primary, stock.snapshot().failures["eu"]) == ("eu", 0)
+
+
+def test_failures_count_in_a_row(app: Perdure, shelves: dict[str, Shelf]) -> None:
+    stock = group(app, shelves)
+    for number in range(4):
+        shelves["eu"].is_down = True
+        job = stock.submit(1, key=f"{number}")
+        run_once(app, job)
+        assert stock.snapshot().failures["eu"] == 1
+        shelves["eu"].is_down = False
+        app.jobs.run_now(job.id)
+        assert run_once(app, job) == "succeeded"
+        assert stock.snapshot().failures["eu"] == 0
+    assert stock.promotions() == []
+
+
+def test_health_checks_replace_a_primary_by_the_first_backup_that_is_well(app: Perdure, shelves: dict[str, Shelf]) -> None:
+    stock = group(app, shelves, check=Shelf.ping, failover=GroupFailover(failure_threshold=2, check_interval=0.001))
+    run(app, stock.submit(1, key="a"))
+    shelves["eu"].is_down = True
+    shelves["us"].is_refusing = True
+    assert stock.check() == {"eu": False, "us": False, "ap": True}
+    assert stock.snapshot().primary == "eu"
+    stock.look_after()
+    assert (stock.snapshot().primary, stock.snapshot().epoch) == ("ap", 2)
+    assert stock.promotions()[0].reason == "eu failed 2 times in a row, last in a health check"
+
+    shelves["ap"].is_down = True
+    stock.check()
+    stock.check()
+    assert (stock.snapshot().primary, stock.snapshot().epoch) == ("ap", 2), "nobody is well"
+    shelves["eu"].is_down = False
+    stock.check()
+    stock.check()
+    assert stock.snapshot().primary == "eu"
+    job = stock.submit(1, key="b")
+    run(app, job)
+    assert (job.result(), shelves["eu"].done) == (2, {"a": 1, "b": 2})
+
+
+def test_a_check_that_hangs_counts_as_failed(app: Perdure, shelves: dict[str, Shelf]) -> None:
+    leave = threading.Event()
+    failover = GroupFailover(failure_threshold=1, check_timeout=0.05)
+    stock = group(app, shelves, check=lambda shelf: shelf is not shelves["eu"] or leave.wait(30), failover=failover)
+    stock.check()
+    leave.set()
+    assert stock.snapshot().primary == "us"
+
+
+def test_of_many_supervisors_one_checks_and_one_tells(app: Perdure, shelves: dict[str, Shelf]) -> None:
+    asked: list[str] = []
+    told: list[Promotion] = []
+    stock = group(app, shelves, check=lambda _: asked.append("asked"), failover=GroupFailover(check_interval=60))
+    stock.on_promotion(told.append)
+    stock.promote("us", reason="by hand")
+    at_once([stock.look_after for _ in range(4)])
+    assert asked == ["asked"] * 3, "each member once"
+    assert [promotion.epoch for promotion in told] == [2]
+    stock.look_after()
+    assert len(told) == 1
+
+
+def test_a_hook_that_fails_is_told_again(app: Perdure, shelves: dict[str, Shelf], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perdure.manage.primary_backup.TELL_AGAIN", 0.0)
+    stock = group(app, shelves)
+    tries: list[int] = []
+
+    @stock.on_promotion
+    def tell(promotion: Promotion) -> None:
+        tries.append(promotion.epoch)
+        if len(tries) < 3:
+            raise ConnectionError("the pager is away")
+
+    stock.promote("us", reason="one")
+    for _ in range(5):
+        stock.look_after()
+    assert tries == [2, 2, 2]
+
+
+def test_by_hand_only(app: Perdure, shelves: dict[str, Shelf]) -> None:
+    stock = group(app, shelves, failover=None)
+    shelves["eu"].is_down = True
+    job = stock.submit(1, key="a")
+    assert attempts_until(app, job, "dead") == 4
+    assert stock.promotions() == []
+    with pytest.raises(SettingsError, match="failure_threshold must be 1 or more"):
+        GroupFailover(failure_threshold=0)
+
+
+def test_who_follows() -> None:
+    states = {"a": MemberState(5, 0), "b": MemberState(3, 0), "c": MemberState(5, 0), "d": MemberState(5, 0)}
+    assert successor("abcd", "a", states, lambda _: True) == "c", "the first of those that have everything"
+    assert successor("abcd", "a", states, lambda name: name != "c") == "d"
+    assert successor("abcd", "a", states, lambda name: name == "b") == "b"
+    assert successor("abcd", "a", states, lambda _: False) is None

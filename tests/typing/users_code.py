@@ -63,6 +63,7 @@ def submits() -> None:
     assert_type(charge.options(delay=5, tags={"tenant": "a"}).options(priority=1).submit("4111").result(), int)
     assert_type(charge.apply_async(("4111",), countdown=5, idempotency_key="k").wait(5), int)
     assert_type([job.wait() for job in charge.submit_many([("4111", 1)])], list[int])
+    charge.submit_many([("4111", 1), charge.options(idempotency_key="o-1", priority=0).call("4111", 2)])
     assert_type(tidy.submit().wait(), int)
     bare.submit("o-1")  # wrong: an argument is missing
     bare.submit("o-1", "5")  # wrong: another type

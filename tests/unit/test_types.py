@@ -13,8 +13,9 @@ from typing import get_type_hints
 import pytest
 
 from perdure import Perdure, SubmitOptions
+from perdure.manage.jobs import FILTERS
 from perdure.settings.settings import Settings
-from perdure.submit.typed_options import JobOptions, MoreOptions, SettingsGiven, SubmitTypedOptions
+from perdure.submit.typed_options import JobFilters, JobOptions, MoreOptions, SettingsGiven, SubmitTypedOptions
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +56,7 @@ def test_the_names_are_those_that_are_taken(tmp_path: Path, monkeypatch: pytest.
     register = get_type_hints(Perdure.register)
     assert set(JobOptions.__annotations__) == set(register) - {"function", "return"}
     assert set(SubmitTypedOptions.__annotations__) == set(SubmitOptions.__slots__)
+    assert tuple(JobFilters.__annotations__) == FILTERS
     own = {"delay", "run_at", "priority", "bulkhead"}  # of which Celery has names of its own
     assert set(MoreOptions.__annotations__) == set(SubmitOptions.__slots__) - own
     assert set(SettingsGiven.__annotations__) == set(Settings.model_fields)

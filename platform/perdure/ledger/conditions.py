@@ -62,6 +62,13 @@ def made_since(
     return made >= earliest_id(since - CLOCK_SKEW), created_at >= since - 1e-6
 
 
+def made_before(
+    made: ColumnElement[str], created_at: ColumnElement[float], until: float
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions that a row was made before a moment: whatever :func:`made_since` leaves out."""
+    return made < earliest_id(until + CLOCK_SKEW), created_at < until - 1e-6
+
+
 def insert_ignoring(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
     """Return an INSERT that skips rows which are there already."""
     statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from perdure.ledger.pooler import Pooler
 from perdure.model.text.masked_url import masked_url
 from perdure.settings.ledger_url import POOLER, ledger_url
 from perdure.system.fork_gate import gate
+from perdure.system.fork_locks import fork_lock
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
 SQLITE_BUSY_TIMEOUT = 30.0
@@ -63,7 +63,7 @@ class Database:
         self._autocommitting: Engine | None = None
         self._has_worked = False
         self._pid = 0
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         _databases.add(self)
 
     @property
@@ -122,17 +122,18 @@ class Database:
         Raises:
             LedgerUnavailable: The database cannot be reached; if at the end, whether it was committed is not known.
         """
-        begun = self.engine.begin()
-        with self.translating():
-            connection = begun.__enter__()
-        try:
-            yield connection
-        except BaseException:
-            with self.translating():  # what fails now is the way back
-                begun.__exit__(*sys.exc_info())
-            raise
-        with self.translating():
-            begun.__exit__(None, None, None)
+        with gate.use():
+            begun = self.engine.begin()
+            with self.translating():
+                connection = begun.__enter__()
+            try:
+                yield connection
+            except BaseException:
+                with self.translating():  # what fails now is the way back
+                    begun.__exit__(*sys.exc_info())
+                raise
+            with self.translating():
+                begun.__exit__(None, None, None)
 
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
         engine = self.engine
@@ -156,6 +157,11 @@ class Database:
         if self._engine is not None and self._pid == os.getpid():
             self._engine.dispose()
         self._engine = self._autocommitting = None
+
+    def close_idle(self) -> None:
+        """Close this process' connections to a SQLite file that nobody uses now; see :mod:`perdure.system.fork_gate`."""
+        if self._engine is not None and self.dialect == "sqlite" and self._pid == os.getpid():
+            self._engine.dispose()
 
     @contextmanager
     def translating(self) -> Iterator[None]:
@@ -186,10 +192,9 @@ class Database:
         """Leave the parent's connections alone, in a child that was forked a moment ago.
 
         An engine that has worked is kept, with new connections to come: what it has compiled is in memory that both
-        share. One that has not may have been in the middle of its first connection, with a lock that nobody releases.
+        share. One that has not, or that was in use, may have a lock that nobody releases.
         """
-        self._lock = threading.Lock()  # another thread of the parent may have held the old one
-        if self._engine is not None and self._has_worked:
+        if self._engine is not None and self._has_worked and gate.was_quiet:
             _inherited.append(self._engine.pool)
             self._engine.dispose(close=False)
             self._pid = os.getpid()
@@ -211,6 +216,12 @@ def _leave_inherited() -> None:
         database._leave_inherited()
 
 
+def _close_idle() -> None:
+    for database in list(_databases):
+        database.close_idle()
+
+
+gate.idle.append(_close_idle)
 os.register_at_fork(after_in_child=_leave_inherited)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -51,6 +50,7 @@ from perdure.model.states import JobState
 from perdure.model.waiting_reasons import Facts
 from perdure.model.worker_health import WorkerEvent
 from perdure.sealing import Vault
+from perdure.system.fork_locks import fork_lock
 
 
 class Ledger:
@@ -71,7 +71,7 @@ class Ledger:
         #: What is done with dead letters once they are written.
         self.letters = Letters(self._run, self._read, self.vault)
         self._checked = False
-        self._check_lock = threading.Lock()
+        self._check_lock = fork_lock()
 
     # -- submit, claim, settle ---------------------------------------------------------------------------------------
 
@@ -320,9 +320,10 @@ class Ledger:
         """Return a job; raises ``JobNotFound``."""
         return self.vault.job(self._read(lambda c: read.get(c, job_id)))
 
-    def jobs(self, **filters: Any) -> list[JobRecord]:
-        """Return jobs, the newest first; see :func:`read.listing`."""
-        return [self.vault.job(job) for job in self._read(lambda c: read.listing(c, **filters))]
+    def jobs(self, *, limit: int = 100, after: str | None = None, **which: Any) -> list[JobRecord]:
+        """Return jobs, the newest first; see :func:`read.listing` and :class:`read.JobFilter`."""
+        found = self._read(lambda c: read.listing(c, read.JobFilter(**which), limit=limit, after=after))
+        return [self.vault.job(job) for job in found]
 
     def ended_between(self, since: float, until: float) -> list[history.Ended]:
         """Return what ended in a stretch of time; see :func:`history.ended_between`."""
@@ -332,9 +333,9 @@ class Ledger:
         """Return the facts that say why a job is not running; see :func:`waiting.facts_of`."""
         return self._read(lambda c: waiting.facts_of(c, job_id, limit))
 
-    def count_jobs(self, by: str) -> dict[str, int]:
-        """Return how many jobs there are by state, task or bulkhead."""
-        return self._read(lambda c: read.count(c, by))
+    def count_jobs(self, by: str, **which: Any) -> dict[str, int]:
+        """Return how many jobs there are by state, task or bulkhead; see :class:`read.JobFilter`."""
+        return self._read(lambda c: read.count(c, by, read.JobFilter(**which)))
 
     def mean_run(self, task: str) -> float:
         """Return the seconds that a task's newest jobs took."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,12 +15,13 @@ from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
 from perdure.ledger.engine import Database
 from perdure.ledger.schema import metadata
 from perdure.system.extras import extra
+from perdure.system.fork_locks import fork_lock
 
 #: Alembic keeps the migration that runs in a variable of its module.
-_one_at_a_time = threading.Lock()
+_one_at_a_time = fork_lock()
 
 #: The newest migration: what this release works with.
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 #: Where Alembic keeps it: a table of its own, so that the ledger shares a database with an application that uses Alembic.
 VERSION_TABLE = "perdure_alembic_version"
 #: Any number that no other user of the database takes: makes concurrent upgrades wait for each other.

@@ -364,15 +364,31 @@ replication_groups = Table(
     Column("promoted_by", String(255)),
     Column("reason", Text),
     Column("updated_at", Double, nullable=False),
+    Column("checked_at", Double),
 )
 
-#: How far each member of a group has come in the group's log.
+#: How far each member of a group has come in the group's log, and how often in a row it has failed.
 replication_members = Table(
     "perdure_replication_members",
     metadata,
     Column("group_name", String(255), primary_key=True),
     Column("member", String(255), primary_key=True),
     Column("applied", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+)
+
+#: Every change of a group's primary. ``tell_at`` is when hooks are to be told of it, and null once they were.
+replication_promotions = Table(
+    "perdure_replication_promotions",
+    metadata,
+    Column("group_name", String(255), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("primary", String(255), nullable=False),
+    Column("before", String(255), nullable=False),
+    Column("promoted_by", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("tell_at", Double),
 )
 
 #: The operations that count, in their order.

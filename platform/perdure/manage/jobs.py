@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Unpack
 
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.ledger.jobs import lookup
-from perdure.ledger.jobs.read import COUNTABLE
+from perdure.ledger.jobs.read import COUNTABLE, JobFilter
 from perdure.model.clock import to_epoch
 from perdure.model.states import JobState
 from perdure.model.waiting_reasons import Reason, explain
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.settings.settings import BulkheadSettings
     from perdure.submit.handle import Handles, JobHandle
+    from perdure.submit.typed_options import JobFilters
+
+#: What jobs are found by, as callers, the command line and Flower name it.
+FILTERS = ("state", "task", "bulkhead", "tag", "since", "until")
 
 
 class Jobs:
@@ -75,50 +78,35 @@ class Jobs:
         return self.get(self._ledger.read(lambda c: lookup.find_job_id(c, text)))
 
     def list(
-        self,
-        *,
-        state: str | None = None,
-        task: str | None = None,
-        bulkhead: str | None = None,
-        tag: tuple[str, str] | str | None = None,
-        since: datetime | float | None = None,
-        limit: int = 100,
-        after: str | None = None,
-    ) -> list[JobHandle[Any]]:
+        self, *, limit: int = 100, after: str | None = None, **filters: Unpack[JobFilters]
+    ) -> builtins.list[JobHandle[Any]]:
         """Return jobs, the newest first.
 
         Args:
-            state: Only jobs in this state.
-            task: Only jobs of this task.
-            bulkhead: Only jobs on this bulkhead.
-            tag: Only jobs with this tag: ``("tenant", "a")`` or ``"tenant=a"``.
-            since: Only jobs submitted since this moment.
             limit: The most to return.
             after: The id of the last job of the page before.
+            filters: Which ones; see :class:`~perdure.submit.typed_options.JobFilters`.
 
         Raises:
-            InvalidArguments: A filter's value is not allowed.
+            InvalidArguments: A filter is unknown or its value not allowed.
         """
-        records = self._ledger.jobs(
-            state=None if state is None else _state(state),
-            task=task,
-            bulkhead=bulkhead,
-            tag=None if tag is None else as_tag(tag),
-            since=to_epoch(since),
-            limit=limit,
-            after=after,
-        )
+        which = job_filter(**filters)
+        records = self._ledger.jobs(limit=limit, after=after, **asdict(which))
         return [self._handles.of(record) for record in records]
 
-    def count(self, by: str = "state") -> dict[str, int]:
+    def count(self, by: str = "state", **filters: Unpack[JobFilters]) -> dict[str, int]:
         """Return how many jobs there are by ``state``, ``task`` or ``bulkhead``; what has none is left out.
 
+        Args:
+            by: What they are counted by.
+            filters: Which ones; those of :meth:`list`.
+
         Raises:
-            InvalidArguments: Jobs cannot be counted by that.
+            InvalidArguments: Jobs cannot be counted by that, or a filter is unknown or its value not allowed.
         """
         if by not in COUNTABLE:
             raise InvalidArguments(f"count(by={by!r}) is not known. Allowed: {', '.join(COUNTABLE)}")
-        return self._ledger.count_jobs(by)
+        return self._ledger.count_jobs(by, **asdict(job_filter(**filters)))
 
     def why(self, job_id: str) -> builtins.list[Reason]:
         """Return why a job is not running now, the strongest reason first.
@@ -163,6 +151,31 @@ class Jobs:
         if bulkhead is not None:
             self._bells().ring(bulkhead)
         return bulkhead is not None
+
+
+def job_filter(**given: Any) -> JobFilter:
+    """Return the filter that a caller describes, a user interface as well: None and empty texts count as not given.
+
+    Args:
+        given: See :class:`~perdure.submit.typed_options.JobFilters`.
+
+    Raises:
+        InvalidArguments: A name or a value is not allowed; the message says what is.
+    """
+    which: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "")}
+    for name in which:
+        if name not in FILTERS:
+            raise InvalidArguments(
+                f"jobs are not found by {name!r}.{did_you_mean(name, FILTERS)} Allowed: {', '.join(FILTERS)}"
+            )
+    if "state" in which:
+        which["state"] = _state(which["state"])
+    if "tag" in which:
+        which["tag"] = as_tag(which["tag"])
+    for name in ("since", "until"):
+        if name in which:
+            which[name] = to_epoch(which[name])
+    return JobFilter(**which)
 
 
 def _state(text: str) -> JobState:

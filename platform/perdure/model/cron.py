@@ -14,10 +14,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone, tzinfo
-from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
+
+from perdure.system.fork_locks import once
 
 ALIASES = {
     "@yearly": "0 0 1 1 *",
@@ -69,7 +70,7 @@ class Cron:
             raise CronUnreadable(f"{self.expression!r} cannot be read: {error}") from None
         return math.inf
 
-    @cached_property
+    @once
     def _fields(self) -> tuple[str, int]:
         """The expression without its field of seconds where that is one second, and that second.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,40 @@ class SubmitOptions:
         if key is not None and not (key and _is_text(key, MAX_TEXT)):
             raise InvalidArguments(f"idempotency_key={key!r:.80} must be a text of 1 to {MAX_TEXT} characters, without NUL")
         _check_tags(self.tags)
+
+    def within(self, common: SubmitOptions) -> SubmitOptions:
+        """Return the options of one call among many: its own, and the common ones where it has none; tags are joined.
+
+        Raises:
+            InvalidArguments: It has a session of its own: all calls commit together.
+        """
+        own: dict[str, Any] = {name: value for name in self.__slots__ if (value := getattr(self, name)) not in (None, {})}
+        if not own:
+            return common
+        if "session" in own:
+            raise InvalidArguments("session= is for all calls: give it to options() before submit_many(), not to a call")
+        if own.keys() & {"delay", "run_at"}:
+            common = replace(common, delay=None, run_at=None)
+        if "tags" in own:
+            own["tags"] = {**common.tags, **self.tags}
+        return replace(common, **own)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call among those of ``submit_many``, with options of its own; made by ``task.call(...)``.
+
+    Args:
+        task: The task's name.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        how: How this one is submitted.
+    """
+
+    task: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    how: SubmitOptions
 
 
 def _check_tags(tags: Any) -> None:

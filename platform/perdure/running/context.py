@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -20,6 +19,7 @@ from perdure.running.loop import Iteration
 from perdure.running.steps import Steps
 from perdure.running.transaction import transaction
 from perdure.stores.sources.cursor import Cursor, as_cursor
+from perdure.system.fork_locks import once
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class JobContext(RunningAttempt):
         """Which attempt this is, 1 for the first; snoozes and hand-backs do not count."""
         return self.claim.attempt
 
-    @cached_property
+    @once
     def idempotency_key(self) -> str:
         """A key for calls to others: the job's own key, or its id.
 
@@ -53,7 +53,7 @@ class JobContext(RunningAttempt):
             return self.ledger.effect_key(self.claim.job_id)
         return self.claim.idempotency_key or self.claim.job_id
 
-    @cached_property
+    @once
     def tags(self) -> dict[str, str]:
         """The tags with which the job was submitted."""
         return msgspec.json.decode(self.claim.tags, type=dict[str, str]) if self.claim.tags else {}
@@ -68,7 +68,7 @@ class JobContext(RunningAttempt):
         """Return the seconds until the deadline, never negative; None for no bound."""
         return None if self.deadline is None else max(0.0, self.deadline - self.ledger_now())
 
-    @cached_property
+    @once
     def checkpoint(self) -> Checkpoint:
         """The job's checkpoint; ``ctx.checkpoint.named("x")`` is another one."""
         return self._checkpoints.named(MAIN)

@@ -48,6 +48,9 @@ class Home:
             self.path = path.expanduser().absolute()
         except RuntimeError as error:  # ~ of a user whom nobody knows
             raise SettingsError(f"home = {str(path)!r}: {error}") from None
+        nearest = next(place for place in (self.path, *self.path.parents) if place.exists())
+        if not nearest.is_dir():
+            raise SettingsError(f"home = {str(path)!r}: {nearest} is no folder")
         self._is_private = False
 
     @property

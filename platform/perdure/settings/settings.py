@@ -39,6 +39,8 @@ WEEK = 7 * 24 * 3600.0
 _SECRET = ("_password", "_secret", "_keys")
 
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_DELAY)]
+#: Below this a worker would do little else than beat.
+Beat = Annotated[float, Field(ge=0.05, le=LONGEST_DELAY)]
 
 LedgerUrl = Annotated[str, AfterValidator(rules.ledger_url)]
 BrokerUrl = Annotated[str, AfterValidator(rules.broker_url)]
@@ -129,7 +131,7 @@ class Settings(BaseModel):
     bulkheads: dict[str, BulkheadSettings] = Field(default_factory=dict, validate_default=True)
     resilience: ResilienceSettings = Field(default_factory=ResilienceSettings)
     idempotency_ttl: Seconds = WEEK
-    heartbeat_interval: Seconds = 1.0
+    heartbeat_interval: Beat = 1.0
     missed_heartbeats: int = Field(default=5, ge=2)
     max_crashes: int = Field(default=3, ge=1)
     drain_timeout: Seconds = 30.0

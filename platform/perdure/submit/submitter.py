@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perdure.errors import BulkheadFull, InvalidArguments
+from perdure.errors import BulkheadFull, InvalidArguments, PerdureError
 from perdure.model.clock import to_epoch
 from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
-from perdure.model.job_options import SubmitOptions
+from perdure.model.job_options import Call, SubmitOptions
 from perdure.model.records import NewJob, Submitted
 from perdure.model.states import JobState
+from perdure.system.fork_locks import once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -78,18 +77,34 @@ class Submitter:
             BulkheadFull: There is no room for the rest; the message says how many were submitted.
         """
         if how.idempotency_key is not None:
-            raise InvalidArguments("idempotency_key= is for one job; submit_many() makes several")
-        bulkhead = how.bulkhead or task.bulkhead
-        size = min(CHUNK, self._settings.bulkhead(bulkhead).max_depth or CHUNK)
+            raise InvalidArguments(
+                "idempotency_key= is for one job, and submit_many() makes several; give each call its own: "
+                "task.options(idempotency_key=...).call(...)"
+            )
         accepted: list[Submitted] = []
-        stream = iter(calls)
-        while chunk := [self._new_job(task, *_as_call(call), how) for call in islice(stream, size)]:
-            try:
-                self.await_room(bulkhead, len(chunk))
-            except BulkheadFull as error:
-                raise BulkheadFull(f"{error} {len(accepted)} jobs were submitted before.") from error
-            accepted += self._accept(chunk, how)
+        try:
+            for chunk in self._chunks(task, calls, how):
+                for bulkhead, count in Counter(new.bulkhead for new in chunk).items():
+                    self.await_room(bulkhead, count)
+                accepted += self._accept(chunk, how)
+        except PerdureError as error:
+            error.add_note(f"{len(accepted)} jobs were submitted before.")
+            raise
         return [self._handles.accepted(one) for one in accepted]
+
+    def _chunks(self, task: TaskSpec, calls: Iterable[Any], how: SubmitOptions) -> Iterator[list[NewJob]]:
+        """Yield the calls' jobs, as many at once as are written by one statement and as every bulkhead can hold."""
+        chunk: list[NewJob] = []
+        counts: Counter[str] = Counter()
+        for call in calls:
+            new = self._new_job(task, *_as_call(task, call, how))
+            chunk.append(new)
+            counts[new.bulkhead] += 1
+            if len(chunk) == CHUNK or counts[new.bulkhead] == self._settings.bulkhead(new.bulkhead).max_depth:
+                yield chunk
+                chunk, counts = [], Counter()
+        if chunk:
+            yield chunk
 
     def submit_tick(self, task: TaskSpec, schedule: Periodic, last: float, tick: float, *, wanted: bool) -> bool:
         """Move a schedule on to a tick and submit the tick's job.
@@ -178,7 +193,7 @@ class Submitter:
         self._after_commit.add(session, (new, submitted))
         return submitted
 
-    @cached_property
+    @once
     def _after_commit(self) -> AfterCommit:
         from perdure.submit.after_commit import AfterCommit  # imported here: who does not need it need not wait for the ORM
 
@@ -220,7 +235,11 @@ class Submitter:
             time.sleep(0.05)
 
 
-def _as_call(call: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+def _as_call(task: TaskSpec, call: Any, how: SubmitOptions) -> tuple[Sequence[Any], dict[str, Any], SubmitOptions]:
+    if isinstance(call, Call):
+        if call.task != task.name:
+            raise InvalidArguments(f"{task.name}.submit_many(): a call of {call.task} is none of this task")
+        return call.args, dict(call.kwargs), call.how.within(how)
     if isinstance(call, (tuple, list)):
-        return call, {}
-    return ((), call) if isinstance(call, dict) else ((call,), {})
+        return call, {}, how
+    return ((), call, how) if isinstance(call, dict) else ((call,), {}, how)

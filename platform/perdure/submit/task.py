@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
 from perdure.errors import InvalidArguments, InvalidJobDefinition
-from perdure.model.job_options import SubmitOptions
+from perdure.model.job_options import Call, SubmitOptions
 from perdure.model.signature import Signature
 from perdure.model.task_spec import TaskSpec
 from perdure.running.context import JobContext
@@ -70,6 +70,10 @@ class Task(TaskSpec, Generic[P, R]):
     def submit_many(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
         """Submit one job for each call and return their handles; see :meth:`Submission.submit_many`."""
         return self.options().submit_many(calls)
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """Return one call for :meth:`submit_many`; :meth:`Submission.call` gives it options of its own."""
+        return Call(self.name, args, kwargs, SubmitOptions())
 
     def options(self, **options: Unpack[SubmitTypedOptions]) -> Submission[P, R]:
         """Return this task with options for the next submit; they are those of :class:`~perdure.SubmitOptions`.
@@ -164,11 +168,23 @@ class Submission(Generic[P, R]):
 
     delay = submit
 
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """Return one call for ``submit_many`` that has these options: a key, a time, a priority of its own."""
+        return Call(self._task.name, args, kwargs, self._how)
+
     def submit_many(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
         """Submit one job for each call and return their handles.
 
         Args:
-            calls: For each job a tuple of positional arguments, a dict of keyword arguments, or a single argument. Any
-                iterable: it is read in chunks, and each chunk is written by one statement.
+            calls: For each job a tuple of positional arguments, a dict of keyword arguments, a single argument, or what
+                :meth:`call` returned: its options win over those given here. Any iterable: it is read in chunks, and all
+                of a chunk is written or nothing.
+
+        Raises:
+            InvalidArguments: A call is wrong. Of this and the others, the error's notes say how many jobs were submitted
+                before it.
+            IdempotencyConflict: A call's idempotency key belongs to a job with other arguments.
+            BulkheadFull: A bulkhead's ``max_depth`` is reached.
+            LedgerUnavailable: The ledger cannot be reached.
         """
         return self._submitter.submit_many(self._task, calls, self._how)

@@ -64,6 +64,20 @@ class MoreOptions(TypedDict, total=False):
     timeout: float | None
 
 
+class JobFilters(TypedDict, total=False):
+    """What ``app.jobs.list(...)`` and ``app.jobs.count(...)`` take, and ``perdure jobs list`` and Flower's pages with them.
+
+    ``tag`` is ``("tenant", "a")`` or ``"tenant=a"``; ``since`` and ``until`` are when the job was submitted.
+    """
+
+    state: str | None
+    task: str | None
+    bulkhead: str | None
+    tag: tuple[str, str] | str | None
+    since: datetime | float | None
+    until: datetime | float | None
+
+
 class SettingsGiven(TypedDict, total=False):
     """What ``Perdure(...)`` takes; see ``docs/settings.md``. None counts as not given."""
 

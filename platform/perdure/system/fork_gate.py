@@ -3,15 +3,20 @@
 A fork copies locks as they stand. If another thread is inside SQLite, SQLAlchemy or a Redis client at that moment, the
 child inherits a lock that nobody will ever release, and hangs when it needs it. A worker's main process has such threads
 (lease, supervisor) and forks children at any time, so each fork waits until no statement or publish is under way.
-See https://www.sqlite.org/howtocorrupt.html, section 2.6.
+
+What is idle then may still have to be closed (``idle``): a process that inherits an open connection to a SQLite file
+takes the parent's locks for its own. It holds none, so the file's last holder elsewhere deletes the log into which the
+child goes on writing. See https://www.sqlite.org/howtocorrupt.html, section 2.6.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from perdure.system.fork_logs import LogsHeld
 
 #: Seconds that a fork waits at most for what is under way; a longer use is waiting for a lock or a server.
 LONGEST_WAIT = 2.0
@@ -21,38 +26,66 @@ class ForkGate:
     """Lets any number of threads use connections, or one fork."""
 
     def __init__(self) -> None:
+        #: Called before each fork, when nothing is under way.
+        self.idle: list[Callable[[], object]] = []
+        #: Whether nothing was under way in other threads at the last fork.
+        self.was_quiet = True
         self._reset()
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Hold forks off while a connection is used. Not to be nested: a fork that waits holds off the inner use."""
-        with self._free:
-            while self._forking:
-                self._free.wait()
-            self._inside += 1
+        """Hold forks off while a connection is used. A thread may do so while it does; its own forks go through."""
+        self._enter()
         try:
             yield
         finally:
-            with self._free:
-                self._inside -= 1
-                self._free.notify_all()
+            self._leave()
 
     def before_fork(self) -> None:
-        """Let no new use begin and wait for those under way."""
+        """Let no new use begin, wait for those of other threads, close what is idle, and hold the logs."""
         self._free.acquire()
         self._forking = True
-        self._free.wait_for(lambda: self._inside == 0, LONGEST_WAIT)
+        own = 1 if self._depth else 0
+        self.was_quiet = self._free.wait_for(lambda: self._inside <= own, LONGEST_WAIT)
+        for close in self.idle:
+            close()
+        self._logs.hold(LONGEST_WAIT)
 
     def after_fork_in_parent(self) -> None:
         """Let uses begin again."""
+        self._logs.release()
         self._forking = False
         self._free.notify_all()
         self._free.release()
+
+    @property
+    def _depth(self) -> int:
+        """How many uses of this thread are under way, one in another."""
+        return getattr(self._thread, "depth", 0)
+
+    def _enter(self) -> None:
+        if not self._depth:
+            with self._free:
+                while self._forking:
+                    self._free.wait()
+                self._inside += 1
+        self._thread.depth = self._depth + 1
+
+    def _leave(self) -> None:
+        if not self._depth:
+            return  # it was entered before the fork that made this process
+        self._thread.depth = self._depth - 1
+        if not self._depth:
+            with self._free:
+                self._inside -= 1
+                self._free.notify_all()
 
     def _reset(self) -> None:
         self._free = threading.Condition()
         self._inside = 0
         self._forking = False
+        self._thread = threading.local()
+        self._logs = LogsHeld()
 
 
 gate = ForkGate()

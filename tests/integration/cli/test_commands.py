@@ -154,6 +154,8 @@ def test_jobs_list(perdure: Run, ledger: Ledger) -> None:
     assert listed("--limit", "1", "--after", ids[2]) == [ids[1]]
     assert listed("--task", "shop.add", "--bulkhead", "critical") == ids[::-1]
     assert listed("--bulkhead", "normal") == []
+    assert listed("--since", "10m", "--until", "now") == ids[::-1]
+    assert listed("--until", "10m") == listed("--since", "2999-01-01") == []
     table = perdure("jobs", "list").out
     assert all(job_id in table for job_id in ids)
     assert "succeeded" in table
@@ -290,6 +292,35 @@ def test_the_console_script_itself(folder: Path) -> None:
     app = Perdure(home=folder / ".perdure")
     assert app.jobs.get(done.stdout.strip()).state == "queued"
     app.close()
+
+
+def test_groups(perdure: Run, folder: Path) -> None:
+    (folder / "cli_stock.py").write_text(
+        "from perdure import Perdure\n"
+        "app = Perdure()\n"
+        "app.primary_backup('stock', {'eu': 1, 'us': 2}, run=lambda service, operation: 0)\n"
+    )
+    [listed] = perdure("groups", "list", "--json", app="cli_stock").json
+    assert (listed["name"], listed["primary"], listed["epoch"], listed["applied"]) == ("stock", "eu", 1, {"eu": 0, "us": 0})
+    promoted = perdure("groups", "promote", "stock", "us", "--reason", "eu\x1b[2J moves", "--json", app="cli_stock").json
+    assert (promoted["primary"], promoted["before"], promoted["epoch"]) == ("us", "eu", 2)
+    assert promoted["by"].startswith("cli:")
+    assert "eu is the primary of stock" in perdure("groups", "promote", "stock", "--reason", "back", app="cli_stock").out
+    shown = perdure("groups", "show", "stock", app="cli_stock").out
+    assert "us -> eu" in shown
+    assert "\x1b[2J" not in shown
+    assert [each["epoch"] for each in perdure("groups", "show", "stock", "--json", app="cli_stock").json["promotions"]] == [
+        3,
+        2,
+    ]
+    assert "stock" in perdure("groups", "list", app="cli_stock").out
+
+    refused = perdure("groups", "promote", "stok", "--reason", "x", app="cli_stock")
+    assert (refused.code, refused.out) == (1, "")
+    assert "Did you mean 'stock'?" in refused.err
+    assert "has no member 'mars'" in perdure("groups", "promote", "stock", "mars", "--reason", "x", app="cli_stock").err
+    assert perdure("groups", "promote", "stock", app="cli_stock").code == 2, "a promotion needs a reason"
+    assert "The application defines none" in perdure("groups", "show", "stock").err
 
 
 def test_a_breaker_of_a_misspelt_name_is_refused(perdure: Run, folder: Path) -> None:

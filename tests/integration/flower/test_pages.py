@@ -117,7 +117,9 @@ def test_ticked_jobs_are_cancelled_or_run_again(site: Site, visitor: Visitor) ->
     assert waits[1].refresh().record.run_at != waits[2].record.run_at
     assert site.app.dead_letters.get(dead.record.dead_letter_id or "").status == "replayed"
 
-    asked = visitor.send("/perdure/jobs?tag=wave%3Dbulk", action="cancel", tag="wave=bulk")
+    asked = visitor.send("/perdure/jobs?tag=wave%3Dbulk", action="cancel", tag="wave=bulk", hours="0")
+    assert "Cancel 0 jobs?" in asked
+    asked = visitor.send("/perdure/jobs?tag=wave%3Dbulk", action="cancel", tag="wave=bulk", hours="1")
     assert "Cancel 2 jobs?" in asked
     assert waits[2].state == "scheduled"
     assert "2 jobs are cancelled" in visitor.send("/perdure/jobs", action="cancel", tag="wave=bulk", confirmed="yes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
@@ -10,6 +11,7 @@ from perdure.errors import JobNotFound
 from perdure.ledger import Ledger
 from perdure.model.states import JobState
 from support.ledgers import SUCCEED, dead, job, running, submitted
+from support.waiting import wait_until
 
 
 def ids(ledger: Ledger, **filters: object) -> list[str]:
@@ -48,6 +50,33 @@ def test_since_is_exact(ledger: Ledger) -> None:
     assert ids(ledger, since=moment.timestamp()) == [third, second]
     assert ids(ledger, since=0.0) == [third, second, first]
     assert ids(ledger, since=time.time() + 60) == []
+
+
+def test_until_is_exact_and_counts_take_the_same_filters(ledger: Ledger) -> None:
+    first = submitted(ledger, 1, tags={"tenant": "a"})
+    time.sleep(0.005)
+    second = submitted(ledger, 2, bulkhead="critical")
+    later = submitted(ledger, 3, task="tests.other", delay=3600.0, tags={"tenant": "a"})
+    due = submitted(ledger, 4, delay=0.001)
+    wait_until(lambda: ledger.job(due).state == "queued")
+    moment = ledger.job(second).created_at
+    assert moment is not None
+    assert ids(ledger, until=moment.timestamp()) == [first]
+    assert ids(ledger, since=moment.timestamp(), until=time.time() + 60) == [due, later, second]
+    for which in (
+        {},
+        {"state": JobState.QUEUED},
+        {"state": JobState.SCHEDULED},
+        {"state": JobState.DEAD},
+        {"task": "tests.other"},
+        {"tag": ("tenant", "a"), "task": "tests.add"},
+        {"tag": ("tenant", "a"), "state": JobState.SCHEDULED},
+        {"bulkhead": "critical", "since": 0.0},
+        {"until": moment.timestamp()},
+    ):
+        listed = ledger.jobs(**which)
+        for by in ("state", "task", "bulkhead"):
+            assert ledger.count_jobs(by, **which) == Counter(str(getattr(job, by)) for job in listed), (by, which)
 
 
 def test_since_finds_what_a_submitter_with_a_slow_clock_made(ledger: Ledger) -> None:

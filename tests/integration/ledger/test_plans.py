@@ -25,6 +25,7 @@ from perdure.ledger.dead_letters.replay import Replay
 from perdure.ledger.jobs import history, job_facts, last_errors, lookup
 from perdure.ledger.jobs.behind_breakers import waiting_behind
 from perdure.ledger.jobs.claim import NO_MARKS, Claimer, Since
+from perdure.ledger.jobs.read import JobFilter
 from perdure.ledger.schedules import schedule_facts
 from perdure.model.dead_letter import Actor, LetterFilter
 from perdure.model.ids import earliest_id, new_id
@@ -198,10 +199,12 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "letters at a glance": lambda ledger: ledger.read(glance.letter_counts),
     "what ended in a minute": lambda ledger: ledger.read(lambda c: history.ended_between(c, time.time() - 60, time.time())),
     "last errors": lambda ledger: ledger.read(last_errors.last_errors),
-    "newest by state": lambda ledger: ledger.read(job_facts.count_newest),
-    "newest of a task by state": lambda ledger: ledger.read(lambda c: job_facts.count_newest(c, task="tests.add")),
+    "newest by state": lambda ledger: ledger.read(lambda c: job_facts.count_newest(c, JobFilter())),
+    "newest of a task by state": lambda ledger: ledger.read(
+        lambda c: job_facts.count_newest(c, JobFilter(task="tests.add"))
+    ),
     "newest with a tag by state": lambda ledger: ledger.read(
-        lambda c: job_facts.count_newest(c, tag=("tenant", "tenant-1"))
+        lambda c: job_facts.count_newest(c, JobFilter(tag=("tenant", "tenant-1")))
     ),
     "faults that match": lambda ledger: ledger.read(
         lambda c: matching_by_fault(c, LetterFilter(status="open", text="declined"), 20)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import multiprocessing
 import time
 
@@ -13,6 +12,7 @@ from perdure.ledger import Ledger
 from perdure.model.ids import new_id
 from perdure.model.records import Submitted
 from perdure.model.states import JobState
+from support.forks import in_children
 from support.ledgers import at_once, claimed, claimer, job, submitted, try_claim
 from support.waiting import wait_until
 
@@ -116,21 +116,15 @@ def test_threads_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) -> N
 
 
 def test_processes_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) -> None:
-    forked = multiprocessing.get_context("fork")
-    found, start = forked.SimpleQueue(), forked.Barrier(8)
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(8)
 
-    def submit() -> None:
-        faulthandler.dump_traceback_later(60, exit=True)  # says where it is stuck
+    def submit() -> tuple[str, bool]:
         start.wait(30)
         [result] = ledger.submit([job(1, idempotency_key="k")])
-        found.put((result.id, result.deduplicated))
+        return result.id, result.deduplicated
 
-    processes = [forked.Process(target=submit) for _ in range(8)]
-    for process in processes:
-        process.start()
-    results = [found.get() for _ in processes]
-    for process in processes:
-        process.join(30)
+    results = in_children([submit] * 8)
     assert len({job_id for job_id, _ in results}) == 1
     assert sorted(deduplicated for _, deduplicated in results) == [False] + [True] * 7
     assert ledger.count_jobs("state") == {"queued": 1}

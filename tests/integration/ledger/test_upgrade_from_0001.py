@@ -215,7 +215,7 @@ def test_use_without_an_upgrade(old: Database) -> None:
     if old.dialect == "sqlite":
         assert len(ledger.jobs(limit=100)) == len(JOBS)  # an embedded file upgrades itself
     else:
-        with pytest.raises(LedgerOutdated, match=r"has schema 0001, this release needs 0002. Run: perdure db upgrade"):
+        with pytest.raises(LedgerOutdated, match=rf"has schema 0001, this release needs {migrate.SCHEMA_VERSION}\. Run: "):
             ledger.jobs()
     ledger.close()
 

@@ -91,6 +91,10 @@ def test_listing_and_counting(app: Perdure, add: Task[..., int]) -> None:
     assert {handle.id for handle in app.jobs.list(tag=("tenant", "a"))} == {handle.id for handle in handles}
     assert len(app.jobs.list(state="queued", task="tests.add", since=datetime.now(UTC) - timedelta(minutes=1))) == 4
     assert app.jobs.count(by="bulkhead") == {"normal": 3, "critical": 1}
+    assert app.jobs.count(by="bulkhead", tag="tenant=a", since=datetime.now(UTC) - timedelta(minutes=1)) == {"normal": 3}
+    assert app.jobs.count(until=datetime.now(UTC) - timedelta(minutes=1)) == {}
+    with pytest.raises(InvalidArguments, match=r"jobs are not found by .bulkhed.. Did you mean .bulkhead."):
+        app.jobs.count(bulkhed="normal")  # type: ignore[call-arg]
     with pytest.raises(InvalidArguments, match=r"'queud' is no job state. Did you mean 'queued'\?"):
         app.jobs.list(state="queud")
     with pytest.raises(InvalidArguments, match="NAME=VALUE"):

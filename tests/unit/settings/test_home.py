@@ -20,6 +20,13 @@ def test_nothing_is_made_before_it_is_needed(tmp_path: Path) -> None:
     assert not home.path.exists()
 
 
+@pytest.mark.parametrize("below", ["", "a/b"])
+def test_a_home_in_a_file_is_refused(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=f"home = .*{tmp_path}/file is no folder"):
+        Home(tmp_path / "file" / below)
+
+
 def test_the_port_is_chosen_once(tmp_path: Path) -> None:
     port = Home(tmp_path / "home").redis_port
     assert 1024 <= port <= 65535

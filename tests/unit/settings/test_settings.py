@@ -128,7 +128,7 @@ def test_a_misspelt_argument_is_named() -> None:
     [
         ("max_crashes", "0", "greater than or equal to 1"),
         ("max_crashes", "many", "valid integer"),
-        ("heartbeat_interval", "0", "greater than 0"),
+        ("heartbeat_interval", "0", "greater than or equal to 0.05"),
         ("idempotency_ttl", "-1", "greater than 0"),
         ("ledger_durability", "none", "'normal' or 'full'"),
         ("log_level", "LOUD", "'DEBUG', 'INFO'"),
@@ -242,6 +242,7 @@ def test_every_setting_has_a_default() -> None:
         ("PERDURE_RETENTION", "inf", "retention = 'inf'"),
         ("PERDURE_RETENTION", "1e30", "retention = '1e30'"),
         ("PERDURE_HEARTBEAT_INTERVAL", "nan", "heartbeat_interval = 'nan'"),
+        ("PERDURE_HEARTBEAT_INTERVAL", "1e-9", "heartbeat_interval = '1e-9'"),
         ("PERDURE_DEFAULT_BULKHEAD", "norml", "Did you mean 'normal'?"),
         ("PERDURE_DEFAULT_RETRY", "fats", "Did you mean 'fast'?"),
         ("PERDURE_CHECKPOINT_STORE", "sqlite", "must be 'sql', 'redis'"),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import threading
+from typing import Any
 
 import pytest
 
 from perdure.system import fork_gate
 from perdure.system.fork_gate import ForkGate
+from support.forks import in_children
 
 
 def test_a_fork_waits_for_a_use_that_is_under_way() -> None:
@@ -62,4 +66,66 @@ def test_a_child_starts_with_an_open_gate() -> None:
     if (pid := os.fork()) == 0:
         with fork_gate.gate.use():
             os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+class SlowFile(io.RawIOBase):
+    """Takes its time in this process; what is written to it waits within the lock of its buffer."""
+
+    def __init__(self) -> None:
+        self.pid, self.written = os.getpid(), threading.Event()
+        self.inside = threading.Event()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if os.getpid() == self.pid:
+            self.inside.set()
+            self.written.wait(20)
+        return len(data)
+
+
+def test_a_child_may_log_that_was_forked_while_another_thread_wrote_to_the_log() -> None:
+    file = SlowFile()
+    handler = logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(file)))
+    log = logging.getLogger("tests.fork_gate")
+    log.addHandler(handler)
+    thread = threading.Thread(target=log.warning, args=("told",))
+    thread.start()
+    assert file.inside.wait(30)
+    threading.Timer(0.2, file.written.set).start()
+    in_children([lambda: log.warning("told by the child")], within=20)
+    log.warning("and by the parent")
+    thread.join(30)
+    log.removeHandler(handler)
+
+
+def test_a_use_within_a_use_does_not_wait_for_the_fork_that_waits_for_it() -> None:
+    gate = ForkGate()
+    forked, waiting = threading.Event(), threading.Event()
+
+    def fork() -> None:
+        waiting.set()
+        gate.before_fork()
+        forked.set()
+        gate.after_fork_in_parent()
+
+    with gate.use():
+        thread = threading.Thread(target=fork)
+        thread.start()
+        assert waiting.wait(30)
+        with gate.use():
+            assert not forked.is_set()
+    assert forked.wait(30)
+    thread.join(30)
+
+
+def test_a_child_forked_within_a_use_has_a_gate_that_works() -> None:
+    with fork_gate.gate.use():
+        pid = os.fork()
+    if pid == 0:  # it has left what its parent entered
+        with fork_gate.gate.use():
+            held = fork_gate.gate._inside
+        os._exit(0 if (held, fork_gate.gate._inside) == (1, 0) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -20,6 +20,7 @@ from perdure.model.records import JobRecord
 from perdure.settings.home import never_started
 from perdure.settings.settings import Settings
 from perdure_workers.cli.loading import Context, pass_context
+from perdure_workers.cli.moments import UNDERSTOOD, moment
 from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, say, show
 
 
@@ -84,6 +85,8 @@ def jobs() -> None:
 @click.option("--task", help="Only jobs of this task.")
 @click.option("--bulkhead", help="Only jobs on this bulkhead.")
 @click.option("--tag", help="Only jobs with this tag, NAME=VALUE.")
+@click.option("--since", metavar="MOMENT", help=f"Only jobs submitted since then: {UNDERSTOOD}.")
+@click.option("--until", metavar="MOMENT", help="Only jobs submitted before then.")
 @click.option("--limit", default=50, type=click.IntRange(1, 10_000), show_default=True)
 @click.option("--after", help="The last id of the page before.")
 @json_option
@@ -92,6 +95,8 @@ def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
     """List jobs, the newest first."""
     app = context.app
     filters["after"] = app.jobs.find(filters["after"]).id if filters["after"] else None
+    for name in ("since", "until"):
+        filters[name] = moment(name, filters[name]) if filters[name] else None
     records = [masked_job(app.tasks.get(handle.task), handle.record) for handle in app.jobs.list(**filters)]
     columns = {
         "id": lambda job: job.id,

@@ -23,6 +23,7 @@ _COMMANDS = {
     "demo": "demo.command:demo",
     "down": "cli.status:down",
     "flower": "cli.processes:flower",
+    "groups": "cli.groups:groups",
     "health": "cli.health:health",
     "jobs": "cli.jobs:jobs",
     "status": "cli.status:status",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
+from perdure_workers.flower import job_facts
 from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each
 from perdure_workers.flower.letter_actions import replay
 
 #: What many jobs are found by.
-JOB_FILTERS = ("state", "task", "bulkhead", "tag")
+JOB_FILTERS = ("state", "task", "bulkhead", "tag", "hours")
 #: The states in which a job can be cancelled.
 CANCELLABLE = ("scheduled", "queued", "retrying", "running")
 #: Jobs that are cancelled in one go.
@@ -59,7 +59,7 @@ def retry_selected(ask: Ask) -> Done:
 
 def cancel_many(ask: Ask) -> Done:
     """Cancel the jobs that a filter means, so many at most that an answer comes in time."""
-    filters: dict[str, Any] = {name: text for name in JOB_FILTERS if (text := ask.text(name))}
+    filters = job_facts.job_filters({name: ask.text(name) for name in JOB_FILTERS})
     cancelled = 0
     for state in CANCELLABLE:
         if filters.get("state", state) != state:

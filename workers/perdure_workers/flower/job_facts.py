@@ -13,9 +13,8 @@ import msgspec
 from perdure.errors import DeadLetterNotFound
 from perdure.ledger.jobs import job_facts
 from perdure.manage.dead_letters.halted import halted
-from perdure.manage.jobs import as_tag
+from perdure.manage.jobs import FILTERS, job_filter
 from perdure.manage.masked import masked_attempt, masked_job
-from perdure.model.clock import to_epoch
 from perdure.model.dead_letter import OPEN
 from perdure.model.masking import masker
 from perdure.model.records import JobRecord
@@ -25,6 +24,8 @@ from perdure_workers.flower.ask import finite
 if TYPE_CHECKING:
     from perdure import Perdure
 
+#: What lists are asked for by, as texts; a moment is told in ``hours`` ago.
+ASKED = tuple(name for name in FILTERS if name not in ("since", "until"))
 #: Rows of a page of a list.
 PAGE = 50
 #: Hours to which lists can go back: a hundred years.
@@ -70,7 +71,7 @@ def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
 
 def job_filters(asked: Mapping[str, str]) -> dict[str, Any]:
     """Return what jobs are found by, as :meth:`perdure.manage.jobs.Jobs.list` takes it."""
-    filters: dict[str, Any] = {name: asked[name] for name in ("state", "task", "bulkhead", "tag") if asked.get(name)}
+    filters: dict[str, Any] = {name: asked[name] for name in ASKED if asked.get(name)}
     if asked.get("hours"):
         filters["since"] = datetime.now(UTC) - timedelta(hours=min(abs(finite("hours", asked["hours"])), LONGEST_HOURS))
     return filters
@@ -151,11 +152,8 @@ def _words(job: JobRecord) -> str:
 
 
 def _counts(app: Perdure, filters: dict[str, Any]) -> dict[str, int]:
-    which = {name: filters.get(name) for name in ("task", "bulkhead")}
-    tag, since = filters.get("tag"), to_epoch(filters.get("since"))
-    counts = app.ledger.read(
-        lambda c: job_facts.count_newest(c, **which, tag=None if tag is None else as_tag(tag), since=since)
-    )
+    which = job_filter(**filters)
+    counts = app.ledger.read(lambda c: job_facts.count_newest(c, which))
     return {state.value: counts.get(state.value, 0) for state in JobState}
 
 

@@ -13,6 +13,7 @@ from perdure_workers.supervisor.duties.auto_replay import AutoReplayer
 from perdure_workers.supervisor.duties.bury import Bury
 from perdure_workers.supervisor.duties.duty import Duty
 from perdure_workers.supervisor.duties.expire import Expire
+from perdure_workers.supervisor.duties.groups import Groups
 from perdure_workers.supervisor.duties.notice import Notice
 from perdure_workers.supervisor.duties.tick import Tick
 from perdure_workers.supervisor.duties.watch import Watch
@@ -25,7 +26,7 @@ logger = logging.getLogger("perdure.supervisor")
 def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
-    return [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app)]
+    return [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app)]
 
 
 class Supervisor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from perdure.errors import JobNotFound
-from perdure.ledger.conditions import IS_DUE, made_since, seen_state, state_is
+from perdure.ledger.conditions import IS_DUE, made_before, made_since, seen_state, state_is
 from perdure.ledger.now import now
 from perdure.ledger.schema import attempts, job_tags, jobs
 from perdure.model.records import AttemptRecord, JobRecord
@@ -18,7 +20,28 @@ COUNTABLE = ("state", "task", "bulkhead")
 #: Jobs of a task that its mean duration is taken from.
 _NEWEST = 200
 
-_DUE_COUNTS = select(jobs.c.state, func.count()).where(IS_DUE).group_by(jobs.c.state)
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list or a count means, wherever it is asked for; None leaves a part open.
+
+    Args:
+        state: In this state, as people see it.
+        task: Of this task.
+        bulkhead: On this bulkhead.
+        tag: With this tag and value.
+        since: Submitted at this moment or later, epoch seconds.
+        until: Submitted before this moment.
+        replay_of: Replays of this job.
+    """
+
+    state: JobState | None = None
+    task: str | None = None
+    bulkhead: str | None = None
+    tag: tuple[str, str] | None = None
+    since: float | None = None
+    until: float | None = None
+    replay_of: str | None = None
 
 
 def get(connection: Connection, job_id: str) -> JobRecord:
@@ -39,57 +62,55 @@ def states(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobState
     return {row.id: JobState(row.seen_state) for row in rows}
 
 
-def listing(
-    connection: Connection,
-    *,
-    state: JobState | None = None,
-    task: str | None = None,
-    bulkhead: str | None = None,
-    tag: tuple[str, str] | None = None,
-    since: float | None = None,
-    replay_of: str | None = None,
-    limit: int = 100,
-    after: str | None = None,
-) -> list[JobRecord]:
+def listing(connection: Connection, which: JobFilter, *, limit: int = 100, after: str | None = None) -> list[JobRecord]:
     """Return jobs, the newest first.
 
     Args:
         connection: Where to read.
-        state: Only jobs in this state.
-        task: Only jobs of this task.
-        bulkhead: Only jobs on this bulkhead.
-        tag: Only jobs with this tag and value.
-        since: Only jobs made since then, epoch seconds.
-        replay_of: Only replays of this job.
+        which: Which ones.
         limit: The most to return.
         after: The id of the last job of the page before.
     """
-    query, key = select(jobs, seen_state()), jobs.c.id
-    if tag is not None:
-        # From the tags to their jobs, in the tags' order: a rare tag must not make a page read all jobs.
-        key = job_tags.c.job_id
-        query = query.join(job_tags, jobs.c.id == key).where(job_tags.c.tag == tag[0], job_tags.c.value == tag[1])
-    equal = {"task": task, "bulkhead": bulkhead, "replay_of": replay_of}
-    query = query.where(*(jobs.c[name] == value for name, value in equal.items() if value is not None))
-    if since is not None:
-        query = query.where(*made_since(key, jobs.c.created_at, since))
+    query, key = matching(which, jobs, seen_state())
     if after is not None:
         query = query.where(key < after)
-    pages = [query.where(*where).order_by(key.desc()).limit(limit) for where in _seen_as(state)]
+    pages = [query.where(*where).order_by(key.desc()).limit(limit) for where in _seen_as(which.state)]
     found = [JobRecord.of(row._mapping) for page in pages for row in connection.execute(page)]
     return found if len(pages) == 1 else sorted(found, key=lambda job: job.id, reverse=True)[:limit]
 
 
-def count(connection: Connection, by: str) -> dict[str, int]:
-    """Return how many jobs there are by state, task or bulkhead."""
-    column = jobs.c[by]
-    counts = {row[0]: row[1] for row in connection.execute(select(column, func.count()).group_by(column))}
+def count(connection: Connection, by: str, which: JobFilter) -> dict[str, int]:
+    """Return how many jobs there are by state, task or bulkhead; what has none is left out."""
+    column, counts = jobs.c[by], Counter[str]()
+    for where in _seen_as(which.state):
+        query, _ = matching(which, column, func.count())
+        counts.update({row[0]: row[1] for row in connection.execute(query.where(*where).group_by(column))})
     if by != "state":
-        return counts
-    for state, number in connection.execute(_DUE_COUNTS):
+        return dict(counts)
+    if which.state is not None:
+        return {which.state.value: counts.total()} if counts else {}
+    query, _ = matching(which, jobs.c.state, func.count())
+    for state, number in connection.execute(query.where(IS_DUE).group_by(jobs.c.state)):
         counts[state] -= number
-        counts[JobState.QUEUED.value] = counts.get(JobState.QUEUED.value, 0) + number
+        counts[JobState.QUEUED.value] += number
     return {state: number for state, number in counts.items() if number > 0}
+
+
+def matching(which: JobFilter, *columns: Any) -> tuple[Select[Any], ColumnElement[str]]:
+    """Return a query for jobs that match a filter but for its state, and the column of their ids to go on by."""
+    query, key = select(*columns).select_from(jobs), jobs.c.id
+    if which.tag is not None:
+        # From the tags to their jobs, in the tags' order: a rare tag must not make a page read all jobs.
+        key = job_tags.c.job_id
+        query = query.join(job_tags, jobs.c.id == key)
+        query = query.where(job_tags.c.tag == which.tag[0], job_tags.c.value == which.tag[1])
+    equal = {name: getattr(which, name) for name in ("task", "bulkhead", "replay_of")}
+    query = query.where(*(jobs.c[name] == value for name, value in equal.items() if value is not None))
+    if which.since is not None:
+        query = query.where(*made_since(key, jobs.c.created_at, which.since))
+    if which.until is not None:
+        query = query.where(*made_before(key, jobs.c.created_at, which.until))
+    return query, key
 
 
 def _seen_as(state: JobState | None) -> list[tuple[ColumnElement[bool], ...]]:

@@ -1,4 +1,4 @@
-"""Writing jobs: one statement for any number of them, and one for each that has an idempotency key."""
+"""Writing jobs: one statement for any number of them, and three for those of a task that have idempotency keys."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ def _insert(dialect: str) -> Any:
 
 _INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
 
-_RELEASE_KEY = (
+_RELEASE_KEYS = (
     update(jobs)
-    .where(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key == bindparam("of_key"))
+    .where(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key.in_(bindparam("of_keys", expanding=True)))
     .where(jobs.c.idempotency_expires_at <= now())
     .values(idempotency_key=null())
 )
 
-_HOLDER = select(jobs.c.id, seen_state(), jobs.c.payload_digest).where(
-    and_(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key == bindparam("of_key"))
+_HOLDERS = select(jobs.c.id, seen_state(), jobs.c.payload_digest, jobs.c.idempotency_key).where(
+    and_(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key.in_(bindparam("of_keys", expanding=True)))
 )
 
 
@@ -87,7 +87,9 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     plain = [job for job in new if job.idempotency_key is None]
     if plain:
         _write(connection, plain)
-    keyed = {job.id: _submit_keyed(connection, job) for job in new if job.idempotency_key is not None}
+    keyed: dict[str, Submitted] = {}
+    for task in sorted({job.task for job in new if job.idempotency_key is not None}):
+        keyed |= _submit_keyed(connection, task, [job for job in new if job.idempotency_key and job.task == task])
     tags = [row for job in new for row in _tag_rows(job) if job.id not in keyed or not keyed[job.id].deduplicated]
     if tags:
         connection.execute(insert_ignoring(job_tags, connection.dialect.name), tags)
@@ -105,13 +107,22 @@ def _write(connection: Connection, new: Sequence[NewJob]) -> None:
     connection.execute(_INSERT[connection.dialect.name], encoded([_row(job) for job in new]))
 
 
-def _submit_keyed(connection: Connection, job: NewJob) -> Submitted:
-    names = {"of_task": job.task, "of_key": job.idempotency_key}
-    connection.execute(_RELEASE_KEY, names)
-    _write(connection, [job])
-    holder = connection.execute(_HOLDER, names).one()
-    if holder.payload_digest != job.payload_digest:
-        raise IdempotencyConflict(job.task, str(job.idempotency_key), holder.id)
+def _submit_keyed(connection: Connection, task: str, new: Sequence[NewJob]) -> dict[str, Submitted]:
+    """Write jobs of one task that have keys, and return by their ids which jobs the keys belong to."""
+    # In one order everywhere: two submits of the same keys wait for each other and not each for the other.
+    in_order = sorted(new, key=lambda job: str(job.idempotency_key))
+    names = {"of_task": task, "of_keys": [job.idempotency_key for job in in_order]}
+    connection.execute(_RELEASE_KEYS, names)
+    _write(connection, in_order)
+    holders = {row.idempotency_key: row for row in connection.execute(_HOLDERS, names)}
+    for job in new:
+        holder = holders[job.idempotency_key]
+        if holder.payload_digest != job.payload_digest:
+            raise IdempotencyConflict(task, str(job.idempotency_key), holder.id)
+    return {job.id: _given_to(holders[job.idempotency_key], job) for job in new}
+
+
+def _given_to(holder: Any, job: NewJob) -> Submitted:
     return Submitted(holder.id, JobState(holder.seen_state), deduplicated=holder.id != job.id)
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from perdure.ledger.conditions import insert_ignoring
 from perdure.ledger.now import now
 from perdure.ledger.schema import replication_groups as groups
 from perdure.ledger.schema import replication_log as log
 from perdure.ledger.schema import replication_members as members
+from perdure.ledger.schema import replication_promotions as promotions
+from perdure.model.clock import to_datetime
 from perdure.model.replication import Fenced
 from perdure.model.text.storable import MAX_REASON, storable, storable_name
 
@@ -42,6 +46,37 @@ class LogEntry:
     result: str
 
 
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """A member: its last operation's number, and how often in a row it has failed."""
+
+    applied: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A change of the primary.
+
+    Attributes:
+        group: Of which group.
+        primary: Who is primary from then on.
+        before: Who was.
+        epoch: The epoch that began.
+        by: Who promoted: a person, or ``failover``.
+        reason: Why.
+        at: When.
+    """
+
+    group: str
+    primary: str
+    before: str
+    epoch: int
+    by: str
+    reason: str
+    at: datetime | None
+
+
 _GROUP = tuple(groups.c[name] for name in GroupState.__slots__)
 _ENTRY = tuple(log.c[name] for name in LogEntry.__slots__)
 
@@ -60,10 +95,30 @@ def group(connection: Connection, name: str) -> GroupState:
     return GroupState(*connection.execute(select(*_GROUP).where(groups.c.name == name)).one())
 
 
-def applied(connection: Connection, name: str) -> dict[str, int]:
-    """Return the number of the last operation that each member has applied."""
-    rows = connection.execute(select(members.c.member, members.c.applied).where(members.c.group_name == name))
-    return {row.member: row.applied for row in rows}
+def member_states(connection: Connection, name: str) -> dict[str, MemberState]:
+    """Return the members by their names."""
+    columns = (members.c.member, members.c.applied, members.c.failures)
+    rows = connection.execute(select(*columns).where(members.c.group_name == name))
+    return {row.member: MemberState(row.applied, row.failures) for row in rows}
+
+
+def failed(connection: Connection, name: str, member: str) -> int:
+    """Count a failure of a member and return how many there were in a row."""
+    counted = update(members).where(*_is(name, member)).values(failures=members.c.failures + 1)
+    in_a_row: int = connection.execute(counted.returning(members.c.failures)).scalar_one()
+    return in_a_row
+
+
+def is_well(connection: Connection, name: str, member: str) -> None:
+    """Forget a member's failures: it has just worked."""
+    connection.execute(update(members).where(*_is(name, member), members.c.failures > 0).values(failures=0))
+
+
+def take_turn(connection: Connection, name: str, interval: float) -> bool:
+    """Return whether it is the caller's turn to check a group: once in ``interval`` seconds, of all that ask."""
+    is_due = func.coalesce(groups.c.checked_at, 0.0) <= now() - interval
+    taken = connection.execute(update(groups).where(groups.c.name == name, is_due).values(checked_at=now()))
+    return taken.rowcount == 1
 
 
 def entry_of(connection: Connection, name: str, key: str) -> LogEntry | None:
@@ -98,22 +153,48 @@ def record(connection: Connection, name: str, seen: GroupState, entry: LogEntry)
 
 def advance(connection: Connection, name: str, member: str, sequence: int) -> bool:
     """Note that a member has applied an operation; False when it was not the next one for it."""
-    is_next = (members.c.group_name == name, members.c.member == member, members.c.applied == sequence - 1)
-    return connection.execute(update(members).where(*is_next).values(applied=sequence)).rowcount == 1
+    is_next = (*_is(name, member), members.c.applied == sequence - 1)
+    return connection.execute(update(members).where(*is_next).values(applied=sequence, failures=0)).rowcount == 1
 
 
 def synced(connection: Connection, name: str, member: str, sequence: int) -> None:
     """Note that a member was given the state after an operation by other means."""
-    who = (members.c.group_name == name, members.c.member == member)
-    connection.execute(update(members).where(*who).values(applied=sequence))
+    connection.execute(update(members).where(*_is(name, member)).values(applied=sequence))
 
 
-def promote(connection: Connection, name: str, epoch: int, primary: str, by: str, reason: str) -> bool:
-    """Begin the next epoch with a new primary, unless ``epoch`` is over already; return whether this call did it."""
-    values = {"epoch": epoch + 1, "primary": primary, "updated_at": now()}
+def promote(connection: Connection, name: str, seen: GroupState, primary: str, by: str, reason: str) -> Promotion | None:
+    """Begin the next epoch with a new primary and record it, in one transaction.
+
+    Returns:
+        None when the epoch that the caller has seen is over already; nothing was written then.
+    """
     why = {"promoted_by": storable_name(by), "reason": storable(reason, MAX_REASON)}
-    still = (groups.c.name == name, groups.c.epoch == epoch)
-    return connection.execute(update(groups).where(*still).values(**values, **why)).rowcount == 1
+    values = {"epoch": seen.epoch + 1, "primary": primary, **why}
+    still = (groups.c.name == name, groups.c.epoch == seen.epoch)
+    if connection.execute(update(groups).where(*still).values(**values, updated_at=now())).rowcount == 0:
+        return None
+    is_well(connection, name, primary)
+    record = promotions.insert().values(group_name=name, before=seen.primary, **values, at=now(), tell_at=now())
+    return _promotion(connection.execute(record.returning(*promotions.c)).one())
+
+
+def promotions_of(connection: Connection, name: str, limit: int) -> list[Promotion]:
+    """Return a group's promotions, the newest first."""
+    query = select(promotions).where(promotions.c.group_name == name).order_by(promotions.c.epoch.desc())
+    return [_promotion(row) for row in connection.execute(query.limit(limit))]
+
+
+def take_untold(connection: Connection, name: str, again_in: float) -> list[Promotion]:
+    """Return the promotions that hooks are to be told of now, and to nobody else for so many seconds."""
+    is_due = (promotions.c.group_name == name, promotions.c.tell_at <= now())
+    taken = update(promotions).where(*is_due).values(tell_at=now() + again_in).returning(*promotions.c)
+    return sorted(map(_promotion, connection.execute(taken)), key=lambda promotion: promotion.epoch)
+
+
+def told(connection: Connection, name: str, epoch: int) -> None:
+    """Note that all hooks were told of a promotion."""
+    which = (promotions.c.group_name == name, promotions.c.epoch == epoch)
+    connection.execute(update(promotions).where(*which).values(tell_at=None))
 
 
 def forget(connection: Connection, name: str, keep: int) -> int:
@@ -121,3 +202,12 @@ def forget(connection: Connection, name: str, keep: int) -> int:
     everywhere = select(func.min(members.c.applied)).where(members.c.group_name == name).scalar_subquery()
     old = (log.c.group_name == name, log.c.sequence <= everywhere - keep)
     return connection.execute(delete(log).where(*old)).rowcount
+
+
+def _is(name: str, member: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return members.c.group_name == name, members.c.member == member
+
+
+def _promotion(row: Any) -> Promotion:
+    same = {field: getattr(row, field) for field in ("primary", "before", "epoch", "reason")}
+    return Promotion(row.group_name, by=row.promoted_by, at=to_datetime(row.at), **same)

@@ -39,6 +39,7 @@ from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, registry_key
 from perdure.resilience.redis.link import Clock, SharedStateUnavailable
+from perdure.system.fork_locks import fork_lock
 from perdure.system.who import whoami
 
 P = ParamSpec("P")
@@ -81,7 +82,7 @@ class CircuitBreaker:
         self._registry = registry_key(prefix)
         self._clock, self._now = clock, now
         self._register_at = float("-inf")
-        self._register_lock = threading.Lock()
+        self._register_lock = fork_lock()
         self._entries: ContextVar[tuple[Entry, ...]] = ContextVar(f"breaker-{name}", default=())
 
     # -- calls ---------------------------------------------------------------------------------------------------

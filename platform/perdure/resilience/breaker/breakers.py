@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
@@ -17,6 +16,7 @@ from perdure.resilience.errors import is_name
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, breaker_key, registry_key
 from perdure.resilience.redis.link import connect
 from perdure.resilience.redis.lua_scripts import text
+from perdure.system.fork_locks import fork_lock
 
 
 class Breakers(Mapping[str, CircuitBreaker]):
@@ -45,7 +45,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
         self._redis = connect(redis)
         self._configs, self._default = dict(configs or {}), default or BreakerConfig()
         self._on_event = on_event
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def __getitem__(self, name: str) -> CircuitBreaker:

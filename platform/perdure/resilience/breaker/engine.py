@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from perdure.resilience.breaker.trial_holder import new_token, quoted
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, breaker_key
 from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailable
+from perdure.system.fork_locks import fork_lock
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class BreakerEngine:
         )
         self._shared = SharedStore(self.link, name, config.numbers, prefix)
         self._local = LocalStore(config.numbers, lambda: int(now() * 1000))
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._known: _Known | None = None
         self._seen: _Seen | None = None
         self._pending, self._pending_generation, self._pending_since = "", 0, 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from perdure.resilience.breaker.sense import LARGEST, state_from
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, breaker_key
 from perdure.resilience.redis.link import RedisLink
 from perdure.resilience.redis.lua_scripts import text
+from perdure.system.fork_locks import fork_lock
 
 HISTORY_LENGTH = 50
 """Changes of state that are kept; ``breaker_store.lua`` has the same number."""
@@ -121,7 +121,7 @@ class LocalStore:
 
     def __init__(self, config: MachineConfig, now_ms: Callable[[], int]) -> None:
         self._config, self._now_ms = config, now_ms
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._state = MachineState()
         self._history: deque[Change] = deque(maxlen=HISTORY_LENGTH)
 

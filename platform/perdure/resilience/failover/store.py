@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from perdure.resilience.failover.decision import GroupState
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, failover_key
 from perdure.resilience.redis.link import RedisLink
 from perdure.resilience.redis.lua_scripts import text
+from perdure.system.fork_locks import fork_lock
 
 RECORDS_KEPT = 100
 FORGET_AFTER_MS = 30 * 86_400 * 1000
@@ -89,7 +89,7 @@ class LocalGroup:
     """State in this process, guarded by a lock. ``now_ms`` gives Unix milliseconds."""
 
     def __init__(self, preferred: str, now_ms: Callable[[], int]) -> None:
-        self._now_ms, self._lock = now_ms, threading.Lock()
+        self._now_ms, self._lock = now_ms, fork_lock()
         self._state = GroupState(preferred)
         self._records: deque[FailoverRecord] = deque(maxlen=RECORDS_KEPT)
 

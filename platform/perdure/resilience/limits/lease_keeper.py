@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from perdure.system.fork_locks import fork_lock
+
 Permit = TypeVar("Permit")
 
 
@@ -33,7 +35,7 @@ class LeaseKeeper(Generic[Permit]):
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._wake = threading.Event()
         self._held: dict[str, dict[str, Permit]] = defaultdict(dict)
         self._running = False

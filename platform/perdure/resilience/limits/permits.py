@@ -14,7 +14,6 @@ paused for longer than its lease finds ``permit.lost`` true: another may hold it
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -36,6 +35,7 @@ from perdure.resilience.redis.keys import DEFAULT_PREFIX, permits_key
 from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailable
 from perdure.resilience.redis.lua_scripts import text
 from perdure.resilience.service.deadline import capped
+from perdure.system.fork_locks import fork_lock
 
 FIRST_POLL_S = 0.01
 LAST_POLL_S = 0.25
@@ -145,7 +145,7 @@ class Permits:
         self._link = RedisLink(redis, what=f"permits {name!r}", clock=clock)
         self._clock, self._sleep = clock, sleep
         self._prefix, self._rng = prefix, rng or JITTER
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._local_held: Counter[str] = Counter()
         self._listeners: Listeners[PermitEvent] = Listeners()
         self._keeper: LeaseKeeper[Permit] = LeaseKeeper(config.lease / 3, self._renew, self._lose)

@@ -7,7 +7,6 @@ A bucket holds at most ``burst`` tokens and gains ``rate`` per second; a call ta
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from perdure.resilience.redis.keys import DEFAULT_PREFIX, rate_key
 from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailable
 from perdure.resilience.redis.lua_scripts import text
 from perdure.resilience.service.deadline import capped
+from perdure.system.fork_locks import fork_lock
 
 
 class RateLimited(NotCalled):
@@ -135,7 +135,7 @@ class RateLimit:
         self.name, self.config = name, config
         self._link = RedisLink(redis, what=f"rate limit {name!r}", clock=clock)
         self._clock, self._sleep = clock, sleep
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._local: dict[str, tuple[float, float]] = {}
         self._limited = 0
         self._listeners: Listeners[RateLimitEvent] = Listeners()

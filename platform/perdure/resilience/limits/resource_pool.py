@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from perdure.errors import BulkheadFull, SettingsError
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.link import Clock
 from perdure.resilience.service.deadline import capped
+from perdure.system.fork_locks import fork_condition
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class ResourcePool(Generic[T]):
     ) -> None:
         self.name, self.config = name, config or PoolConfig()
         self._create, self._validate, self._close, self._clock = create, validate, close, clock
-        self._condition = threading.Condition()
+        self._condition = fork_condition()
         self._idle: deque[_Item[T]] = deque()
         self._queue: deque[object] = deque()
         self._in_use, self._created, self._replaced = 0, 0, 0

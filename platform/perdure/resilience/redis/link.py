@@ -8,7 +8,6 @@ is asked again (``retry_interval`` later, by one caller) every operation fails a
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -20,6 +19,7 @@ from redis.retry import Retry
 from perdure.errors import PerdureError
 from perdure.resilience.redis import address
 from perdure.resilience.redis.lua_scripts import Scripts, text
+from perdure.system.fork_locks import fork_lock
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -78,7 +78,7 @@ class RedisLink:
         self.scripts = Scripts(self.client)
         self._what, self._retry_interval, self._clock = what, retry_interval, clock
         self._on_lost, self._on_restored, self._on_mended = on_lost, on_restored, on_mended
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._lost = False
         self._try_again_at = 0.0
         self._said: set[str] = set()

@@ -8,7 +8,6 @@ timeout), a success gives 1 back and a retry that succeeds what it cost. When ev
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from perdure.resilience.errors import check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, retry_budget_key
 from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailable
+from perdure.system.fork_locks import fork_lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class RetryBudget:
         self.name, self.config = name, config or RetryBudgetConfig()
         self._link = RedisLink(redis, what=f"retry budget {name!r}", clock=clock)
         self._key = retry_budget_key(name, prefix)
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._credit, self._denied = 0, 0
         self._local_tokens = self.config.capacity
         self._listeners: Listeners[RetryBudgetEvent] = Listeners()

@@ -12,7 +12,6 @@ import hashlib
 import inspect
 import json
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +25,7 @@ from perdure.resilience.errors import check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, fallback_key
 from perdure.resilience.redis.link import RedisLink, SharedStateUnavailable
+from perdure.system.fork_locks import fork_lock
 
 R = TypeVar("R")
 
@@ -119,7 +119,7 @@ class Fallback:
         self._link = RedisLink(redis, what=f"fallback {name!r}") if redis is not None and self.config.cache else None
         self._prefix = prefix
         self._secondaries, self._default, self._now = dict(secondaries or {}), default, now
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._served: Counter[str] = Counter()
         self._failed = 0
         self._kept_at: dict[str, float] = {}

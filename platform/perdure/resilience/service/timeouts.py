@@ -25,6 +25,7 @@ from perdure.errors import BulkheadFull, PerdureError, SettingsError
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.link import Clock
 from perdure.resilience.service.deadline import capped, deadline
+from perdure.system.fork_locks import fork_lock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -90,7 +91,7 @@ class Timeouts:
 
     def __init__(self, config: TimeoutsConfig | None = None, *, clock: Clock = time.monotonic) -> None:
         self.config, self._clock = config or TimeoutsConfig(), clock
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._operations: dict[str, Timeout] = {}
 
     def __getitem__(self, name: str) -> Timeout:
@@ -120,7 +121,7 @@ class Timeout:
     def __init__(self, name: str, seconds: float | None, *, max_abandoned: int = 20, clock: Clock = time.monotonic) -> None:
         self.name, self.seconds = name, seconds
         self._max_abandoned, self._clock = max_abandoned, clock
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._calls = self._timed_out = self._abandoned = 0
         self._listeners: Listeners[TimeoutEvent] = Listeners()
 

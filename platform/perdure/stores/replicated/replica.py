@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.stores.protocol import CheckpointStore
+from perdure.system.fork_locks import fork_lock
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class Replica:
 
     def __init__(self, store: CheckpointStore) -> None:
         self.store, self.name = store, store.name
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._in_flight: set[Future[Any]] = set()
 
     def start(self, call: Callable[[CheckpointStore], T]) -> Future[T]:
