@@ -31,6 +31,7 @@ from perdure.running.checkpoint_storage import storage_of
 from perdure.running.context import JobContext
 from perdure.sealing import Vault
 from perdure.settings.settings import Settings, load_settings
+from perdure.submit.decorators import JobDecorator, PeriodicDecorator
 from perdure.submit.handle import Handles
 from perdure.submit.origin import Origin
 from perdure.submit.periodic import Missed, Periodic
@@ -54,60 +55,6 @@ logger = logging.getLogger("perdure.app")
 P = ParamSpec("P")
 R = TypeVar("R")
 Hook = TypeVar("Hook", bound=Callable[[WorkerEvent], object])
-
-
-class JobDecorator:
-    """Turns a function into a task; what ``app.job(...)`` returns."""
-
-    def __init__(self, app: Perdure, options: JobOptions) -> None:
-        self._app = app
-        self._options = options
-
-    @overload
-    def __call__(self, function: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[JobContext, P], R]) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
-    def __call__(self, function: Callable[..., Any]) -> Any:
-        """Register the function and return its task."""
-        return self._app.register(function, **self._options)
-
-
-class PeriodicDecorator:
-    """Gives a task a schedule, and makes one of a function; what ``app.periodic(...)`` returns."""
-
-    def __init__(self, app: Perdure, schedule: Callable[..., Periodic], options: JobOptions) -> None:
-        self._app = app
-        self._schedule = schedule
-        self._options = options
-
-    @overload
-    def __call__(self, job: AsyncTask[P, R]) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, job: Task[P, R]) -> Task[P, R]: ...  # type: ignore[overload-overlap] # a task is callable too
-    @overload
-    def __call__(self, job: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, job: Callable[P, Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, job: Callable[Concatenate[JobContext, P], R]) -> Task[P, R]: ...
-    @overload
-    def __call__(self, job: Callable[P, R]) -> Task[P, R]: ...
-    def __call__(self, job: Any) -> Any:
-        """Add the schedule and return the task."""
-        if not isinstance(job, Task):
-            task: Task[..., Any] = self._app.job(**self._options)(job)
-            self._app.add_schedule(self._schedule(task))
-            return task
-        for option in self._options.keys() - {"name"}:
-            raise InvalidJobDefinition(
-                f"{job.name}: periodic({option}=...) is no option of a schedule; give it to @app.job"
-            )
-        self._app.add_schedule(self._schedule(job, name=self._options.get("name")))
-        return job
 
 
 class Perdure:
@@ -180,7 +127,7 @@ class Perdure:
         for option in options.keys() - set(allowed):
             hint = did_you_mean(option, allowed)
             raise InvalidJobDefinition(f"job({option}=...) is no option.{hint} Allowed: {', '.join(allowed)}")
-        decorator = JobDecorator(self, cast("JobOptions", options))
+        decorator = JobDecorator(self.register, cast("JobOptions", options))
         return decorator if function is None else decorator(function)
 
     def register(
@@ -296,7 +243,7 @@ class Perdure:
         schedule = partial(
             Periodic.of, cron=cron, every=every, tz=tz, missed=missed, args=args, kwargs=kwargs, jitter=jitter
         )
-        return PeriodicDecorator(self, schedule, options)
+        return PeriodicDecorator(self.job, self.add_schedule, schedule, options)
 
     def add_schedule(self, schedule: Periodic) -> None:
         """Run a task by a schedule; :meth:`periodic` is for functions and tasks of your own.
