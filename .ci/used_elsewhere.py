@@ -6,6 +6,7 @@ A name that nobody uses is deleted, not added here.
 
 # The library's public names: applications use them.
 (
+    _.Batches,
     _.on_node_failure,
     _.on_node_recovery,
     _.on_promotion,

@@ -106,6 +106,7 @@ class Session:
     def _python(self, block: Block) -> None:
         if named := FILE.match(block.body):
             Path(f"{named['name']}.py").write_text(block.body)
+            sys.modules.pop(named["name"], None)  # a page may go on with another version of its file
             importlib.import_module(named["name"])
             return
         code = compile("\n" * block.line + block.body, str(self._page), "exec")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import get_type_hints
 
 import click
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from perdure.settings.settings import BulkheadSettings, Settings
@@ -31,14 +33,12 @@ def settings_page() -> str:
         "All are converted and checked at start, from every source: what is wrong is a `SettingsError` that names the",
         "setting, where it came from and what is allowed. [running.md](running.md) says what the URLs may be.",
         "",
-        "| setting | type | default |",
-        "|---|---|---|",
+        *_table(Settings),
+        "",
+        "## Each bulkhead: `[bulkheads.NAME]`",
+        "",
+        *_table(BulkheadSettings),
     ]
-    lines += [
-        _row(name, field, get_type_hints(Settings)) for name, field in Settings.model_fields.items() if name not in _TABLES
-    ]
-    lines += ["", "## Each bulkhead: `[bulkheads.NAME]`", "", "| setting | type | default |", "|---|---|---|"]
-    lines += [_row(name, field, get_type_hints(BulkheadSettings)) for name, field in BulkheadSettings.model_fields.items()]
     lines += [
         "",
         "`[resilience.breakers.NAME]` and `[resilience.services.NAME]` are described in [resilience.md](resilience.md).",
@@ -64,12 +64,31 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, field: FieldInfo, types: dict[str, object]) -> str:
+def _table(model: type[BaseModel]) -> list[str]:
+    types, meanings = get_type_hints(model), meanings_of(model)
+    rows = [_row(name, field, types, meanings[name]) for name, field in model.model_fields.items() if name not in _TABLES]
+    return ["| setting | type | default | |", "|---|---|---|---|", *rows]
+
+
+def meanings_of(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the docstring of settings says of each."""
+    said: dict[str, str] = {}
+    name = ""
+    for line in inspect.cleandoc(model.__doc__ or "").partition("Args:")[2].splitlines():
+        if (found := re.fullmatch(r"    (\w+): (.*)", line)) is not None:
+            name, said[found[1]] = found[1], found[2]
+        elif name and line.startswith("        "):
+            said[name] += f" {line.strip()}"
+    return {name: text.replace("``", "`").removesuffix(".").replace("|", "\\|") for name, text in said.items()}
+
+
+def _row(name: str, field: FieldInfo, types: dict[str, object], meaning: str) -> str:
     annotation = str(types[name]).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
     annotation = annotation.replace("pathlib._local.", "pathlib.")  # where Python 3.13 keeps it
     annotation = _OPTIONAL.sub(r"\1 | None", annotation)
     default = field.get_default(call_default_factory=True)
-    return f"| `{name}` | {annotation.replace('|', 'or')} | {default!s} |"
+    shown = "" if default is None else f"{default!s}"
+    return f"| `{name}` | {annotation.replace('|', 'or')} | {shown} | {meaning} |"
 
 
 def _contexts(parent: click.Context) -> list[click.Context]:

@@ -19,9 +19,11 @@ class CardDeclined(Exception):
 
 
 @app.job(name="shop.charge", bulkhead="critical", breaker="payments", retry="none")
-def charge(order: str, cents: int) -> dict[str, object]:
+def charge(ctx: JobContext, order: str, cents: int) -> dict[str, object]:
+    ctx.log.info("charging %d cents", cents)
     time.sleep(cents / 20_000)
     if cents > 9_000:
+        ctx.log.warning("the bank answers: over the limit")
         raise CardDeclined(f"order {order}: {cents} cents are over the card's limit")
     return {"order": order, "charged": cents}
 
@@ -40,6 +42,8 @@ def import_orders(ctx: JobContext, rows: int) -> int:
         if row % 100 == 0:
             ctx.checkpoint.save({"row": row})
             ctx.progress(row, rows, "orders imported")
+            if row % 500 == 0:
+                ctx.log.info("%d orders imported, %d rejected", row, row // 400)
             time.sleep(0.2)
     ctx.progress(rows, rows, "orders imported")
     return rows

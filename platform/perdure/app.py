@@ -18,8 +18,9 @@ from perdure.manage.dead_letters.bulk_replay import NAME as BULK_REPLAY
 from perdure.manage.dead_letters.bulk_replay import ReplayReport, bulk_replay_by
 from perdure.manage.dead_letters.dead_letters import DeadLetters
 from perdure.manage.dead_letters.replayer import Replayer
-from perdure.manage.health import platform_health
 from perdure.manage.jobs import Jobs
+from perdure.manage.platform_checks import platform_health
+from perdure.manage.schedules import Schedules
 from perdure.manage.workers import Workers
 from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
@@ -73,8 +74,6 @@ class Perdure:
         self.settings: Settings = load_settings(**settings)
         self.tasks: dict[str, Task[..., Any]] = {}
         self._origins: dict[str, Origin] = {}
-        #: By the names under which the ledger remembers their ticks.
-        self.schedules: dict[str, Periodic] = {}
         self.events = EventBus()
         self.events.subscribe(log_event)
         self.breaker_events: Listeners[BreakerEvent] = Listeners()
@@ -85,6 +84,8 @@ class Perdure:
         canceller = Canceller(self.ledger, self.events, self.flower_events)
         handles = Handles(self.ledger, self.tasks, canceller.cancel)
         self.submitter = Submitter(self.settings, self.ledger, lambda: self.bells, self.events, handles)
+        #: By the names under which the ledger remembers their ticks.
+        self.schedules = Schedules(self.settings, self.tasks, self.ledger, self.submitter)
         self.jobs = Jobs(
             self.ledger,
             handles,
@@ -198,7 +199,7 @@ class Perdure:
             state=state or StatePolicy(),
         )
         if known is not None and known.function is not function:  # one that is made anew is given its schedules anew
-            self.schedules = {stored: each for stored, each in self.schedules.items() if each.task != task_name}
+            self.schedules.forget(task_name)
         self.tasks[task_name] = task
         self._origins[task_name] = origin
         if "celery" in self.__dict__:
@@ -251,8 +252,7 @@ class Perdure:
         Raises:
             DuplicateTask: There is one of its name.
         """
-        if self.schedules.setdefault(schedule.name, schedule) is not schedule:
-            raise DuplicateTask(f"schedule {schedule.name!r} is there already; give another name= to periodic(...)")
+        self.schedules.add(schedule)
 
     def bulk_replay(self) -> Task[..., ReplayReport]:
         """Return the task that replays many dead letters, which is added at the first call."""

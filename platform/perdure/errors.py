@@ -57,6 +57,14 @@ class UnknownBulkhead(PerdureError, LookupError):
         self.name = name
 
 
+class UnknownSchedule(PerdureError, LookupError):
+    """This application has no periodic jobs of that name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        super().__init__(f"{name!r} is no schedule.{did_you_mean(name, known)} Known schedules: perdure schedules list")
+        self.name = name
+
+
 class DuplicateTask(PerdureError, ValueError):
     """Two different functions were registered under one task name."""
 

@@ -100,6 +100,7 @@ def build(**settings: Any) -> Perdure:
     def die(ctx: JobContext, how: str, times: int) -> int:
         note(ctx, "start")
         if ctx.attempt <= times:
+            ctx.log.warning("about to die by %s", how)
             end_process(how)
         return ctx.attempt
 

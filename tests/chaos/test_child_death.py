@@ -33,6 +33,9 @@ def test_poison_pill_is_given_up_and_others_are_unharmed(cluster: Cluster) -> No
     with pytest.raises(JobDead) as dead:
         pill.wait(PATIENCE)
 
-    assert cluster.app.dead_letters.get(str(dead.value.dead_letter_id)).reason == "crashed"
+    detail = cluster.app.dead_letters.show(str(dead.value.dead_letter_id))
+    assert detail.letter.reason == "crashed"
+    # From the second run on its lines are written at once.
+    assert [line.text for line in detail.log][-2:] == ["about to die by kill"] * 2
     assert cluster.outcomes(pill) == ["crashed"] * 3
     assert [other.wait(PATIENCE) for other in others] == [1] * 20

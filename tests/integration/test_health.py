@@ -11,7 +11,9 @@ from perdure.manage.health import Health
 def test_all_is_well(app: Perdure) -> None:
     report = app.health()
     assert report.status == "healthy"
-    assert [one.name for one in report.checks] == ["ledger", "broker", "breakers", "bulkheads"]
+    assert [one.name for one in report.checks] == [
+        "ledger", "broker", "breakers", "bulkheads", "workers", "queue_age", "duties", "disk"
+    ]  # fmt: skip
     assert all(one.healthy for one in report.checks)
 
 
@@ -24,7 +26,7 @@ def test_an_open_breaker_and_a_full_bulkhead_degrade_the_platform(migrated_url: 
     assert found["breakers"] == "CircuitOpenNow: payments is open: maintenance"
     assert "critical" in found["bulkheads"]
     app.breakers["payments"].reset()
-    assert [one.name for one in app.health().checks if not one.healthy] == ["bulkheads"]
+    assert [one.name for one in app.health().checks if not one.healthy] == ["bulkheads", "workers"]
 
 
 def test_without_its_broker_the_platform_is_degraded_and_accepts_jobs(ledger_url: str) -> None:

@@ -88,7 +88,7 @@ def test_logs(app: Perdure) -> None:
     finally:
         shop.removeHandler(handler)
     *during, after = stream.getvalue().splitlines()
-    assert during[0].endswith("shop: charging ***")
+    assert "shop: charging *** [job=" in during[0]
     assert during[1].endswith("shop: *** went on")
     assert SECRET not in "".join(during)
     assert "another-secret" not in "".join(during)

@@ -20,6 +20,7 @@ from perdure.ledger.jobs import (
     history,
     lanes,
     lineage,
+    logs,
     notes,
     prune,
     read,
@@ -35,6 +36,7 @@ from perdure.ledger.running import checkpoints, claims, replicas, steps
 from perdure.ledger.schedules import ticks
 from perdure.ledger.workers import events, register, silent
 from perdure.ledger.workers.connection_lock import LifeLine
+from perdure.model.job_log import Chunk, LogLine
 from perdure.model.lanes import PLAIN
 from perdure.model.records import (
     AttemptRecord,
@@ -148,11 +150,31 @@ class Ledger:
         alone = settle.in_one_statement(self.database.dialect, [(of, stored)])
         return (self._read if alone else self._run)(lambda c: settle.settle(c, of, stored))
 
-    def settle_all(self, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
-        """Record how claims ended; see :func:`settle.settle_all`."""
+    def settle_all(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> dict[str, LeaseLost]:
+        """Record how claims ended, and before that what their jobs have said; see :func:`settle.settle_all`."""
         stored = [(of, self.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
         alone = settle.in_one_statement(self.database.dialect, stored)
-        return (self._read if alone else self._run)(lambda c: settle.settle_all(c, stored))
+
+        def work(connection: Connection) -> dict[str, LeaseLost]:
+            if said:
+                logs.write(connection, said, self._seal_log)
+            return settle.settle_all(connection, stored) if stored else {}
+
+        return (self._read if alone else self._run)(work)
+
+    def write_logs(self, said: Sequence[Chunk]) -> None:
+        """Write what jobs have said; see :func:`logs.write`."""
+        self._run(lambda c: logs.write(c, said, self._seal_log))
+
+    def log_of(self, job_id: str, task: str, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
+        """Return what is kept of what a job has said; see :func:`logs.of_job`."""
+        return self._read(lambda c: logs.of_job(c, job_id, task, self._open_log, after))
+
+    def _seal_log(self, text: str, job_id: str, task: str) -> str:
+        return self.vault.put(text, "log", job_id, task)
+
+    def _open_log(self, stored: str, job_id: str, task: str) -> str:
+        return self.vault.get(stored, "log", job_id, task)
 
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""

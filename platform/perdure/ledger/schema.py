@@ -305,6 +305,19 @@ job_notes = Table(
 )
 Index("ix_perdure_job_notes_job", job_notes.c.job_id, job_notes.c.id)
 
+#: What jobs have said by ``ctx.log``: lines from number ``first`` of an attempt on, as JSON, and how many they are.
+job_logs = Table(
+    "perdure_job_logs",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("fence", Integer, primary_key=True, autoincrement=False),
+    Column("first", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("data", Text, nullable=False),
+)
+
 #: Worker incarnations; one row is one lease. ``life_line`` is the start of the server on which it was taken.
 workers = Table(
     "perdure_workers",
@@ -343,7 +356,7 @@ worker_events = Table(
 )
 Index("ix_perdure_worker_events_worker", worker_events.c.worker_name, worker_events.c.id)
 
-#: Periodic jobs: the newest tick that was fired, epoch seconds.
+#: Periodic jobs: the newest tick that was fired, epoch seconds, and who has paused them.
 schedules = Table(
     "perdure_schedules",
     metadata,
@@ -351,6 +364,9 @@ schedules = Table(
     Column("last_tick", Double, nullable=False),
     Column("last_job_id", String(36)),
     Column("updated_at", Double, nullable=False),
+    Column("paused_at", Double),
+    Column("paused_by", String(255)),
+    Column("pause_reason", Text),
 )
 
 #: Primary-backup groups: the newest epoch, its primary, and the number of the last operation in the log.

@@ -7,24 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from perdure.errors import BulkheadFull, PerdureError
-
-if TYPE_CHECKING:
-    from celery import Celery
-
-    from perdure.ledger import Ledger
-    from perdure.resilience.breaker.breakers import Breakers
-    from perdure.settings.settings import Settings
 
 #: Seconds that a check may take.
 DEFAULT_TIMEOUT = 5.0
-
-
-class CircuitOpenNow(PerdureError):
-    """Circuit breakers are open, so the jobs and calls behind them wait or fail."""
-
 
 Check = Callable[[], object]
 
@@ -86,44 +71,6 @@ class Health:
         failed = [result for result in results if not result.healthy]
         status = "unhealthy" if any(result.critical for result in failed) else "degraded" if failed else "healthy"
         return HealthReport(status, results)
-
-
-def platform_health(
-    settings: Settings, ledger: Ledger, breakers: Callable[[], Breakers], celery: Callable[[], Celery]
-) -> Health:
-    """Return the checks that every application has: ledger, broker, circuit breakers, and room in its bulkheads."""
-    health = Health()
-    health.register("ledger", ledger.probe)
-    health.register("broker", lambda: _ping(settings, celery), critical=False)
-    health.register("breakers", lambda: _all_closed(breakers()), critical=False)
-    health.register("bulkheads", lambda: _all_have_room(settings, ledger), critical=False)
-    return health
-
-
-def _all_closed(known: Breakers) -> None:
-    breakers = [known[name].snapshot() for name in known]
-    if found := [f"{each.name} is {each.state}: {each.reason}" for each in breakers if each.state != "closed"]:
-        raise CircuitOpenNow("; ".join(found))
-
-
-def _all_have_room(settings: Settings, ledger: Ledger) -> None:
-    bounded = {name: each.max_depth for name, each in settings.bulkheads.items() if each.max_depth is not None}
-    if found := [name for name, most in bounded.items() if ledger.depth(name, most) >= most]:
-        raise BulkheadFull(f"{', '.join(found)}: as many jobs wait as max_depth allows, so no more are taken")
-
-
-def _ping(settings: Settings, celery: Callable[[], Celery]) -> None:
-    """Reach the broker. In a Redis write a key: one that is full, or a replica, answers and takes no bells."""
-    from perdure.resilience.redis.address import connect, is_redis
-
-    url = settings.effective_broker_url
-    if not is_redis(url):
-        application: Any = celery()
-        with application.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
-        return
-    with connect(url, socket_connect_timeout=2, socket_timeout=2) as client:
-        client.set(f"{settings.redis_prefix}health", "1", px=1000)
 
 
 def _result(one: _Registered, future: Future[object], started: float) -> CheckResult:

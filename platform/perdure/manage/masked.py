@@ -5,10 +5,12 @@ Every way out for people goes through here: commands, pages, exports, and what a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perdure.model.dead_letter import DeadLetterDetail
+from perdure.model.job_log import LogLine
 from perdure.model.masking import NOTHING, Masker, mask_call, masker
 from perdure.model.records import AttemptRecord, Claim, DeadLetterRecord, JobRecord, Settlement
 from perdure.sealing import is_stored
@@ -100,4 +102,10 @@ def masked_detail(task: TaskSpec | None, detail: DeadLetterDetail) -> DeadLetter
         attempts=[masked_attempt(attempt, mask) for attempt in detail.attempts],
         group=group,
         audit=[replace(entry, detail=mask.value(entry.detail)) for entry in detail.audit],
+        log=masked_log(detail.log, mask),
     )
+
+
+def masked_log(lines: Iterable[LogLine], mask: Masker) -> list[LogLine]:
+    """Return what a job has said without its call's secrets."""
+    return [replace(line, text=mask.text(line.text)) for line in lines]

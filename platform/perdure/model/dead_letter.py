@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from perdure.model.job_log import LogLine
 from perdure.model.records import AttemptRecord, DeadLetterRecord
 
 OPEN, REPLAYED, DISCARDED = "open", "replayed", "discarded"
@@ -134,7 +135,7 @@ class LineageEntry:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterDetail:
-    """Everything about one dead letter, for the person who has to decide."""
+    """Everything about one dead letter, for the person who has to decide; ``log`` is the last that its job has said."""
 
     letter: DeadLetterRecord
     attempts: list[AttemptRecord]
@@ -142,3 +143,4 @@ class DeadLetterDetail:
     lineage: list[LineageEntry]
     group: DeadLetterGroup | None
     audit: list[AuditEntry]
+    log: list[LogLine]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -11,10 +13,13 @@ from sqlalchemy import Connection
 
 from perdure.errors import TransactionMisused
 from perdure.ledger import Ledger
+from perdure.model.job_log import JobLog, LogBounds
 from perdure.model.records import Claim
 from perdure.model.retry_policy import RetryPolicy
+from perdure.model.tick_keys import tick_of
 from perdure.running.attempt import RunningAttempt
 from perdure.running.checkpoint import MAIN, Checkpoint, Checkpoints
+from perdure.running.job_logger import JobLogger
 from perdure.running.loop import Iteration
 from perdure.running.steps import Steps
 from perdure.running.transaction import transaction
@@ -28,13 +33,31 @@ V = TypeVar("V")
 
 
 class JobContext(RunningAttempt):
-    """The context of one attempt; a job gets it when its first parameter is annotated ``JobContext``."""
+    """The context of one attempt; a job gets it when its first parameter is annotated ``JobContext``.
 
-    def __init__(self, claim: Claim, ledger: Ledger, **how: Any) -> None:
+    Args:
+        claim: The attempt's claim.
+        ledger: Where checkpoints and progress go.
+        log_bounds: How much is kept of what the job says.
+        told: Called with each line that the job says, and whether it is to be written at once.
+        how: What :class:`RunningAttempt` takes.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        ledger: Ledger,
+        *,
+        log_bounds: LogBounds | None = None,
+        told: Callable[[JobLog, bool], object] = lambda _log, _at_once: None,
+        **how: Any,
+    ) -> None:
         super().__init__(claim, ledger, **how)
         self._checkpoints = Checkpoints(self)
         self._steps = Steps(self)
         self._loops = 0
+        self._log_bounds = log_bounds or LogBounds()
+        self._told = told
 
     @property
     def attempt(self) -> int:
@@ -52,6 +75,11 @@ class JobContext(RunningAttempt):
         if self.claim.replay_of is not None:
             return self.ledger.effect_key(self.claim.job_id)
         return self.claim.idempotency_key or self.claim.job_id
+
+    @property
+    def tick(self) -> datetime | None:
+        """The tick of a periodic job, in UTC, which may be long ago for one that is made up for; None for other jobs."""
+        return tick_of(self.idempotency_key)
 
     @once
     def tags(self) -> dict[str, str]:
@@ -197,6 +225,23 @@ class JobContext(RunningAttempt):
         """
         result: R = self._steps.run(name, function, args, kwargs, retry)
         return result
+
+    @once
+    def log(self) -> logging.Logger:
+        """The job's own logger: ``ctx.log.info("charged %s", order.id)``.
+
+        Its lines go to the worker's log, and the newest of them are kept with the job, without its secrets: ``perdure jobs
+        logs ID``, Flower and the job's dead letter show them. They are written with the job's outcome, each second while
+        it runs, and at once when it has crashed before.
+        """
+        claim = self.claim
+        log = JobLog(claim.job_id, claim.task, claim.fence, claim.attempt, self._log_bounds)
+        return JobLogger(log, self.ledger_now, lambda: self._told(log, self._is_in_danger), self._log_bounds.level)
+
+    @property
+    def _is_in_danger(self) -> bool:
+        # Within a transaction nothing else is written: on SQLite that would wait for the transaction itself.
+        return self.claim.crashes > 0 and self.open_transaction is None
 
     def set_result(self, value: Any) -> None:
         """Give the result of a job that ends with ``transaction(final=True)``; call it inside of the block.

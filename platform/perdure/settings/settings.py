@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from perdure.errors import SettingsError, UnknownBulkhead
 from perdure.model.clock import LONGEST_DELAY
+from perdure.model.job_log import LogBounds
 from perdure.model.setting_problems import explained
 from perdure.model.text.masked_url import masked_url
 from perdure.resilience.redis.address import RedisAddress, is_redis
@@ -112,9 +114,51 @@ DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
 
 
 class Settings(BaseModel):
-    """All settings of one application; see ``docs/settings.md``.
+    """All settings of one application. Times are in seconds.
 
-    Times are in seconds.
+    Args:
+        home: The folder of the embedded servers' data and of what ``perdure up`` runs.
+        app: Where the application is, as ``module:attribute``, for commands without ``-A``.
+        ledger_url: The ledger's database, SQLite or PostgreSQL; by default a SQLite file in the home folder.
+        broker_url: Celery's broker; by default the embedded Redis of the home folder.
+        redis_url: The Redis of breakers, limits and services; by default the broker.
+        redis_prefix: What all keys of this application begin with.
+        ledger_durability: What a commit to a SQLite ledger survives: ``normal`` the death of every process, ``full`` a
+            power cut as well.
+        default_bulkhead: Where tasks run that name no bulkhead.
+        default_retry: The retries of tasks that name none: ``fast``, ``standard``, ``slow`` or ``none``.
+        bulkheads: Bulkheads by name, besides ``critical``, ``normal`` and ``background``.
+        resilience: Circuit breakers and services by name.
+        idempotency_ttl: How long a second submit with the same key returns the first job.
+        heartbeat_interval: Time between two heartbeats of a worker.
+        missed_heartbeats: Heartbeats that a worker may miss before its lease is over.
+        max_crashes: Crashes of its process after which a job is a dead letter.
+        drain_timeout: How long a worker that is told to stop waits for its jobs before it hands them back.
+        cancel_grace: How long a cancelled job gets to stop by itself before its process is ended.
+        unknown_task_ttl: How long a job waits for a worker that knows its task before it is a dead letter.
+        queue_age_limit: How long a job may wait for its turn before health checks complain.
+        retention: How long jobs that ended are remembered.
+        dead_retention: How long dead letters that were dealt with are remembered, and jobs that died.
+        progress_interval: Shortest time between two writes of a job's progress.
+        checkpoint_store: Where checkpoints are kept: ``sql``, a Redis, a folder or an object store, or a list of three or
+            more of them, which keep copies.
+        checkpoint_quorum: Copies that must be written; by default more than half.
+        checkpoint_timeout: How long a store of several is waited for.
+        checkpoint_interval: Time after which a loop saves its position.
+        checkpoint_max_bytes: Largest checkpoint, in bytes.
+        checkpoint_secret: Signs checkpoints, so that a store that lies is found out.
+        blob_store: Where large arguments, results and checkpoints go: a folder or an fsspec URL; by default nowhere.
+        offload_threshold: Bytes from which on they do.
+        encryption_keys: Keys as ``id:base64,...``, the sealing one first, with which they are sealed.
+        encryption_accept_plain: Whether values are read that are not sealed although there are keys.
+        log_level: The least important level that is logged.
+        log_format: ``text``, or ``json`` for one JSON object a line.
+        job_log_lines: Lines that are kept of what a job says by ``ctx.log``; 0 keeps none.
+        job_log_bytes: Bytes that they may take.
+        flower_port: Flower's TCP port.
+        flower_user: The user who may change things.
+        flower_password: That user's password; by default one that is made up and kept in the home folder.
+        flower_viewers: Users who may only look, each with a password.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -137,6 +181,7 @@ class Settings(BaseModel):
     drain_timeout: Seconds = 30.0
     cancel_grace: Seconds = 10.0
     unknown_task_ttl: Seconds = 3600.0
+    queue_age_limit: Seconds = 300.0
     retention: Seconds = WEEK
     dead_retention: Seconds = 26 * WEEK
     progress_interval: Seconds = 0.5
@@ -151,6 +196,9 @@ class Settings(BaseModel):
     encryption_keys: Keys | None = None
     encryption_accept_plain: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    job_log_lines: int = Field(default=200, ge=0, le=10_000)
+    job_log_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "perdure"
     flower_password: str | None = None
@@ -261,6 +309,12 @@ class Settings(BaseModel):
     def effective_redis_url(self) -> str:
         """The Redis of breakers and permits; the broker's by default."""
         return self.redis_url or self.effective_broker_url
+
+    @property
+    def log_bounds(self) -> LogBounds:
+        """How much is kept of what a job says by ``ctx.log``; what the worker's own log takes is kept in any case."""
+        level = min(logging.INFO, logging.getLevelNamesMapping()[self.log_level])
+        return LogBounds(self.job_log_lines, self.job_log_bytes, level if self.job_log_lines else logging.CRITICAL + 1)
 
     @property
     def lease_ttl(self) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from perdure.errors import JobCancelled, JobDead, JobNotFinished
 from perdure.model.codec import codec
 from perdure.model.dead_letter import LineageEntry
+from perdure.model.job_log import LogLine
 from perdure.model.records import AttemptRecord, JobRecord, Progress
 from perdure.model.states import JobState
 
@@ -110,6 +111,10 @@ class JobHandle(Generic[R]):
     def attempts(self) -> list[AttemptRecord]:
         """Return the job's ended attempts, the first one first."""
         return self._handles.ledger.attempts(self.id)
+
+    def log(self) -> list[LogLine]:
+        """Return what is kept of what the job has said by ``ctx.log``, the first line first."""
+        return self._handles.ledger.log_of(self.id, self.task)
 
     def replicas(self) -> list[JobRecord]:
         """Return the records of the job's replicas; empty for a job without."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from perdure.errors import InvalidArguments, InvalidJobDefinition, Unserialisable
 from perdure.model.cron import Cron, CronUnreadable, zone_of
 from perdure.model.jitter import JITTER
+from perdure.model.tick_keys import tick_key
 
 if TYPE_CHECKING:
     from perdure.model.task_spec import TaskSpec
@@ -127,10 +128,15 @@ class Periodic:
         assert self.every is not None
         return (math.floor(moment / self.every) + 1) * self.every
 
+    @property
+    def when(self) -> str:
+        """When it runs, in words."""
+        said = f"every {self.every:g} s" if self.cron is None else f"cron {self.cron.expression} ({self.cron.zone})"
+        return said + (f", up to {self.jitter:g} s later" if self.jitter else "")
+
     def key(self, tick: float) -> str:
         """Return the idempotency key of a tick's job, which is unique within the task."""
-        own = self.name.removeprefix(self.task)
-        return f"tick{own}:{tick:.3f}"
+        return tick_key(self.name, self.task, tick)
 
     def delay(self, rng: random.Random = JITTER) -> float | None:
         """Return the seconds that a tick's job waits; None for none."""

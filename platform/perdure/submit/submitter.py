@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BulkheadFull, InvalidArguments, PerdureError
@@ -126,6 +127,14 @@ class Submitter:
             return False
         self._announce([new], [submitted])
         return True
+
+    def submit_ticks(self, task: TaskSpec, schedule: Periodic, ticks: Sequence[float], how: SubmitOptions) -> int:
+        """Submit the jobs of a schedule's ticks, without moving it on, and return how many had none yet."""
+        kwargs = dict(schedule.kwargs)
+        keyed = [replace(how, idempotency_key=schedule.key(tick)) for tick in ticks]
+        new = [self._new_job(task, schedule.args, kwargs, each) for each in keyed]
+        self.await_room(task.bulkhead, len(new))
+        return sum(not each.deduplicated for each in self._accept(new, how))
 
     def submit_new(self, new: list[NewJob]) -> list[Submitted]:
         """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""

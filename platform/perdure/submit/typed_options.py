@@ -99,6 +99,7 @@ class SettingsGiven(TypedDict, total=False):
     drain_timeout: float | None
     cancel_grace: float | None
     unknown_task_ttl: float | None
+    queue_age_limit: float | None
     retention: float | None
     dead_retention: float | None
     progress_interval: float | None
@@ -113,6 +114,9 @@ class SettingsGiven(TypedDict, total=False):
     encryption_keys: str | None
     encryption_accept_plain: bool | None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None
+    log_format: Literal["text", "json"] | None
+    job_log_lines: int | None
+    job_log_bytes: int | None
     flower_port: int | None
     flower_user: str | None
     flower_password: str | None

@@ -54,8 +54,8 @@ def tighten(path: Path) -> None:
         found = path.stat(follow_symlinks=False)
     except FileNotFoundError:
         return
-    if stat.S_ISLNK(found.st_mode) or found.st_mode & stat.S_ISVTX:
-        return
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)) or found.st_mode & stat.S_ISVTX:
+        return  # neither links nor devices: who names /dev/null as a home must not take it from everybody
     taken = stat.S_IRWXO if found.st_mode & stat.S_IWGRP else stat.S_IRWXO | stat.S_IRWXG
     if not found.st_mode & taken:
         return

@@ -19,6 +19,7 @@ import redis
 
 from perdure import Perdure
 from perdure_workers.embedded.ports import free_port, listens
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +111,8 @@ def test_a_whole_platform(tmp_path: Path, clean_environment: None, monkeypatch: 
         port = int((home / "redis.port").read_text())
         with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
-        commands = [" ".join(process.cmdline()) for process in psutil.process_iter() if process.pid != os.getpid()]
+        others = [process for process in psutil.process_iter(["cmdline"]) if process.pid != os.getpid()]
+        commands = [" ".join(process.info["cmdline"] or ()) for process in others]
         assert not any(password in command for command in commands)
 
         app = Perdure()
@@ -127,5 +129,60 @@ def test_a_whole_platform(tmp_path: Path, clean_environment: None, monkeypatch: 
         assert password not in logs
         assert "\x1b[2J" not in logs
         assert not re.search(r"^2026-01-01 forged", logs, re.MULTILINE)
+    finally:
+        assert perdure(tmp_path, "down").returncode == 0
+
+
+RELOADED = """
+import time
+from pathlib import Path
+from perdure import Perdure
+
+app = Perdure()
+
+@app.job(name="up.version", bulkhead="critical")
+def version() -> str:
+    return "one"
+
+@app.job(name="up.hold", bulkhead="critical")
+def hold() -> str:
+    Path("holds").touch()
+    while not Path("release").exists():
+        time.sleep(0.01)
+    return "one"
+"""
+
+
+@pytest.mark.timeout(240)
+def test_a_changed_file_restarts_workers_after_their_jobs(
+    tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source, log = tmp_path / "up_reloaded.py", tmp_path / ".perdure" / "logs" / "up.log"
+    source.write_text(RELOADED)
+    up = perdure(tmp_path, "up", "-A", "up_reloaded", "--reload", "--detach", "--no-flower", "-c", "critical=1")
+    try:
+        assert up.returncode == 0, up.stderr
+        app = Perdure()
+        hold = app.register(lambda: None, name="up.hold", bulkhead="critical")
+        version = app.register(lambda: None, name="up.version", bulkhead="critical")
+        [worker] = [each.pid for each in app.workers.list() if each.bulkhead == "critical"]
+        held = hold.submit()
+        wait_until((tmp_path / "holds").exists, 60)
+
+        source.write_text(RELOADED + "\ndef broken(:\n")
+        wait_until(lambda: "nothing is restarted" in log.read_text(), 60)
+        source.write_text(RELOADED.replace('"one"', '"two"'))
+        wait_until(lambda: any(each.draining for each in app.workers.list()), 60)
+        late = version.submit()
+        (tmp_path / "release").touch()
+
+        assert held.wait(60) == "one"
+        assert [attempt.outcome for attempt in held.attempts()] == ["succeeded"]
+        assert late.wait(60) == "two"
+        assert worker not in [each.pid for each in app.workers.list()]
+        assert "up_reloaded.py changed: restarting" in log.read_text()
+        assert "exit code" not in log.read_text()  # nobody died
+        app.close()
     finally:
         assert perdure(tmp_path, "down").returncode == 0

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from click.testing import CliRunner
 
 from perdure import Perdure, Secret
 from perdure.manage.masked import masked_letter
+from perdure.model.job_log import Chunk, LogBounds, Said
 from perdure.stores.encryption.cipher import KeyRing
 from perdure_workers.cli.loading import Context
 from perdure_workers.cli.main import perdure
-from support.cli import command_named
+from support.cli import Ended, command_named
 from support.inline import run
 from support.ledgers import DIE, claimed
 from support.shop import define
 
 Die = Callable[..., str]
-
-
-@dataclass
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @pytest.fixture
@@ -173,3 +162,37 @@ def test_export_and_import(shop: Perdure, die: Die, dead: Dead, tmp_path: Path) 
     assert sorted(letter["id"] for letter in dead("list", "--json").json) == sorted(letters)
     file.write_text("no letter\n")
     assert "line 1 is no exported dead letter" in dead("import", str(file)).err
+
+
+def test_reopen_by_name(die: Die, dead: Dead) -> None:
+    mine, other, untouched = die(), die(), die()
+    dead("discard", mine, other, "--reason", "by mistake")
+    refused = dead("reopen", mine, untouched)
+    assert f"dead letter {untouched} is open; only a discarded one can be reopened" in refused.err
+    assert [letter["status"] for letter in dead("reopen", mine[-12:], "--json").json] == ["open"]
+    assert [letter["id"] for letter in dead("list", "--status", "discarded", "--json").json] == [other]
+    assert [entry["action"] for entry in dead("audit", "--letter", mine, "--json").json] == ["reopen", "discard"]
+
+
+def test_reopen_of_all_that_match_counts_and_asks(die: Die, dead: Dead) -> None:
+    letters = [die(error="one fault") for _ in range(3)]
+    dead("discard", *letters, "--reason", "by mistake")
+    dead("discard", die(error_type="KeyError"), "--reason", "on purpose")
+    open_one = die()
+    assert "name LETTER_IDS" in dead("reopen").err
+    assert "name LETTER_IDS" in dead("reopen", letters[0], "--all").err
+    assert "Reopen 3 dead letters?" in dead("reopen", "--where", "error=ValueError").err  # nobody answers
+    assert dead("reopen", "--where", "error=ValueError", "--yes", "--json").json == {"reopened": 3}
+    assert {letter["id"] for letter in dead("list", "--status", "open", "--json").json} == {*letters, open_one}
+    assert dead("reopen", "--all", "--yes", "--json").json == {"reopened": 1}
+    assert dead("list", "--status", "discarded", "--json").json == []
+
+
+def test_show_tells_the_last_that_the_job_said(shop: Perdure, die: Die, dead: Dead) -> None:
+    letter = shop.dead_letters.get(die())
+    lines = tuple(Said(0.0, "INFO", f"line {number}\nand more") for number in range(1, 31))
+    shop.ledger.write_logs([Chunk(str(letter.job_id), letter.task, 1, 1, 1, lines, LogBounds())])
+    shown = dead("show", letter.id).out
+    assert "1970-01-01 00:00:00 #1 INFO    line 30\n  | and more" in shown
+    assert "line 10\n" not in shown
+    assert [line["number"] for line in dead("show", letter.id, "--json").json["log"]] == list(range(11, 31))

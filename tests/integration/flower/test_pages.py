@@ -6,12 +6,15 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 
 from perdure import JobHandle, JobState
+from perdure.model.job_log import Chunk, LogBounds, Said
 from perdure_workers.recovery.incarnation import Incarnation
 from support.flower_site import OPERATOR, Site
 from support.inline import run, run_once
@@ -338,7 +341,56 @@ def test_schedules_are_shown_with_their_next_runs_and_run_once(site: Site, visit
     [job] = site.app.jobs.list(task="site.nightly")
     assert (job.record.tags, job.record.kwargs) == ({"triggered_by": "perdure"}, {"what": "cache"})
     job.cancel()
-    assert "Did you mean" in visitor.send("/perdure/schedules", action="trigger:site.nightl")
+    assert site.flower.post("/api/perdure/schedules/site.nightl/trigger", json={}).status_code == 404
+
+
+def test_schedules_are_paused_and_resumed(site: Site, visitor: Visitor) -> None:
+    send = partial(visitor.send, "/perdure/schedules")
+    assert "pass until it is resumed" in send(action="pause:site.nightly/hourly", reason="the target is <down>")
+    page = visitor.see("/perdure/schedules")
+    assert "by perdure: the target is &lt;down&gt;" in page
+    assert "resume:site.nightly/hourly" in page
+    assert "schedule site.nightly/hourly is paused by perdure" in visitor.see("/perdure/overview")
+    assert "runs again from its next tick on" in send(action="resume:site.nightly/hourly")
+    assert "was not paused" in send(action="resume:site.nightly/hourly")
+    assert "is paused by" not in visitor.see("/perdure/overview")
+
+
+def test_a_backfill_counts_and_asks_first(site: Site, visitor: Visitor) -> None:
+    asking = "/perdure/ask/backfill?of=site.nightly"
+    assert "Submit" not in visitor.see(asking)  # it asks for the stretch of time first
+    assert "is no moment" in visitor.see(f"{asking}&from=nonsense")
+    assert "no tick can have been missed" in visitor.see(f"{asking}&from=2026-01-02&to=2026-01-01")
+    assert visitor.client.get("/perdure/ask/backfill?of=nope").status_code == 404
+    stretch = {"of": "site.nightly", "from": "2026-01-01", "to": "2026-01-04"}
+    page = visitor.see("/perdure/ask/backfill?" + urlencode(stretch))
+    assert "Submit 3 jobs?" in page
+    assert "they may have run" in page
+    assert "Submit 3 jobs?" in visitor.send("/perdure/schedules", action="backfill:site.nightly", **stretch)
+    assert site.app.jobs.list(task="site.nightly", state="queued") == []
+    said = visitor.send("/perdure/schedules", action="backfill", confirmed="yes", **stretch)
+    assert "3 jobs of site.nightly were submitted" in said
+    again = visitor.see("/perdure/ask/backfill?" + urlencode(stretch))
+    assert "Submit 0 jobs?" in again
+    assert "3 have one" in again
+    for job in site.app.jobs.list(task="site.nightly", state="queued"):
+        job.cancel()
+
+
+def test_a_job_s_page_and_its_letter_s_show_what_it_said(site: Site, visitor: Visitor, die: Die) -> None:
+    letter_id = die()
+    letter = site.app.dead_letters.get(letter_id)
+    assert "It has said nothing by" in visitor.see(f"/perdure/jobs/{letter.job_id}")
+    lines = (Said(0.0, "INFO", "charging <b>"), Said(1.0, "ERROR", "refused"))
+    site.app.ledger.write_logs([Chunk(str(letter.job_id), letter.task, 1, 1, 1, lines, LogBounds())])
+    for page in (f"/perdure/jobs/{letter.job_id}", f"/perdure/dead-letters/{letter_id}"):
+        shown = visitor.see(page)
+        assert "charging &lt;b&gt;" in shown
+        assert shown.index("charging") < shown.index("refused")
+    assert [line["text"] for line in site.flower.get(f"/api/perdure/jobs/{letter.job_id}").json()["log"]] == [
+        "charging <b>",
+        "refused",
+    ]
 
 
 def test_the_overview_tells_of_dead_letters_first(site: Site, visitor: Visitor, die: Die) -> None:

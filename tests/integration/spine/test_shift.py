@@ -259,7 +259,7 @@ def bad_ledger(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) ->
     """The database refuses the whole statement for one row of it."""
     original = app.ledger.settle_all
 
-    def settle_all(endings: Any) -> Any:
+    def settle_all(endings: Any, said: Any = ()) -> Any:
         if any(of_bad(claim) and settlement.result is not None for claim, settlement in endings):
             raise DataError("UPDATE", {}, error)
         return original(endings)
@@ -352,7 +352,7 @@ def test_an_outage_while_settling_is_outlasted(
     outages = [LedgerUnavailable("away")] * 3
     original = app.ledger.settle_all
 
-    def settle_all(endings: Any) -> Any:
+    def settle_all(endings: Any, said: Any = ()) -> Any:
         if outages:
             raise outages.pop()
         return original(endings)
@@ -369,7 +369,7 @@ def test_nothing_is_lost_while_nothing_can_be_settled_at_all(
     worker = child()
     original, failures = app.ledger.settle_all, [1, 1, 1]
 
-    def settle_all(endings: Any) -> Any:
+    def settle_all(endings: Any, said: Any = ()) -> Any:
         if failures:
             failures.pop()
             raise RuntimeError("a bug")

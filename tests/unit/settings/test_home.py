@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 
 from perdure.errors import SettingsError
 from perdure.settings.home import Home
+from perdure.system.private import tighten
 
 
 def test_nothing_is_made_before_it_is_needed(tmp_path: Path) -> None:
@@ -151,3 +153,12 @@ def test_a_broken_port_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "redis.port").write_text("")
     with pytest.raises(SettingsError, match=r"redis.port holds ''.*Delete it"):
         _ = home.redis_port
+
+
+def test_what_is_no_file_and_no_folder_is_left_alone(tmp_path: Path) -> None:
+    """As root a device could be taken from everybody: PERDURE_HOME=/dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    tighten(pipe)
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o666

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.model.storage_errors import CursorMismatch
-from perdure.stores.sources.cursor import Cursor, FactoryCursor, MappingCursor, SequenceCursor, as_cursor
+from perdure.stores.sources.cursor import Batches, Cursor, FactoryCursor, MappingCursor, SequenceCursor, as_cursor
 
 LETTERS = ["a", "b", "c", "d"]
 
@@ -42,6 +42,30 @@ def test_reading_in_two_parts_gives_every_item_once(kind: str, stop: int) -> Non
     rest = [item for item, _ in as_cursor(SOURCES[kind]).open(position)]
     assert first + rest == whole
     assert len(whole) == 4
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@given(stop=st.integers(0, 4), first_size=st.integers(1, 5), second_size=st.integers(1, 5))
+def test_batches_read_in_two_parts_give_every_item_once(kind: str, stop: int, first_size: int, second_size: int) -> None:
+    whole = [item for item, _ in as_cursor(SOURCES[kind]).open(None)]
+    batches, position = [], None
+    for batch, after in Batches(as_cursor(SOURCES[kind]), first_size).open(None):
+        if len(batches) == stop:
+            break
+        batches.append(batch)
+        position = json.loads(json.dumps(after))
+    batches += [batch for batch, _ in Batches(SOURCES[kind], second_size).open(position)]
+    assert [item for batch in batches for item in batch] == whole
+    assert [] not in batches
+
+
+def test_batches_tell_of_progress_as_their_source_does_and_have_a_size() -> None:
+    batches = Batches(LETTERS, 3)
+    assert [batch for batch, _ in batches.open(None)] == [["a", "b", "c"], ["d"]]
+    assert (batches.done(3), batches.total()) == (3, 4)
+    assert as_cursor(batches) is batches
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        Batches(LETTERS, 0)
 
 
 @pytest.mark.parametrize("kind", ["list", "dict", "factory", "function"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -15,13 +17,28 @@ from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinish
 from perdure.manage.dead_letters.halted import halted
 from perdure.manage.masked import masked_attempt, masked_job
 from perdure.model.codec import codec
+from perdure.model.job_log import LogLine
 from perdure.model.masking import Masker, masker
 from perdure.model.records import JobRecord
 from perdure.settings.home import never_started
 from perdure.settings.settings import Settings
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.moments import UNDERSTOOD, moment
-from perdure_workers.cli.output import Exit, ago, json_option, print_json, print_table, say, show
+from perdure_workers.cli.log_lines import print_log
+from perdure_workers.cli.output import (
+    Exit,
+    ago,
+    json_lines_option,
+    json_option,
+    print_json,
+    print_json_line,
+    print_table,
+    say,
+    show,
+)
+from perdure_workers.shared.moments import UNDERSTOOD, moment
+
+#: Seconds between two looks at what a job says.
+_FOLLOW = 0.5
 
 
 @click.command()
@@ -136,6 +153,30 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
             print_table(columns, ([getattr(each, name) for name in columns] for each in more[title]), title=title)
 
 
+@jobs.command("logs")
+@click.argument("job_id")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what it says next, until it ends.")
+@json_lines_option
+@pass_context
+def job_logs(context: Context, job_id: str, follow: bool, as_json: bool) -> None:
+    """Show what a job has said by ctx.log: the newest lines of all its attempts (see the setting job_log_lines)."""
+    handle = context.app.jobs.find(job_id)
+    _, mask = _masked(context.app, handle)
+    after = (0, 0)
+    while True:
+        has_ended = not follow or handle.state.is_final
+        for line in context.app.ledger.log_of(handle.id, handle.task, after):
+            left_out = line.number - 1 - (after[1] if line.fence == after[0] else 0)
+            _print_line(replace(line, text=mask.text(line.text)), left_out, as_json)
+            after = (line.fence, line.number)
+        if has_ended:
+            break
+        time.sleep(_FOLLOW)
+    said_nothing = " and has said nothing by ctx.log" if after == (0, 0) else ""
+    if not as_json and (follow or said_nothing):
+        say(f"job {handle.id} is {handle.state}{said_nothing}", err=True)
+
+
 @jobs.command("wait")
 @click.argument("job_id")
 @click.option("--timeout", type=float, help="Seconds to wait at most.")
@@ -173,6 +214,13 @@ def list_tasks(context: Context, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(list(rows[0]) if rows else ["name"], (list(row.values()) for row in rows))
+
+
+def _print_line(line: LogLine, left_out: int, as_json: bool) -> None:
+    if as_json:
+        print_json_line(line)
+        return
+    print_log([line], left_out)
 
 
 #: What is shown of a job besides its own facts.

@@ -26,6 +26,7 @@ _COMMANDS = {
     "groups": "cli.groups:groups",
     "health": "cli.health:health",
     "jobs": "cli.jobs:jobs",
+    "schedules": "cli.schedules:schedules",
     "status": "cli.status:status",
     "submit": "cli.jobs:submit",
     "supervisor": "cli.processes:supervisor",

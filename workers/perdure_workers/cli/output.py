@@ -42,6 +42,7 @@ _UNSAFE_IN_JSON = re.compile(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON object on each line, for scripts.")
 
 
 def say(text: object = "", *, err: bool = False, fg: str | None = None) -> None:
@@ -64,7 +65,17 @@ def print_json(value: Any) -> None:
     """Print a value as one JSON document."""
     import msgspec
 
-    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain, order="deterministic"), indent=2).decode()
+    _echo_json(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain, order="deterministic"), indent=2).decode())
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    import msgspec
+
+    _echo_json(msgspec.json.encode(value, enc_hook=_plain, order="deterministic").decode())
+
+
+def _echo_json(text: str) -> None:
     click.echo(_UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
 

@@ -14,6 +14,7 @@ from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import say
 from perdure_workers.embedded.errors import PortTaken, ServerStartFailed
 from perdure_workers.logs import configure_logging
+from perdure_workers.recovery.pulse import EVERY, Pulse
 
 
 @click.command()
@@ -25,7 +26,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
     """Run a worker that serves BULKHEAD until it is told to stop."""
     from perdure_workers.worker.worker import Worker
 
-    configure_logging(context.app.settings.log_level)
+    configure_logging(context.app.settings.log_level, context.app.settings.log_format)
     context.app.ledger.create_if_missing()
     leave(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
 
@@ -36,17 +37,20 @@ def supervisor(context: Context) -> None:
     """Run a supervisor alone: it takes back the jobs of lost workers and submits periodic ones."""
     from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 
-    configure_logging(context.app.settings.log_level)
+    configure_logging(context.app.settings.log_level, context.app.settings.log_format)
     context.app.ledger.create_if_missing()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     running = Supervisor(default_duties(context.app))
     running.start()
+    pulse = Pulse(context.app.settings.home_folder.path, "supervisor")
+    pulse.beat()
     say("supervisor ready", err=True)
-    while not stop.wait(1.0):
-        pass
+    while not stop.wait(EVERY):
+        pulse.beat()
     running.stop()
+    pulse.end()
     leave(0)
 
 
@@ -70,7 +74,7 @@ def flower(
         from perdure_workers.flower.server import run_flower
 
     app = context.app
-    configure_logging(app.settings.log_level)
+    configure_logging(app.settings.log_level, app.settings.log_format)
     access = flower_access(app.settings)
     port = port or app.settings.flower_port
     say(f"Flower: http://{address}:{port}/{url_prefix.strip('/')} user {access.user}", err=True)

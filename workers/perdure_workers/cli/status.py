@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import click
 
 from perdure.model.text.masked_url import masked_url
-from perdure.settings.home import Home
-from perdure.system.upward import nearest
+from perdure_workers.cli.home_folder import home_of
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table, say
 from perdure_workers.up.down import down as stop_manager
@@ -48,17 +45,6 @@ def status(context: Context, as_json: bool) -> None:
     for name in ("home", "ledger_url", "redis_url", "flower_url"):
         say(f"{name.removesuffix('_url')} {shown[name] or 'none'}")
     print_table(columns, ([process.get(column) for column in columns] for process in shown["processes"]))
-
-
-def home_of(context: Context) -> Path:
-    """Return the home folder that a command is about."""
-    if named := context.home or os.environ.get("PERDURE_HOME"):
-        return Home(Path(named)).path
-    if (home := nearest(".perdure")) is not None and nearest("perdure.toml") is None:
-        return Home(home).path
-    from perdure.settings.settings import load_settings  # it takes longer than all the rest
-
-    return load_settings().home_folder.path
 
 
 def _masked(found: Status) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from perdure.errors import InvalidArguments, did_you_mean
-from perdure_workers.flower import job_actions, letter_actions
+from perdure.errors import InvalidArguments
+from perdure_workers.flower import job_actions, letter_actions, schedule_actions
 from perdure_workers.flower.ask import Ask, Done
 
 #: Seconds for which a breaker is forced at most: ten years.
@@ -49,15 +49,6 @@ def _resume(ask: Ask) -> Done:
     return Done(f"Jobs of {ask.of} start again.")
 
 
-def _trigger(ask: Ask) -> Done:
-    schedule = ask.app.schedules.get(ask.of)
-    if schedule is None:
-        raise InvalidArguments(f"{ask.of!r} is no schedule.{did_you_mean(ask.of, ask.app.schedules)}")
-    task = ask.app.task(schedule.task).options(tags={"triggered_by": ask.by})
-    job = task.submit(*schedule.args, **schedule.kwargs)
-    return Done("It runs once now, besides its schedule, as this job.", "perdure_job", (job.id,), job.id)
-
-
 ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("job", "cancel"): job_actions.cancel,
     ("job", "run-now"): job_actions.run_now,
@@ -78,7 +69,10 @@ ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("breaker", "open"): _force,
     ("breaker", "closed"): _force,
     ("breaker", "reset"): _reset,
-    ("schedule", "trigger"): _trigger,
+    ("schedule", "trigger"): schedule_actions.trigger,
+    ("schedule", "pause"): schedule_actions.pause,
+    ("schedule", "resume"): schedule_actions.resume,
+    ("schedule", "backfill"): schedule_actions.backfill,
     ("bulkhead", "pause"): _pause,
     ("bulkhead", "resume"): _resume,
 }

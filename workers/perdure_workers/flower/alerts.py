@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from perdure.ledger.schedules.schedule_facts import Pause
 from perdure.manage.health import HealthReport
 from perdure.model.records import WorkerRecord
 from perdure.model.worker_health import WorkerEvent, WorkerState
 from perdure.resilience.breaker.events import BreakerSnapshot
 from perdure_workers.flower.bulkhead_view import BulkheadView
 
+#: Health checks whose findings are alerts of their own.
+_OWN_ALERTS = ("breakers", "workers")
 #: How long the failure of a worker that has not come back is an alert.
 FAILURES_COUNT_FOR = timedelta(hours=1)
 
@@ -72,13 +75,31 @@ def alerts_of(
     ]
 
 
+def of_paused_schedules(pauses: Mapping[str, Pause], known: Container[str]) -> list[Alert]:
+    """Return what is to be said of the paused ones of the schedules that an application knows."""
+    return [
+        Alert(
+            f"schedule:{name}",
+            "waiting",
+            f"schedule {name} is paused by {pause.by or 'somebody'}" + (f": {pause.reason}" if pause.reason else ""),
+            "Resume it when that is over, and backfill what it missed.",
+            pause.at,
+            "perdure_schedules",
+        )
+        for name, pause in sorted(pauses.items())
+        if name in known
+    ]
+
+
 def _of_health(health: HealthReport) -> list[Alert]:
-    # Open breakers are alerts of their own.
-    failing = [check for check in health.checks if not check.healthy and check.name != "breakers"]
+    failing = [check for check in health.checks if not check.healthy and check.name not in _OWN_ALERTS]
     todo = {
         "ledger": "Nothing can be submitted or claimed. See that its database runs and can be reached.",
         "broker": "Jobs stay in the ledger and go on when it is back. See that Redis runs and can be reached.",
         "bulkheads": "Start workers, or raise max_depth, or find what submits so much.",
+        "queue_age": "Open one of the jobs: its page says why it is not running.",
+        "duties": "Start a worker or a supervisor, or see in its log why it does not.",
+        "disk": "Make room, or move the data folder.",
     }
     return [
         Alert(

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from tornado.web import HTTPError, authenticated
 
-from perdure_workers.flower import job_facts, letter_facts
+from perdure_workers.flower import job_facts, letter_facts, task_facts
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.handler import PageHandler
 from perdure_workers.flower.job_actions import CANCELLABLE, JOB_FILTERS, MOST_CANCELLED
@@ -24,7 +24,7 @@ def ask_url(page: str, ask: Ask) -> str | None:
     if ask.flag(CONFIRMED):
         return None
     said = {name: text for name in ask.form if name not in ("_xsrf", "ids") and (text := ask.text(name))}
-    return f"{page}?{urlencode(said)}"
+    return f"{page}?{urlencode({'of': ask.of, **said} if ask.of else said)}"
 
 
 class AskLetters(PageHandler):
@@ -47,6 +47,17 @@ class AskJobs(PageHandler):
         asked = _asked(self, ("reason", *JOB_FILTERS))
         count = await self.in_thread(lambda: _cancellable(self, asked))
         self.page("perdure_ask_jobs.html", asked=asked, count=count, most=MOST_CANCELLED)
+
+
+class AskBackfill(PageHandler):
+    """Says how many jobs a backfill would submit."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Show it, with the form that does it."""
+        asked = _asked(self, ("of", "from", "to"))
+        facts = await self.in_thread(lambda: task_facts.backfill_question(self.perdure, asked))
+        self.page("perdure_ask_backfill.html", **facts)
 
 
 def _asked(handler: PageHandler, names: tuple[str, ...]) -> dict[str, str]:

@@ -14,7 +14,15 @@ from redis.exceptions import RedisError
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
-from perdure.errors import AmbiguousId, DeadLetterNotFound, JobNotFound, LedgerUnavailable, PerdureError, UnknownBulkhead
+from perdure.errors import (
+    AmbiguousId,
+    DeadLetterNotFound,
+    JobNotFound,
+    LedgerUnavailable,
+    PerdureError,
+    UnknownBulkhead,
+    UnknownSchedule,
+)
 from perdure_workers.flower import charts, formatting
 from perdure_workers.flower.access import Role, role_of, user_of
 from perdure_workers.flower.known import remember
@@ -30,7 +38,7 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 )
 FLASH = "perdure_flash"
-_NOT_FOUND = (AmbiguousId, JobNotFound, DeadLetterNotFound, UnknownBulkhead)
+_NOT_FOUND = (AmbiguousId, JobNotFound, DeadLetterNotFound, UnknownBulkhead, UnknownSchedule)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from perdure.errors import DeadLetterNotFound
 from perdure.ledger.jobs import job_facts
 from perdure.manage.dead_letters.halted import halted
 from perdure.manage.jobs import FILTERS, job_filter
-from perdure.manage.masked import masked_attempt, masked_job
+from perdure.manage.masked import masked_attempt, masked_job, masked_log
 from perdure.model.dead_letter import OPEN
 from perdure.model.masking import masker
 from perdure.model.records import JobRecord
@@ -32,6 +32,8 @@ PAGE = 50
 LONGEST_HOURS = 876_000.0
 #: The newest jobs that match the other filters, of which a list is sorted and searched.
 SORTED, SEARCHED = 1_000, 5_000
+#: Lines that a job's page shows of what it said, the newest ones.
+SHOWN_LINES = 200
 #: Jobs that are read at once in a search.
 READ = 500
 
@@ -66,6 +68,7 @@ def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
         "tasks": sorted(app.tasks),
         "counts": _counts(app, filters),
         "counted": job_facts.COUNTED,
+        "now": datetime.now(UTC),
     }
 
 
@@ -91,6 +94,7 @@ def job(app: Perdure, job_id: str) -> dict[str, Any]:
         "checkpoints": app.ledger.letters.checkpoints(record.id),
         "steps": [mask.text(step.name) for step in app.ledger.steps_of(record.id)],
         "notes": [replace(note, text=mask.text(note.text)) for note in app.ledger.notes_of(record.id)],
+        "log": masked_log(app.ledger.log_of(record.id, record.task)[-SHOWN_LINES:], mask),
         "lineage": app.dead_letters.lineage(record.id),
         "result": msgspec.json.decode(shown.result_json) if shown.result_json and "result" not in shown.unopened else None,
         "now": datetime.now(UTC),

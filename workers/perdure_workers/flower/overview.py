@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perdure.ledger import glance
+from perdure.ledger.schedules import schedule_facts
 from perdure_workers.flower import alerts
 from perdure_workers.flower.bulkhead_view import bulkhead_view
 from perdure_workers.flower.faults import FaultView, fault_views
@@ -35,6 +36,7 @@ def overview(app: Perdure, history: History, seen: alerts.FirstSeen) -> dict[str
     bulkheads = [bulkhead_view(one, paused.get(one.name), workers, hour) for one in app.bulkheads.list()]
     breakers = app.breakers.snapshots()
     found = alerts.alerts_of(bulkheads, breakers, health, workers, app.workers.events(limit=EVENTS), now)
+    found += alerts.of_paused_schedules(app.ledger.read(schedule_facts.pauses), app.schedules)
     return {
         "letters": app.ledger.read(glance.letter_counts),
         "faults": _faults(app, now),

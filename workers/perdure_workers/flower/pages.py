@@ -150,6 +150,10 @@ class SchedulesPage(Page):
         """Return the schedules."""
         return task_facts.schedule_list(server.perdure)
 
+    def asks_first(self, ask: Ask) -> str | None:
+        """Return the page that says how many jobs a backfill would submit, and asks."""
+        return ask_url(self.reverse_url("perdure_ask_backfill"), ask) if ask.action == "backfill" else None
+
 
 class Home(PageHandler):
     """Goes to the overview. Flower's script takes what stands at ``/`` for its own page of workers."""

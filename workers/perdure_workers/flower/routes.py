@@ -7,7 +7,7 @@ from typing import Any
 from tornado.web import StaticFileHandler, url
 
 from perdure_workers.flower.api import ActApi, ReadApi
-from perdure_workers.flower.asking import AskJobs, AskLetters
+from perdure_workers.flower.asking import AskBackfill, AskJobs, AskLetters
 from perdure_workers.flower.broker_tab import BrokerTab
 from perdure_workers.flower.pages import (
     PAGES,
@@ -36,6 +36,7 @@ def routes() -> list[Any]:
         url(r"/perdure/jobs", JobsPage, name="perdure_jobs"),
         url(r"/perdure/find", Find, name="perdure_find"),
         url(r"/perdure/ask/jobs", AskJobs, name="perdure_ask_jobs"),
+        url(r"/perdure/ask/backfill", AskBackfill, name="perdure_ask_backfill"),
         url(r"/perdure/ask/dead-letters", AskLetters, name="perdure_ask_letters"),
         url(r"/perdure/jobs/([^/]+)", JobPage, name="perdure_job"),
         url(r"/perdure/dead-letters", LettersPage, name="perdure_letters"),

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from perdure.errors import InvalidArguments
 from perdure.ledger.jobs.history import Ended, added, percentile
 from perdure.ledger.jobs.last_errors import LastError, last_errors
-from perdure.ledger.schedules.schedule_facts import LastTick, last_ticks
+from perdure.ledger.schedules.schedule_facts import LastTick, Pause
 from perdure.model.masking import mask_call
+from perdure_workers.shared.moments import UNDERSTOOD, moment
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure.submit.periodic import Periodic
+    from perdure.manage.schedules import ScheduleState
     from perdure_workers.flower.history import History
-
-#: Ticks to come that are shown of a schedule.
-TICKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,7 @@ class ScheduleView:
     when: str
     missed: str
     last: LastTick | None
+    pause: Pause | None
     following: list[datetime]
 
 
@@ -74,9 +73,7 @@ def task_list(app: Perdure, history: History) -> dict[str, Any]:
 
 def schedule_list(app: Perdure) -> dict[str, Any]:
     """Return the schedules with their last and next ticks."""
-    ticks, now = app.ledger.read(last_ticks), app.ledger.clock()
-    views = [_schedule(app, schedule, ticks.get(name), now) for name, schedule in sorted(app.schedules.items())]
-    return {"schedules": views, "now": datetime.fromtimestamp(now, UTC)}
+    return {"schedules": [_schedule(app, state) for state in app.schedules.states()]}
 
 
 def _task(
@@ -97,21 +94,43 @@ def _task(
     )
 
 
-def _schedule(app: Perdure, schedule: Periodic, last: LastTick | None, now: float) -> ScheduleView:
-    following, moment = [], now
-    for _ in range(TICKS):
-        moment = schedule.next_after(moment)
-        if moment == math.inf:
-            break
-        following.append(datetime.fromtimestamp(moment, UTC))
+def backfill_question(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a backfill would do, for the page that asks before it is done; it asks for the stretch of time as well.
+
+    Args:
+        app: The application.
+        asked: ``of``, the schedule, and ``from`` and ``to``, moments as people type them.
+    """
+    schedule = app.schedules.checked(asked.get("of", ""))
+    problem, plan = "", None
+    if asked.get("from"):
+        try:
+            plan = app.schedules.plan(schedule.name, *stretch(asked))
+        except InvalidArguments as error:
+            problem = str(error)
+    return {"asked": asked, "schedule": schedule, "plan": plan, "problem": problem, "understood": UNDERSTOOD}
+
+
+def stretch(asked: Mapping[str, str]) -> tuple[float, float | None]:
+    """Return the moments of a backfill, epoch seconds; no end means now.
+
+    Raises:
+        InvalidArguments: One of them cannot be read, or there is no beginning.
+    """
+    return moment("from", asked.get("from", "")), moment("to", asked["to"]) if asked.get("to") else None
+
+
+def _schedule(app: Perdure, state: ScheduleState) -> ScheduleView:
+    schedule = state.schedule
     args, kwargs = mask_call(app.tasks.get(schedule.task), list(schedule.args), schedule.kwargs)
-    return ScheduleView(schedule.name, schedule.task, args, kwargs, when(schedule), schedule.missed, last, following)
-
-
-def when(schedule: Periodic) -> str:
-    """Return when a schedule runs, in words."""
-    if schedule.cron is not None:
-        said = f"cron {schedule.cron.expression} ({schedule.cron.zone})"
-    else:
-        said = f"every {schedule.every:g} s"
-    return said + (f", up to {schedule.jitter:g} s later" if schedule.jitter else "")
+    return ScheduleView(
+        schedule.name,
+        schedule.task,
+        args,
+        kwargs,
+        schedule.when,
+        schedule.missed,
+        state.last,
+        state.pause,
+        state.following,
+    )

@@ -15,6 +15,7 @@ from perdure_workers.supervisor.duties.duty import Duty
 from perdure_workers.supervisor.duties.expire import Expire
 from perdure_workers.supervisor.duties.groups import Groups
 from perdure_workers.supervisor.duties.notice import Notice
+from perdure_workers.supervisor.duties.report import Report
 from perdure_workers.supervisor.duties.tick import Tick
 from perdure_workers.supervisor.duties.watch import Watch
 from perdure_workers.supervisor.maintenance import register_maintenance
@@ -26,7 +27,8 @@ logger = logging.getLogger("perdure.supervisor")
 def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
-    return [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app)]
+    duties = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app)]
+    return [*duties, Report(app, duties)]
 
 
 class Supervisor:
@@ -66,7 +68,9 @@ class Supervisor:
     @staticmethod
     def _run_once(duty: Duty) -> tuple[int, str]:
         try:
-            return duty.run_once(), "done"
+            done = duty.run_once()
+            duty.done_at = time.monotonic()
+            return done, "done"
         except LedgerUnavailable as error:
             logger.warning("duty %s: %s", duty.name, error)
         except Exception:

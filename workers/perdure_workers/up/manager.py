@@ -20,6 +20,7 @@ from perdure_workers.up.leftovers import clean_up
 from perdure_workers.up.processes import Child, ProcessSpec, State
 from perdure_workers.up.rotation import rotate_all
 from perdure_workers.up.runtime import ProcessRecord, Runtime, UpLock
+from perdure_workers.up.source_watch import SourceWatch, broken
 from perdure_workers.up.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ LOOK_SECONDS = 0.1
 STARTING_LOOK_SECONDS = 0.02
 ROTATE_SECONDS = 5.0
 """Time between two looks at the sizes of logs."""
+SOURCE_SECONDS = 0.5
+"""Time between two looks at the application's source."""
 FORCED_EXIT_CODE = 130
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -71,6 +74,8 @@ class Manager:
         addresses: where the ledger, Redis and Flower are.
         on_event: told of every change of a process' state.
         on_ready: called once, when all processes run.
+        watch: what notices changes of the application's source, which restart all but Redis; ``None`` for no restarts.
+        on_change: told of the files that changed, and of what is wrong with one, which then restarts nothing.
         backoff: makes the restart policy of one process.
     """
 
@@ -82,6 +87,8 @@ class Manager:
         *,
         on_event: Callable[[ProcessEvent], None] | None = None,
         on_ready: Callable[[Runtime], None] | None = None,
+        watch: SourceWatch | None = None,
+        on_change: Callable[[list[Path], str | None], None] = lambda paths, problem: None,
         backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self.home = home.absolute()
@@ -89,6 +96,7 @@ class Manager:
         self._on_event = on_event or (lambda event: None)
         self._on_ready = on_ready or (lambda runtime: None)
         self._children = [Child(spec, self.home / "logs" / f"{spec.name}.log", backoff()) for spec in specs]
+        self._source, self._on_change = watch, on_change
         self._stop_requests = 0
         self._wakeup = Wakeup()
 
@@ -142,7 +150,7 @@ class Manager:
         raise ProcessStartFailed(f"{child.spec.name} {how}. {child.log_file} says:\n{log_tail(child.log_file)}")
 
     def _watch(self) -> None:
-        rotate_at = 0.0
+        rotate_at = source_at = 0.0
         while not self._stop_requests:
             self._wakeup.wait(LOOK_SECONDS)
             for child in self._children:
@@ -150,6 +158,18 @@ class Manager:
             if time.monotonic() >= rotate_at:
                 rotate_all(self.home)
                 rotate_at = time.monotonic() + ROTATE_SECONDS
+            if self._source is not None and time.monotonic() >= source_at:
+                self._restart_if_changed(self._source)
+                source_at = time.monotonic() + SOURCE_SECONDS
+
+    def _restart_if_changed(self, source: SourceWatch) -> None:
+        if not (changed := source.changed()):
+            return
+        problem = broken(changed)
+        self._on_change(changed, problem)
+        for child in self._children:
+            if problem is None and child.spec.role != "redis":
+                child.restart()
 
     def _step(self, child: Child) -> None:
         if child.step() is not None:

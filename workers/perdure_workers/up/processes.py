@@ -85,6 +85,7 @@ class Child:
         self._backoff = backoff
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_restarting = False
 
     @property
     def pid(self) -> int | None:
@@ -126,8 +127,10 @@ class Child:
             The new state, or ``None`` when nothing changed. A spawn shows as ``STARTING``.
         """
         before = self.state, self.pid
+        if self._is_restarting and self.stop_is_late:
+            self._signal_group(signal.SIGKILL)
         if self.has_ended():
-            self._died(self.exit_code or 0)
+            self._spawn_again() if self._is_restarting else self._died(self.exit_code or 0)
         elif self.state is State.BACKOFF and self._clock() >= self.restart_at:
             self.spawn()
         elif self.state is State.STARTING and self.pid and (self.spec.ready is None or self.spec.ready(self.pid)):
@@ -158,6 +161,18 @@ class Child:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             self.stop_by = self._clock() + self.spec.stop_timeout
+
+    def restart(self) -> None:
+        """Have the process end in order, a worker after its jobs, and start it again at once."""
+        if self._process is None:
+            self.restart_at = 0.0  # it is to be started again anyway
+        elif not self._is_restarting:
+            self._is_restarting = True
+            self.terminate()
+
+    def _spawn_again(self) -> None:
+        self._is_restarting, self.stop_by = False, None
+        self.spawn()
 
     def kill(self) -> None:
         """End the process and all of its group at once, and wait for it."""

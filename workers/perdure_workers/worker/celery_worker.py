@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import Any, ClassVar
 
 from celery import platforms
 from celery.apps.worker import Worker
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
+
+from perdure_workers.recovery.pulse import EVERY, Pulse
 
 #: Seconds between the first two tries to reach a broker, what each try adds, and the longest time between two.
 FIRST_WAIT, MORE_WAIT, LONGEST_WAIT = 0.5, 0.5, 1.0
@@ -19,6 +21,14 @@ class PatientConsumer(Consumer):
     """Reads bells, and waits for a broker that is away."""
 
     hub: Any
+    #: This process' pulse; the worker sets it.
+    pulse: ClassVar[Pulse | None] = None
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Beat from now on; a lost connection clears the loop's timers."""
+        super().register_with_event_loop(hub)
+        self._beat()
+        hub.call_repeatedly(EVERY, self._beat)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes. Celery's event loop stands still meanwhile, and with it the care for children."""
@@ -38,10 +48,15 @@ class PatientConsumer(Consumer):
     def _meanwhile(self) -> None:
         """Called about once a second."""
         maybe_shutdown()
+        self._beat()
         pool = self.pool._pool
         if not pool._registered_with_event_loop:
             pool.register_with_event_loop(self.hub)  # else it does not give a dead child's queues to the next one
         pool.maintain_pool()
+
+    def _beat(self) -> None:
+        if self.pulse is not None:
+            self.pulse.beat()
 
 
 class DrainingWorker(Worker):

@@ -18,6 +18,7 @@ from perdure.admission.limits import holder_of
 from perdure.errors import BulkheadFull, PerdureError
 from perdure.manage.masked import masked_settlement, masker_of
 from perdure.model.jitter import JITTER
+from perdure.model.job_log import Chunk, JobLog
 from perdure.model.lanes import lane_of
 from perdure.model.outcomes import Snooze
 from perdure.model.records import RELEASED, Claim, Death, Settlement
@@ -28,8 +29,9 @@ from perdure.resilience.breaker.events import CircuitOpen
 from perdure.resilience.breaker.trial_holder import trials_held_by
 from perdure.resilience.service.deadline import deadline
 from perdure.running.context import JobContext
-from perdure_workers.logs import hide_in_logs
+from perdure_workers.logs import between_jobs, in_job
 from perdure_workers.recovery.outage import until_the_ledger_is_back
+from perdure_workers.worker.log_keeper import LogKeeper
 from perdure_workers.worker.replicas import answered, coordinate
 from perdure_workers.worker.time_limit import soft_time_limit
 
@@ -51,12 +53,14 @@ class Attempt:
         ran: Seconds that its function ran.
         is_settled: Whether the function's own final transaction has committed the settlement.
         lane: Where the job goes back to when it was turned away.
+        said: What the job has said and nobody has written yet.
     """
 
     settlement: Settlement
     ran: float = 0.0
     is_settled: bool = False
     lane: str = ""
+    said: Chunk | None = None
 
 
 #: Called when a job begins, with its time limit in seconds.
@@ -77,6 +81,7 @@ class Executor:
         self._draining = draining
         self._limit_of = limit_of
         self._loop = EventLoop()
+        self._logs = LogKeeper(app.ledger.write_logs)
 
     def __call__(self, claim: Claim, began: Began) -> Attempt:
         """Run a job and return how its attempt ended, without its secrets in error and traceback; never raises.
@@ -86,8 +91,12 @@ class Executor:
             began: Called before its function is.
         """
         mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
-        hide_in_logs(mask)
+        in_job(claim, mask)
+        self._logs.begin(claim, mask)
         attempt = self._run(claim, began)
+        between_jobs()
+        if (said := self._logs.end()) is not None:
+            attempt = replace(attempt, said=said)
         if attempt.settlement.error is None:
             return attempt
         try:
@@ -97,7 +106,7 @@ class Executor:
             return replace(attempt, settlement=untold(attempt.settlement, error))
 
     def _run(self, claim: Claim, began: Began) -> Attempt:
-        run = Run(self._app, claim, self._loop, self._draining)
+        run = Run(self._app, claim, self._loop, self._draining, self._logs.told)
         try:
             limit = time_limit(claim, self._limit_of(claim.task) or self._app.task(claim.task).timeout)
             if claim.deadline is not None and claim.started_at >= claim.deadline:
@@ -136,8 +145,16 @@ def untold(settlement: Settlement, why: BaseException) -> Settlement:
 class Run:
     """One run of a job's function, with all that guards it."""
 
-    def __init__(self, app: Perdure, claim: Claim, loop: EventLoop, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        app: Perdure,
+        claim: Claim,
+        loop: EventLoop,
+        draining: Callable[[], bool],
+        told: Callable[[JobLog, bool], object],
+    ) -> None:
         self._app = app
+        self._told = told
         self._claim = claim
         self._task: Task[..., Any] = app.task(claim.task)
         self._loop = loop
@@ -236,6 +253,8 @@ class Run:
             storage=self._app.storage,
             state_policy=self._task.state,
             returns=self._task.signature.returns,
+            log_bounds=self._app.settings.log_bounds,
+            told=self._told,
         )
 
 

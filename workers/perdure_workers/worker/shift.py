@@ -14,6 +14,7 @@ from perdure.errors import LeaseLost, LedgerUnavailable
 from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.jobs.settle import Ending
 from perdure.model.events import JobEvent
+from perdure.model.job_log import Chunk
 from perdure.model.records import RELEASED, Claim, Settlement
 from perdure.model.states import JobState, Transition, target
 from perdure_workers.recovery.outage import until_the_ledger_is_back
@@ -134,7 +135,8 @@ class Shift:
     def _settle(self, ended: Sequence[Ended], rest: Sequence[Claim]) -> None:
         endings: list[Ending] = [(claim, one.settlement) for claim, one in ended if not one.is_settled]
         endings += [(claim, RELEASED) for claim in rest]
-        lost = until_the_ledger_is_back(lambda: self._settled(endings)) if endings else {}
+        said = [one.said for _, one in ended if one.said is not None]
+        lost = until_the_ledger_is_back(lambda: self._settled(endings, said)) if endings or said else {}
         if rest:
             self._shared.wakeups.post()
         for claim, attempt in ended:
@@ -143,13 +145,17 @@ class Shift:
             elif attempt.settlement.transition is not Transition.RELEASE:
                 _quietly(partial(self._tell, claim, attempt))
 
-    def _settled(self, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
+    def _settled(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> dict[str, LeaseLost]:
         """Settle; what the ledger refuses to write of one job must not hold up the others, nor leave it running."""
         try:
-            return self._app.ledger.settle_all(endings)
+            return self._app.ledger.settle_all(endings, said)
         except LedgerUnavailable:
             raise
         except Exception as error:
+            if said:
+                lost = self._settled(endings)
+                _quietly(lambda: self._app.ledger.write_logs(said))
+                return lost
             if len(endings) > 1:
                 return {job: lost for ending in endings for job, lost in self._settled([ending]).items()}
             [(claim, _)] = endings

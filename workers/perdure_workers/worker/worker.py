@@ -24,6 +24,7 @@ from perdure_workers.intake.bell_reader import BellReader
 from perdure_workers.intake.gate import guard_the_gate
 from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.intake.remote_control import install_remote_control
+from perdure_workers.logs import in_worker
 from perdure_workers.recovery.background import Background
 from perdure_workers.recovery.child_watch import ChildExit, ChildWatch, end_children
 from perdure_workers.recovery.incarnation import Incarnation
@@ -33,6 +34,7 @@ from perdure_workers.recovery.orphans import adopt_orphans, end_orphans
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.recovery.overseer import Overseer
 from perdure_workers.recovery.process_lock import LifeLock
+from perdure_workers.recovery.pulse import Pulse
 from perdure_workers.recovery.rescue import hand_back, rescue_child
 from perdure_workers.shared.shared import Shared
 from perdure_workers.shared.slots import Slot
@@ -71,6 +73,7 @@ class Worker:
             on_lost=self._stop_at_once,
         )
         self._supervisor = Supervisor(default_duties(app))
+        self._pulse = Pulse(app.settings.home_folder.path, self.incarnation.name)
         self._celery_worker: Any = None
         self._children = ChildWatch(self._on_child_exit)
         self._overseer = Overseer(app, self.incarnation.id, self._child_pids, self.shared.slots)
@@ -78,6 +81,7 @@ class Worker:
 
     def run(self) -> int:
         """Work until told to stop, and return the exit code."""
+        in_worker(self.incarnation.name, self.incarnation.bulkhead)
         self._make_parts()
         self._prepare_celery()
         self._celery_worker = DrainingWorker(
@@ -129,6 +133,7 @@ class Worker:
         _ = self.app.celery, self.app.bells, self.app.breakers, self.app.limits
 
     def _prepare_celery(self) -> None:
+        PatientConsumer.pulse = self._pulse
         guard_the_gate(queue_name(self.incarnation.bulkhead))
         adopt_orphans()
         quarantine = Quarantine(self.app, self.incarnation.bulkhead, self._background)
@@ -215,6 +220,7 @@ class Worker:
         end_orphans(self._child_pids)
         self._background.stop(timeout=5.0)
         self._lease.end(WorkerState.GONE, "stopped")
+        self._pulse.end()
 
     def _stop_at_once(self) -> None:
         """End this process and its children; the ledger hands their jobs to others."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from perdure.ledger.conditions import insert_ignoring
 from perdure.ledger.dead_letters import audit, writing
 from perdure.ledger.dead_letters.find import matching
-from perdure.ledger.schema import attempts, checkpoints, dead_letters
+from perdure.ledger.schema import attempts, checkpoints, dead_letters, job_logs
 from perdure.model.dead_letter import Actor, LetterFilter
 
 
@@ -36,6 +36,17 @@ class ExportedCheckpoint(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     seq: int
     data: bytes
     saved_at: float
+
+
+class ExportedLines(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Lines that a letter's job has said, as the ledger keeps them."""
+
+    fence: int
+    first: int
+    attempt: int
+    lines: int
+    bytes: int
+    data: str
 
 
 class ExportedLetter(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -73,13 +84,14 @@ class ExportedLetter(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     noted_at: float | None = None
 
 
-class Exported(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One line of an export."""
+class Exported(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One line of an export. A job that said nothing has no ``log``, so that releases which know of none can read it."""
 
     format: str
     letter: ExportedLetter
     attempts: list[ExportedAttempt] = []
     checkpoints: list[ExportedCheckpoint] = []
+    log: list[ExportedLines] = []
 
 
 #: What an export says of itself; another number means another layout.
@@ -93,7 +105,7 @@ def read(connection: Connection, which: LetterFilter, *, limit: int, after: str 
         query = query.where(key > after)
     rows = [dict(row._mapping) for row in connection.execute(query.order_by(key).limit(limit))]
     ids = [row["job_id"] for row in rows if row["job_id"]]
-    tried, kept = _of_jobs(connection, attempts, ids), _of_jobs(connection, checkpoints, ids)
+    tried, kept, said = (_of_jobs(connection, table, ids) for table in (attempts, checkpoints, job_logs))
     return [
         Exported(
             format=FORMAT,
@@ -103,6 +115,7 @@ def read(connection: Connection, which: LetterFilter, *, limit: int, after: str 
                 ExportedCheckpoint(**{name: value for name, value in one.items() if name != "fence"})
                 for one in kept.get(row["job_id"], [])
             ],
+            log=[ExportedLines(**one) for one in said.get(row["job_id"], [])],
         )
         for row in rows
     ]
@@ -118,7 +131,8 @@ def write(connection: Connection, lines: Sequence[Exported], actor: Actor) -> in
         job_id = line.letter.job_id
         tried = [{"job_id": job_id, **msgspec.structs.asdict(one)} for one in line.attempts]
         kept = [{"job_id": job_id, "fence": 0, **msgspec.structs.asdict(one)} for one in line.checkpoints]
-        for table, rows in ((attempts, tried), (checkpoints, kept)):
+        said = [{"job_id": job_id, **msgspec.structs.asdict(one)} for one in line.log]
+        for table, rows in ((attempts, tried), (checkpoints, kept), (job_logs, said)):
             if rows and job_id:
                 connection.execute(insert_ignoring(table, connection.dialect.name), rows)
     entries = [{"letter_id": line.letter.id, "fingerprint": line.letter.fingerprint} for line in new]

@@ -12,6 +12,7 @@ from perdure.ledger.schema import (
     attempts,
     checkpoints,
     dead_letters,
+    job_logs,
     job_notes,
     job_tags,
     jobs,
@@ -24,7 +25,7 @@ from perdure.model.states import JobState
 from perdure.model.worker_health import WorkerState
 
 _OPEN = "open"
-_OF_JOBS = (attempts, checkpoints, job_notes, job_tags, steps)
+_OF_JOBS = (attempts, checkpoints, job_logs, job_notes, job_tags, steps)
 
 
 def finished_jobs(connection: Connection, state: JobState, retention: float, page: int) -> list[str]:

@@ -9,6 +9,7 @@ from perdure.ledger.jobs.submit import submit
 from perdure.ledger.now import now
 from perdure.ledger.schema import schedules
 from perdure.model.records import NewJob, Submitted
+from perdure.model.text.storable import MAX_REASON, storable, storable_name
 
 
 def clock(connection: Connection) -> float:
@@ -27,6 +28,20 @@ def last_tick(connection: Connection, name: str) -> float:
     return tick
 
 
+def pause(connection: Connection, name: str, by: str, reason: str) -> None:
+    """Let a schedule's ticks pass; one that was never seen begins now. A second pause says anew by whom and why."""
+    last_tick(connection, name)
+    values = {"paused_at": now(), "paused_by": storable_name(by), "pause_reason": storable(reason, MAX_REASON)}
+    connection.execute(update(schedules).where(schedules.c.name == name).values(**values))
+
+
+def resume(connection: Connection, name: str) -> bool:
+    """Let a paused schedule go on with the next tick from now; return whether it was paused."""
+    paused = (schedules.c.name == name) & schedules.c.paused_at.is_not(None)
+    values = {"paused_at": None, "paused_by": None, "pause_reason": None, "last_tick": now(), "updated_at": now()}
+    return connection.execute(update(schedules).where(paused).values(**values)).rowcount > 0
+
+
 def fire(connection: Connection, name: str, before: float, tick: float, new: NewJob | None) -> Submitted | None:
     """Move a schedule from one tick to another and write the tick's job, in one transaction.
 
@@ -38,9 +53,9 @@ def fire(connection: Connection, name: str, before: float, tick: float, new: New
         new: The tick's job; None to pass the tick over.
 
     Returns:
-        The job, or None when there is none or another supervisor was first.
+        The job, or None when there is none, another supervisor was first, or the schedule is paused.
     """
-    mine = (schedules.c.name == name) & (schedules.c.last_tick == before)
+    mine = (schedules.c.name == name) & (schedules.c.last_tick == before) & schedules.c.paused_at.is_(None)
     job_id = new.id if new else schedules.c.last_job_id
     moved = update(schedules).where(mine).values(last_tick=tick, last_job_id=job_id, updated_at=now())
     if connection.execute(moved).rowcount == 0 or new is None:

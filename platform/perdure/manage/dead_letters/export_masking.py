@@ -53,6 +53,7 @@ def without_secrets(line: Exported, tasks: Mapping[str, TaskSpec], vault: Vault)
             msgspec.structs.replace(one, error=_shown(one.error, mask), traceback=_shown(one.traceback, mask))
             for one in line.attempts
         ],
+        log=[msgspec.structs.replace(one, data=_shown(one.data, mask)) for one in line.log],
     )
 
 

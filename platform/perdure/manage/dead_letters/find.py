@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Entries of the audit trail that :meth:`LetterFinding.show` returns.
 SHOWN_ENTRIES = 50
+#: Lines of its job that it returns.
+LAST_LINES = 20
 
 
 class LetterFinding:
@@ -44,7 +46,8 @@ class LetterFinding:
         return self.get(self._ledger.read(lambda c: lookup.find_letter_id(c, text)))
 
     def show(self, letter_id: str) -> DeadLetterDetail:
-        """Return everything about a dead letter: attempts, checkpoints, lineage, its group, what was done with it.
+        """Return everything about a dead letter: attempts, checkpoints, lineage, its group, what was done with it,
+        and the last lines that its job has said.
 
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
@@ -58,6 +61,7 @@ class LetterFinding:
             lineage=ledger.letters.line(letter.job_id) if letter.job_id else [],
             group=groups[0] if groups else None,
             audit=self.audit(letter_id=letter_id, limit=SHOWN_ENTRIES),
+            log=ledger.log_of(letter.job_id, letter.task)[-LAST_LINES:] if letter.job_id else [],
         )
 
     def list(

@@ -41,6 +41,37 @@ class LetterResolving(LetterFinding):
         self._ledger.transact(lambda c: reopen.reopen(c, [letter_id], actor))
         return self.get(letter_id)
 
+    def reopen_many(
+        self,
+        /,
+        by: str = "python",
+        *,
+        source: str | None = None,
+        on_batch: Callable[[int], object] = lambda _count: None,
+        **filters: Any,
+    ) -> int:
+        """Take back the discard of all letters that match filters, in batches, and return how many.
+
+        Args:
+            by: Who takes it back.
+            source: From where.
+            on_batch: Called after each batch with the number of letters in it.
+            filters: Those of :meth:`list`; ``status`` is ``discarded`` in any case.
+
+        Raises:
+            InvalidArguments: A filter is not allowed.
+        """
+        ledger, actor = self._ledger, Actor.of(by, source)
+        which = fixed(letter_filter(**{**filters, "status": DISCARDED}), ledger.letters.newest_id())
+        total, after = 0, None
+        while page := ledger.letters.page(which, limit=BATCH, after=after, oldest_first=True):
+            after = page[-1].id
+            ids = [letter.id for letter in page]
+            changed = len(ledger.transact(partial(reopen.reopen, letter_ids=ids, actor=actor)))
+            total += changed
+            on_batch(changed)
+        return total
+
     def undo_discard(self, first: str, last: str, by: str = "python", *, source: str | None = None) -> int:
         """Take back what somebody discarded between two moments, and return how many letters that were.
 

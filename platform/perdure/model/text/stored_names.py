@@ -7,7 +7,7 @@ from __future__ import annotations
 
 #: Where an exception is now, and where it was when ledgers first heard of it.
 _FIRST_KNOWN_AS = {
-    "perdure.manage.health": "perdure.health",
+    "perdure.manage.platform_checks": "perdure.health",
     "perdure.manage.primary_backup": "perdure.primary_backup",
     "perdure.model.checkpoint_schema": "perdure.state",
     "perdure.model.cron": "perdure.cron",

@@ -144,6 +144,43 @@ class FunctionCursor(Generic[T]):
         """Return None: how much comes is not known."""
 
 
+class Batches(Generic[T]):
+    """The items of another source in lists, so that a transaction writes many of them at once::
+
+        for batch in (loop := ctx.iterate(Batches(TextLines(path), 500))):
+            with ctx.transaction() as connection:
+                connection.execute(insert(copies), [as_row(line) for line in batch])
+                loop.save()
+
+    Args:
+        source: What :func:`as_cursor` takes.
+        size: Items of a list; the last one may have fewer.
+
+    Raises:
+        ValueError: The size is less than 1.
+    """
+
+    def __init__(self, source: Cursor[T] | Sequence[T] | Callable[[], Iterable[T]], size: int) -> None:
+        if size < 1:
+            raise ValueError(f"size={size!r} must be 1 or more items")
+        self._cursor: Cursor[T] = as_cursor(source)
+        self._size = size
+
+    def open(self, position: Position | None) -> Iterator[tuple[list[T], Position]]:
+        """Yield lists from a position of the source on; see :meth:`Cursor.open`."""
+        items = self._cursor.open(position)
+        while batch := list(islice(items, self._size)):
+            yield [item for item, _ in batch], batch[-1][1]
+
+    def done(self, position: Position | None) -> float:
+        """Return what the source says."""
+        return self._cursor.done(position)
+
+    def total(self) -> float | None:
+        """Return what the source says."""
+        return self._cursor.total()
+
+
 def as_cursor(source: Any) -> Cursor[Any]:
     """Return the cursor of a source.
 

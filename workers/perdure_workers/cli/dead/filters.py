@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,7 +9,7 @@ import click
 
 from perdure.manage.dead_letters.filters import NAMES, letter_filter
 from perdure.system.who import whoami
-from perdure_workers.cli.moments import UNDERSTOOD, moment
+from perdure_workers.shared.moments import UNDERSTOOD, moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,7 +21,6 @@ where_option = click.option(
     help=f"Only letters with this; may be repeated. Names: {', '.join(NAMES)}. Times are "
     f"{UNDERSTOOD}. A tag is tag=NAME=VALUE.",
 )
-yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
 def filters_of(where: tuple[str, ...], **named: Any) -> dict[str, Any]:
@@ -44,24 +42,6 @@ def filters_of(where: tuple[str, ...], **named: Any) -> dict[str, Any]:
         found[name.strip()] = moment(name.strip(), value) if name.strip() in ("since", "until") else value
     letter_filter(**found)
     return found
-
-
-def ask(question: str, *, yes: bool) -> None:
-    """Go on only if the user says so.
-
-    Args:
-        question: What would be done, with its count.
-        yes: Whether the user has said so already.
-
-    Raises:
-        Abort: The user says no.
-        UsageError: There is nobody to ask.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Nobody is there to answer: say --yes.")
-    click.confirm(question, abort=True)
 
 
 def who() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from perdure.model.dead_letter import DeadLetterDetail, DeadLetterGroup
 from perdure.model.text.folding import folded
 from perdure_workers.cli.dead.filters import filters_of, where_option
 from perdure_workers.cli.loading import Context, pass_context
+from perdure_workers.cli.log_lines import print_log
 from perdure_workers.cli.output import ago, json_option, print_json, print_table, say, say_lines, show
 
 #: The steps of a trend, from no letter to the busiest hour.
@@ -136,6 +137,9 @@ def _print(detail: DeadLetterDetail) -> None:
         group = detail.group
         say(f"This fault: {group.count} letters, {group.open} open. {group.note or ''}".rstrip())
     say_lines(folded(detail.letter.traceback or ""))
+    if detail.log:
+        say("The last that it said:")
+        print_log(detail.log)
 
 
 def _error(kind: str | None, text: str | None) -> str:

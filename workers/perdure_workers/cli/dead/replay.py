@@ -13,7 +13,8 @@ from perdure.errors import JobCancelled, JobDead
 from perdure.manage.dead_letters.bulk_replay import ReplayReport
 from perdure.manage.dead_letters.replay_plan import ReplayPlan
 from perdure.model.text.safe import one_line
-from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
+from perdure_workers.cli.asking import ask, yes_option
+from perdure_workers.cli.dead.filters import filters_of, where_option, who
 from perdure_workers.cli.jobs import parsed, wait_and_exit
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table, say

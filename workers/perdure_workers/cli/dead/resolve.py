@@ -1,4 +1,4 @@
-"""``perdure dead discard|note|purge``: what is not replayed."""
+"""``perdure dead discard|reopen|note|purge``: what is not replayed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from typing import Any
 
 import click
 
+from perdure import Perdure
+from perdure.errors import InvalidArguments
 from perdure.manage.masked import masked_letter
-from perdure_workers.cli.dead.filters import ask, filters_of, where_option, who, yes_option
+from perdure.model.dead_letter import DISCARDED
+from perdure.model.records import DeadLetterRecord
+from perdure_workers.cli.asking import ask, yes_option
+from perdure_workers.cli.dead.filters import filters_of, where_option, who
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, say
 from perdure_workers.cli.progress import progress
@@ -33,13 +38,7 @@ def discard(
     if letter_ids:
         found = [letters.find(text).id for text in letter_ids]
         discarded = [letters.discard(letter_id, reason, **who()) for letter_id in found]
-        if as_json:
-            print_json(
-                [dataclasses.asdict(masked_letter(context.app.tasks.get(letter.task), letter)) for letter in discarded]
-            )
-        else:
-            for letter in discarded:
-                say(f"{letter.id} {letter.status}")
+        _print_letters(context.app, discarded, as_json)
         return
     which = {"status": "open", **filters_of(where)}
     count = letters.count(**which)
@@ -47,6 +46,35 @@ def discard(
     with _progress("discarding", count) as on_batch:
         done = letters.discard_many(reason, on_batch=on_batch, **which, **who())
     _print_count("discarded", done, as_json)
+
+
+@click.command("reopen")
+@click.argument("letter_ids", nargs=-1)
+@where_option
+@click.option("--all", "everything", is_flag=True, help="All discarded letters.")
+@yes_option
+@json_option
+@pass_context
+def reopen(
+    context: Context, letter_ids: tuple[str, ...], where: tuple[str, ...], everything: bool, yes: bool, as_json: bool
+) -> None:
+    """Take a discard back: the letters are again what they were before, as a rule open."""
+    letters = context.app.dead_letters
+    if (bool(where) or everything) == bool(letter_ids):
+        raise click.UsageError("name LETTER_IDS, or say which discarded letters by --where or --all")
+    if letter_ids:
+        # All are found before the first one is reopened: a misspelt id is no half of a command.
+        found = [letters.find(text) for text in letter_ids]
+        if kept := [letter for letter in found if letter.status != DISCARDED]:
+            raise InvalidArguments(f"dead letter {kept[0].id} is {kept[0].status}; only a discarded one can be reopened")
+        _print_letters(context.app, [letters.reopen(letter.id, **who()) for letter in found], as_json)
+        return
+    which = {**filters_of(where), "status": DISCARDED}
+    count = letters.count(**which)
+    ask(f"Reopen {count} dead letters?", yes=yes)
+    with _progress("reopening", count) as on_batch:
+        done = letters.reopen_many(on_batch=on_batch, **which, **who())
+    _print_count("reopened", done, as_json)
 
 
 @click.command("note")
@@ -92,6 +120,14 @@ def purge(context: Context, where: tuple[str, ...], everything: bool, yes: bool,
     with _progress("deleting", count) as on_batch:
         done = letters.purge(everything=everything, on_batch=on_batch, **which, **who())
     _print_count("deleted", done, as_json)
+
+
+def _print_letters(app: Perdure, letters: list[DeadLetterRecord], as_json: bool) -> None:
+    if as_json:
+        print_json([dataclasses.asdict(masked_letter(app.tasks.get(letter.task), letter)) for letter in letters])
+        return
+    for letter in letters:
+        say(f"{letter.id} {letter.status}")
 
 
 @contextmanager

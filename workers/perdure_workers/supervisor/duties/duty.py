@@ -16,6 +16,8 @@ class Duty(ABC):
     """
 
     name: ClassVar[str]
+    #: When it was last done in this process, on the monotonic clock; its supervisor says so.
+    done_at: float | None = None
 
     def __init__(self, app: Perdure) -> None:
         self.app = app

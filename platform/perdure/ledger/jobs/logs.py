@@ -1,0 +1,108 @@
+"""What jobs have said, kept with them: a few lines a row, as they were written, and the newest of each job only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, func, select, text, tuple_
+
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.conditions import DIALECTS
+from perdure.ledger.schema import job_logs
+from perdure.model.clock import to_datetime
+from perdure.model.job_log import Chunk, LogLine, Said
+from perdure.model.text.storable import storable
+
+_COLUMNS = {
+    "of_job": "text",
+    "of_fence": "int",
+    "of_attempt": "int",
+    "first_line": "int",
+    "line_count": "int",
+    "byte_count": "int",
+    "said": "text",
+}
+
+
+def _insert(dialect: str) -> Any:
+    # A job that was pruned meanwhile leaves nothing behind.
+    return text(
+        f"""
+        INSERT INTO perdure_job_logs (job_id, fence, first, attempt, lines, bytes, data)
+        SELECT of_job, of_fence, first_line, of_attempt, line_count, byte_count, said FROM {rows_of(dialect, _COLUMNS)}
+        WHERE EXISTS (SELECT 1 FROM perdure_jobs WHERE id = of_job)
+        ON CONFLICT DO NOTHING
+        """
+    )
+
+
+_INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
+
+#: Seals and opens a chunk's text: (text, job, task) -> text.
+Sealing = Callable[[str, str, str], str]
+
+
+def write(connection: Connection, chunks: Sequence[Chunk], seal: Sealing) -> None:
+    """Write what jobs have said, and let go of their oldest lines that are too many. Safe to repeat."""
+    rows = [_row(chunk, seal) for chunk in chunks]
+    connection.execute(_INSERT[connection.dialect.name], encoded(rows))
+    for chunk in chunks:
+        if chunk.fence > 1 or chunk.first > 1:  # else these are all of its lines
+            _let_go(connection, chunk)
+
+
+def of_job(
+    connection: Connection, job_id: str, task: str, unseal: Sealing, after: tuple[int, int] = (0, 0)
+) -> list[LogLine]:
+    """Return a job's kept lines, the first one first.
+
+    Args:
+        connection: Where to read.
+        job_id: The job.
+        task: Its task.
+        unseal: Opens what is stored.
+        after: Fence and number of a line: only those after it.
+    """
+    c = job_logs.c
+    query = select(c.fence, c.first, c.attempt, c.data).where(c.job_id == job_id, c.fence >= after[0])
+    lines: list[LogLine] = []
+    for row in connection.execute(query.order_by(c.fence, c.first)):
+        said = msgspec.json.decode(unseal(row.data, job_id, task), type=list[tuple[float, str, str]])
+        for number, (at, level, line) in enumerate(said, row.first):
+            if (row.fence, number) > after:
+                moment = to_datetime(at)
+                assert moment is not None
+                lines.append(LogLine(row.fence, row.attempt, number, moment, level, line))
+    return lines
+
+
+def _row(chunk: Chunk, seal: Sealing) -> dict[str, Any]:
+    return {
+        "of_job": chunk.job_id,
+        "of_fence": chunk.fence,
+        "of_attempt": chunk.attempt,
+        "first_line": chunk.first,
+        "line_count": len(chunk.lines),
+        "byte_count": chunk.bytes,
+        "said": seal(msgspec.json.encode([_plain(line) for line in chunk.lines]).decode(), chunk.job_id, chunk.task),
+    }
+
+
+def _plain(line: Said) -> tuple[float, str, str]:
+    return round(line.at, 3), line.level, storable(line.text, len(line.text) * 6) or ""
+
+
+def _let_go(connection: Connection, chunk: Chunk) -> None:
+    """Delete the rows behind which there are as many newer lines as are kept."""
+    c = job_logs.c
+    newest_first = [c.fence.desc(), c.first.desc()]
+    newer_lines = func.sum(c.lines).over(order_by=newest_first) - c.lines
+    newer_bytes = func.sum(c.bytes).over(order_by=newest_first) - c.bytes
+    rows = select(c.fence, c.first, newer_lines.label("lines"), newer_bytes.label("bytes"))
+    found = rows.where(c.job_id == chunk.job_id).subquery()
+    too_old = select(found.c.fence, found.c.first).where(
+        (found.c.lines >= chunk.bounds.lines) | (found.c.bytes >= chunk.bounds.bytes)
+    )
+    connection.execute(delete(job_logs).where(c.job_id == chunk.job_id, tuple_(c.fence, c.first).in_(too_old)))

@@ -1,0 +1,175 @@
+"""What the platform checks of itself.
+
+Each check returns what it found in a few words, or raises what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perdure.errors import BulkheadFull, PerdureError
+from perdure.ledger.workers import duty_reports
+from perdure.manage.health import Health
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from perdure.ledger import Ledger
+    from perdure.resilience.breaker.breakers import Breakers
+    from perdure.settings.settings import Settings
+
+#: Seconds after which a duty that no supervisor has done counts as neglected; they report each ten seconds.
+DUTY_PATIENCE = 60.0
+#: Bytes of free space in the data folder below which people should make room.
+LEAST_FREE = 512 * 1024 * 1024
+
+
+class CircuitOpenNow(PerdureError):
+    """Circuit breakers are open, so the jobs and calls behind them wait or fail."""
+
+
+class Unserved(PerdureError):
+    """Jobs wait in a bulkhead that no worker serves."""
+
+
+class WaitingTooLong(PerdureError):
+    """Jobs have been waiting for longer than the setting ``queue_age_limit`` allows."""
+
+
+class DutiesNeglected(PerdureError):
+    """No supervisor has done what supervisors do for some time."""
+
+
+class DiskAlmostFull(PerdureError):
+    """The data folder is running out of space."""
+
+
+def platform_health(
+    settings: Settings, ledger: Ledger, breakers: Callable[[], Breakers], celery: Callable[[], Celery]
+) -> Health:
+    """Return the checks that every application has. Only the ledger's is critical: without the rest jobs are accepted and
+    kept all the same.
+
+    Args:
+        settings: The application's settings.
+        ledger: Its ledger.
+        breakers: Returns its circuit breakers.
+        celery: Returns its Celery application.
+    """
+    health = Health()
+    health.register("ledger", ledger.probe)
+    health.register("broker", lambda: reached(settings, celery), critical=False)
+    health.register("breakers", lambda: closed(breakers()), critical=False)
+    health.register("bulkheads", lambda: free(settings, ledger), critical=False)
+    health.register("workers", lambda: served(settings, ledger), critical=False)
+    health.register("queue_age", lambda: young(settings, ledger), critical=False)
+    health.register("duties", lambda: done(ledger), critical=False)
+    health.register("disk", lambda: roomy(settings), critical=False)
+    return health
+
+
+def reached(settings: Settings, celery: Callable[[], Celery]) -> None:
+    """Reach the broker. In a Redis write a key: one that is full, or a replica, answers and takes no bells."""
+    from perdure.resilience.redis.address import connect, is_redis
+
+    url = settings.effective_broker_url
+    if not is_redis(url):
+        with celery().connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+        return
+    with connect(url, socket_connect_timeout=2, socket_timeout=2) as client:
+        client.set(f"{settings.redis_prefix}health", "1", px=1000)
+
+
+def closed(breakers: Breakers) -> None:
+    """Check that no circuit breaker is open.
+
+    Raises:
+        CircuitOpenNow: One is.
+    """
+    snapshots = [breakers[name].snapshot() for name in breakers]
+    if found := [f"{each.name} is {each.state}: {each.reason}" for each in snapshots if each.state != "closed"]:
+        raise CircuitOpenNow("; ".join(found))
+
+
+def free(settings: Settings, ledger: Ledger) -> None:
+    """Check that each bulkhead takes more jobs.
+
+    Raises:
+        BulkheadFull: One does not.
+    """
+    bounded = {name: each.max_depth for name, each in settings.bulkheads.items() if each.max_depth is not None}
+    if found := [name for name, most in bounded.items() if ledger.depth(name, most) >= most]:
+        raise BulkheadFull(f"{', '.join(found)}: as many jobs wait as max_depth allows, so no more are taken")
+
+
+def served(settings: Settings, ledger: Ledger) -> str:
+    """Check that each bulkhead with waiting jobs has a worker.
+
+    Raises:
+        Unserved: One has none.
+    """
+    workers = [worker.bulkhead for worker in ledger.list_workers() if not worker.draining]
+    waiting = {name: each.queued for name, each in ledger.bulkhead_counts().items() if each.queued and not each.paused}
+    if unserved := {name: queued for name, queued in waiting.items() if name not in workers}:
+        found = ", ".join(f"{name} ({queued} jobs)" for name, queued in sorted(unserved.items()))
+        raise Unserved(f"no worker serves {found}. Start one: perdure worker {min(unserved)}")
+    counts = {name: workers.count(name) for name in sorted({*settings.bulkheads, *workers})}
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def young(settings: Settings, ledger: Ledger) -> str:
+    """Check that no job waits for longer than ``queue_age_limit``, but for those of paused bulkheads.
+
+    Raises:
+        WaitingTooLong: One does.
+    """
+    limit = settings.queue_age_limit
+    counts = ledger.bulkhead_counts()
+    ages = {name: each.oldest_wait or 0.0 for name, each in counts.items() if not each.paused}
+    if old := {name: age for name, age in ages.items() if age > limit}:
+        found = ", ".join(f"{name} for {age:.0f} s" for name, age in sorted(old.items()))
+        raise WaitingTooLong(
+            f"jobs wait in {found}, longer than queue_age_limit = {limit:g} s. See what holds them: perdure why JOB"
+        )
+    return f"the oldest waits {max(ages.values(), default=0.0):.1f} s"
+
+
+def done(ledger: Ledger) -> str:
+    """Check that supervisors do their duties; all is well where none has run yet.
+
+    Raises:
+        DutiesNeglected: One has not been done for a minute.
+    """
+    ages = ledger.read(duty_reports.ages)
+    if late := {name: age for name, age in ages.items() if age > DUTY_PATIENCE}:
+        found = ", ".join(f"{name} for {age:.0f} s" for name, age in sorted(late.items()))
+        raise DutiesNeglected(
+            f"no supervisor has done {found}: dead workers, deadlines and periodic jobs are not seen to. Start a worker, "
+            "or: perdure supervisor"
+        )
+    return f"done {max(ages.values()):.0f} s ago at most" if ages else "no supervisor has run yet"
+
+
+def roomy(settings: Settings) -> str:
+    """Check that the disk of the data folder has space.
+
+    Raises:
+        DiskAlmostFull: It has nearly none.
+    """
+    folder = _existing(settings.home_folder.path)
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        raise DiskAlmostFull(f"{folder} has {_megabytes(free)} of free space left. Make room before nothing can be written")
+    return f"{_megabytes(free)} free"
+
+
+def _existing(path: Path) -> Path:
+    return next((folder for folder in (path, *path.parents) if folder.exists()), path)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
