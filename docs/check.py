@@ -21,7 +21,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from perdure.system.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(sys.executable).parent
@@ -198,11 +199,8 @@ def _execute(command: list[str], folder: str) -> subprocess.CompletedProcess[str
 def _environment() -> dict[str, str]:
     """Return the environment without settings of the machine's, with this environment's programs first on PATH."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PERDURE_", "CELERY_"))}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.defpath)])
-    return kept | {"PATH": path, "PERDURE_FLOWER_PORT": port, "PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | {"PATH": path, "PERDURE_FLOWER_PORT": str(free_port()), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def main(arguments: list[str]) -> int:

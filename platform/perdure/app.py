@@ -95,7 +95,7 @@ class Perdure:
             limits=lambda: self.limits,
             breakers=lambda: self.breakers,
         )
-        replayer = Replayer(self.settings, self.tasks, self.ledger, self.submitter, self.events, lambda: self.breakers)
+        replayer = Replayer(self.settings, self.tasks, self.ledger, self.submitter, lambda: self.breakers)
         self.dead_letters = DeadLetters(self.ledger, replayer, handles, self.bulk_replay, self.tasks)
         self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
         self.workers = Workers(self.ledger)

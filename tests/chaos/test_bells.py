@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from perdure import JobHandle
 from perdure.broker.bells import MOST, queue_name
-from perdure_workers.embedded.ports import free_port
+from perdure.system.ports import free_port
 from perdure_workers.embedded.redis import RedisServer
 from support.cluster import PATIENCE, Cluster, Running
 from support.processes import alive

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from perdure import Perdure
-from perdure_workers.embedded.ports import free_port
+from perdure.system.ports import free_port
 from support.compose import ServiceCommand, perdure_commands, start_locally
 from support.waiting import wait_until
 

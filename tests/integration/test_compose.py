@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from perdure_workers.embedded.ports import free_port
+from perdure.system.ports import free_port
 from perdure_workers.embedded.redis import find_redis_server
 from support.compose import COMPOSE_FILE, ROOT, MissingVariable, load, perdure_commands
 from support.waiting import wait_until

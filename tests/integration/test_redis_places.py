@@ -14,7 +14,7 @@ from redis.sentinel import Sentinel
 from perdure import Perdure
 from perdure.resilience.breaker.events import CircuitOpen
 from perdure.resilience.redis.address import connect
-from perdure_workers.embedded.ports import free_port
+from perdure.system.ports import free_port
 from perdure_workers.embedded.redis import find_redis_server
 from support.one_worker import adding_worker
 from support.waiting import wait_until

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from perdure_workers.embedded.ports import free_port
+from perdure.system.ports import free_port
 from support.waiting import wait_until
 
 PATIENCE = 60.0

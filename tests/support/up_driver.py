@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from perdure.errors import PerdureError
-from perdure_workers.embedded.ports import free_port
+from perdure.system.ports import free_port
 from perdure_workers.embedded.redis import redis_url
 from perdure_workers.up.manager import Addresses, Manager, ProcessEvent
 from perdure_workers.up.processes import ProcessSpec

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from perdure.model.records import NewJob
 from perdure.model.states import JobState, Transition
 
 logger = logging.getLogger("perdure.events")
@@ -38,6 +39,13 @@ class JobEvent:
     reason: str = ""
     waited: float | None = None
     ran: float | None = None
+
+    @classmethod
+    def submitted(cls, job: NewJob, reason: str = "") -> JobEvent:
+        """Return the event of a job that was written just now."""
+        is_due = job.delay is None and job.run_at is None
+        target = JobState.QUEUED if is_due else JobState.SCHEDULED
+        return cls(job.id, job.task, job.bulkhead, None, None, target, reason=reason)
 
 
 Subscriber = Callable[[JobEvent], None]

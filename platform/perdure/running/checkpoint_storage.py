@@ -14,6 +14,7 @@ from perdure.model.storage_errors import BlobNotFound, CorruptBlob, CorruptRecor
 from perdure.sealing import Vault
 from perdure.stores.protocol import CheckpointStore, Damage, StoredVersion, stored_version
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
+from perdure.stores.replicated.replicated import ReplicatedStore
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
@@ -144,7 +145,7 @@ class Storage:
 
     def drain(self, timeout: float) -> None:
         """Give slow copies of replicated saves ``timeout`` seconds to end."""
-        if self._store is not None and self._pid == os.getpid() and hasattr(self._store, "drain"):
+        if self._store is not None and self._pid == os.getpid() and isinstance(self._store, ReplicatedStore):
             self._store.drain(timeout)
 
     def _candidates(self, key: CheckpointKey, damage: list[str], origin: str | None) -> list[CheckpointRecord]:

@@ -12,10 +12,10 @@ import logging
 import os
 import re
 import secrets
-import socket
 from pathlib import Path
 
 from perdure.errors import SettingsError
+from perdure.system.ports import free_port
 from perdure.system.private import tighten, write_private
 
 #: Files of a home folder that tell what is nobody else's business, where somebody's umask let others read them.
@@ -159,10 +159,3 @@ def never_started(path: Path) -> str:
 def _port_of(path: Path) -> int:
     digest = hashlib.sha256(os.fsencode(path.resolve())).digest()
     return FIRST_PORT + int.from_bytes(digest[:4], "big") % PORTS
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

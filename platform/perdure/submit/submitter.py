@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BulkheadFull, InvalidArguments, PerdureError
@@ -15,7 +16,6 @@ from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
 from perdure.model.job_options import Call, SubmitOptions
 from perdure.model.records import NewJob, Submitted
-from perdure.model.states import JobState
 from perdure.system.fork_locks import once
 
 if TYPE_CHECKING:
@@ -144,6 +144,21 @@ class Submitter:
         """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
         self._ledger.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
 
+    def announce(self, fresh: Sequence[NewJob], reasons: Sequence[str] = ()) -> None:
+        """Ring for jobs that were written just now and emit their events; nothing raises once they are written.
+
+        Args:
+            fresh: The jobs.
+            reasons: Why each was submitted, where there is something to say.
+        """
+        try:
+            self.ring(fresh)
+        except Exception:
+            logger.exception("no bell was rung; workers find the jobs when they look next")
+        if self._events.is_heard:
+            for job, reason in zip(fresh, reasons or repeat(""), strict=False):
+                self._events.emit(JobEvent.submitted(job, reason))
+
     def ring(self, new: Sequence[NewJob]) -> None:
         """Ring for jobs that may run now, or so soon that a worker would otherwise look too late."""
         counts = Counter(job.bulkhead for job in new if job.run_at is None and (job.delay or 0.0) < RING_BEFORE)
@@ -213,16 +228,7 @@ class Submitter:
         self._announce(new, [result for _, results in written for result in results])
 
     def _announce(self, new: list[NewJob], submitted: list[Submitted]) -> list[Submitted]:
-        """Ring for jobs that were written and emit their events; nothing raises once they are."""
-        fresh = [job for job, result in zip(new, submitted, strict=True) if not result.deduplicated]
-        try:
-            self.ring(fresh)
-        except Exception:
-            logger.exception("no bell was rung; workers find the jobs when they look next")
-        if self._events.is_heard:
-            for job in fresh:
-                state = JobState.QUEUED if job.delay is None and job.run_at is None else JobState.SCHEDULED
-                self._events.emit(JobEvent(job.id, job.task, job.bulkhead, None, None, state))
+        self.announce([job for job, result in zip(new, submitted, strict=True) if not result.deduplicated])
         return submitted
 
     def await_room(self, bulkhead: str, count: int) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure import JobContext, LedgerUnavailable, Perdure
-from perdure.settings.home import free_port
+from perdure.system.ports import free_port
 
 Attempts = Callable[..., JobContext]
 Statements = Callable[[Connection], object]

@@ -18,7 +18,8 @@ import pytest
 import redis
 
 from perdure import Perdure
-from perdure_workers.embedded.ports import free_port, listens
+from perdure.system.ports import free_port
+from perdure_workers.embedded.ports import listens
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.slow

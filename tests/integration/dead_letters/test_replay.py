@@ -37,6 +37,22 @@ def test_a_replay_is_what_the_job_was(shop: Perdure, die: Die) -> None:
     assert entry.at is not None
 
 
+def test_a_replay_is_told_with_its_reason_even_when_no_bell_can_be_rung(
+    shop: Perdure, die: Die, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deaf(*_: Any) -> None:
+        raise RuntimeError("no broker understands this")
+
+    letter, told = die(), []
+    shop.events.subscribe(told.append)
+    monkeypatch.setattr(shop.submitter, "ring", deaf)
+    job = shop.dead_letters.replay(letter, by="ann")  # it is written: who asks again would get the same job
+    assert job.state == "queued"
+    assert [(event.job_id, event.source, event.target, event.reason) for event in told] == [
+        (job.id, None, "queued", f"replay of dead letter {letter} by ann")
+    ]
+
+
 def test_edited_arguments_are_kept_as_a_diff(shop: Perdure, die: Die) -> None:
     letter_id = die()
     job = shop.dead_letters.replay(letter_id, ["o-1"], {"cents": 700}, bulkhead="background")

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from perdure.errors import SettingsError
 from perdure.ledger.engine import Database
-from perdure_workers.embedded.ports import free_port
+from perdure.system.ports import free_port
 from support.one_worker import adding_worker
 from support.waiting import wait_until
 

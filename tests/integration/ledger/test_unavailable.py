@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.ledger import Ledger
-from perdure.settings.home import free_port
+from perdure.system.ports import free_port
 from support.ledgers import job, submitted
 from support.waiting import wait_until
 

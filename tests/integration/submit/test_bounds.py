@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from perdure import BulkheadFull, LedgerUnavailable, Perdure, Task
-from perdure.settings.home import free_port
 from perdure.settings.settings import BulkheadSettings
+from perdure.system.ports import free_port
 from perdure_workers.embedded.redis import RedisServer
 from support.ledgers import claimer, try_claim
 from support.submits import bells

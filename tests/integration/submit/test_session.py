@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from perdure import IdempotencyConflict, Perdure, Task
 from perdure.errors import JobNotFound
 from perdure.model.events import JobEvent
-from perdure.settings.home import free_port
+from perdure.system.ports import free_port
 from support.submits import bells
 
 

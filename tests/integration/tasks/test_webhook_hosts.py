@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from perdure import Discard, RetryAfter
-from perdure.settings.home import free_port
+from perdure.system.ports import free_port
 from perdure_tasks import public_hosts, webhooks
 from perdure_tasks.errors import DeliveryFailed
 from support.context import RecordingContext

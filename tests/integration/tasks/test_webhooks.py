@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perdure import Discard, RetryAfter
-from perdure.settings.home import free_port
+from perdure.system.ports import free_port
 from perdure_tasks import public_hosts, webhooks
 from perdure_tasks.errors import DeliveryFailed
 from perdure_tasks.signatures import verify

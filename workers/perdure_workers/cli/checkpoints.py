@@ -13,6 +13,7 @@ from perdure import Perdure
 from perdure.errors import JobNotFound
 from perdure.model.states import JobState
 from perdure.stores.protocol import CheckpointStore, scan_all
+from perdure.stores.replicated.replicated import ReplicatedStore
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import Exit, json_option, print_json, print_table, say
 from perdure_workers.cli.progress import progress
@@ -36,7 +37,7 @@ def verify(context: Context, as_json: bool) -> None:
     """Read every checkpoint of every store and compare them. Exit code 1 when something is damaged or differs."""
     store = context.app.storage.store
     with _progress("comparing") as tell:
-        found = _replicas(store.verify(progress=tell)) if hasattr(store, "verify") else _single(store, tell)
+        found = _replicas(store.verify(progress=tell)) if isinstance(store, ReplicatedStore) else _single(store, tell)
     _print(found, as_json)
     if found["faults"]:
         sys.exit(Exit.ERROR)
@@ -49,7 +50,7 @@ def repair(context: Context, as_json: bool) -> None:
     """Bring every store up to date, and remove checkpoints of jobs that are over. Exit code 1 if some cannot be mended."""
     app = context.app
     store = app.storage.store
-    if not hasattr(store, "repair"):
+    if not isinstance(store, ReplicatedStore):
         raise click.UsageError("there is one store only, and nothing to mend it from: checkpoint_store must name several")
     with _progress("mending") as tell:
         summary = store.repair(progress=tell, is_live=lambda job_id: _may_still_run(app, job_id))

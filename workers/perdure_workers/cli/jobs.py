@@ -15,6 +15,7 @@ import msgspec
 from perdure import JobHandle, Perdure
 from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished, NotStarted
 from perdure.manage.dead_letters.halted import halted
+from perdure.manage.jobs import as_tag
 from perdure.manage.masked import masked_attempt, masked_job
 from perdure.model.codec import codec
 from perdure.model.job_log import LogLine
@@ -74,7 +75,7 @@ def submit(
     options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     app = context.app
     _refuse_unserved(app.settings)
-    submission = app.task(task).options(**options, tags=dict(_tag(tag) for tag in tags))
+    submission = app.task(task).options(**options, tags=dict(as_tag(tag) for tag in tags))
     typed_args, typed_kwargs = app.task(task).signature.typed(args, kwargs, typed_in=True)
     handle = submission.submit(*typed_args, **typed_kwargs)
     if wait:
@@ -297,10 +298,3 @@ def parsed(option: str, text: str, kind: type) -> Any:
     except (msgspec.MsgspecError, UnicodeError) as error:  # without the text itself, which may hold a secret
         wanted = "a JSON array" if kind is list else "a JSON object"
         raise InvalidArguments(f"{option} must be {wanted}: {error}") from None
-
-
-def _tag(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InvalidArguments(f"--tag {text!r} must be NAME=VALUE")
-    return name, value

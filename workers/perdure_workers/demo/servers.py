@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from perdure.errors import PerdureError
-from perdure.settings.home import free_port
+from perdure.system.ports import free_port
 from perdure_tasks.public_hosts import ALLOWED
 from perdure_workers.demo.receiver import SECRET_VARIABLE
 from perdure_workers.embedded.die_with_parent import end_with_parent

@@ -6,17 +6,7 @@ import socket
 
 import psutil
 
-LOOPBACK = "127.0.0.1"
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now.
-
-    Another process may take it before the caller does; callers that chose it themselves try again with another.
-    """
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+from perdure.system.ports import LOOPBACK
 
 
 def is_free(port: int) -> bool:

@@ -15,9 +15,9 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from perdure.system.ports import LOOPBACK
 from perdure_workers.embedded.die_with_parent import end_with_parent
 from perdure_workers.embedded.errors import ServerBinaryMissing, ServerStartFailed
-from perdure_workers.embedded.ports import LOOPBACK
 from perdure_workers.embedded.server import EmbeddedServer
 from perdure_workers.embedded.unprivileged import Account, server_account
 

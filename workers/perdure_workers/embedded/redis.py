@@ -16,10 +16,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from perdure.system.ports import LOOPBACK
 from perdure.system.private import private_file, write_private
 from perdure_workers.embedded.die_with_parent import end_with_parent
 from perdure_workers.embedded.errors import ServerBinaryMissing
-from perdure_workers.embedded.ports import LOOPBACK
 from perdure_workers.embedded.server import EmbeddedServer
 
 STOP_TIMEOUT_SECONDS = 10.0

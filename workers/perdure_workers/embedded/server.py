@@ -10,8 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from perdure.system.ports import free_port
 from perdure_workers.embedded.errors import PortTaken, ServerStartFailed, log_tail
-from perdure_workers.embedded.ports import free_port, is_free
+from perdure_workers.embedded.ports import is_free
 
 READY_POLL_SECONDS = 0.02
 FREE_PORT_TRIES = 5

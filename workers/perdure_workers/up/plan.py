@@ -14,8 +14,9 @@ import httpx
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
 from perdure.system.extras import extra
+from perdure.system.ports import free_port
 from perdure_workers.embedded.errors import PortTaken
-from perdure_workers.embedded.ports import free_port, is_free, listens
+from perdure_workers.embedded.ports import is_free, listens
 from perdure_workers.up.manager import Addresses
 from perdure_workers.up.processes import ProcessSpec
 from perdure_workers.up.specs import redis_spec

@@ -13,16 +13,13 @@ from perdure.errors import InvalidArguments, ReplayRefused, UnknownTask
 from perdure.ledger.dead_letters.replay import Replay, Replayed
 from perdure.model.codec import codec
 from perdure.model.dead_letter import Actor
-from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
 from perdure.model.masking import MASK, mask_call, mask_parameters, masked_parameters
 from perdure.model.records import DeadLetterRecord, NewJob
-from perdure.model.states import JobState
 from perdure.model.storage_errors import LetterUnopened
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
-    from perdure.model.events import EventBus
     from perdure.model.signature import Payload
     from perdure.model.task_spec import TaskSpec
     from perdure.resilience.breaker.breakers import Breakers
@@ -37,8 +34,7 @@ class Replayer:
         settings: The application's settings.
         tasks: Its tasks by name.
         ledger: Where its letters are.
-        submitter: Rings for the new jobs.
-        events: Told of each.
+        submitter: Rings for the new jobs and tells of them.
         breakers: Returns its circuit breakers.
     """
 
@@ -48,14 +44,12 @@ class Replayer:
         tasks: Mapping[str, TaskSpec],
         ledger: Ledger,
         submitter: Submitter,
-        events: EventBus,
         breakers: Callable[[], Breakers],
     ) -> None:
         self._settings = settings
         self._tasks = tasks
         self._ledger = ledger
         self._submitter = submitter
-        self._events = events
         #: Says whether the circuit breaker of a name is open.
         self.breaker_is_open: Callable[[str], bool] = lambda name: breakers()[name].state == "open"
 
@@ -140,10 +134,8 @@ class Replayer:
         """Write jobs, ring for them and return what became of each."""
         replayed = self._ledger.letters.replay(items, actor, batch=batch, force=force)
         fresh = [item for item, result in zip(items, replayed, strict=True) if result.is_new]
-        self._submitter.ring([item.new for item in fresh])
-        for item in fresh:
-            new, reason = item.new, f"replay of dead letter {item.letter_id} by {actor.who}"
-            self._events.emit(JobEvent(new.id, new.task, new.bulkhead, None, None, JobState.QUEUED, reason=reason))
+        reasons = [f"replay of dead letter {item.letter_id} by {actor.who}" for item in fresh]
+        self._submitter.announce([item.new for item in fresh], reasons)
         return replayed
 
     def await_room(self, items: Sequence[Replay]) -> None:

@@ -17,14 +17,12 @@ per recovery period however many workers wait for it.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from functools import wraps
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 from redis import Redis
 
@@ -35,6 +33,7 @@ from perdure.resilience.breaker.engine import BreakerEngine, Entry
 from perdure.resilience.breaker.events import BreakerEvent, BreakerSnapshot
 from perdure.resilience.breaker.machine import Change
 from perdure.resilience.breaker.snapshot import effective_state, snapshot, wait_ms
+from perdure.resilience.decorating import decorated
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, registry_key
@@ -119,19 +118,7 @@ class CircuitBreaker:
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or coroutine function."""
-        if inspect.iscoroutinefunction(fn):
-
-            @wraps(fn)
-            async def through_breaker_async(*args: Any, **kwargs: Any) -> Any:
-                return await self.call_async(fn, *args, **kwargs)
-
-            return cast("Callable[P, R]", through_breaker_async)
-
-        @wraps(fn)
-        def through_breaker(*args: P.args, **kwargs: P.kwargs) -> R:
-            return self.call(fn, *args, **kwargs)
-
-        return through_breaker
+        return decorated(fn, self.call, self.call_async)
 
     def __enter__(self) -> CircuitBreaker:
         self._push(self._enter())

@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
+from perdure.model.outcomes import RetryAfter
+
 
 def retry_after(error: BaseException, now: Callable[[], float] = time.time) -> float | None:
     """Return the seconds that an error asks to wait, or None.
 
-    Understood are errors with ``retry_after_s``, ``retry_after`` or (of perdure's ``RetryAfter``) ``seconds``, and
-    HTTP errors whose ``response.headers`` have ``Retry-After`` in seconds or as a date (RFC 9110, 10.2.3).
+    Understood are perdure's ``RetryAfter``, errors with ``retry_after_s`` or ``retry_after``, and HTTP errors
+    whose ``response.headers`` have ``Retry-After`` in seconds or as a date (RFC 9110, 10.2.3).
     """
     for attribute in ("retry_after_s", "retry_after"):
         value = getattr(error, attribute, None)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return max(0.0, float(value))
-    if type(error).__name__ == "RetryAfter" and isinstance(seconds := getattr(error, "seconds", None), (int, float)):
+    if isinstance(error, RetryAfter) and isinstance(seconds := getattr(error, "seconds", None), (int, float)):
         return max(0.0, float(seconds))
     headers = getattr(getattr(error, "response", None), "headers", None)
     if not isinstance(headers, Mapping):

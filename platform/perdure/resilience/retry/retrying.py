@@ -10,18 +10,17 @@ time for it and the budget pays. An open breaker ends it at once: ``CircuitOpen`
 from __future__ import annotations
 
 import asyncio
-import inspect
 import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import tenacity
 
 from perdure.model.jitter import JITTER
 from perdure.model.retry_policy import RetryPolicy
+from perdure.resilience.decorating import decorated
 from perdure.resilience.errors import NotCalled
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.link import Clock
@@ -87,19 +86,7 @@ class Retrying:
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or coroutine function."""
-        if inspect.iscoroutinefunction(fn):
-
-            @wraps(fn)
-            async def retried_async(*args: Any, **kwargs: Any) -> Any:
-                return await self.call_async(fn, *args, **kwargs)
-
-            return cast("Callable[P, R]", retried_async)
-
-        @wraps(fn)
-        def retried(*args: P.args, **kwargs: P.kwargs) -> R:
-            return self.call(fn, *args, **kwargs)
-
-        return retried
+        return decorated(fn, self.call, self.call_async)
 
 
 def retrying(policy: RetryPolicy | str, **options: Any) -> Retrying:

@@ -18,10 +18,8 @@ The order, from the outside in, and why:
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from redis import Redis
@@ -31,6 +29,7 @@ from perdure.resilience.breaker.breaker import CircuitBreaker
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.breaker.events import BreakerSnapshot
 from perdure.resilience.config_checks import check_numbers
+from perdure.resilience.decorating import decorated
 from perdure.resilience.errors import check_name
 from perdure.resilience.limits.permits import Permits, PermitsConfig, PermitsSnapshot
 from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig, RateLimitSnapshot
@@ -173,19 +172,7 @@ class Service:
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or coroutine function."""
-        if inspect.iscoroutinefunction(fn):
-
-            @wraps(fn)
-            async def protected_async(*args: Any, **kwargs: Any) -> Any:
-                return await self.call_async(fn, *args, **kwargs)
-
-            return cast("Callable[P, R]", protected_async)
-
-        @wraps(fn)
-        def protected(*args: P.args, **kwargs: P.kwargs) -> R:
-            return self.call(fn, *args, **kwargs)
-
-        return protected
+        return decorated(fn, self.call, self.call_async)
 
     def snapshot(self) -> ServiceSnapshot:
         """Return all parts as they are."""

@@ -12,16 +12,15 @@ that.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from perdure.errors import BulkheadFull, PerdureError, SettingsError
+from perdure.resilience.decorating import decorated
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.link import Clock
 from perdure.resilience.service.deadline import capped, deadline
@@ -160,19 +159,7 @@ class Timeout:
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or coroutine function."""
-        if inspect.iscoroutinefunction(fn):
-
-            @wraps(fn)
-            async def timed_async(*args: Any, **kwargs: Any) -> Any:
-                return await self.call_async(fn, *args, **kwargs)
-
-            return cast("Callable[P, R]", timed_async)
-
-        @wraps(fn)
-        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
-            return self.call(fn, *args, **kwargs)
-
-        return timed
+        return decorated(fn, self.call, self.call_async)
 
     def snapshot(self) -> TimeoutSnapshot:
         """Return the counters."""
