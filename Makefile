@@ -6,9 +6,11 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 
 # The machine's certificates count, also behind a company's proxy; no Python is downloaded; no other venv interferes.
+# Packages are compiled once here, and not by each of the processes that start side by side.
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+export UV_COMPILE_BYTECODE := 1
 unexport VIRTUAL_ENV
 
 # What depends on how Celery, kombu, redis-py, SQLAlchemy, Flower and pydantic behave.

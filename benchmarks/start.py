@@ -26,6 +26,7 @@ from benchmarks.peers.effects import RECORD_BYTES
 from benchmarks.processes import running
 from benchmarks.report import Report, Table, Target, spread
 from benchmarks.trial import Lost
+from perdure_workers.up.backoff import HEALTHY_AFTER_SECONDS
 
 IMPORTS = {
     "perdure": "import perdure",
@@ -44,10 +45,10 @@ class Plan:
     """How often each is measured."""
 
     imports: int = 15
-    kills: int = 8
+    kills: int = 6
 
 
-QUICK = Plan(imports=3, kills=1)
+QUICK = Plan(imports=3, kills=2)
 
 
 def measure_report(*, quick: bool = False) -> Report:
@@ -98,6 +99,7 @@ def again_after_kills(folder: Path, times: int) -> list[float]:
                 [*command, "submit", "bench.hold", "--args", json.dumps([number, HOLD_SECONDS])], environment, folder
             )
             await_runs(effects, number, 1)
+            time.sleep(HEALTHY_AFTER_SECONDS)  # one that dies sooner is started later each time
             worker = next(p for p in status(command, environment, folder)["processes"] if p.get("bulkhead") == "normal")
             began = time.monotonic()
             os.kill(worker["pid"], signal.SIGKILL)
