@@ -262,6 +262,22 @@ def test_a_job_that_is_due_is_found_behind_many_lanes(
     assert looker._wakeups.wait(0.0)
 
 
+def test_after_a_slow_look_the_next_ones_find_what_is_new_and_what_is_still_there(
+    app: Perdure, monkeypatch: pytest.MonkeyPatch, looker: Looker
+) -> None:
+    from perdure_workers.recovery import looker as module
+    from perdure_workers.shared.pace import Pace
+
+    monkeypatch.setattr(looker, "_whole", Pace(1e9, 1e9, shortest=-1.0))
+    monkeypatch.setattr(module, "SLACK", 0.0)
+    looker.look()
+    assert not looker._wakeups.wait(0.0)
+    app.task("work").submit()
+    for _ in range(3):  # nobody takes it
+        looker.look()
+        assert looker._wakeups.wait(0.0)
+
+
 def test_looks_note_jobs_that_nobody_knows_and_cut_a_flood(app: Perdure, looker: Looker, redis_url: str) -> None:
     from support.ledgers import submitted
 

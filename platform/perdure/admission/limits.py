@@ -8,6 +8,7 @@ freed with its jobs, or when their lease ends.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ LEASES = 2
 LONGEST_WAIT = 1.0
 #: Lanes of which it is known when they were served last; of more the longest ago are forgotten.
 MOST_REMEMBERED = 10_000
-#: Jobs that one look admits: of different keys, so that what waits its turn in a child takes up little room.
+#: Jobs that one look admits, at most: what waits its turn in a child takes up room within the limit.
 PAGE = 10
 
 
@@ -67,29 +68,37 @@ class Limits:
         settings = self._settings.bulkheads.get(name)
         return settings.limit if settings else None
 
-    def admitted(self, bulkhead: str, lanes: Sequence[Lane], running: Mapping[Place, int]) -> dict[str, int]:
+    def admitted(
+        self, bulkhead: str, lanes: Sequence[Lane], running: Mapping[Place, int], page: int = PAGE
+    ) -> dict[str, int]:
         """Return how many jobs of each lane may start now by the limits on what runs at once, fairly between lanes.
 
         Args:
             bulkhead: Where they wait.
             lanes: Lanes in which jobs wait that may run now.
             running: What runs, by bulkhead, task and key.
+            page: Jobs that whoever asks can take, at most; no more than :data:`PAGE` are admitted.
         """
-        most = self.of_bulkhead(bulkhead)
+        page, most = min(PAGE, page), self.of_bulkhead(bulkhead)
         here = sum(count for (where, _, _), count in running.items() if where == bulkhead)
-        slots = PAGE if most is None else min(PAGE, most - here)
+        slots = page if most is None else min(page, most - here)
         # A key's limit holds for all bulkheads together.
         by_key: dict[tuple[str, str], int] = {}
         for (_, task, key), count in running.items():
             by_key[task, key] = by_key.get((task, key), 0) + count
+        here_by_lane = {lane.name: by_key.get((lane.task, lane.limit_key or ""), 0) for lane in lanes}
         chosen = plan(
-            {lane.name: 1 for lane in lanes},
-            {lane.name: by_key.get((lane.task, lane.limit_key or ""), 0) for lane in lanes},
+            {lane.name: page for lane in lanes},
+            here_by_lane,
             max(0, slots),
-            limits={lane.name: limit for lane in lanes if (limit := self.of_task(lane.task)) is not None},
+            limits={
+                lane.name: _share(limit, here_by_lane[lane.name])
+                for lane in lanes
+                if (limit := self.of_task(lane.task)) is not None
+            },
             last_served=self._served,
         )
-        return dict.fromkeys(chosen, 1)
+        return Counter(chosen)
 
     def served(self, lanes: Iterable[str]) -> None:
         """Note from which lanes jobs were claimed, one after the other: those have had their turn."""
@@ -206,6 +215,11 @@ def limit_key(task: TaskSpec, bulkhead: BulkheadSettings, call: Mapping[str, Any
         return ""
     value = call[task.limit_by] if task.limit_by in call else tags.get(task.limit_by, "")
     return str(value)[:255]
+
+
+def _share(limit: int, running: int) -> int:
+    """Return up to how many may run of a key when one child takes some: half of the room, the rest is for others."""
+    return limit if running >= limit else running + (limit - running + 1) // 2
 
 
 def _give_back(bucket: RateLimit, tokens: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, Pool, create_engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
@@ -29,9 +28,6 @@ SQLITE_BUSY_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5
 
 Result = TypeVar("Result")
-
-#: Seconds after which PostgreSQL plans the statements of a connection anew.
-PLANS_LAST = 5.0
 
 _AUTOCOMMIT: dict[str, dict[str, Any]] = {
     "sqlite": {"perdure_autocommit": True},
@@ -261,19 +257,6 @@ def _postgresql_engine(database: Database) -> Engine:
     @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy's own look at a new server
     def _prepare(connection: Any, _record: Any) -> None:
         database.pooler.prepare(connection)
-
-    @event.listens_for(engine, "checkout")
-    def _plan_anew(connection: Any, record: Any, _proxy: Any) -> None:
-        # The server keeps a statement's plan until somebody analyzes the table. One that was made while there were few
-        # jobs reads the whole table, and a hundred thousand may have come since.
-        planned_at = record.info.setdefault("planned_at", time.monotonic())
-        if time.monotonic() - planned_at > PLANS_LAST:
-            record.info["planned_at"] = time.monotonic()
-            try:
-                connection.execute("DISCARD PLANS")
-                connection.rollback()
-            except engine.dialect.loaded_dbapi.Error as error:
-                raise DisconnectionError from error  # the pool makes a new one in its place
 
     return engine
 

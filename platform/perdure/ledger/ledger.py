@@ -17,6 +17,7 @@ from perdure.ledger.jobs import (
     bury,
     cancel,
     claim,
+    depth,
     history,
     lanes,
     lineage,
@@ -88,7 +89,7 @@ class Ledger:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
         if migrate.is_missing(self.database):
             return 0
-        return self._read(lambda c: submit.depth(c, bulkhead, bound))
+        return self._read(lambda c: depth.depth(c, bulkhead, bound))
 
     def claim(
         self, by: Claimer, most: int, lane: str = PLAIN, *, since: Since = NO_MARKS, in_doubt: bool = False
@@ -112,9 +113,9 @@ class Ledger:
 
         return self._read(work)
 
-    def lanes(self, bulkhead: str, after: str = "") -> list[Lane]:
+    def lanes(self, bulkhead: str, after: str = "", *, back: float = lanes.ALL) -> list[Lane]:
         """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
-        return self._read(lambda c: lanes.lanes(c, bulkhead, after))
+        return self._read(lambda c: lanes.lanes(c, bulkhead, after, back))
 
     def running_within_limits(self) -> dict[Place, int]:
         """Return how many jobs run of those that a limit bounds; see :func:`lanes.running`."""

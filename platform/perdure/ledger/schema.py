@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import VARCHAR
 
 from perdure.model.lanes import LONGEST, PLAIN
 
@@ -28,10 +29,13 @@ metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
 )
 
+#: Ids sort by the time of their making, whatever the database's language: in Czech and Slovak digits come after letters.
+ID = String(36).with_variant(VARCHAR(36, collation="C"), "postgresql")
+
 jobs = Table(
     "perdure_jobs",
     metadata,
-    Column("id", String(36), primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("task", String(255), nullable=False),
     Column("bulkhead", String(64), nullable=False),
     Column("state", String(16), nullable=False),
@@ -56,7 +60,7 @@ jobs = Table(
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("crashes", Integer, nullable=False, server_default="0"),
     Column("snoozes", Integer, nullable=False, server_default="0"),
-    Column("worker_id", String(36)),
+    Column("worker_id", ID),
     Column("worker_name", String(255)),
     Column("worker_pid", Integer),
     Column("progress_done", Double),
@@ -68,9 +72,9 @@ jobs = Table(
     Column("result", Text),
     Column("error_type", String(255)),
     Column("error", Text),
-    Column("dead_letter_id", String(36)),
-    Column("replay_of", String(36)),
-    Column("replica_of", String(36)),
+    Column("dead_letter_id", ID),
+    Column("replay_of", ID),
+    Column("replica_of", ID),
     Column("breaker", String(255)),
     # Which of a limit's keys it counts for: "" for a limit without keys, NULL for a job that no limit bounds.
     Column("limit_key", String(255)),
@@ -110,7 +114,7 @@ Index("ix_perdure_jobs_bulkhead", jobs.c.bulkhead, jobs.c.id)
 job_tags = Table(
     "perdure_job_tags",
     metadata,
-    Column("job_id", String(36), primary_key=True),
+    Column("job_id", ID, primary_key=True),
     Column("tag", String(64), primary_key=True),
     Column("value", String(255), nullable=False),
 )
@@ -120,7 +124,7 @@ Index("ix_perdure_job_tags_lookup", job_tags.c.tag, job_tags.c.value, job_tags.c
 attempts = Table(
     "perdure_attempts",
     metadata,
-    Column("job_id", String(36), primary_key=True),
+    Column("job_id", ID, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("outcome", String(16), nullable=False),
     Column("worker", String(255)),
@@ -138,8 +142,8 @@ Index("ix_perdure_attempts_finished", attempts.c.finished_at)
 dead_letters = Table(
     "perdure_dead_letters",
     metadata,
-    Column("id", String(36), primary_key=True),
-    Column("job_id", String(36)),
+    Column("id", ID, primary_key=True),
+    Column("job_id", ID),
     Column("task", String(255), nullable=False),
     Column("bulkhead", String(64)),
     Column("args", Text),
@@ -155,15 +159,15 @@ dead_letters = Table(
     Column("breaker", String(255)),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("checkpoint_seq", BigInteger, nullable=False, server_default="0"),
-    Column("replay_of", String(36)),
+    Column("replay_of", ID),
     Column("generation", Integer, nullable=False, server_default="0"),
     Column("raw", LargeBinary),
     Column("created_at", Double, nullable=False),
     Column("status", String(16), nullable=False),
-    Column("replayed_as", String(36)),
+    Column("replayed_as", ID),
     Column("replayed_by", String(255)),
     Column("replayed_at", Double),
-    Column("replayed_in", String(36)),
+    Column("replayed_in", ID),
     Column("resolved_reason", Text),
     Column("note", Text),
     Column("noted_by", String(255)),
@@ -191,7 +195,7 @@ _partial("ix_perdure_dead_letters_job", dead_letters.c.job_id, where="job_id IS 
 dead_letter_tags = Table(
     "perdure_dead_letter_tags",
     metadata,
-    Column("letter_id", String(36), primary_key=True),
+    Column("letter_id", ID, primary_key=True),
     Column("tag", String(64), primary_key=True),
     Column("value", String(255), nullable=False),
 )
@@ -202,7 +206,7 @@ dead_letter_words = Table(
     "perdure_dead_letter_words",
     metadata,
     Column("word", String(40), primary_key=True),
-    Column("letter_id", String(36), primary_key=True),
+    Column("letter_id", ID, primary_key=True),
     sqlite_with_rowid=False,
 )
 
@@ -245,14 +249,14 @@ Index("ix_perdure_dead_letter_hours_hour", dead_letter_hours.c.hour)
 dead_letter_audit = Table(
     "perdure_dead_letter_audit",
     metadata,
-    Column("id", String(36), primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("at", Double, nullable=False),
     Column("who", String(255), nullable=False),
     Column("source", String(255), nullable=False),
     Column("action", String(32), nullable=False),
-    Column("letter_id", String(36)),
+    Column("letter_id", ID),
     Column("fingerprint", String(64)),
-    Column("job_id", String(36)),
+    Column("job_id", ID),
     Column("detail", Text),
 )
 _partial(
@@ -272,7 +276,7 @@ _partial(
 checkpoints = Table(
     "perdure_checkpoints",
     metadata,
-    Column("job_id", String(36), primary_key=True),
+    Column("job_id", ID, primary_key=True),
     Column("name", String(128), primary_key=True),
     Column("fence", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
@@ -284,7 +288,7 @@ checkpoints = Table(
 steps = Table(
     "perdure_steps",
     metadata,
-    Column("job_id", String(36), primary_key=True),
+    Column("job_id", ID, primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("name", String(255), nullable=False),
     Column("result", Text, nullable=False),
@@ -297,8 +301,8 @@ steps = Table(
 job_notes = Table(
     "perdure_job_notes",
     metadata,
-    Column("id", String(36), primary_key=True),
-    Column("job_id", String(36), nullable=False),
+    Column("id", ID, primary_key=True),
+    Column("job_id", ID, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Double, nullable=False),
@@ -322,7 +326,7 @@ job_logs = Table(
 workers = Table(
     "perdure_workers",
     metadata,
-    Column("id", String(36), primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("name", String(255), nullable=False),
     Column("bulkhead", String(64), nullable=False),
     Column("host", String(255), nullable=False),
@@ -344,8 +348,8 @@ _partial("ix_perdure_workers_live", workers.c.heartbeat_at, where="state IN ('he
 worker_events = Table(
     "perdure_worker_events",
     metadata,
-    Column("id", String(36), primary_key=True),
-    Column("worker_id", String(36), nullable=False),
+    Column("id", ID, primary_key=True),
+    Column("worker_id", ID, nullable=False),
     Column("worker_name", String(255), nullable=False),
     Column("bulkhead", String(64), nullable=False),
     Column("source", String(16)),
@@ -362,7 +366,7 @@ schedules = Table(
     metadata,
     Column("name", String(255), primary_key=True),
     Column("last_tick", Double, nullable=False),
-    Column("last_job_id", String(36)),
+    Column("last_job_id", ID),
     Column("updated_at", Double, nullable=False),
     Column("paused_at", Double),
     Column("paused_by", String(255)),
@@ -415,7 +419,7 @@ replication_log = Table(
     Column("sequence", Integer, primary_key=True, autoincrement=False),
     Column("epoch", Integer, nullable=False),
     Column("key", String(255), nullable=False),
-    Column("job_id", String(36), nullable=False),
+    Column("job_id", ID, nullable=False),
     Column("operation", Text, nullable=False),
     Column("result", Text, nullable=False),
     Column("recorded_at", Double, nullable=False),

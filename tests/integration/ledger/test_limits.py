@@ -50,6 +50,16 @@ def test_each_lane_in_which_jobs_wait_is_named_once_with_what_its_first_job_says
     assert PLAIN not in {lane.name for lane in ledger.lanes("normal", after=PLAIN)}
 
 
+def test_of_the_plain_lane_jobs_may_be_passed_over_by_their_place_in_line(ledger: Ledger) -> None:
+    submitted(ledger)
+    submitted(ledger, delay=60.0)
+    submitted(ledger, breaker="b")
+    plain, guarded = ledger.lanes("normal", back=0.0)
+    assert (plain.name, plain.waits) == (PLAIN, pytest.approx(60.0, abs=5.0))
+    assert guarded.waits == 0.0
+    assert ledger.lanes("normal", back=60.0)[0].waits == 0.0
+
+
 def test_a_lane_says_when_its_first_job_may_run_at_whatever_priority(ledger: Ledger) -> None:
     submitted(ledger, priority=0, delay=3600.0)
     submitted(ledger, priority=9, delay=60.0)
@@ -122,10 +132,12 @@ def test_a_lane_without_room_is_left_alone(ledger: Ledger) -> None:
 def test_a_look_jumps_from_lane_to_lane(ledger: Ledger) -> None:
     if ledger.database.dialect != "sqlite":
         return
-    values = {"bulkhead": "normal", "after": "", "most": 9}
+    values = {"bulkhead": "normal", "after": "", "most": 9, "plain": PLAIN, "back": 1.0}
     explain = f"EXPLAIN QUERY PLAN {lanes._LANES['sqlite'].text}"
     plan = ledger.transact(lambda c: [row.detail for row in c.exec_driver_sql(explain, values)])
     jumps = [step for step in plan if "ix_perdure_jobs_ready (bulkhead=? AND lane>?)" in step]
     firsts = [step for step in plan if "ix_perdure_jobs_ready (bulkhead=? AND lane=? AND priority=? AND run_at>?)" in step]
-    assert (len(jumps), len(firsts)) == (2, 10)
+    assert any("ix_perdure_jobs_ready (bulkhead=? AND lane=?)" in step for step in plan)
+    # The plain lane is looked at by priority, and another one only when its most urgent job is not due.
+    assert (len(jumps), len(firsts)) == (2, 20)
     assert not any("SCAN perdure_jobs" in step or "SCAN j" in step for step in plan)

@@ -158,6 +158,18 @@ def test_depth_counts_no_further_than_its_bound(ledger: Ledger) -> None:
     assert ledger.depth("background", 3) == 0
 
 
+def test_depth_counts_every_lane_and_priority_and_never_more_than_is_due(ledger: Ledger) -> None:
+    new = [
+        job(priority=priority, limit_key=key, delay=delay)
+        for priority in (0, 4, 9)
+        for key in (None, "", "a", "b")
+        for delay in (None, 60.0)
+    ]
+    ledger.submit(new)
+    assert ledger.depth("normal", 100) == 12
+    assert [ledger.depth("normal", bound) for bound in (1, 5, 11, 12, 13)] == [1, 5, 11, 12, 12]
+
+
 def test_depth_counts_jobs_whose_time_has_come_and_those_in_every_lane(ledger: Ledger) -> None:
     ledger.submit([job(1, delay=0.01), job(2, breaker="b"), job(3, limit_key=""), job(4, replica_of=new_id())])
     wait_until(lambda: ledger.depth("normal", 100) == 4)

@@ -175,6 +175,18 @@ def test_a_limit_is_kept_by_several_children(app: Perdure, task: MakeTask, choic
     assert numbers([claim for child in children for claim in child.claim(5)]) == [2]
 
 
+def test_short_jobs_of_a_key_are_claimed_several_at_once_and_half_of_the_room_is_left_to_others(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    task("limited", limit=8).submit_many([(n,) for n in range(20)])
+    assert [len(choice().claim(9)) for _ in range(5)] == [4, 2, 1, 1, 0]
+
+
+def test_whoever_takes_one_job_takes_one_that_a_limit_bounds(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("limited", limit=9, limit_by="key").submit_many([(n, f"k{n}") for n in range(9)])
+    assert len(choice().claim(1)) == 1
+
+
 def test_keys_are_served_in_turn_and_a_flood_of_one_waits_for_itself(
     app: Perdure, task: MakeTask, choice: MakeChoice
 ) -> None:
@@ -265,8 +277,10 @@ def test_replicas_of_several_jobs_get_past_the_one_that_a_worker_has(
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every read of the line counts as slow, so that the next one begins where it ended."""
-    monkeypatch.setattr(module, "SLOW", -1.0)
+    monkeypatch.setattr(module, "SLOW", {"postgresql": -1.0, "sqlite": -1.0})
     monkeypatch.setattr(module, "REST", 1e9)
+    monkeypatch.setattr(module, "LONGEST_REST", 1e9)
+    monkeypatch.setattr(module, "FASTER", 0.0)
     monkeypatch.setattr(module, "SLACK", 0.0)
 
 
@@ -309,16 +323,56 @@ def test_after_a_slow_read_a_slice_across_priorities_leaves_nobody_behind(
     assert numbers(child.claim(3)) == [1, 2, 3]
 
 
-def test_what_comes_back_to_an_old_place_is_found_when_nothing_else_is(
-    app: Perdure, task: MakeTask, choice: MakeChoice, slow: None
+def test_what_comes_back_to_an_old_place_is_found_when_all_is_read_again(
+    app: Perdure, task: MakeTask, choice: MakeChoice, slow: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "LONGEST_REST", 0.2)
     task("plain").submit_many([(n,) for n in range(3)])
     [elsewhere] = choice().claim(1)
     child = choice()
     assert numbers(child.claim(1)) == [1]
     app.ledger.settle(elsewhere, RELEASED)
-    found = [number for _ in range(4) for number in numbers(child.claim(1))]
-    assert sorted(found) == [0, 2]
+    found = [*child.claim(1), *wait_until(lambda: child.claim(1))]
+    assert sorted(numbers(found)) == [0, 2]
+
+
+def test_after_a_slow_read_to_the_end_what_a_child_gives_back_and_what_is_new_is_found(
+    app: Perdure, task: MakeTask, choice: MakeChoice, slow: None
+) -> None:
+    plain = task("plain")
+    plain.options(priority=7).submit(0)
+    plain.submit_many([(n,) for n in range(1, 3)])
+    child = choice()
+    claims = child.claim(9)
+    assert numbers(claims) == [1, 2, 0]
+    app.ledger.settle_all([(claim, RELEASED) for claim in claims])
+    time.sleep(0.01)
+    plain.options(priority=9).submit(3)
+    assert numbers(child.claim(9)) == [1, 2, 0, 3]
+    assert child.claim(9) == []
+
+
+def test_a_pause_is_not_taken_for_the_end_of_the_line(app: Perdure, task: MakeTask, choice: MakeChoice, slow: None) -> None:
+    task("plain").submit_many([(n,) for n in range(2)])
+    child = choice()
+    app.bulkheads.pause("normal", by="ann")
+    assert child.claim(9) == []
+    app.bulkheads.resume("normal")
+    assert numbers(child.claim(9)) == [0, 1]
+
+
+def test_a_slow_read_that_another_place_to_begin_makes_no_faster_is_not_avoided(
+    app: Perdure, task: MakeTask, choice: MakeChoice, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is slow, and not the dead rows: what comes back to an old place is found at once."""
+    monkeypatch.setattr(module, "FASTER", 1e9)
+    task("plain").submit_many([(n,) for n in range(3)])
+    [elsewhere] = choice().claim(1)
+    child = choice()
+    assert numbers(child.claim(1)) == [1]
+    assert numbers(child.claim(1)) == [2]
+    app.ledger.settle(elsewhere, RELEASED)
+    assert numbers(child.claim(1)) == [0]
 
 
 # -- what fails in the middle ------------------------------------------------------------------------------------------

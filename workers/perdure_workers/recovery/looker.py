@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
-from perdure.ledger.jobs.lanes import LANES
+from perdure.ledger.jobs.claim import SLACK
+from perdure.ledger.jobs.lanes import ALL, LANES, Lane
+from perdure.model.lanes import PLAIN
+from perdure_workers.shared.pace import Pace
 from perdure_workers.shared.wakeups import Wakeups
 
 logger = logging.getLogger("perdure.looker")
@@ -19,6 +23,9 @@ logger = logging.getLogger("perdure.looker")
 #: Seconds between two looks, when nothing becomes due before; one query each.
 INTERVAL = 1.0
 SHORTEST = 0.02
+#: A look that takes longer than so many seconds meets rows that are dead and cannot be removed; see ``choice.py``. The next
+#: ones see what has come since, for so many times as long as it took and no more than so many seconds.
+SLOW, REST, LONGEST_REST = 0.02, 50.0, 10.0
 #: Looks from one search for jobs of unknown tasks to the next, and how far into the line it goes.
 UNKNOWN_EVERY = 5
 UNKNOWN_PAGE = 1_000
@@ -40,6 +47,10 @@ class Looker:
         self._wakeups = wakeups
         self._hush = hush
         self._looks = 0
+        self._whole = Pace(REST, LONGEST_REST, SLOW)
+        self._search = Pace(REST, LONGEST_REST, SLOW)
+        #: When nobody waited in the plain lane who could have run, on the monotonic clock.
+        self._clear_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perdure-looker", daemon=True)
 
@@ -56,21 +67,32 @@ class Looker:
         wait = self._look_for_work()
         self._looks += 1
         if self._looks % UNKNOWN_EVERY == 0:
-            self._app.ledger.note_unknown(self._bulkhead, set(self._app.tasks), UNKNOWN_PAGE)
+            if self._search.is_due:
+                tasks = set(self._app.tasks)
+                self._search.timed(lambda: self._app.ledger.note_unknown(self._bulkhead, tasks, UNKNOWN_PAGE))
             self._hush()
         return max(wait, SHORTEST)
 
     def _look_for_work(self) -> float:
-        wait, after = INTERVAL, ""
+        wait, lanes = INTERVAL, self._first_lanes()
         while True:
-            lanes = self._app.ledger.lanes(self._bulkhead, after)
             waits = [lane.waits for lane in lanes]
             wait = min([wait, *(seconds for seconds in waits if seconds > 0)])
             for _ in range(waits.count(0.0)):
                 self._wakeups.post()
             if 0.0 in waits or len(lanes) < LANES:
                 return wait
-            after = lanes[-1].name
+            lanes = self._app.ledger.lanes(self._bulkhead, lanes[-1].name)
+
+    def _first_lanes(self) -> Sequence[Lane]:
+        began = time.monotonic()
+        if self._whole.is_due:
+            lanes = self._whole.timed(lambda: self._app.ledger.lanes(self._bulkhead))
+        else:
+            lanes = self._app.ledger.lanes(self._bulkhead, back=min(ALL, began - self._clear_at + SLACK))
+        if not any(lane.name == PLAIN and lane.waits == 0.0 for lane in lanes):
+            self._clear_at = began
+        return lanes
 
     def _run(self) -> None:
         wait = SHORTEST

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from perdure.ledger.jobs.claim import NO_MARKS, Claimer, in_line
+from perdure.ledger.jobs.claim import NO_MARKS, PRIORITIES, SLACK, Claimer, Since, in_line
 from perdure.ledger.jobs.lanes import LANES, Lane
 from perdure.model.lanes import PLAIN, REPLICAS, lane_of
 from perdure.model.records import Claim
+from perdure_workers.shared.pace import Pace
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 SELDOM = 16
 #: Seconds for which a lane is passed by whose breaker or limit turned a job away that had been claimed.
 TURNED_AWAY = 0.05
-#: A claim that takes longer than so many seconds has met rows that are dead and cannot be removed, as while somebody holds
-#: a transaction open on PostgreSQL. The next ones begin where it ended, for so many times as long as it took.
-SLOW = 0.01
-REST = 20
-#: Seconds by which rows may come in behind others that have an earlier place in line.
-SLACK = 1.0
+#: A claim that takes longer than so many seconds may have met rows that are dead and cannot be removed, as while somebody
+#: holds a transaction open on PostgreSQL; on SQLite it waits for others, and there are none.
+SLOW = {"postgresql": 0.01, "sqlite": float("inf")}
+#: The next ones begin where it ended, for so many times as long as it took and no more than so many seconds, while that is
+#: so many times faster.
+REST, LONGEST_REST, FASTER = 50.0, 10.0, 2.0
 
 
 class Choice:
@@ -40,9 +41,9 @@ class Choice:
         self._by = by
         self._passed_until: dict[str, float] = {}
         self._claims = 0
-        #: By priority, where the first job was that was claimed last, and when to read the line from its beginning again.
+        #: By priority, the place in line before which nobody waits; and when to read the line from its beginning again.
         self._places: dict[int, float] = {}
-        self._read_all_at = 0.0
+        self._whole = Pace(REST, LONGEST_REST, SLOW[app.ledger.database.dialect])
         #: Whether jobs may have been claimed that nobody has been given.
         self._in_doubt = True
         #: The lane at which the last look ended; empty when it came to the end.
@@ -72,24 +73,27 @@ class Choice:
         self._ask_again_in(seconds)
 
     def _plain(self, most: int, *, in_doubt: bool) -> list[Claim]:
-        began = time.monotonic()
-        since = self._places if began < self._read_all_at else NO_MARKS
-        claims = self._app.ledger.claim(self._by, most, since=since, in_doubt=in_doubt)
-        took = time.monotonic() - began
-        if len(claims) < most:
-            self._read_all_at = 0.0
-        elif since is NO_MARKS and took > SLOW:
-            self._read_all_at = began + REST * took
-        if since is NO_MARKS:
-            self._places = {}  # nothing is known of priorities that were not reached
-        self._places |= {claim.priority: claim.queued_at - SLACK for claim in reversed(claims)}
+        def read(since: Since) -> list[Claim]:
+            return self._app.ledger.claim(self._by, most, since=since, in_doubt=in_doubt)
+
+        if self._whole.is_due:
+            claims = self._whole.timed(lambda: read(NO_MARKS))
+            self._places = {}
+        else:
+            began = time.monotonic()
+            claims = read(self._places)
+            if (time.monotonic() - began) * FASTER > self._whole.took:
+                self._whole.end_rest()
+        if claims and not in_doubt:
+            self._places |= _places_after(claims, is_end=len(claims) < most)
         return claims
 
     def _from_lanes(self, most: int, after: str = "") -> list[Claim]:
         """Go on from the lane at which the last look ended, until some jobs are claimed or all lanes are looked at."""
         from_first = not self._looked_to
         while True:
-            lanes = self._app.ledger.lanes(self._by.bulkhead, self._looked_to or after)
+            # Of the plain lane only what is not due is new here.
+            lanes = self._app.ledger.lanes(self._by.bulkhead, self._looked_to or after, back=0.0)
             self._looked_to = lanes[-1].name if len(lanes) >= LANES else ""
             claims = self._held_back(lanes, most)
             if claims or (from_first and not self._looked_to):
@@ -110,7 +114,7 @@ class Choice:
             else:
                 ready.append(lane)
         limited = [lane for lane in ready if lane.limit_key is not None and self._lets_through(lane, 1)]
-        claims = self._within_limits(limited) if limited else []
+        claims = self._within_limits(limited, most) if limited else []
         share = max(1, most // max(1, len(ready)))
         for lane in ready:
             if lane.name == REPLICAS:
@@ -128,19 +132,20 @@ class Choice:
             self.pass_by(lane.name, admitted.wait)
         return admitted.count
 
-    def _within_limits(self, lanes: Sequence[Lane]) -> list[Claim]:
+    def _within_limits(self, lanes: Sequence[Lane], most: int) -> list[Claim]:
         bulkhead, limits = self._by.bulkhead, self._app.limits
-        room = limits.admitted(bulkhead, lanes, self._app.ledger.running_within_limits())
-        started = self._tokens(Counter(lane.task for lane in lanes if room.get(lane.name)))
-        left, wanted = started.copy(), []
-        for lane in lanes:
-            if room.get(lane.name) and left[lane.task]:
-                left[lane.task] -= 1
-                wanted.append(lane)
-        if not wanted:
+        room = Counter(limits.admitted(bulkhead, lanes, self._app.ledger.running_within_limits(), most))
+        tasks = {lane.name: lane.task for lane in lanes}
+        started = self._tokens(_by_task(tasks, room))
+        left, wanted = started.copy(), Counter[str]()
+        for lane, count in room.items():
+            wanted[lane] = min(count, left[tasks[lane]])
+            left[tasks[lane]] -= wanted[lane]
+        chosen = [lane for lane in lanes if wanted[lane.name]]
+        if not chosen:
             return []
         claims = self._app.ledger.claim_within(
-            self._by, wanted, lambda lanes, running: limits.admitted(bulkhead, lanes, running)
+            self._by, chosen, lambda lanes, running: wanted & Counter(limits.admitted(bulkhead, lanes, running, most))
         )
         limits.served(lane_of(claim.task, limit_key=claim.limit_key, breaker=None) for claim in claims)
         for task, count in (started - Counter(claim.task for claim in claims)).items():
@@ -164,3 +169,23 @@ class Choice:
         if bulkhead.limit or bulkhead.rate:
             return True
         return any(task.breaker or task.limit or task.rate or task.replicas > 1 for task in self._app.tasks.values())
+
+
+def _places_after(claims: Sequence[Claim], *, is_end: bool) -> dict[int, float]:
+    """Return by priority the place in line before which nobody waits, after these were claimed.
+
+    Args:
+        claims: Claims of one statement, in line.
+        is_end: Whether no other job could be claimed: then nobody waits at other priorities either.
+    """
+    places = dict.fromkeys(PRIORITIES, claims[0].started_at) if is_end else {}
+    places |= {claim.priority: claim.queued_at for claim in reversed(claims)}
+    return {priority: place - SLACK for priority, place in places.items()}
+
+
+def _by_task(tasks: Mapping[str, str], room: Mapping[str, int]) -> Counter[str]:
+    """Return how many jobs of each task are to start, given those of each lane."""
+    found = Counter[str]()
+    for lane, count in room.items():
+        found[tasks[lane]] += count
+    return found

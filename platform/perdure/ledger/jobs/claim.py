@@ -109,6 +109,8 @@ class Claimer:
 #: By priority, the place in line at which to begin.
 Since = Mapping[int, float]
 NO_MARKS: Since = {}
+#: Seconds by which rows may come in behind others that have an earlier place in line.
+SLACK = 1.0
 
 
 def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, since: Since = NO_MARKS) -> list[Claim]:

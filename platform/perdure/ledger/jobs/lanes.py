@@ -15,11 +15,14 @@ from perdure.ledger.conditions import DIALECTS, state_is
 from perdure.ledger.jobs.claim import Claimer, claim_from
 from perdure.ledger.now import NOW
 from perdure.ledger.schema import jobs
+from perdure.model.lanes import PLAIN
 from perdure.model.records import Claim
 from perdure.model.states import JobState
 
-#: Lanes that one look goes through, at most.
-LANES = 200
+#: Lanes that one look goes through, at most, beside the plain one.
+LANES = 64
+#: Seconds: as far back as there are jobs.
+ALL = 1e12
 
 #: A bulkhead, a task and a key.
 Place = tuple[str, str, str]
@@ -55,28 +58,32 @@ class Lane:
 Admitted = Callable[[Sequence[Lane], Mapping[Place, int]], Mapping[str, int]]
 
 
-def _first(what: str) -> str:
-    """Return the query of a lane's first job: the one whose time comes first at any priority."""
+def _soonest(what: str, lane: str, run_at: str) -> str:
+    """Return the query of a lane's job whose time comes first at any priority."""
     levels = " UNION ALL ".join(
-        f"""SELECT {what}, run_at FROM (
-            SELECT {what}, run_at FROM perdure_jobs
-            WHERE bulkhead = :bulkhead AND lane = step.lane || '' AND priority = {priority} AND run_at IS NOT NULL
+        f"""SELECT it, place FROM (
+            SELECT {what} AS it, run_at AS place FROM perdure_jobs
+            WHERE bulkhead = :bulkhead AND lane = {lane} AND priority = {priority} AND run_at {run_at}
             ORDER BY run_at LIMIT 1
         ) AS level{priority}"""
         for priority in range(10)
     )
-    return f"SELECT {what} FROM ({levels}) AS level ORDER BY run_at LIMIT 1"
+    return f"SELECT it FROM ({levels}) AS level ORDER BY place LIMIT 1"
 
 
 def _lanes(dialect: str) -> Any:
     # Jumps from lane to lane, so that it reads a row for each lane and not for each job (a loose index scan:
     # https://wiki.postgresql.org/wiki/Loose_indexscan). Expressions on the right, because SQLite does not compare with
-    # columns by the index: they might want another affinity.
+    # columns by the index: they might want another affinity. A lane's first row is its most urgent; only when its time
+    # has not come are the other priorities looked at. The plain lane is read from a moment on, because what was claimed
+    # there lies before, and may be there for long; see "A transaction that somebody holds open" in docs/architecture.md.
+    moment, first_lane = NOW[dialect], "(CASE WHEN CAST(:after AS text) = '' THEN CAST(:plain AS text) ELSE :after END)"
+    since = f">= {moment} - CAST(:back AS float8)" if dialect == "postgresql" else f">= {moment} - :back"
     return text(
         f"""
         WITH RECURSIVE step(lane, number) AS (
             SELECT (
-                SELECT lane FROM perdure_jobs WHERE bulkhead = :bulkhead AND lane > :after AND run_at IS NOT NULL
+                SELECT lane FROM perdure_jobs WHERE bulkhead = :bulkhead AND lane > {first_lane} AND run_at IS NOT NULL
                 ORDER BY lane LIMIT 1
             ), 1
             UNION ALL
@@ -87,9 +94,21 @@ def _lanes(dialect: str) -> Any:
             ), number + 1
             FROM step WHERE step.lane IS NOT NULL AND number < :most
         )
-        SELECT step.lane, j.task, j.breaker, j.limit_key, j.run_at, {NOW[dialect]}
-        FROM step JOIN perdure_jobs j ON j.id = ({_first("id")})
-        ORDER BY step.number
+        SELECT lane, task, breaker, limit_key, run_at, {moment} FROM (
+            SELECT 0 AS number, j.lane, j.task, j.breaker, j.limit_key, j.run_at FROM perdure_jobs j
+            WHERE CAST(:after AS text) = '' AND j.id = ({_soonest("id", ":plain", since)})
+            UNION ALL
+            SELECT step.number, step.lane, j.task, j.breaker, j.limit_key, CASE
+                WHEN j.run_at <= {moment} THEN j.run_at
+                ELSE ({_soonest("run_at", "step.lane || ''", "IS NOT NULL")})
+            END
+            FROM step JOIN perdure_jobs j ON j.id = (
+                SELECT f.id FROM perdure_jobs f
+                WHERE f.bulkhead = :bulkhead AND f.lane = step.lane || '' AND f.run_at IS NOT NULL
+                ORDER BY f.priority, f.run_at LIMIT 1
+            )
+        ) AS found
+        ORDER BY number
         """
     )
 
@@ -107,15 +126,16 @@ _RUNNING = (
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
-def lanes(connection: Connection, bulkhead: str, after: str = "") -> list[Lane]:
-    """Return the lanes of a bulkhead in which jobs wait, in the database's order of their names; :data:`LANES` at most.
+def lanes(connection: Connection, bulkhead: str, after: str = "", back: float = ALL) -> list[Lane]:
+    """Return the lanes of a bulkhead in which jobs wait: the plain one, and :data:`LANES` others by name at most.
 
     Args:
         connection: Where to read.
         bulkhead: The bulkhead.
-        after: Lanes whose names are up to this one are left out.
+        after: Lanes up to this one are left out, in the database's order of names.
+        back: Seconds; jobs of the plain lane whose place in line is older are passed over.
     """
-    values = {"bulkhead": bulkhead, "after": after, "most": LANES}
+    values = {"bulkhead": bulkhead, "after": after, "most": LANES, "plain": PLAIN, "back": back}
     return [Lane(*row) for row in connection.execute(_LANES[connection.dialect.name], values)]
 
 

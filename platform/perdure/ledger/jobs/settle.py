@@ -52,6 +52,11 @@ _RECORDED = "(job_id, number, outcome, worker, worker_pid, started_at, finished_
 _CANCELLED = "(released = 1 AND cancel_requested_at IS NOT NULL)"
 
 
+#: PostgreSQL counts the ids of an array and finds them by the index; of rows in a JSON text it guesses that there are 100,
+#: and reads the table for one.
+_AMONG = {"sqlite": "", "postgresql": "AND id = ANY(CAST(:ids AS text[]))"}
+
+
 def _update(dialect: str) -> str:
     # The state is an expression, because without statistics SQLite prefers its index to the one of the ids.
     moment = NOW[dialect]
@@ -71,7 +76,7 @@ def _update(dialect: str) -> str:
             error = CASE WHEN released = 1 THEN error ELSE new_error END,
             dead_letter_id = letter
         FROM {rows_of(dialect, _COLUMNS)}
-        WHERE id = of_job AND fence = of_fence AND state || '' = 'running'
+        WHERE id = of_job AND fence = of_fence AND state || '' = 'running' {_AMONG[dialect]}
     """
 
 
@@ -83,14 +88,13 @@ def _attempt_values(dialect: str) -> str:
 #: PostgreSQL takes both changes in one statement, which is its own transaction: one round trip and not four.
 _SETTLE_AND_RECORD = text(
     f"""
-    WITH settled(settled_id) AS ({_update("postgresql")} RETURNING id),
+    WITH settled AS ({_update("postgresql")} RETURNING s.*),
     recorded AS (
         INSERT INTO perdure_attempts {_RECORDED}
-        SELECT {_attempt_values("postgresql")} FROM {rows_of("postgresql", _COLUMNS)}
-        JOIN settled ON settled_id = of_job WHERE new_outcome IS NOT NULL
+        SELECT {_attempt_values("postgresql")} FROM settled WHERE new_outcome IS NOT NULL
         ON CONFLICT DO NOTHING
     )
-    SELECT settled_id FROM settled
+    SELECT of_job FROM settled
     """
 )
 _SETTLE = text(f"{_update('sqlite')} RETURNING id")
@@ -152,7 +156,8 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str 
 
 def _write(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     if connection.dialect.name == "postgresql":
-        return set(connection.execute(_SETTLE_AND_RECORD, encoded(rows)).scalars())
+        ids = [row["of_job"] for row in rows]
+        return set(connection.execute(_SETTLE_AND_RECORD, {**encoded(rows), "ids": ids}).scalars())
     settled = set(connection.execute(_SETTLE, encoded(rows)).scalars())
     connection.execute(_RECORD, encoded([row for row in rows if row["of_job"] in settled]))
     return settled

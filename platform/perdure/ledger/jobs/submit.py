@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, func, null, select, text, update
+from sqlalchemy import Connection, and_, bindparam, null, select, text, update
 
 from perdure.errors import IdempotencyConflict
 from perdure.ledger.batch import encoded, rows_of
-from perdure.ledger.conditions import DIALECTS, IS_DUE, insert_ignoring, seen_state, state_is
+from perdure.ledger.conditions import DIALECTS, insert_ignoring, seen_state
 from perdure.ledger.now import NOW, now
 from perdure.ledger.schema import job_tags, jobs
 from perdure.model.lanes import lane_of
@@ -94,13 +94,6 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     if tags:
         connection.execute(insert_ignoring(job_tags, connection.dialect.name), tags)
     return [keyed.get(job.id) or Submitted(job.id, _expected_state(job)) for job in new]
-
-
-def depth(connection: Connection, bulkhead: str, bound: int) -> int:
-    """Return how many jobs wait in a bulkhead and may run now, counting no further than ``bound``."""
-    is_queued = (jobs.c.bulkhead == bulkhead, jobs.c.run_at <= now(), state_is(JobState.QUEUED, by_index=False) | IS_DUE)
-    waiting = select(jobs.c.id).where(*is_queued).limit(bound).subquery()
-    return connection.execute(select(func.count()).select_from(waiting)).scalar_one()
 
 
 def _write(connection: Connection, new: Sequence[NewJob]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, literal, select
 
 from perdure.ledger.conditions import state_is
 from perdure.ledger.now import now
@@ -47,12 +47,9 @@ _RUNNING = select(
     (now() - jobs.c.cancel_requested_at).label("cancelled_for"),
 ).where(_OF_WORKER)
 
-_ORPHANING = (
-    select(workers.c.id)
-    .where(workers.c.state.in_(WorkerState.ended()))
-    .where(workers.c.id.in_(select(jobs.c.worker_id).where(RUNS)))
-    .limit(bindparam("page"))
-)
+# Worker by worker, and no join: that would read all that runs of those that live.
+_RUNS_SOMETHING = select(literal(1)).where(RUNS, jobs.c.worker_id == workers.c.id).limit(1).scalar_subquery() == 1
+_ORPHANING = select(workers.c.id).where(workers.c.state.in_(WorkerState.ended()), _RUNS_SOMETHING).limit(bindparam("page"))
 
 
 def orphaning(connection: Connection, page: int) -> list[str]:

@@ -82,6 +82,21 @@ def upgrade() -> None:
     _index("ix_perdure_jobs_running", ["worker_id", "worker_pid"], "state = 'running'")
     _index("ix_perdure_jobs_limited", ["bulkhead", "task", "limit_key"], "state = 'running' AND limit_key IS NOT NULL")
     _index("ix_perdure_jobs_cancelling", ["worker_id"], "state = 'running' AND cancel_requested_at IS NOT NULL")
+    if dialect == "postgresql":
+        _sort_ids_by_their_characters(connection)
+
+
+def _sort_ids_by_their_characters(connection: sa.Connection) -> None:
+    """Have ids sort by the time of their making, also in a database of a language whose digits come after its letters."""
+    of_ids = sa.text(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() "
+        "AND table_name = ANY(:tables) AND data_type = 'character varying' AND character_maximum_length = 36"
+    )
+    changes: dict[str, list[str]] = {}
+    for table, column in connection.execute(of_ids, {"tables": [f"perdure_{table}" for table in TABLES]}):
+        changes.setdefault(table, []).append(f'ALTER COLUMN "{column}" TYPE varchar(36) COLLATE "C"')
+    for table, columns in changes.items():
+        connection.execute(sa.text(f'ALTER TABLE "{table}" {", ".join(columns)}'))
 
 
 def _index(name: str, columns: list[str], where: str) -> None:
