@@ -48,13 +48,17 @@ if TYPE_CHECKING:
     from perdure.manage.primary_backup import Operation, PrimaryBackup
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.resilience.breaker.events import BreakerEvent
+    from perdure.resilience.failover.groups import Failovers
+    from perdure.resilience.limits.resource_pool import ResourcePool
     from perdure.resilience.service.service import Service
+    from perdure.resilience.service.timeouts import Timeouts
     from perdure.submit.typed_options import JobOptions, SettingsGiven
 
 logger = logging.getLogger("perdure.app")
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Resource = TypeVar("Resource")
 Hook = TypeVar("Hook", bound=Callable[[WorkerEvent], object])
 
 
@@ -295,6 +299,32 @@ class Perdure:
         return breakers_of(self.settings, self.breaker_events.emit)
 
     @once
+    def failover(self) -> Failovers:
+        """The failover groups by name: ``app.failover["mail"]``, or ``app.failover.add("mail", [Member(...), ...])``."""
+        from perdure.admission.breakers import failovers_of
+
+        return failovers_of(self.settings)
+
+    @once
+    def timeouts(self) -> Timeouts:
+        """The timeouts of named operations, as the settings want them: ``app.timeouts["report"].call(fn)``."""
+        from perdure.admission.breakers import timeouts_of
+
+        return timeouts_of(self.settings)
+
+    def pool(self, name: str, create: Callable[[], Resource], **parts: Any) -> ResourcePool[Resource]:
+        """Return a pool of costly things, bounded as ``[resilience.pools.NAME]`` says, else by the defaults.
+
+        Args:
+            name: The pool.
+            create: Makes a resource.
+            parts: ``validate=`` and ``close=`` of :class:`~perdure.resilience.limits.resource_pool.ResourcePool`.
+        """
+        from perdure.resilience.limits.resource_pool import ResourcePool
+
+        return ResourcePool(name, create, self.settings.resilience.pools.get(name), **parts)
+
+    @once
     def limits(self) -> Limits:
         """How many jobs may run at once and start per second."""
         from perdure.admission.limits import Limits
@@ -308,8 +338,8 @@ class Perdure:
 
         Args:
             name: The service.
-            parts: ``secondaries=`` and ``default=`` of :class:`~perdure.resilience.service.service.Service`, for the first
-                call.
+            parts: ``secondaries=``, ``default=`` and ``key=`` of
+                :class:`~perdure.resilience.service.service.Service`, for the first call.
 
         Raises:
             SettingsError: Its settings are not allowed; the message names the one that is not.

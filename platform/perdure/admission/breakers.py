@@ -10,16 +10,19 @@ from perdure.errors import BrokerUnavailable, HandedBack, JobCancelled, LeaseLos
 from perdure.model.outcomes import Discard, Snooze
 from perdure.resilience.breaker.breakers import Breakers
 from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.failover.group import FailoverConfig
+from perdure.resilience.failover.groups import Failovers
 from perdure.resilience.redis.link import connect
 from perdure.resilience.service.service import Service
-from perdure.resilience.service.service_settings import breaker_config, service_config
+from perdure.resilience.service.service_settings import breaker_config, failover_settings, service_config
+from perdure.resilience.service.timeouts import Timeouts, TimeoutsConfig
 
 if TYPE_CHECKING:
     from perdure.resilience.breaker.events import BreakerEvent
     from perdure.settings.settings import Settings
 
 #: What a job raises to the platform, or the platform to a job, says nothing about the service that the job calls.
-NO_VERDICT: tuple[type[BaseException], ...] = (
+NO_VERDICT: tuple[type[Exception], ...] = (
     Discard,
     Snooze,
     HandedBack,
@@ -45,6 +48,24 @@ def breakers_of(settings: Settings, on_event: Callable[[BreakerEvent], None]) ->
         on_event=on_event,
         prefix=settings.redis_prefix,
     )
+
+
+def failovers_of(settings: Settings) -> Failovers:
+    """Return an application's failover groups, as its settings want them."""
+    found = {name: failover_settings(name, given) for name, given in settings.resilience.failover.items()}
+    return Failovers(
+        connect(settings.effective_redis_url),
+        {name: replace(each, ignore=(*each.ignore, *NO_VERDICT)) for name, each in found.items()},
+        default=FailoverConfig(ignore=NO_VERDICT),
+        prefix=settings.redis_prefix,
+    )
+
+
+def timeouts_of(settings: Settings) -> Timeouts:
+    """Return the timeouts of an application's named operations."""
+    operations = dict(settings.resilience.timeouts)
+    default = operations.pop("default", TimeoutsConfig().default)
+    return Timeouts(TimeoutsConfig(default=default, operations=operations))
 
 
 def service_of(settings: Settings, breakers: Breakers, name: str, parts: Mapping[str, Any]) -> Service:

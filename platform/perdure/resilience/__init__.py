@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perdure.resilience.limits.resource_pool import PoolConfig, ResourcePool
     from perdure.resilience.retry.budget import RetryBudget, RetryBudgetConfig
     from perdure.resilience.retry.retrying import retrying
+    from perdure.resilience.service.call_key import keyed
     from perdure.resilience.service.deadline import deadline, remaining
     from perdure.resilience.service.fallback import Fallback
     from perdure.resilience.service.service import Service
@@ -44,6 +45,7 @@ __all__ = [
     "Timeouts",
     "TimeoutsConfig",
     "deadline",
+    "keyed",
     "remaining",
     "retrying",
     "service_config",
@@ -73,6 +75,7 @@ __getattr__, __dir__ = lazy_names(
         "Timeouts": "perdure.resilience.service.timeouts",
         "TimeoutsConfig": "perdure.resilience.service.timeouts",
         "deadline": "perdure.resilience.service.deadline",
+        "keyed": "perdure.resilience.service.call_key",
         "remaining": "perdure.resilience.service.deadline",
         "retrying": "perdure.resilience.retry.retrying",
         "service_config": "perdure.resilience.service.service_settings",

@@ -33,3 +33,13 @@ def check_numbers(
     problems += [f"{name} must be 1 or more" for name in from_one if numbers.get(name, 1) < 1]
     if problems:
         raise SettingsError(f"{what}: {'; '.join(problems)}")
+
+
+def check_above_zero(what: str, seconds: float) -> None:
+    """Refuse a time that no call could mean.
+
+    Raises:
+        SettingsError: It is not finite or not above 0.
+    """
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise SettingsError(f"{what} must be a finite number above 0, not {seconds!r}")

@@ -201,6 +201,7 @@ def storage_of(settings: Settings, ledger: Ledger) -> Storage:
             stores,
             write_quorum=settings.checkpoint_quorum,
             timeout=settings.checkpoint_timeout,
+            authenticated=settings.checkpoint_secret is not None,
             on_report=_log_report,
             on_damage=on_damage,
         )

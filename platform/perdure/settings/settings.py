@@ -89,18 +89,36 @@ def _service(given: Any) -> Any:
     return now_or_later(as_service_config, given)
 
 
+def _failover(given: Any) -> Any:
+    from perdure.resilience.service.service_settings import as_failover_settings, now_or_later
+
+    return now_or_later(as_failover_settings, given)
+
+
+def _pool(given: Any) -> Any:
+    from perdure.resilience.service.service_settings import as_pool_config
+
+    return as_pool_config(given)
+
+
 class ResilienceSettings(BaseModel):
     """Protection of what jobs call, by name; ``docs/resilience.md`` says what each table may hold.
 
     Args:
         breakers: Circuit breakers, ``[resilience.breakers.NAME]``.
         services: Services, ``[resilience.services.NAME]``: timeout, retry, breaker, rate, permits and fallback of one.
+        failover: Failover groups, ``[resilience.failover.NAME]``: when they switch, and their members' addresses.
+        pools: Bounds of resource pools, ``[resilience.pools.NAME]``, or the name of a preset.
+        timeouts: Seconds of named operations, ``[resilience.timeouts]``; ``default`` is for those that are not named.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     breakers: dict[str, Annotated[Any, PlainValidator(_breaker)]] = Field(default_factory=dict)
     services: dict[str, Annotated[Any, PlainValidator(_service)]] = Field(default_factory=dict)
+    failover: dict[str, Annotated[Any, PlainValidator(_failover)]] = Field(default_factory=dict)
+    pools: dict[str, Annotated[Any, PlainValidator(_pool)]] = Field(default_factory=dict)
+    timeouts: dict[str, Seconds] = Field(default_factory=dict)
 
 
 #: Settings that hold tables or lists; a variable may hold them as JSON.

@@ -341,6 +341,35 @@ def test_a_breaker_of_a_misspelt_name_is_refused(perdure: Run, folder: Path) -> 
     assert perdure("breakers", "reset", "new", app="cli_guarded").code == 0, "it is in use now"
 
 
+def test_failover(perdure: Run, folder: Path) -> None:
+    (folder / "cli_mail.py").write_text(
+        "from perdure import Perdure\n"
+        "from perdure.resilience import Member\n"
+        "def ping(address: str) -> bool:\n"
+        "    return address != 'eu.example'\n"
+        "mail = {'members': {'eu': 'eu.example', 'us': 'us.example'}, 'check': 'cli_mail.ping', 'failure_threshold': 1}\n"
+        "app = Perdure(resilience={'failover': {'mail': mail}})\n"
+        "app.failover.add('stock', [Member('one', object()), Member('two', object())])\n"
+    )
+    found = perdure("failover", "list", "--json", app="cli_mail").json
+    assert [(each["name"], each["current"], each["members"]) for each in found] == [
+        ("mail", "eu", ["eu", "us"]),
+        ("stock", "one", ["one", "two"]),
+    ]
+    assert perdure("failover", "check", "mail", "--json", app="cli_mail").json == {"eu": False, "us": True}
+    assert "us" in perdure("failover", "list", app="cli_mail").out
+    [record] = perdure("failover", "history", "mail", "--json", app="cli_mail").json
+    assert (record["from_member"], record["to_member"]) == ("eu", "us")
+    ended = perdure("failover", "promote", "stock", "two", "--reason", "maintenance", app="cli_mail")
+    assert ended.out.strip() == "stock is served by two"
+    [record] = perdure("failover", "history", "stock", "--json", app="cli_mail").json
+    assert record["reason"] == "maintenance"
+    for arguments, said in ((("promote", "stock", "tow"), "no member 'tow'"), (("check", "mial"), "Did you mean 'mail'")):
+        ended = perdure("failover", *arguments, app="cli_mail")
+        assert (ended.code, ended.out) == (1, "")
+        assert said in ended.err
+
+
 def test_times_that_are_not_understood(perdure: Run) -> None:
     assert perdure("dead", "list", "--where", "since=yesterday").code == 0
     ended = perdure("dead", "list", "--where", "since=lundi")

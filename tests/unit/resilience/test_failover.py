@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
 import redis
 
 from perdure.errors import SettingsError
+from perdure.resilience.errors import NotCalled
 from perdure.resilience.failover.decision import GroupState, decide
 from perdure.resilience.failover.group import FailoverConfig, FailoverGroup, Member
 from perdure.resilience.failover.store import FailoverRecord
@@ -169,6 +170,135 @@ def test_all_down_stays_and_raises(redis_url: str, sites: list[Site]) -> None:
         group.call(Site.ping)
     with pytest.raises(Down):
         group.call(Site.ping)
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+@pytest.mark.parametrize("back", [0, 1, 2])
+def test_whichever_comes_back_first_after_all_were_down_serves(
+    redis_url: str, sites: list[Site], back: int, in_loop: bool
+) -> None:
+    group = make(redis_url, sites, checks=False, failure_threshold=2, retry_after=0.0)
+
+    def call() -> Any:
+        return asyncio.run(group.call_async(ping_async)) if in_loop else group.call(Site.ping)
+
+    for site in sites:
+        site.up = False
+    for _ in range(10):
+        with pytest.raises(Down):
+            call()
+    sites[back].up = True
+    assert call() == sites[back].name
+    assert group.current.name == sites[back].name
+    assert len(group.records()) <= 3, "members that do not answer are tried without a switch"
+
+
+async def ping_async(site: Site) -> str:
+    return site.ping()
+
+
+def test_a_member_that_failed_is_tried_once_per_retry_after_in_all_processes(redis_url: str, sites: list[Site]) -> None:
+    groups = [make(redis_url, sites, failure_threshold=1, retry_after=60.0) for _ in range(3)]
+    for site in sites:
+        site.up = False
+    for group in groups * 20:
+        with pytest.raises(Down):
+            group.call(Site.ping)
+    current = groups[0].current.name
+    assert all(site.calls <= 3 for site in sites if site.name != current)
+
+
+def test_half_open_trials_go_on_without_redis(own_redis: Any, sites: list[Site]) -> None:
+    group = make(own_redis.url, sites, failure_threshold=1, retry_after=0.0)
+    own_redis.kill()
+    for site in sites:
+        site.up = False
+    with pytest.raises(Down):
+        group.call(Site.ping)
+    sites[0].up = True
+    assert group.call(Site.ping) == "eu"
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_a_backup_answers_the_first_failure_where_asked(redis_url: str, sites: list[Site], in_loop: bool) -> None:
+    group = make(redis_url, sites, failure_threshold=3, answer_from_backup=True)
+    sites[0].up = False
+    for _ in range(3):
+        answer = asyncio.run(group.call_async(ping_async)) if in_loop else group.call(Site.ping)
+        assert answer == "us"
+        assert group.snapshot().failures["us"] == 0
+    assert group.current.name == "us"
+
+
+def test_a_refusal_before_the_call_is_answered_by_a_backup_where_asked_and_counts_for_nothing(
+    redis_url: str, sites: list[Site]
+) -> None:
+    def refused(site: Site) -> str:
+        if site.name == "eu":
+            raise NotCalled("its breaker is open", 1.0)
+        return site.ping()
+
+    with pytest.raises(NotCalled):
+        make(redis_url, sites).call(refused)
+    group = make(redis_url, sites, answer_from_backup=True)
+    assert group.call(refused) == "us"
+    assert group.snapshot().failures["eu"] == 0
+
+
+def test_an_error_that_is_ignored_is_the_callers(redis_url: str, sites: list[Site]) -> None:
+    group = make(redis_url, sites, failure_threshold=1, ignore=(Down,), answer_from_backup=True)
+    sites[0].up = False
+    with pytest.raises(Down, match="eu"):
+        group.call(Site.ping)
+    assert group.snapshot().failures["eu"] == 0
+
+
+def test_the_error_names_what_all_members_said(redis_url: str, sites: list[Site]) -> None:
+    group = make(redis_url, sites, answer_from_backup=True)
+    for site in sites:
+        site.up = False
+    with pytest.raises(Down, match="asia") as raised:
+        group.call(Site.ping)
+    assert [note.split()[1] for note in raised.value.__notes__] == ["eu", "us"]
+
+
+def test_a_check_that_hangs_holds_up_neither_the_others_nor_stop(
+    redis_url: str, sites: list[Site], until: Callable[..., None]
+) -> None:
+    never, hung = Event(), []
+
+    def hangs() -> None:
+        hung.append(1)
+        never.wait()
+
+    async def well() -> None:
+        await asyncio.sleep(0)
+
+    members = [Member("eu", sites[0], hangs), Member("us", sites[1], well)]
+    config = FailoverConfig(failure_threshold=2, check_interval=0.02, check_timeout=0.05, max_staleness=0.0)
+    group = FailoverGroup(redis_url, "mail", members, config)
+    group.start()
+    until(lambda: group.current.name == "us", "the check to be given up twice")
+    group.stop()
+    assert len(hung) == 1, "it is not started again while it hangs"
+    group.start()
+    group.stop()
+    never.set()
+
+
+def test_stop_may_be_called_by_a_listener(redis_url: str, sites: list[Site], until: Callable[..., None]) -> None:
+    group = make(redis_url, sites, failure_threshold=1, check_interval=0.02)
+    stopped = Event()
+    group.listen(lambda record: (group.stop(), stopped.set()))
+    sites[0].up = False
+    group.start()
+    until(stopped.is_set, "the switch")
+
+
+@pytest.mark.parametrize("wrong", [{"failure_threshold": 0}, {"check_timeout": 0}, {"return_after": -1}])
+def test_wrong_numbers_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        FailoverConfig(**wrong)
 
 
 def test_promotion_by_hand(redis_url: str, sites: list[Site]) -> None:

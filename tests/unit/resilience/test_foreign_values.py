@@ -26,6 +26,7 @@ from perdure.resilience.limits.permits import Permits, PermitsConfig
 from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig
 from perdure.resilience.redis.lua_scripts import source
 from perdure.resilience.retry.budget import RetryBudget
+from perdure.resilience.service.call_key import keyed
 from perdure.resilience.service.fallback import Fallback
 from support.waiting import wait_until
 
@@ -387,9 +388,7 @@ def test_an_epoch_never_goes_back(redis_url: str, client: redis.Redis) -> None:
 
 @pytest.mark.parametrize("value", [*ODD, "{}", '{"at": "q", "value": 1}', '{"at": NaN, "value": 1}', '{"value": 1}'])
 def test_odd_values_of_a_fallback(redis_url: str, client: redis.Redis, value: Any) -> None:
-    def down() -> int:
-        raise ZeroDivisionError
-
+    down = keyed("rates", lambda: 1 // 0)
     rates = Fallback("rates", redis=redis_url, default=5)
     rates.keep(4, down)
     (key,) = client.keys("perdure:fallback:*")
@@ -398,8 +397,8 @@ def test_odd_values_of_a_fallback(redis_url: str, client: redis.Redis, value: An
     for kind in TYPES[1:]:
         put(client, key, kind)
         assert rates.call(down) == 5
-    assert rates._link is not None
-    assert rates._link.up
+    assert rates._last_good is not None
+    assert rates._last_good._link.up
 
 
 def test_a_broken_link_is_not_mistaken_for_a_foreign_value(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from typing import Any
 
@@ -10,6 +11,7 @@ import redis
 
 from perdure.errors import SettingsError
 from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig, RateLimited, RateLimitEvent, draw
+from perdure.resilience.service.deadline import deadline
 
 
 def test_draw_refills_and_waits() -> None:
@@ -87,3 +89,27 @@ def test_as_many_as_there_are_in_one_go(redis_url: str, where: str) -> None:
     assert limit.take(7) == 2
     limit.give_back(99)
     assert limit.take(99) == 10, "a bucket never holds more than its burst"
+
+
+def test_async(redis_url: str) -> None:
+    async def run() -> None:
+        limit = RateLimit(redis_url, "mail", RateLimitConfig(rate=20, burst=2))
+        async with limit:
+            pass
+        await limit.acquire_async()
+        with pytest.raises(ValueError, match="a bucket of 2"):
+            await limit.acquire_async(tokens=3)
+        await limit.acquire_async(timeout=5)
+        slow = RateLimit(redis_url, "slow", RateLimitConfig(rate=0.01, burst=1))
+        await slow.acquire_async()
+        with pytest.raises(RateLimited):
+            await slow.acquire_async(timeout=0)
+        with deadline(0.01), pytest.raises(RateLimited):
+            await slow.acquire_async(timeout=1000)
+        waiting = asyncio.create_task(limit.acquire_async(tokens=2, timeout=5))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await limit.acquire_async(tokens=2, timeout=5)
+
+    asyncio.run(run())

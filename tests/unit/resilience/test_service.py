@@ -14,6 +14,7 @@ from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.breaker.events import CircuitOpen
 from perdure.resilience.limits.permits import PermitsConfig
 from perdure.resilience.limits.rate_limit import RateLimitConfig, RateLimited
+from perdure.resilience.service.call_key import keyed
 from perdure.resilience.service.fallback import FallbackConfig
 from perdure.resilience.service.service import Service, ServiceConfig
 from perdure.resilience.service.service_settings import service_config
@@ -45,21 +46,51 @@ def make(url: str, **options: Any) -> Service:
     return Service(url, "payments", ServiceConfig(**({"retry": QUICK} | options)), **more)
 
 
-def test_a_call_that_a_retry_saved_is_a_success_for_the_breaker(redis_url: str) -> None:
-    service, flaky = make(redis_url, breaker=BreakerConfig(failure_threshold=1)), Flaky(2)
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_each_attempt_counts_for_the_breaker(redis_url: str, in_loop: bool) -> None:
+    policy = RetryPolicy(max_retries=3, base=0.001, max_delay=0.002)
+    service, flaky = make(redis_url, retry=policy, breaker=BreakerConfig(failure_threshold=5)), Flaky(99)
+
+    def call() -> Any:
+        return asyncio.run(service.call_async(flaky.answer)) if in_loop else service.call(flaky)
+
+    with pytest.raises(Down):
+        call()
+    assert flaky.calls == 4
+    with pytest.raises(Down) as raised:
+        call()
+    assert flaky.calls == 5, "not the twenty attempts that five calls would make"
+    assert "a retry was refused: circuit breaker" in raised.value.__notes__[0]
+    with pytest.raises(CircuitOpen):
+        call()
+    assert flaky.calls == 5
+
+
+def test_a_retry_that_the_rate_limit_refuses_keeps_the_error_of_the_attempt(redis_url: str) -> None:
+    service, flaky = make(redis_url, rate=RateLimitConfig(rate=0.01, burst=1), rate_wait=0), Flaky(99)
+    with pytest.raises(Down):
+        service.call(flaky)
+    assert flaky.calls == 1
+    with pytest.raises(RateLimited):
+        service.call(flaky)
+
+
+def test_a_call_that_a_retry_saved_leaves_the_breaker_closed(redis_url: str) -> None:
+    service, flaky = make(redis_url, breaker=BreakerConfig(failure_threshold=3)), Flaky(2)
     assert service.call(flaky) == 7
-    assert flaky.calls == 3
-    assert service.snapshot().breaker.failures == 0  # type: ignore[union-attr]
+    snapshot = service.snapshot().breaker
+    assert snapshot is not None
+    assert snapshot.state == "closed"
 
 
 def test_an_open_breaker_is_not_retried(redis_url: str) -> None:
     service, flaky = make(redis_url, breaker=BreakerConfig(failure_threshold=1)), Flaky(99)
     with pytest.raises(Down):
         service.call(flaky)
-    assert flaky.calls == 3
+    assert flaky.calls == 1
     with pytest.raises(CircuitOpen):
         service.call(flaky)
-    assert flaky.calls == 3
+    assert flaky.calls == 1
 
 
 def test_a_hanging_call_times_out_and_opens_the_breaker(redis_url: str) -> None:
@@ -104,23 +135,26 @@ def test_the_fallback_serves_whatever_went_wrong(redis_url: str) -> None:
     flaky = Flaky(99)
     assert service.serve(flaky).level == "default"
     assert service.call(flaky) == "none"
-    assert flaky.calls == 3, "the breaker is open"
+    assert flaky.calls == 1, "the breaker is open"
     service.breaker.reset()  # type: ignore[union-attr]
-    assert service.serve(Flaky(0), "5").level == "primary"
-    served = service.serve(flaky, "5")
+    assert service.serve(keyed("order 5", Flaky(0))).level == "primary"
+    served = service.serve(keyed("order 5", flaky))
     assert (served.value, served.level) == (7, "cached")
 
 
 def test_async(redis_url: str) -> None:
-    service = make(redis_url, timeout=5, permits=PermitsConfig(limit=1), rate=RateLimitConfig(rate=100), default="none")
+    service = make(
+        redis_url, timeout=5, breaker=None, permits=PermitsConfig(limit=1), rate=RateLimitConfig(rate=100), default="none"
+    )
 
     async def hang() -> None:
         await asyncio.Event().wait()
 
     async def run() -> None:
         assert await service.call_async(Flaky(99).answer) == "none"
-        assert await service.call_async(Flaky(2).answer) == 7
-        assert await service.call_async(Flaky(99).answer) == 7, "the last good value"
+        assert await service.call_async(keyed("order 5", Flaky(2).answer)) == 7
+        assert await service.call_async(keyed("order 5", Flaky(99).answer)) == 7, "the last good value"
+        assert await service.call_async(Flaky(99).answer) == "none", "nobody else's"
         with pytest.raises(OperationTimeout):
             await make(redis_url, timeout=0.05).call_async(hang)
 

@@ -106,3 +106,19 @@ def test_named_timeouts_have_defaults() -> None:
 def test_the_error_pickles() -> None:
     error = pickle.loads(pickle.dumps(OperationTimeout("pay", 3, still_running=True)))
     assert (error.name, error.seconds, error.still_running) == ("pay", 3, True)
+
+
+def test_a_timeout_can_be_changed_while_the_process_runs() -> None:
+    timeouts = Timeouts(TimeoutsConfig(default=30, operations={"report": 20}))
+    known = timeouts["report"]
+    timeouts.set_timeout("report", 0.01)
+    timeouts.set_timeout("new", None)
+    hang = Event()
+    with pytest.raises(OperationTimeout):
+        known.call(hang.wait, 20)
+    hang.set()
+    assert {each.name: each.seconds for each in timeouts.snapshots()} == {"report": 0.01, "new": None}
+    with pytest.raises(SettingsError, match="timeout 'report' must be a finite number above 0"):
+        timeouts.set_timeout("report", float("nan"))
+    with pytest.raises(SettingsError, match="timeout 'report'"):
+        TimeoutsConfig(operations={"report": float("inf")})

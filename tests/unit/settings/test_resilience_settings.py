@@ -198,3 +198,36 @@ def test_an_application_may_name_exceptions_of_its_own_module(empty_folder: Path
             Perdure()
     finally:
         del sys.modules["own_errors_app"]
+
+
+def test_failover_pools_and_timeouts() -> None:
+    app = Perdure(
+        resilience={
+            "failover": {"mail": {"members": {"eu": "eu.example", "us": "us.example"}, "return_after": 5}},
+            "pools": {"db": "background", "http": {"size": 7, "timeout": 1}},
+            "timeouts": {"default": 3, "report": 120},
+        }
+    )
+    assert app.failover["mail"].config.return_after == 5
+    assert [member.service for member in app.failover["mail"].members] == ["eu.example", "us.example"]
+    assert [app.pool(name, dict).config.size for name in ("db", "http", "other")] == [3, 7, 10]
+    assert [app.timeouts[name].seconds for name in ("report", "other")] == [120, 3]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"failover": {"mail": {"failure_treshold": 1}}},
+            "failure_treshold is no setting. Did you mean 'failure_threshold'",
+        ),
+        ({"failover": {"mail": {"check_timeout": 0}}}, "check_timeout must be above 0"),
+        ({"failover": {"mail": {"members": ["eu"]}}}, "members"),
+        ({"pools": {"db": "criticl"}}, "no pool preset 'criticl'. Did you mean 'critical'"),
+        ({"pools": {"db": {"size": 0}}}, "size must be 1 or more"),
+        ({"timeouts": {"report": 0}}, "timeouts.report"),
+    ],
+)
+def test_wrong_failover_pools_and_timeouts_are_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(resilience=given)

@@ -74,7 +74,7 @@ def replicated() -> Kept:
         stores = [part.open(codec) for part in parts]
         for n, store in enumerate(stores):
             store._name = f"s{n}"  # type: ignore[attr-defined]
-        return ReplicatedStore(stores, on_damage=seen.append, timeout=10)
+        return ReplicatedStore(stores, on_damage=seen.append, timeout=10, authenticated=True)
 
     store = opened(RecordCodec())
 

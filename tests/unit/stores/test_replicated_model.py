@@ -32,7 +32,7 @@ class ReplicatedMachine(RuleBasedStateMachine):
     def start(self, size: int, only_crashes: bool) -> None:
         self.only_crashes = only_crashes
         self.parts = [FaultyStore(f"s{n}") for n in range(size)]
-        self.store = ReplicatedStore(self.parts, timeout=20)
+        self.store = ReplicatedStore(self.parts, timeout=20, authenticated=True)
         self.tolerated = self.store.quorum.tolerated
         self.fence, self.seq = 1, 0
         self.floor: CheckpointRecord | None = None

@@ -22,6 +22,7 @@ _COMMANDS = {
     "dead": "cli.dead:dead",
     "demo": "demo.command:demo",
     "down": "cli.status:down",
+    "failover": "cli.failover:failover",
     "flower": "cli.processes:flower",
     "groups": "cli.groups:groups",
     "health": "cli.health:health",

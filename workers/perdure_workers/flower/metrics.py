@@ -45,7 +45,7 @@ class PerdureMetrics(Collector):
         """Read everything anew; a part that cannot be read is left out, and ``perdure_up`` says so."""
         up = GaugeMetricFamily("perdure_up", "Whether the part could be read", labels=["part"])
         metrics: list[Metric] = [up]
-        for part, read in (("ledger", self._of_ledger), ("redis", self._of_breakers)):
+        for part, read in (("ledger", self._of_ledger), ("redis", self._of_redis)):
             try:
                 metrics += read()
                 up.add_metric([part], 1)
@@ -102,6 +102,20 @@ class PerdureMetrics(Collector):
         for (bulkhead, state), count in sorted(counted.items()):
             states.add_metric([bulkhead, state], count)
         return [states, beat]
+
+    def _of_redis(self) -> list[Metric]:
+        return [*self._of_breakers(), *self._of_failover()]
+
+    def _of_failover(self) -> list[Metric]:
+        current = GaugeMetricFamily("perdure_failover_current", "1 for the current member", labels=["group", "member"])
+        healthy = GaugeMetricFamily("perdure_failover_healthy", "0 for a member that failed", labels=["group", "member"])
+        switches = CounterMetricFamily("perdure_failover_switches", "Switches to another member", labels=["group"])
+        for snapshot in (group.snapshot() for group in self._app.failover.values()):
+            for member in snapshot.members:
+                current.add_metric([snapshot.name, member], float(member == snapshot.current))
+                healthy.add_metric([snapshot.name, member], float(snapshot.healthy[member]))
+            switches.add_metric([snapshot.name], snapshot.epoch)
+        return [current, healthy, switches]
 
     def _of_breakers(self) -> list[Metric]:
         state = GaugeMetricFamily("perdure_breaker_open", "1 open, 0.5 half-open, 0 closed", labels=["breaker"])

@@ -16,11 +16,13 @@ PAGE = 50
 
 
 def breaker_list(app: Perdure) -> dict[str, Any]:
-    """Return the breakers with their histories, the newest change first, and the jobs that wait behind each."""
+    """Return breakers, with the jobs that wait behind each, and failover groups; histories have the newest first."""
     return {
         "breakers": app.breakers.snapshots(),
         "changes": {name: app.breakers[name].history() for name in app.breakers},
         "behind": app.ledger.read(waiting_behind),
+        "failover": [group.snapshot() for group in app.failover.values()],
+        "switches": {name: group.records() for name, group in app.failover.items()},
         "now": datetime.now(UTC),
     }
 

@@ -33,7 +33,7 @@ from perdure_workers.logs import between_jobs, in_job
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.log_keeper import LogKeeper
 from perdure_workers.worker.replicas import answered, coordinate
-from perdure_workers.worker.time_limit import soft_time_limit
+from perdure_workers.worker.time_limit import soft_time_limit, time_for_calls
 
 if TYPE_CHECKING:
     from perdure import Perdure, Task
@@ -213,7 +213,7 @@ class Run:
 
     def _ended(self, limit: float | None) -> Ended:
         try:
-            with soft_time_limit(limit), deadline(limit), trials_held_by(holder_of(self._claim)):
+            with soft_time_limit(limit), deadline(time_for_calls(limit)), trials_held_by(holder_of(self._claim)):
                 value = contextvars.copy_context().run(self._call, limit)
             # Encoded here, so that a result that JSON cannot carry is the job's error.
             return Ended(result=self._task.signature.encode_result(value))

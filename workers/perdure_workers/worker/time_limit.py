@@ -20,6 +20,18 @@ from billiard.exceptions import SoftTimeLimitExceeded
 SIGNAL = signal.SIGUSR1
 
 
+#: Part of a job's time that is kept for what it does when a call inside took too long, and the most of it in seconds.
+MARGIN, LONGEST_MARGIN = 0.1, 1.0
+
+
+def time_for_calls(limit: float | None) -> float | None:
+    """Return the seconds that calls inside of a job have: a little less than the job.
+
+    So a service's own timeout comes first, and its fallback's answer, or its error, is the job's to use.
+    """
+    return None if limit is None else limit - min(MARGIN * limit, LONGEST_MARGIN)
+
+
 class AlarmClock:
     """A thread that interrupts this process' main thread at a moment.
 

@@ -101,6 +101,7 @@ class Worker:
         self._background.start()
         self._lease.start()
         self._supervisor.start()
+        self.app.failover.start()
         self._children.start()
         self._overseer.start()
         self._looker.start()

@@ -7,8 +7,9 @@
     group.call(lambda client: client.send(message))
 
 The current member is sticky: it stays until it fails ``failure_threshold`` times in a row, and a preferred one gets its
-place back after it was healthy for ``return_after``. Health checks run by :meth:`FailoverGroup.check` (or the thread
-that :meth:`~FailoverGroup.start` starts), in one process at a time.
+place back after it was healthy for ``return_after``. While all have failed, a call tries each of the others once in
+``retry_after``; the first that answers is current. Health checks run by :meth:`FailoverGroup.check` (or the thread that
+:meth:`~FailoverGroup.start` starts), in one process at a time, each with a time limit.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from typing import Generic, TypeVar
 from redis import Redis
 
 from perdure.errors import SettingsError
+from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.errors import NotCalled, check_name
 from perdure.resilience.failover.decision import GroupState, decide
 from perdure.resilience.failover.store import FailoverRecord, GroupStore, LocalGroup, SharedGroup
 from perdure.resilience.listeners import Listeners
+from perdure.resilience.probe import Check, Probe, ask_all
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, failover_key
 from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailable
 from perdure.system.who import whoami
@@ -51,25 +54,43 @@ class FailoverConfig:
         failure_threshold: failures in a row, of calls and checks in all processes, after which a member is left.
         return_after: how long a preferred member must be healthy before it is current again, and how long any member
             stays current before that.
+        retry_after: while all members have failed, how often a call tries one that is not current (half-open).
+        answer_from_backup: a call that fails is answered by another member at once, also before the group switches. It
+            may then run twice, so what it does must be idempotent.
         check_interval: between health checks.
+        check_timeout: for one health check.
         max_staleness: how long a process may go on with the member that it knew last.
         expected: errors of calls that count as the member's failures.
+        ignore: those among them that do not, such as answers of the service.
     """
 
     failure_threshold: int = 3
     return_after: float = 60.0
+    retry_after: float = 5.0
+    answer_from_backup: bool = False
     check_interval: float = 5.0
+    check_timeout: float = 5.0
     max_staleness: float = 1.0
     expected: tuple[type[Exception], ...] = (Exception,)
+    ignore: tuple[type[Exception], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_numbers(
+            "failover group",
+            self,
+            above_zero=("check_interval", "check_timeout"),
+            from_zero=("return_after", "retry_after", "max_staleness"),
+            from_one=("failure_threshold",),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Member(Generic[S]):
-    """One service of a group. ``check`` returns False or raises when it is not healthy."""
+    """One service of a group. ``check`` returns False or raises when it is not healthy; it may be a coroutine function."""
 
     name: str
     service: S
-    check: Callable[[], object] | None = None
+    check: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +147,24 @@ class FailoverGroup(Generic[S]):
         what = f"failover group {name!r}"
         self._link = RedisLink(redis, what=what, clock=clock, on_lost=lambda error: self._local.adopt(self._known))
         self._shared = SharedGroup(self._link, name, self._order[0], prefix)
-        self._turn = f"{failover_key(name, prefix)}:turn"
+        self._key = failover_key(name, prefix)
+        checked = {member.name: member.check for member in members if member.check is not None}
+        self._probes = {name: Probe(check, self.config.check_timeout) for name, check in checked.items()}
+        self._tried_at: dict[str, float] = {}
         self._known, self._known_at = GroupState(self._order[0]), float("-inf")
         self._listeners: Listeners[FailoverRecord] = Listeners()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def members(self) -> list[Member[S]]:
+        """The members, the preferred one first."""
+        return list(self._members.values())
+
+    @property
+    def has_checks(self) -> bool:
+        """Whether any member has a health check."""
+        return bool(self._probes)
 
     @property
     def current(self) -> Member[S]:
@@ -145,56 +179,58 @@ class FailoverGroup(Generic[S]):
         return self._known.epoch
 
     def call(self, fn: Callable[[S], R]) -> R:
-        """Call ``fn`` with the current member's service.
+        """Call ``fn`` with the current member's service, and with others' when that fails.
 
-        When that failure makes the group switch, ``fn`` is called again with the new one (so it must be idempotent),
-        at most once per member.
+        ``fn`` is called again when the failure makes the group switch, while all members have failed, or at once with
+        ``answer_from_backup`` (so it must be idempotent), at most once per member.
 
         Raises:
-            Exception: what ``fn`` raised last.
+            Exception: what ``fn`` raised last, when no member answered; its notes name the others' errors.
         """
-        for _ in self._order:
-            member = self.current
+        member: Member[S] | None = self.current
+        failed: dict[str, Exception] = {}
+        while member is not None:
             try:
                 result = fn(member.service)
             except self.config.expected as error:
-                if self._stays(member, error):
-                    raise
-                last = error
+                failed[member.name] = error
+                member = self._next(member, failed)
                 continue
             self._succeeded(member)
             return result
-        raise last
+        raise _last(failed)
 
     async def call_async(self, fn: Callable[[S], Awaitable[R]]) -> R:
-        """Await ``fn`` with the current member's service, as :meth:`call` does. Redis is asked from a thread.
+        """Await ``fn`` with the current member's service, and with others' as :meth:`call` does.
+
+        Redis is asked from a thread.
 
         Raises:
-            Exception: what ``fn`` raised last.
+            Exception: what ``fn`` raised last, when no member answered; its notes name the others' errors.
         """
-        for _ in self._order:
-            member = await asyncio.to_thread(lambda: self.current)
+        member: Member[S] | None = await asyncio.to_thread(lambda: self.current)
+        failed: dict[str, Exception] = {}
+        while member is not None:
             try:
                 result = await fn(member.service)
             except self.config.expected as error:
-                if await asyncio.to_thread(self._stays, member, error):
-                    raise
-                last = error
+                failed[member.name] = error
+                member = await asyncio.to_thread(self._next, member, failed)
                 continue
             await asyncio.to_thread(self._succeeded, member)
             return result
-        raise last
+        raise _last(failed)
 
     def check(self) -> dict[str, bool]:
-        """Run the health checks once and switch if they say so; returns what they said."""
-        results = {}
-        for member in self._members.values():
-            if member.check is not None:
-                results[member.name] = self._is_healthy(member)
-                self._report(member.name, ok=results[member.name])
-        if not results:
+        """Run the health checks side by side and switch if they say so; returns what they said."""
+        findings = dict(zip(self._probes, ask_all(self._probes.values()), strict=True))
+        for name, finding in findings.items():
+            if finding.error:
+                log.info("failover group %r: %s is not healthy: %s", self.name, name, finding.error)
+            self._report(name, ok=not finding.error)
+        if not findings:
             self._report("", ok=True)
-        return results
+        return {name: not finding.error for name, finding in findings.items()}
 
     def promote(self, member: str, *, reason: str, by: str | None = None) -> None:
         """Make a member the current one by hand. A healthy preferred one takes over again after ``return_after``.
@@ -232,53 +268,83 @@ class FailoverGroup(Generic[S]):
         """Call ``listener`` with each switch that this process makes; returns a function that unsubscribes."""
         return self._listeners.add(listener)
 
+    def tell(self, record: FailoverRecord) -> None:
+        """Tell the listeners of a switch that another object of this group made, such as one that watches it."""
+        self._listeners.emit(record)
+
     def start(self) -> None:
         """Check health every ``check_interval`` seconds from a daemon thread."""
         if self._thread is None or not self._thread.is_alive():
-            self._stop.clear()
-            self._thread = threading.Thread(target=self._run, name=f"perdure-failover-{self.name}", daemon=True)
+            self._stop = threading.Event()
+            name = f"perdure-failover-{self.name}"
+            self._thread = threading.Thread(target=self._run, args=(self._stop,), name=name, daemon=True)
             self._thread.start()
 
-    def stop(self) -> None:
-        """Stop the thread."""
+    def stop(self, timeout: float = 1.0) -> None:
+        """Stop the thread. A check that is under way is waited for ``timeout`` seconds, and then left to end by itself."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
 
-    def _stays(self, member: Member[S], error: Exception) -> bool:
-        """Report a failed call, and say whether the member is current all the same: then the error is the caller's."""
-        if isinstance(error, NotCalled):
-            return True
-        self._report(member.name, ok=False)
-        return self._known.current == member.name
+    def _next(self, member: Member[S], failed: Mapping[str, Exception]) -> Member[S] | None:
+        """Report that a call failed with a member; returns the one to go on with, None when the caller gets the error."""
+        error = failed[member.name]
+        if isinstance(error, self.config.ignore):
+            return None
+        if not isinstance(error, NotCalled):  # which says nothing about the member
+            self._report(member.name, ok=False)
+        elif not self.config.answer_from_backup:
+            return None
+        if self._known.current not in failed:
+            return self.current
+        others = [name for name in self._order if name not in failed]
+        if self.config.answer_from_backup and (well := [name for name in others if not self._has_failed(name)]):
+            return self._members[well[0]]
+        if self.config.answer_from_backup or self._has_failed(self._known.current):
+            return next((self._members[name] for name in others if self._may_try(name)), None)
+        return None
+
+    def _has_failed(self, name: str) -> bool:
+        return self._known.failures.get(name, 0) >= self.config.failure_threshold
 
     def _succeeded(self, member: Member[S]) -> None:
         if self._known.failures.get(member.name, 0):
             self._report(member.name, ok=True)
 
-    def _run(self) -> None:
-        while not self._stop.wait(self.config.check_interval):
-            if self._is_my_turn():
-                self.check()
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(self.config.check_interval):
+            try:
+                if self._is_my_turn():
+                    self.check()
+            except Exception:
+                log.exception("failover group %r: its checks failed and go on", self.name)
 
     def _is_my_turn(self) -> bool:
         """Of all processes one checks per interval; while Redis is away each does."""
-        ttl_ms, client = max(1, int(self.config.check_interval * 900)), self._link.client
-        try:
-            mine = bool(self._link.run(lambda: client.set(self._turn, whereami(), nx=True, px=ttl_ms)))
-            if not mine and self._link.run(lambda: client.pttl(self._turn)) == NO_EXPIRY:
-                self._link.run(lambda: client.delete(self._turn))  # not ours: the next turn would never come
-        except SharedStateUnavailable:
-            return True
-        return mine
+        return self._is_first("turn", self.config.check_interval * 0.9, alone=True)
 
-    def _is_healthy(self, member: Member[S]) -> bool:
-        assert member.check is not None
+    def _may_try(self, name: str) -> bool:
+        """Of all calls in all processes one tries a failed member per ``retry_after``; while Redis is away one of each."""
+        if not self.config.retry_after:
+            return True
+        now = self._clock()
+        alone = now - self._tried_at.get(name, float("-inf")) >= self.config.retry_after
+        first = self._is_first(f"trial:{name}", self.config.retry_after, alone=alone)
+        if first:
+            self._tried_at[name] = now
+        return first
+
+    def _is_first(self, what: str, seconds: float, *, alone: bool) -> bool:
+        """Return whether no process was first at something in the last ``seconds``; ``alone``: while Redis is away."""
+        key, ttl_ms, client = f"{self._key}:{what}", max(1, int(seconds * 1000)), self._link.client
         try:
-            return member.check() is not False
-        except Exception as error:  # noqa: BLE001 - any error of a check says that the member is not healthy
-            log.info("failover group %r: %s is not healthy: %s", self.name, member.name, error)
-            return False
+            mine = bool(self._link.run(lambda: client.set(key, whereami(), nx=True, px=ttl_ms)))
+            if not mine and self._link.run(lambda: client.pttl(key)) == NO_EXPIRY:
+                self._link.run(lambda: client.delete(key))  # not ours: the next time would never come
+        except SharedStateUnavailable:
+            return alone
+        return mine
 
     def _read(self) -> GroupState:
         return self._report("", ok=True)
@@ -315,6 +381,14 @@ class FailoverGroup(Generic[S]):
             log.warning("failover group %r: %s -> %s (%s)", self.name, record.from_member, to, reason)
             self._listeners.emit(record)
         return switched
+
+
+def _last(failed: Mapping[str, Exception]) -> Exception:
+    """Return the last member's error, with notes of those before."""
+    *others, (_, last) = failed.items()
+    for name, error in others:
+        last.add_note(f"member {name} had failed before: {type(error).__name__}: {error}")
+    return last
 
 
 def whereami() -> str:

@@ -6,6 +6,7 @@ A bucket holds at most ``burst`` tokens and gains ``rate`` per second; a call ta
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from redis import Redis
 from perdure.errors import SettingsError
 from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.errors import NotCalled, check_name
+from perdure.resilience.in_thread import taken_in_thread
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, rate_key
 from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailable
@@ -152,16 +154,30 @@ class RateLimit:
             RateLimited: they will not be there in time. Nothing was taken.
             ValueError: the bucket can never hold so many.
         """
-        if tokens > self.config.size:
-            raise ValueError(f"rate limit {self.name!r}: {tokens} tokens wanted of a bucket of {self.config.size}")
-        began, patience = self._clock(), capped(timeout) or 0.0
+        end = self._end_of(tokens, timeout)
         while (wait := self.try_acquire(key, tokens=tokens)) > 0:
-            if self._clock() - began + wait > patience:
-                with self._lock:
-                    self._limited += 1
-                self._listeners.emit(RateLimitEvent(self.name, key, wait))
-                raise RateLimited(self.name, wait)
+            self._refuse_beyond(end, key, wait)
             self._sleep(wait)
+
+    async def acquire_async(self, key: str = "", *, tokens: float = 1, timeout: float = 0.0) -> None:
+        """Take tokens as :meth:`acquire` does; Redis is asked from a thread, and nothing is held while waiting.
+
+        Raises:
+            RateLimited: they will not be there in time. Nothing was taken.
+            ValueError: the bucket can never hold so many.
+        """
+        end = self._end_of(tokens, timeout)
+
+        def take() -> float:
+            return self.try_acquire(key, tokens=tokens)
+
+        def give_back(wait: float) -> None:
+            if wait <= 0:
+                self.give_back(tokens, key)
+
+        while (wait := await taken_in_thread(take, give_back)) > 0:
+            self._refuse_beyond(end, key, wait)
+            await asyncio.sleep(wait)
 
     def try_acquire(self, key: str = "", *, tokens: float = 1) -> float:
         """Take tokens if they are there; returns 0, or the seconds after which they may be.
@@ -206,6 +222,29 @@ class RateLimit:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         return
+
+    async def __aenter__(self) -> RateLimit:
+        await self.acquire_async()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        return
+
+    def _end_of(self, tokens: float, timeout: float) -> float:
+        """Return until when a caller waits."""
+        if tokens > self.config.size:
+            raise ValueError(f"rate limit {self.name!r}: {tokens} tokens wanted of a bucket of {self.config.size}")
+        return self._clock() + (capped(timeout) or 0.0)
+
+    def _refuse_beyond(self, end: float, key: str, wait: float) -> None:
+        if self._clock() + wait <= end:
+            return
+        with self._lock:
+            self._limited += 1
+        self._listeners.emit(RateLimitEvent(self.name, key, wait))
+        raise RateLimited(self.name, wait)
 
     def _draw(self, key: str, wanted: float, most: float) -> _Drawn:
         config = self.config

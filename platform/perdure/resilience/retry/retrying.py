@@ -69,18 +69,28 @@ class Retrying:
         return self._listeners.add(listener)
 
     def call(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call ``fn`` until it succeeds or there is a reason to give up; then its last error is raised."""
+        """Call ``fn`` until it succeeds or there is a reason to give up; then its last error is raised.
+
+        When a retry is refused, by an open breaker or a limit, that is the error of the attempt before it: the service
+        has been called.
+        """
         run = _Run(self)
         retrying = tenacity.Retrying(**run.strategies(), sleep=self._sleep)
-        result: R = retrying(fn, *args, **kwargs)
+        try:
+            result: R = retrying(fn, *args, **kwargs)
+        except NotCalled as refused:
+            raise run.called_before(refused) from None
         run.succeeded()
         return result
 
     async def call_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Await ``fn`` until it succeeds or there is a reason to give up; then its last error is raised."""
+        """Await ``fn`` until it succeeds or there is a reason to give up; then the error of :meth:`call` is raised."""
         run = _Run(self)
         retrying = tenacity.AsyncRetrying(**run.strategies(), sleep=self._sleep_async)
-        result: R = await retrying(fn, *args, **kwargs)
+        try:
+            result: R = await retrying(fn, *args, **kwargs)
+        except NotCalled as refused:
+            raise run.called_before(refused) from None
         run.succeeded()
         return result
 
@@ -106,6 +116,7 @@ class _Run:
     def __init__(self, owner: Retrying) -> None:
         self._owner, self._paid = owner, 0
         self._started = owner._clock()
+        self._failed: BaseException | None = None
 
     def strategies(self) -> dict[str, Any]:
         return {"retry": self._worth_it, "wait": self._wait, "stop": self._stop, "reraise": True}
@@ -114,12 +125,20 @@ class _Run:
         if self._owner.budget:
             self._owner.budget.give_back(self._paid)
 
+    def called_before(self, refused: NotCalled) -> BaseException:
+        """Return the error of the attempt before a refusal, if there was one: then the service has been called."""
+        if self._failed is None:
+            return refused
+        self._failed.add_note(f"a retry was refused: {refused}")
+        return self._failed
+
     def _worth_it(self, state: tenacity.RetryCallState) -> bool:
         error = _error(state)
         if error is None:
             return False
         if isinstance(error, NotCalled):
             return self._give_up(state, error, "refused before the service was called")
+        self._failed = error
         policy = self._owner.policy
         # A task that is cancelled must end: here CancelledError and its like are retried only where they are named.
         if not isinstance(error, (Exception, *policy.retry_on)) or not policy.retries(error):

@@ -8,14 +8,12 @@ served.value, served.level, served.degraded        # degraded is None when the p
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
-import json
-import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from redis import Redis
@@ -23,13 +21,11 @@ from redis import Redis
 from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.errors import check_name
 from perdure.resilience.listeners import Listeners
-from perdure.resilience.redis.keys import DEFAULT_PREFIX, fallback_key
-from perdure.resilience.redis.link import RedisLink, SharedStateUnavailable
+from perdure.resilience.redis.keys import DEFAULT_PREFIX
+from perdure.resilience.service.last_good import LastGood
 from perdure.system.fork_locks import fork_lock
 
 R = TypeVar("R")
-
-log = logging.getLogger("perdure.resilience")
 
 _NO_DEFAULT: Any = object()
 
@@ -41,7 +37,8 @@ class FallbackConfig:
     """What a fallback may serve.
 
     Args:
-        cache: keep the last good value in Redis, as JSON, for each function and its arguments.
+        cache: keep the last good value in Redis, as JSON, for each call that can be told apart from others: see
+            :mod:`perdure.resilience.service.call_key`.
         max_age: seconds after which a kept value is too old to be served; then it expires.
         refresh: a good value replaces the kept one at most once in this many seconds per process and key.
         on: errors of the primary that are made up for; others reach the caller.
@@ -99,6 +96,9 @@ class Fallback:
         redis: a client or URL for the last good values; None: no cache.
         secondaries: other functions by name, tried in order with the same arguments.
         default: the last resort: a value, or a function of the arguments.
+        key: a function of the arguments that returns what names the value: ``key=lambda order: order.id``. Needed where
+            the function or its arguments do not tell calls apart; for a single call there is
+            :func:`~perdure.resilience.service.call_key.keyed`.
         now: Unix seconds.
         prefix: begins each key in Redis.
     """
@@ -111,18 +111,19 @@ class Fallback:
         redis: Redis | str | None = None,
         secondaries: Mapping[str, Callable[..., Any]] | None = None,
         default: Any = _NO_DEFAULT,
+        key: Callable[..., object] | None = None,
         now: Callable[[], float] = time.time,
         prefix: str = DEFAULT_PREFIX,
     ) -> None:
         check_name("fallback", name)
         self.name, self.config = name, config or FallbackConfig()
-        self._link = RedisLink(redis, what=f"fallback {name!r}") if redis is not None and self.config.cache else None
-        self._prefix = prefix
-        self._secondaries, self._default, self._now = dict(secondaries or {}), default, now
+        times = {"max_age": self.config.max_age, "refresh": self.config.refresh}
+        wanted = redis is not None and self.config.cache
+        self._last_good = LastGood(redis, name, key, now=now, prefix=prefix, **times) if redis and wanted else None
+        self._secondaries, self._default = dict(secondaries or {}), default
         self._lock = fork_lock()
         self._served: Counter[str] = Counter()
         self._failed = 0
-        self._kept_at: dict[str, float] = {}
         self._listeners: Listeners[Degraded] = Listeners()
 
     def call(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
@@ -143,54 +144,51 @@ class Fallback:
         return Served(value)
 
     async def serve_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> Served[R]:
-        """Await ``fn``, as :meth:`serve` does; secondaries, the default and Redis are asked from a thread."""
+        """Await ``fn``, as :meth:`serve` does. Secondaries and the default may be coroutine functions; others and Redis
+        are asked from a thread.
+        """
         try:
             value = await fn(*args, **kwargs)
         except self.config.on as error:
-            return await asyncio.to_thread(self.recover, error, fn, *args, **kwargs)
+            return await self.recover_async(error, fn, *args, **kwargs)
         await asyncio.to_thread(self.keep, value, fn, *args, **kwargs)
         return Served(value)
 
     def keep(self, value: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Note an answer of the primary, for calls made elsewhere, such as asynchronous ones.
-
-        Args:
-            value: What it answered.
-            fn: The primary.
-            args: Its positional arguments.
-            kwargs: Its keyword arguments.
-        """
+        """Note that ``fn`` answered with ``value`` (for calls made elsewhere)."""
         self._count(PRIMARY)
-        if self._link is not None:
-            self._keep(self._link, value, self._key(fn, args, kwargs))
+        if self._last_good is not None:
+            self._last_good.keep(value, fn, args, kwargs)
 
     def recover(self, error: Exception, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Served[Any]:
-        """Serve from the levels after the primary, which failed, for calls made elsewhere.
+        """Serve from the levels after the primary ``fn``, which failed with ``error`` (for calls made elsewhere).
 
-        Args:
-            error: What it failed with.
-            fn: The primary.
-            args: Its positional arguments.
-            kwargs: Its keyword arguments.
+        Raises:
+            Exception: ``error``, when no level can serve; its notes name the others' errors.
         """
         errors = {PRIMARY: _describe(error)}
-        for level, secondary in self._secondaries.items():
+        for level, ask in self._levels(fn, args, kwargs):
             try:
-                return self._serve_degraded(secondary(*args, **kwargs), Degraded(level, errors))
+                found = _not_awaitable(ask())
             except Exception as another:  # noqa: BLE001 - noted, and the next level is tried
                 errors[level] = _describe(another)
-        kept = self._kept(self._link, self._key(fn, args, kwargs)) if self._link else None
-        if kept is not None:
-            value, age = kept
-            return self._serve_degraded(value, Degraded(CACHED, errors, age))
-        if self._default is not _NO_DEFAULT:
-            value = self._default(*args, **kwargs) if callable(self._default) else self._default
-            return self._serve_degraded(value, Degraded(DEFAULT, errors))
-        with self._lock:
-            self._failed += 1
-        for level, text in list(errors.items())[1:]:
-            error.add_note(f"fallback {self.name!r}: {level} failed as well: {text}")
-        raise error
+            else:
+                if found is not None:
+                    return self._serve_degraded(found, level, errors)
+        raise self._given_up(error, errors)
+
+    async def recover_async(self, error: Exception, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Served[Any]:
+        """Serve as :meth:`recover` does; what is awaitable is awaited."""
+        errors = {PRIMARY: _describe(error)}
+        for level, ask in self._levels(fn, args, kwargs):
+            try:
+                found = await _asked(ask)
+            except Exception as another:  # noqa: BLE001 - noted, and the next level is tried
+                errors[level] = _describe(another)
+            else:
+                if found is not None:
+                    return self._serve_degraded(found, level, errors)
+        raise self._given_up(error, errors)
 
     def snapshot(self) -> FallbackSnapshot:
         """Return the counters by level."""
@@ -201,53 +199,67 @@ class Fallback:
         """Call ``listener`` whenever something else than the primary served; returns what unsubscribes."""
         return self._listeners.add(listener)
 
-    def _serve_degraded(self, value: Any, degraded: Degraded) -> Served[Any]:
-        self._count(degraded.level)
+    def _levels(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Iterator[tuple[str, Callable[[], _Found | None]]]:
+        """Yield what comes after the primary: each level's name, and how to ask it."""
+        for level, secondary in self._secondaries.items():
+            yield level, partial(_answer, secondary, args, kwargs)
+        if self._last_good is not None:
+            yield CACHED, partial(_recalled, self._last_good, fn, args, kwargs)
+        if self._default is not _NO_DEFAULT:
+            yield DEFAULT, partial(_answer, self._default, args, kwargs) if callable(self._default) else self._constant
+
+    def _constant(self) -> _Found:
+        return _Found(self._default)
+
+    def _serve_degraded(self, found: _Found, level: str, errors: Mapping[str, str]) -> Served[Any]:
+        degraded = Degraded(level, errors, found.age)
+        self._count(level)
         self._listeners.emit(degraded)
-        return Served(value, degraded)
+        return Served(found.value, degraded)
+
+    def _given_up(self, error: Exception, errors: Mapping[str, str]) -> Exception:
+        with self._lock:
+            self._failed += 1
+        for level, text in list(errors.items())[1:]:
+            error.add_note(f"fallback {self.name!r}: {level} failed as well: {text}")
+        return error
 
     def _count(self, level: str) -> None:
         with self._lock:
             self._served[level] += 1
 
-    def _key(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Return the key of a call: the hash of the function's name and arguments, which may be long or secret."""
-        named = inspect.unwrap(getattr(fn, "func", fn))  # functools.partial, functools.wraps
-        name = f"{named.__module__}.{getattr(named, '__qualname__', type(named).__qualname__)}"
-        text = json.dumps([name, args, kwargs], sort_keys=True, default=repr)
-        return fallback_key(self.name, hashlib.sha256(text.encode()).hexdigest()[:32], self._prefix)
 
-    def _keep(self, link: RedisLink, value: Any, key: str) -> None:
-        now = self._now()
-        with self._lock:
-            if now - self._kept_at.get(key, float("-inf")) < self.config.refresh:
-                return
-            if len(self._kept_at) > 10_000:
-                self._kept_at.clear()  # costs a few writes; an entry for each argument ever seen would cost more
-            self._kept_at[key] = now
-        try:
-            text = json.dumps({"at": now, "value": value}, allow_nan=False)
-            link.run(lambda: link.client.set(key, text, px=int(self.config.max_age * 1000)))
-        except SharedStateUnavailable:
-            return  # the primary answered; the link has warned
-        except (TypeError, ValueError) as error:
-            log.warning("fallback %r: a value has no JSON form and is not kept: %s", self.name, error)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a level has: a value, or one that is still to be awaited."""
 
-    def _kept(self, link: RedisLink, key: str) -> tuple[Any, float] | None:
-        try:
-            text = link.run(lambda: link.client.get(key), {key: "string"})
-        except SharedStateUnavailable:
-            return None
-        if text is None:
-            return None
-        try:
-            kept = json.loads(text)
-            value, at = kept["value"], float(kept["at"])
-        except (ValueError, TypeError, KeyError, RecursionError):
-            link.say_once("a kept value in Redis made no sense and is not served")
-            return None
-        age = self._now() - at
-        return (value, max(0.0, age)) if age <= self.config.max_age else None
+    value: Any
+    age: float | None = None
+
+
+def _answer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Found:
+    return _Found(fn(*args, **kwargs))
+
+
+def _recalled(kept: LastGood, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Found | None:
+    found = kept.recall(fn, args, kwargs)
+    return None if found is None else _Found(*found)
+
+
+def _not_awaitable(found: _Found | None) -> _Found | None:
+    if found is not None and inspect.isawaitable(found.value):
+        if inspect.iscoroutine(found.value):
+            found.value.close()
+        raise TypeError("it is asynchronous; use serve_async or call_async")
+    return found
+
+
+async def _asked(ask: Callable[[], _Found | None]) -> _Found | None:
+    """Ask a level from a thread, so that one that blocks does not block the loop; await in the loop what it returns."""
+    found = await asyncio.to_thread(ask)
+    return replace(found, value=await found.value) if found is not None and inspect.isawaitable(found.value) else found
 
 
 def _describe(error: BaseException) -> str:

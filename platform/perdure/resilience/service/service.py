@@ -8,8 +8,9 @@ The order, from the outside in, and why:
 1. **fallback** sees every error, so that it serves whatever went wrong below.
 2. **timeout** bounds the whole: it sets the deadline that every wait and attempt inside is capped by.
 3. **permits** bound how many calls are under way; a call that waits for one has not reached the breaker.
-4. **breaker** counts a call with its retries once: errors that a retry made good are no reason to open.
-5. **retry** runs inside the breaker, never around an open one.
+4. **retry** makes attempts. It never waits for an open breaker: that ends it, with the error of the attempt before.
+5. **breaker** counts each attempt, as in resilience4j and Polly: a threshold of 5 is five calls that reached a broken
+   service, however many retries each caller makes.
 6. **rate** counts each attempt, because that is what the service's own limit counts.
 7. **attempt timeout** interrupts a hanging attempt, so that the breaker learns of it. It is ``attempt_timeout`` or, if
    that is None, what is left of ``timeout``.
@@ -100,6 +101,7 @@ class Service:
         breaker: the breaker to use instead of a new one, such as ``app.breakers["payments"]``.
         secondaries: for the fallback: other functions by name, with the same arguments.
         default: for the fallback: a value, or a function of the arguments.
+        key: for the fallback's last good values: a function of the arguments that names what is asked for.
         prefix: begins each key in Redis.
 
     Raises:
@@ -114,6 +116,7 @@ class Service:
         *,
         breaker: CircuitBreaker | None = None,
         secondaries: Mapping[str, Callable[..., Any]] | None = None,
+        key: Callable[..., object] | None = None,
         prefix: str = DEFAULT_PREFIX,
         **default: Any,
     ) -> None:
@@ -132,9 +135,9 @@ class Service:
         self.retrying: Retrying | None = retrying(config.retry, budget=budget) if config.retry else None
         self.rate = RateLimit(client, name, config.rate, prefix=prefix) if config.rate else None
         self.permits = Permits(client, name, config.permits, prefix=prefix) if config.permits else None
-        wanted = config.fallback is not None or bool(secondaries) or bool(default)
+        wanted = config.fallback is not None or bool(secondaries) or bool(default) or key is not None
         self.fallback = (
-            Fallback(name, config.fallback, redis=client, secondaries=secondaries, prefix=prefix, **default)
+            Fallback(name, config.fallback, redis=client, secondaries=secondaries, key=key, prefix=prefix, **default)
             if wanted
             else None
         )
@@ -159,16 +162,19 @@ class Service:
         return Served(value)
 
     async def call_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Await ``fn`` with all the service's protection. A fallback's secondaries and default run in a thread."""
+        """Await ``fn`` with all the service's protection. A fallback's secondaries and default may be asynchronous too."""
+        return (await self.serve_async(fn, *args, **kwargs)).value
+
+    async def serve_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
+        """Await ``fn`` like :meth:`call_async`; the answer says which level served it."""
         if self.fallback is None:
-            return await self._bounded_async(fn, *args, **kwargs)
+            return Served(await self._bounded_async(fn, *args, **kwargs))
         try:
             value = await self._bounded_async(fn, *args, **kwargs)
         except self.fallback.config.on as error:
-            served = await asyncio.to_thread(self.fallback.recover, error, fn, *args, **kwargs)
-            return cast("R", served.value)
+            return await self.fallback.recover_async(error, fn, *args, **kwargs)
         await asyncio.to_thread(self.fallback.keep, value, fn, *args, **kwargs)
-        return value
+        return Served(value)
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or coroutine function."""
@@ -190,19 +196,19 @@ class Service:
     def _bounded(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         with deadline(self.config.timeout):
             if self.permits is None:
-                return self._guarded(fn, *args, **kwargs)
+                return self._retried(fn, *args, **kwargs)
             with self.permits.acquire(timeout=self.config.permits_wait):
-                return self._guarded(fn, *args, **kwargs)
-
-    def _guarded(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-        if self.breaker is None:
-            return self._retried(fn, *args, **kwargs)
-        return cast("R", self.breaker.call(self._retried, fn, *args, **kwargs))
+                return self._retried(fn, *args, **kwargs)
 
     def _retried(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         if self.retrying is None:
+            return self._guarded(fn, *args, **kwargs)
+        return cast("R", self.retrying.call(self._guarded, fn, *args, **kwargs))
+
+    def _guarded(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+        if self.breaker is None:
             return self._attempt(fn, *args, **kwargs)
-        return cast("R", self.retrying.call(self._attempt, fn, *args, **kwargs))
+        return cast("R", self.breaker.call(self._attempt, fn, *args, **kwargs))
 
     def _attempt(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         if self.rate is not None:
@@ -212,24 +218,24 @@ class Service:
     async def _bounded_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
         with deadline(self.config.timeout):
             if self.permits is None:
-                return await self._guarded_async(fn, *args, **kwargs)
+                return await self._retried_async(fn, *args, **kwargs)
             permit = await self.permits.acquire_async(timeout=self.config.permits_wait)
             try:
-                return await self._guarded_async(fn, *args, **kwargs)
+                return await self._retried_async(fn, *args, **kwargs)
             finally:
                 permit.release()
 
-    async def _guarded_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
-        if self.breaker is None:
-            return await self._retried_async(fn, *args, **kwargs)
-        return cast("R", await self.breaker.call_async(self._retried_async, fn, *args, **kwargs))
-
     async def _retried_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
         if self.retrying is None:
+            return await self._guarded_async(fn, *args, **kwargs)
+        return cast("R", await self.retrying.call_async(self._guarded_async, fn, *args, **kwargs))
+
+    async def _guarded_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
+        if self.breaker is None:
             return await self._attempt_async(fn, *args, **kwargs)
-        return cast("R", await self.retrying.call_async(self._attempt_async, fn, *args, **kwargs))
+        return cast("R", await self.breaker.call_async(self._attempt_async, fn, *args, **kwargs))
 
     async def _attempt_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
         if self.rate is not None:
-            await asyncio.to_thread(self.rate.acquire, timeout=self.config.rate_wait)
+            await self.rate.acquire_async(timeout=self.config.rate_wait)
         return await self.timeout.call_async(fn, *args, **kwargs)

@@ -31,8 +31,10 @@ from perdure.model.retry_policy import RetryPolicy
 from perdure.model.setting_problems import explained
 from perdure.model.text.stored_names import present_module
 from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.failover.groups import FailoverSettings
 from perdure.resilience.limits.permits import PermitsConfig
 from perdure.resilience.limits.rate_limit import RateLimitConfig
+from perdure.resilience.limits.resource_pool import PoolConfig
 from perdure.resilience.retry.budget import RetryBudgetConfig
 from perdure.resilience.service.fallback import FallbackConfig
 from perdure.resilience.service.service import ServiceConfig
@@ -46,6 +48,12 @@ _PARTS: dict[str, type[Any]] = {
     "rate": RateLimitConfig,
     "permits": PermitsConfig,
     "fallback": FallbackConfig,
+}
+_TABLES: dict[str, type[Any]] = {
+    "services": ServiceConfig,
+    "breakers": BreakerConfig,
+    "failover": FailoverSettings,
+    "pools": PoolConfig,
 }
 _EXCEPTIONS = {"expected", "ignore", "on", "retry_on", "give_up_on"}
 
@@ -72,6 +80,30 @@ def as_breaker_config(given: Any) -> BreakerConfig:
         ValidationError: Something in it is unknown or not allowed.
     """
     return _configured(BreakerConfig, given)
+
+
+def as_failover_settings(given: Any) -> FailoverSettings:
+    """Return a failover group's settings from its table.
+
+    Raises:
+        ValidationError: Something in it is unknown or not allowed.
+    """
+    return _configured(FailoverSettings, given)
+
+
+def as_pool_config(given: Any) -> PoolConfig:
+    """Return a pool's bounds from its table, or the name of a preset.
+
+    Raises:
+        ValidationError: Something in it is unknown or not allowed.
+        ValueError: There is no preset of that name.
+    """
+    if not isinstance(given, str) or given.lstrip().startswith("{"):
+        return _configured(PoolConfig, given)
+    try:
+        return PoolConfig.named(given)
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
 
 
 def now_or_later(convert: Callable[[Any], Config], given: Any) -> Config | Any:
@@ -106,10 +138,19 @@ def breaker_config(name: str, settings: Any) -> BreakerConfig:
     return _named(("breakers", name), as_breaker_config, settings)
 
 
+def failover_settings(name: str, settings: Any) -> FailoverSettings:
+    """Return the settings of failover group ``name``, from its table or as they were made from that.
+
+    Raises:
+        SettingsError: a setting is unknown or has a value that is not allowed; the message names it.
+    """
+    return _named(("failover", name), as_failover_settings, settings)
+
+
 def names_beside(path: Sequence[str]) -> Iterable[str]:
     """Return what is allowed where the last name of a path stands, such as ``services.payments.breaker.expectd``."""
-    kind: type[Any] = ServiceConfig if path[0] == "services" else BreakerConfig
-    if len(path) > 3:
+    kind = _TABLES.get(path[0], BreakerConfig)
+    if path[0] == "services" and len(path) > 3:
         kind = _PARTS[path[2]]
     return [field.name for field in fields(kind)]
 

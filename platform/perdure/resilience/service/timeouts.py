@@ -19,7 +19,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
-from perdure.errors import BulkheadFull, PerdureError, SettingsError
+from perdure.errors import BulkheadFull, PerdureError
+from perdure.resilience.config_checks import check_above_zero
 from perdure.resilience.decorating import decorated
 from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.link import Clock
@@ -61,8 +62,8 @@ class TimeoutsConfig:
     max_abandoned: int = 20
 
     def __post_init__(self) -> None:
-        if any(seconds <= 0 for seconds in (*self.operations.values(), 1 if self.default is None else self.default)):
-            raise SettingsError(f"{self}: timeouts must be above 0 seconds")
+        for name, seconds in {**self.operations, "default": 1.0 if self.default is None else self.default}.items():
+            check_above_zero(f"timeout {name!r}", seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,18 @@ class Timeouts:
                 self._operations[name] = Timeout(name, seconds, max_abandoned=self.config.max_abandoned, clock=self._clock)
             return self._operations[name]
 
+    def set_timeout(self, name: str, seconds: float | None) -> None:
+        """Change what an operation may take, from its next call on, in this process.
+
+        Args:
+            name: the operation.
+            seconds: above 0; None for no limit but the deadline.
+
+        Raises:
+            SettingsError: the seconds are not allowed.
+        """
+        self[name].set_timeout(seconds)
+
     def snapshots(self) -> list[TimeoutSnapshot]:
         """Return a snapshot of each operation that was used, by name."""
         with self._lock:
@@ -123,6 +136,16 @@ class Timeout:
         self._lock = fork_lock()
         self._calls = self._timed_out = self._abandoned = 0
         self._listeners: Listeners[TimeoutEvent] = Listeners()
+
+    def set_timeout(self, seconds: float | None) -> None:
+        """Change what a call may take, from the next one on; None for no limit but the deadline.
+
+        Raises:
+            SettingsError: the seconds are not allowed.
+        """
+        if seconds is not None:
+            check_above_zero(f"timeout {self.name!r}", seconds)
+        self.seconds = seconds
 
     def call(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``fn`` in a thread with this context and wait for it. Without any limit it runs right here.

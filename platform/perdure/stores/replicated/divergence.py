@@ -93,9 +93,10 @@ def _mend(store: ReplicatedStore, reading: Reading, summary: Summary, is_live: C
         summary.removed += 1
     elif not reading.consistent:
         repaired = store.mend("repair", reading)
-        missing = reading.to_mend - repaired
-        if reading.failed or missing:
-            why = dict(reading.failed) | dict.fromkeys(missing, "refused the repair")
+        missing = reading.to_mend - repaired - reading.unconfirmed.keys()
+        if reading.failed or missing or reading.unconfirmed:
+            doubts = dict.fromkeys(reading.unconfirmed, "holds a newer version that too few stores confirm")
+            why = dict(reading.failed) | dict.fromkeys(missing, "refused the repair") | doubts
             summary.unrepaired[reading.key] = "; ".join(f"{name}: {reason}" for name, reason in sorted(why.items()))
         else:
             summary.repaired += 1

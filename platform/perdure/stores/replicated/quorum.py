@@ -66,6 +66,9 @@ class Reading:
         failed: the stores that gave no answer, and why.
         sound: number of answers that can be relied on to show what the store was given.
         lost: a version newer than the winner of which only damaged copies were found.
+        unconfirmed: newer records that too few stores hold, by store: a save that did not succeed, or a lie. They are
+            neither returned nor copied.
+        open: whether stores that are silent or damaged might confirm one of those.
     """
 
     key: CheckpointKey
@@ -76,6 +79,8 @@ class Reading:
     failed: Mapping[str, str] = field(default_factory=dict)
     sound: int = 0
     lost: Version | None = None
+    unconfirmed: Mapping[str, Version] = field(default_factory=dict)
+    open: bool = False
 
     @property
     def to_mend(self) -> frozenset[str]:
@@ -85,7 +90,7 @@ class Reading:
     @property
     def consistent(self) -> bool:
         """Whether every store answered and all hold the same."""
-        return not (self.stale or self.damaged or self.failed)
+        return not (self.stale or self.damaged or self.failed or self.unconfirmed)
 
     def decided(self, quorum: Quorum) -> bool:
         """Return whether no store that is still silent could change the outcome for an acknowledged write.
@@ -93,14 +98,27 @@ class Reading:
         When every store has answered and too few answers are sound, waiting brings nothing: the best that is left
         wins, and :attr:`lost` says what is gone.
         """
-        return self.sound >= quorum.read or not self.failed
+        return not self.open and (self.sound >= quorum.read or not self.failed)
 
 
 def judge(
-    key: CheckpointKey, answers: Mapping[str, tuple[StoredVersion, ...]], failed: Mapping[str, str] | None = None
+    key: CheckpointKey,
+    answers: Mapping[str, tuple[StoredVersion, ...]],
+    failed: Mapping[str, str] | None = None,
+    *,
+    confirming: int = 1,
 ) -> Reading:
-    """Return what ``answers`` (versions by store name) and failures (reasons by store name) mean together."""
-    winner = _newest(each.record for versions in answers.values() for each in versions if each.record is not None)
+    """Return what the stores' answers mean together.
+
+    Args:
+        key: the checkpoint.
+        answers: versions by store name.
+        failed: why others gave no answer, by store name.
+        confirming: how many stores must hold the same record before it is believed. One will do where nobody can forge
+            records; else it takes a write quorum, which is where an acknowledged record is.
+    """
+    holding = _holding(answers)
+    winner = _newest({record: stores for record, stores in holding.items() if len(stores) >= confirming})
     damaged = tuple(
         Damage(store, key, each.version, each.damage.reason)
         for store, versions in answers.items()
@@ -110,6 +128,8 @@ def judge(
     holders = frozenset(
         store for store, versions in answers.items() if any(winner is not None and v.record == winner for v in versions)
     )
+    doubtful = [record for record in holding if record != winner and (winner is None or record.version >= winner.version)]
+    doubtful = doubtful if confirming > 1 else []
     # A damaged copy of something newer may be what was acknowledged: its store has not really answered.
     beyond = {each.store: each.version for each in damaged if winner is None or each.version > winner.version}
     return Reading(
@@ -121,13 +141,27 @@ def judge(
         failed=dict(failed or {}),
         sound=len(answers) - len(beyond),
         lost=max(beyond.values(), default=None),
+        unconfirmed={store: record.version for record in doubtful for store in holding[record]},
+        open=any(len(holding[each] | _may_hold(each, damaged, failed or {})) >= confirming for each in doubtful),
     )
 
 
-def _newest(records: Iterable[CheckpointRecord]) -> CheckpointRecord | None:
-    counts: dict[CheckpointRecord, int] = {}
-    for record in records:
-        counts[record] = counts.get(record, 0) + 1
+def _holding(answers: Mapping[str, tuple[StoredVersion, ...]]) -> dict[CheckpointRecord, frozenset[str]]:
+    """Return which stores hold each record."""
+    holding: dict[CheckpointRecord, frozenset[str]] = {}
+    for store, versions in answers.items():
+        for each in versions:
+            if each.record is not None:
+                holding[each.record] = holding.get(each.record, frozenset()) | {store}
+    return holding
+
+
+def _may_hold(record: CheckpointRecord, damaged: Iterable[Damage], failed: Iterable[str]) -> frozenset[str]:
+    """Return the stores that may hold a record without having shown it: the silent, and those whose copy is damaged."""
+    return frozenset(failed) | {each.store for each in damaged if each.version >= record.version}
+
+
+def _newest(holding: Mapping[CheckpointRecord, frozenset[str]]) -> CheckpointRecord | None:
     # Two values under one version: a writer broke the rule that a failed save uses its seq up. What most stores hold
     # may have been acknowledged, so it wins; the data breaks a tie, so that all readers choose alike.
-    return max(counts, key=lambda record: (record.version, counts[record], record.data), default=None)
+    return max(holding, key=lambda record: (record.version, len(holding[record]), record.data), default=None)

@@ -15,8 +15,14 @@ What it promises, for N stores and a write quorum of W (majority by default):
   it acknowledged. N - W of them may be *wrong* - damaged, emptied, stale while saying that they are current, or slow -
   with nobody noticing but the reports. Beyond that, when all stores answered and no good copy of an acknowledged
   record is left, the one before it is returned and the report says what was lost.
-* *Lying*: damage is always found. A forged record is found when the codec has a key; without a key, whoever can write
-  to one store can make a newer record that is believed. A store that replays an old but genuine record is stale.
+* *Lying*: damage is always found. What a store that lies can do depends on whether records are ``authenticated``, that is,
+  written and read with a key (the setting ``checkpoint_secret``):
+
+  - With a key nobody forges a record; what is told above holds. A store that replays an old but genuine record is stale.
+  - Without one a record is believed, returned and copied only if W stores hold the same one. N - W stores may then lie as
+    they like; nothing they made up is returned or repaired from. The price: a newer record that fewer hold is passed over
+    when all stores answered, and the load refuses while silent or damaged stores might confirm it. So an
+    acknowledged record is passed over if one of its W stores loses it while another one had missed the save.
 * ``delete`` is for jobs that will not run again: a store that was away keeps its copies, until ``repair`` with
   ``is_live`` removes them.
 """
@@ -50,6 +56,7 @@ class ReplicatedStore:
         stores: the stores; their names must differ. Use an odd number, and an equal codec in all.
         write_quorum: how many must take a write; default: a majority.
         timeout: seconds that a store gets for a call. A save does not wait for slow stores, a load does.
+        authenticated: whether the stores' codec has a key, so that no store can make a record up; see the top of this file.
         name: how reports call it.
         on_report: called when a store was found at fault, sometimes from another thread.
         on_damage: called with each damaged copy that ``load`` comes across.
@@ -64,6 +71,7 @@ class ReplicatedStore:
         *,
         write_quorum: int | None = None,
         timeout: float = DEFAULT_TIMEOUT_S,
+        authenticated: bool = False,
         name: str = "replicated",
         on_report: Callable[[ReplicaReport], None] | None = None,
         on_damage: DamageCallback | None = None,
@@ -73,6 +81,7 @@ class ReplicatedStore:
             raise ValueError(f"stores need different names, these are: {', '.join(r.name for r in self._replicas)}")
         self.quorum = Quorum(len(stores), write_quorum) if write_quorum else Quorum.majority(len(stores))
         self._timeout, self._name = timeout, name
+        self._confirming = 1 if authenticated else self.quorum.write
         self._on_report, self._on_damage = on_report, on_damage
 
     @property
@@ -127,7 +136,7 @@ class ReplicatedStore:
         _checked(key)
         answers = ask(self._replicas, lambda s: s.versions(*key), timeout=self._timeout)
         _raise_missing_key(answers)
-        return judge(key, answers.values, answers.reasons(self._timeout))
+        return judge(key, answers.values, answers.reasons(self._timeout), confirming=self._confirming)
 
     def mend(self, action: str, reading: Reading) -> frozenset[str]:
         """Bring the stores of ``reading`` up to its winner, and return the names of those that now are.
@@ -137,15 +146,32 @@ class ReplicatedStore:
         """
         what, failed = f"{action} {reading.key}", dict(reading.failed)
         if not reading.decided(self.quorum):
-            unsound = {each.store: f"damaged: {each.reason}" for each in reading.damaged}
-            self._report(ReplicaReport(action, reading.key, failed, reading.stale, reading.damaged))
+            unsound = {each.store: f"damaged: {each.reason}" for each in reading.damaged} | _doubts(reading)
+            self._report(
+                ReplicaReport(
+                    action, reading.key, failed, reading.stale, reading.damaged, unconfirmed=dict(reading.unconfirmed)
+                )
+            )
             raise InsufficientReplicas(what, reading.sound, self.quorum.read, unsound | failed)
-        targets = [replica for replica in self._replicas if replica.name in reading.to_mend]
+        targets = [
+            replica
+            for replica in self._replicas
+            if replica.name in reading.to_mend and replica.name not in reading.unconfirmed
+        ]
         mended = ask(targets, lambda s: _bring_up(s, reading), timeout=self._timeout)
         failed |= mended.reasons(self._timeout)
         repaired = frozenset(mended.values)
         self._report(
-            ReplicaReport(action, reading.key, failed, reading.stale, reading.damaged, repaired, lost=reading.lost)
+            ReplicaReport(
+                action,
+                reading.key,
+                failed,
+                reading.stale,
+                reading.damaged,
+                repaired,
+                lost=reading.lost,
+                unconfirmed=dict(reading.unconfirmed),
+            )
         )
         for each in reading.damaged:
             if self._on_damage is not None:
@@ -237,7 +263,9 @@ class ReplicatedStore:
             raise InsufficientReplicas(action, len(answers.values), needed, answers.reasons(self._timeout))
 
     def _report(self, report: ReplicaReport) -> None:
-        if self._on_report is not None and (report.failed or report.stale or report.damaged or report.lost):
+        if self._on_report is not None and (
+            report.failed or report.stale or report.damaged or report.lost or report.unconfirmed
+        ):
             self._on_report(report)
 
     def _report_late(self, action: str, key: CheckpointKey, answers: Answers[Any]) -> None:
@@ -253,6 +281,13 @@ class ReplicatedStore:
 
         for name, future in answers.pending.items():
             future.add_done_callback(partial(ended, name))
+
+
+def _doubts(reading: Reading) -> dict[str, str]:
+    return {
+        store: f"holds fence {version.fence} seq {version.seq}, which too few stores confirm"
+        for store, version in reading.unconfirmed.items()
+    }
 
 
 def _checked(key: CheckpointKey) -> CheckpointKey:

@@ -20,6 +20,7 @@ class ReplicaReport:
         damaged: the damaged copies that were found.
         repaired: the stores that were brought up to date.
         lost: the newest version of which only damaged copies were found, if that was so.
+        unconfirmed: newer versions that too few stores hold, by store: a save that did not succeed, or a lie.
     """
 
     action: str
@@ -29,3 +30,4 @@ class ReplicaReport:
     damaged: tuple[Damage, ...] = ()
     repaired: frozenset[str] = frozenset()
     lost: Version | None = None
+    unconfirmed: dict[str, Version] = field(default_factory=dict)
