@@ -110,7 +110,7 @@ class Session:
             sys.modules.pop(named["name"], None)  # a page may go on with another version of its file
             importlib.import_module(named["name"])
             return
-        code = compile("\n" * block.line + block.body, str(self._page), "exec")
+        code = compile("\n" * block.line + block.body, str(self._page), "exec", dont_inherit=True)
         exec(code, vars(self._module))  # noqa: S102 - the project's own documentation
 
     def _toml(self, block: Block) -> None:
