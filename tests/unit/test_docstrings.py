@@ -57,7 +57,7 @@ class Public:
 
     @property
     def is_explained_elsewhere(self) -> bool:
-        other = r"\b(?:see|those of) :(?:meth|func|class):|Return the handle of"
+        other = r"\b(?:see|those of|as) :(?:meth|func|class):|Return the handle of"
         return re.search(other, self.doc, re.IGNORECASE) is not None
 
     def explains(self, parameter: str) -> bool:

@@ -95,7 +95,10 @@ class Health:
         return self._reported(at, checks, ask_all(each.probe for each in checks))
 
     async def call_async(self, *, max_age: float = 0.0) -> HealthReport:
-        """Return a report as a call does. Coroutine functions run in this loop, other checks in threads."""
+        """Return a report as a call does, at most ``max_age`` seconds old.
+
+        Coroutine functions run in this loop, other checks in threads.
+        """
         recent = self._recent(max_age)
         if recent is not None:
             return recent

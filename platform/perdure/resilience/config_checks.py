@@ -36,7 +36,7 @@ def check_numbers(
 
 
 def check_above_zero(what: str, seconds: float) -> None:
-    """Refuse a time that no call could mean.
+    """Refuse seconds that no call could mean.
 
     Raises:
         SettingsError: It is not finite or not above 0.

@@ -54,7 +54,8 @@ def digest(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 
     Args:
         fn: what is called; its ``keyed`` key wins.
-        args, kwargs: its arguments.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
         key: what makes a key of the arguments, in place of the function's name and the arguments themselves.
 
     Raises:

@@ -155,7 +155,14 @@ class Fallback:
         return Served(value)
 
     def keep(self, value: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Note that ``fn`` answered with ``value`` (for calls made elsewhere)."""
+        """Note that ``fn`` answered with ``value`` (for calls made elsewhere).
+
+        Args:
+            value: What it answered.
+            fn: The primary.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+        """
         self._count(PRIMARY)
         if self._last_good is not None:
             self._last_good.keep(value, fn, args, kwargs)
@@ -165,6 +172,12 @@ class Fallback:
 
         Raises:
             Exception: ``error``, when no level can serve; its notes name the others' errors.
+
+        Args:
+            error: What it failed with.
+            fn: The primary.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
         """
         errors = {PRIMARY: _describe(error)}
         for level, ask in self._levels(fn, args, kwargs):
