@@ -16,6 +16,9 @@ A name that nobody uses is deleted, not added here.
     _.primary_backup,
     _.include_name,
 )
+<<<<<<< HEAD
+_.is_async, _.iterate, _.close_async, _.apply_async, _.serve_async, _.elect, _.generate, _.sweep, _.permits_of_task, _.schema_version
+=======
 (
     _.is_async,
     _.iterate,
@@ -28,6 +31,7 @@ A name that nobody uses is deleted, not added here.
     _.permits_of_task,
     _.schema_version,
 )
+>>>>>>> main
 FailoverGroup, ResourcePool, Timeouts, Inbox, KeysetCursor, TextLines, PostgresServer, RedisServer
 _.close_async, _.create_database, _.drop_database, _.restart
 

@@ -89,10 +89,10 @@ def loops() -> Table:
 def claimed(ledger: Ledger) -> Claim:
     """Return the claim of a job in a ledger."""
     job = NewJob(id=new_id(), task="bench", bulkhead="normal", args="[]", kwargs="{}", payload_digest="")
-    ledger.submit([job])
+    ledger.jobs.submit([job])
     worker: dict[str, Any] = {"id": new_id(), "name": "w", "bulkhead": "normal", "host": "h", "pid": 1, "concurrency": 1}
-    ledger.register_worker({**worker, "lease_ttl": 3600.0, "lock_path": None})
-    [claim] = ledger.claim(Claimer("normal", worker["id"], "w", 1, ("bench",)), 1)
+    ledger.workers.register({**worker, "lease_ttl": 3600.0, "lock_path": None})
+    [claim] = ledger.jobs.claim(Claimer("normal", worker["id"], "w", 1, ("bench",)), 1)
     return claim
 
 

@@ -104,7 +104,7 @@ def cases(ledger: Ledger) -> dict[str, Callable[[], object]]:
     return found | {
         "page, half way down": lambda: letters.page(LetterFilter(), limit=50, after=middle),
         "page, half way down a task": lambda: letters.page(filters["by task"], limit=50, after=middle),
-        "one letter": lambda: ledger.dead_letter(middle),
+        "one letter": lambda: ledger.letters.get(middle),
         f"groups, {GROUPS:,} of them": lambda: letters.groups(limit=50),
         "groups, the latest": lambda: letters.groups(limit=50, order="last_seen"),
         "count the open ones": lambda: letters.count(filters["open ones (1 in 500)"]),

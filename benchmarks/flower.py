@@ -61,7 +61,7 @@ def pages(size: int) -> dict[str, float]:
 
 def paths_of(ledger: Ledger) -> dict[str, str]:
     """Return the paths to ask, by what they are."""
-    newest = ledger.jobs(limit=50)
+    newest = ledger.jobs.listing(limit=50)
     letters = ledger.letters.page(LetterFilter(), limit=1)
     return {
         "overview": "overview",

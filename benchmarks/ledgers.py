@@ -110,7 +110,7 @@ class Child:
 
     def claim(self) -> list[Claim]:
         """Claim a job that nothing holds back, by one statement."""
-        return self._ledger.claim(self._by, 1)
+        return self._ledger.jobs.claim(self._by, 1)
 
     def choose(self) -> list[Claim]:
         """Choose a job, and some of those that limits and breakers let through."""
@@ -118,7 +118,7 @@ class Child:
 
     def settle(self, claims: list[Claim]) -> None:
         """Record that jobs succeeded."""
-        self._ledger.settle_all([(claim, SUCCEED) for claim in claims])
+        self._ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims])
 
 
 def steps(ledger: Ledger, new: Callable[[], NewJob]) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -126,13 +126,13 @@ def steps(ledger: Ledger, new: Callable[[], NewJob]) -> Iterator[tuple[str, Call
     by = Claimer("normal", "bench", "bench", 1, (new().task,))
     claims: list[Claim] = []
     job = new()
-    yield "submit", lambda: ledger.submit([job])
-    yield "claim", lambda: claims.extend(ledger.claim(by, 1, PLAIN))
-    yield "settle", lambda: ledger.settle_all([(claim, SUCCEED) for claim in claims])
-    yield "look for lanes", lambda: ledger.lanes("normal")
-    yield "list a page", lambda: ledger.jobs(limit=50)
-    yield "list a page by state", lambda: ledger.jobs(state="succeeded", limit=50)
-    yield "list a page by task", lambda: ledger.jobs(task="bench.other", limit=50)
+    yield "submit", lambda: ledger.jobs.submit([job])
+    yield "claim", lambda: claims.extend(ledger.jobs.claim(by, 1, PLAIN))
+    yield "settle", lambda: ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims])
+    yield "look for lanes", lambda: ledger.jobs.lanes("normal")
+    yield "list a page", lambda: ledger.jobs.listing(limit=50)
+    yield "list a page by state", lambda: ledger.jobs.listing(state="succeeded", limit=50)
+    yield "list a page by task", lambda: ledger.jobs.listing(task="bench.other", limit=50)
 
 
 def prune_all(ledger_url: str, broker_url: str, home: str, pages: Synchronized[int]) -> None:

@@ -75,13 +75,13 @@ def test_zombie_writes_nothing_and_ends(make_cluster: MakeCluster, ledger_url: s
     cluster.await_effect(job, "start:1")
     cluster.open("gate")
     assert job.wait(PATIENCE) == [1, 2]
-    written = cluster.app.ledger.load_checkpoint(job.id, "main")
+    written = cluster.app.ledger.running.load_checkpoint(job.id, "main")
     zombie.continue_whole()
 
     assert zombie.exit_code() == 70
     assert cluster.outcomes(job) == ["crashed", "succeeded"]
     assert job.refresh().record.state == "succeeded"
-    assert cluster.app.ledger.load_checkpoint(job.id, "main") == written
+    assert cluster.app.ledger.running.load_checkpoint(job.id, "main") == written
 
 
 def test_child_of_a_frozen_main_process_writes_nothing(make_cluster: MakeCluster, sqlite_url: str, redis_url: str) -> None:
@@ -93,7 +93,7 @@ def test_child_of_a_frozen_main_process_writes_nothing(make_cluster: MakeCluster
     cluster.open("gate")
 
     assert job.wait(PATIENCE) == [1, 2]
-    assert [version.fence for version in cluster.app.ledger.load_checkpoint(job.id, "main")] == [2, 2]
+    assert [version.fence for version in cluster.app.ledger.running.load_checkpoint(job.id, "main")] == [2, 2]
     assert cluster.outcomes(job) == ["crashed", "succeeded"]
 
 

@@ -254,10 +254,10 @@ def test_a_job_that_is_due_is_found_behind_many_lanes(
 
     for each in (lanes, module):
         monkeypatch.setattr(each, "LANES", 2)
-    app.ledger.submit([job(task="work", limit_key=str(n), delay=60.0) for n in range(5)])
+    app.ledger.jobs.submit([job(task="work", limit_key=str(n), delay=60.0) for n in range(5)])
     looker.look()
     assert not looker._wakeups.wait(0.0)
-    app.ledger.submit([job(task="work", limit_key="9")])
+    app.ledger.jobs.submit([job(task="work", limit_key="9")])
     looker.look()
     assert looker._wakeups.wait(0.0)
 
@@ -285,4 +285,4 @@ def test_looks_note_jobs_that_nobody_knows_and_cut_a_flood(app: Perdure, looker:
     with redis.Redis.from_url(redis_url) as client:
         client.rpush(QUEUE, *[json.dumps({})] * 1000)
         wait_until(lambda: looker.look() and client.llen(QUEUE) == MOST)
-    assert [buried.id for buried in app.ledger.bury_unknown(0.0, 9)] == [unknown]
+    assert [buried.id for buried in app.ledger.jobs.bury_unknown(0.0, 9)] == [unknown]

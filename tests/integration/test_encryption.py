@@ -78,7 +78,7 @@ def test_a_result_that_is_not_sealed_is_not_believed(app: Perdure, lenient: Perd
 
 def test_a_letter_that_is_not_sealed_is_not_replayed(app: Perdure, lenient: Perdure) -> None:
     job = app.task("shop.pay").submit(5)
-    letter = app.ledger.settle(claimed(app.ledger, job.id), DIE)
+    letter = app.ledger.jobs.settle(claimed(app.ledger, job.id), DIE)
     assert letter is not None
     app.ledger.transact(lambda c: c.execute(update(dead_letters).values(args="[1000]")))
     with pytest.raises(LetterUnopened, match="set encryption_accept_plain = true"):

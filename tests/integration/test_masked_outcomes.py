@@ -47,7 +47,7 @@ def ran(app: Perdure, job: JobHandle[Any]) -> tuple[Attempt, dict[str, Any]]:
     executor, events = Executor(app, lambda: False, lambda _task: None), JobEvents(app, "w")
     events.began(claim)
     attempt = executor(claim, lambda _claim, _limit: None)
-    app.ledger.settle(claim, attempt.settlement)
+    app.ledger.jobs.settle(claim, attempt.settlement)
     events.ended(claim, attempt.settlement, 0.0)
     executor.close()
     assert SECRET not in msgspec.json.encode(events._waiting).decode()

@@ -32,7 +32,7 @@ def register_worker(app: Perdure, bulkhead: str) -> str:
     from perdure_workers.recovery.incarnation import Incarnation
 
     incarnation = Incarnation.new("w", bulkhead, 1)
-    app.ledger.register_worker({**asdict(incarnation), "lease_ttl": 5.0, "lock_path": None, "life_line": None})
+    app.ledger.workers.register({**asdict(incarnation), "lease_ttl": 5.0, "lock_path": None, "life_line": None})
     return incarnation.id
 
 
@@ -44,10 +44,10 @@ def test_jobs_without_a_worker(app: Perdure, add: Any) -> None:
     assert "normal (1 jobs). Start one: perdure worker normal" in found.error
     worker_id = register_worker(app, "critical")
     assert not check(app, "workers").healthy
-    app.ledger.set_draining(worker_id)
+    app.ledger.workers.set_draining(worker_id)
     worker_id = register_worker(app, "normal")
     assert check(app, "workers").healthy
-    app.ledger.set_draining(worker_id)  # it takes no more jobs
+    app.ledger.workers.set_draining(worker_id)  # it takes no more jobs
     assert not check(app, "workers").healthy
     app.bulkheads.pause("normal")
     assert check(app, "workers").healthy

@@ -132,7 +132,7 @@ def test_an_attempt_that_dies_before_the_log_is_run_again_and_after_it_is_not(
     calls = len(shelves["eu"].done)
     again = stock.submit(9, key="y")
     # As if the process had died between the log and the job's settlement: the record is there, the job is not settled.
-    monkeypatch.setattr(app.ledger, "settle", lambda *_: (_ for _ in ()).throw(SystemError("killed")))
+    monkeypatch.setattr(app.ledger.jobs, "settle", lambda *_: (_ for _ in ()).throw(SystemError("killed")))
     with pytest.raises(SystemError):
         run_once(app, again)
     monkeypatch.undo()

@@ -16,7 +16,7 @@ def run_once(app: Perdure, job: JobHandle[Any]) -> str:
     claim = claimed(app.ledger, job.id, worker="inline")
     attempt = executor(claim, lambda _claim, _limit: None)
     if not attempt.is_settled:
-        app.ledger.settle(claim, attempt.settlement)
+        app.ledger.jobs.settle(claim, attempt.settlement)
     executor.close()
     return str(job.state)
 

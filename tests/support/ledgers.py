@@ -53,13 +53,13 @@ def job(*args: Any, **changes: Any) -> NewJob:
 
 def submitted(ledger: Ledger, *args: Any, **changes: Any) -> str:
     """Submit one job and return its id."""
-    [result] = ledger.submit([job(*args, **changes)])
+    [result] = ledger.jobs.submit([job(*args, **changes)])
     return result.id
 
 
 def claimer(ledger: Ledger, *, bulkhead: str = "normal", worker: str = "w-1", pid: int | None = None) -> Claimer:
     """A worker's child that knows all tasks in the ledger."""
-    tasks = tuple(ledger.count_jobs("task"))
+    tasks = tuple(ledger.jobs.count("task"))
     return Claimer(bulkhead, worker, worker, pid or os.getpid(), tasks)
 
 
@@ -69,9 +69,9 @@ def try_claim(ledger: Ledger, job_id: str, *, worker: str = "w-1", pid: int | No
         row = connection.execute(select(jobs.c.lane, jobs.c.bulkhead).where(jobs.c.id == job_id)).one_or_none()
     if row is None:
         return None
-    claims = ledger.claim(claimer(ledger, bulkhead=row.bulkhead, worker=worker, pid=pid), 10_000, row.lane)
+    claims = ledger.jobs.claim(claimer(ledger, bulkhead=row.bulkhead, worker=worker, pid=pid), 10_000, row.lane)
     if others := [(claim, RELEASED) for claim in claims if claim.job_id != job_id]:
-        ledger.settle_all(others)
+        ledger.jobs.settle_all(others)
     return next((claim for claim in claims if claim.job_id == job_id), None)
 
 
@@ -90,7 +90,7 @@ def running(ledger: Ledger, *args: Any, worker: str = "w-1", **changes: Any) -> 
 def dead(ledger: Ledger, *args: Any, settlement: Settlement = DIE, **changes: Any) -> tuple[Claim, str]:
     """Submit a job, claim it, let it die; return the claim and the dead letter's id."""
     claim = running(ledger, *args, **changes)
-    letter = ledger.settle(claim, settlement)
+    letter = ledger.jobs.settle(claim, settlement)
     assert letter is not None
     return claim, letter
 

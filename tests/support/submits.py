@@ -36,4 +36,4 @@ def bells(app: Perdure) -> dict[str, int]:
 
 def finish(app: Perdure, job_id: str, settlement: Any = SUCCEED) -> None:
     """End a job that waits, as a worker would."""
-    app.ledger.settle(claimed(app.ledger, job_id), settlement)
+    app.ledger.jobs.settle(claimed(app.ledger, job_id), settlement)

@@ -165,7 +165,7 @@ class Limits:
 
     def active(self, task: str, key: str) -> int:
         """Return how many jobs of a key run."""
-        running = self._ledger.running_within_limits()
+        running = self._ledger.jobs.running_within_limits()
         return sum(count for (_, of_task, of_key), count in running.items() if (of_task, of_key) == (task, key))
 
     def snooze(self, rng: random.Random) -> float:

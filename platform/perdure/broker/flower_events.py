@@ -78,7 +78,7 @@ class FlowerEvents:
 
     def _any_worker(self, bulkhead: str) -> str | None:
         try:
-            return next((worker.name for worker in self._ledger.list_workers() if worker.bulkhead == bulkhead), None)
+            return next((worker.name for worker in self._ledger.workers.listing() if worker.bulkhead == bulkhead), None)
         except LedgerUnavailable:
             return None
 

@@ -35,7 +35,7 @@ class Bulkheads(Mapping[str, Bulkhead]):
         self._bells = bells
 
     def __getitem__(self, name: str) -> Bulkhead:
-        return self._bulkhead(self.checked(name), self._ledger.bulkhead_counts())
+        return self._bulkhead(self.checked(name), self._ledger.bulkheads.counts())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._settings.bulkheads)
@@ -45,7 +45,7 @@ class Bulkheads(Mapping[str, Bulkhead]):
 
     def list(self) -> list[Bulkhead]:
         """Return all bulkheads, read in one go."""
-        counts = self._ledger.bulkhead_counts()
+        counts = self._ledger.bulkheads.counts()
         return [self._bulkhead(name, counts) for name in self]
 
     def pause(self, name: str, *, by: str = "python", reason: str = "") -> None:
@@ -54,7 +54,7 @@ class Bulkheads(Mapping[str, Bulkhead]):
         Raises:
             UnknownBulkhead: There is no such bulkhead.
         """
-        self._ledger.pause(self.checked(name), by, reason)
+        self._ledger.bulkheads.pause(self.checked(name), by, reason)
 
     def resume(self, name: str) -> None:
         """Let a paused bulkhead's jobs start again.
@@ -62,7 +62,7 @@ class Bulkheads(Mapping[str, Bulkhead]):
         Raises:
             UnknownBulkhead: There is no such bulkhead.
         """
-        self._ledger.resume(self.checked(name))
+        self._ledger.bulkheads.resume(self.checked(name))
         self._bells().ring(name, self._settings.bulkhead(name).concurrency)
 
     def checked(self, name: str) -> str:

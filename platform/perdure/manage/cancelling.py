@@ -33,8 +33,8 @@ class Canceller:
         Raises:
             JobNotFound: The ledger has no job of that id.
         """
-        before = self._ledger.job(job_id)
-        state = self._ledger.cancel(job_id, reason)
+        before = self._ledger.jobs.get(job_id)
+        state = self._ledger.jobs.cancel(job_id, reason)
         if state is JobState.CANCELLED:
             names = (job_id, before.task, before.bulkhead)
             event = JobEvent(*names, Transition.CANCEL, before.state, state, before.attempt, reason)
@@ -46,6 +46,6 @@ class Canceller:
 
     def cancel_replicas(self, job_id: str, reason: str) -> None:
         """Cancel those replicas of a job that have not ended."""
-        for replica in self._ledger.replicas_of(job_id):
+        for replica in self._ledger.running.replicas_of(job_id):
             if not replica.state.is_final:
                 self.cancel(replica.id, reason)

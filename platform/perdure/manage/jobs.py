@@ -91,7 +91,7 @@ class Jobs:
             InvalidArguments: A filter is unknown or its value not allowed.
         """
         which = job_filter(**filters)
-        records = self._ledger.jobs(limit=limit, after=after, **asdict(which))
+        records = self._ledger.jobs.listing(limit=limit, after=after, **asdict(which))
         return [self._handles.of(record) for record in records]
 
     def count(self, by: str = "state", **filters: Unpack[JobFilters]) -> dict[str, int]:
@@ -106,7 +106,7 @@ class Jobs:
         """
         if by not in COUNTABLE:
             raise InvalidArguments(f"count(by={by!r}) is not known. Allowed: {', '.join(COUNTABLE)}")
-        return self._ledger.count_jobs(by, **asdict(job_filter(**filters)))
+        return self._ledger.jobs.count(by, **asdict(job_filter(**filters)))
 
     def why(self, job_id: str) -> builtins.list[Reason]:
         """Return why a job is not running now, the strongest reason first.
@@ -114,8 +114,8 @@ class Jobs:
         Raises:
             JobNotFound: The ledger has no job of that id.
         """
-        bulkhead = self._bulkheads.get(self._ledger.job(job_id).bulkhead)
-        facts = self._ledger.why(job_id, bulkhead.limit if bulkhead else None)
+        bulkhead = self._bulkheads.get(self._ledger.jobs.get(job_id).bulkhead)
+        facts = self._ledger.jobs.waiting(job_id, bulkhead.limit if bulkhead else None)
         if facts.breaker is not None and not facts.state.is_final:
             wait = self._breakers()[facts.breaker].next_probe_in()
             facts = replace(facts, breaker_wait=wait or None)
@@ -146,8 +146,8 @@ class Jobs:
         Raises:
             JobNotFound: The ledger has no job of that id.
         """
-        self._ledger.job(job_id)
-        bulkhead = self._ledger.bring_forward(job_id)
+        self._ledger.jobs.get(job_id)
+        bulkhead = self._ledger.jobs.bring_forward(job_id)
         if bulkhead is not None:
             self._bells().ring(bulkhead)
         return bulkhead is not None

@@ -102,7 +102,7 @@ def free(settings: Settings, ledger: Ledger) -> None:
         BulkheadFull: One does not.
     """
     bounded = {name: each.max_depth for name, each in settings.bulkheads.items() if each.max_depth is not None}
-    if found := [name for name, most in bounded.items() if ledger.depth(name, most) >= most]:
+    if found := [name for name, most in bounded.items() if ledger.jobs.depth(name, most) >= most]:
         raise BulkheadFull(f"{', '.join(found)}: as many jobs wait as max_depth allows, so no more are taken")
 
 
@@ -112,8 +112,8 @@ def served(settings: Settings, ledger: Ledger) -> str:
     Raises:
         Unserved: One has none.
     """
-    workers = [worker.bulkhead for worker in ledger.list_workers() if not worker.draining]
-    waiting = {name: each.queued for name, each in ledger.bulkhead_counts().items() if each.queued and not each.paused}
+    workers = [worker.bulkhead for worker in ledger.workers.listing() if not worker.draining]
+    waiting = {name: each.queued for name, each in ledger.bulkheads.counts().items() if each.queued and not each.paused}
     if unserved := {name: queued for name, queued in waiting.items() if name not in workers}:
         found = ", ".join(f"{name} ({queued} jobs)" for name, queued in sorted(unserved.items()))
         raise Unserved(f"no worker serves {found}. Start one: perdure worker {min(unserved)}")
@@ -128,7 +128,7 @@ def young(settings: Settings, ledger: Ledger) -> str:
         WaitingTooLong: One does.
     """
     limit = settings.queue_age_limit
-    counts = ledger.bulkhead_counts()
+    counts = ledger.bulkheads.counts()
     ages = {name: each.oldest_wait or 0.0 for name, each in counts.items() if not each.paused}
     if old := {name: age for name, age in ages.items() if age > limit}:
         found = ", ".join(f"{name} for {age:.0f} s" for name, age in sorted(old.items()))

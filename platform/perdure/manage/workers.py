@@ -25,7 +25,7 @@ class Workers:
 
     def list(self, *, all_states: bool = False) -> list[WorkerRecord]:
         """Return the live workers by name; with ``all_states`` those that failed or left as well."""
-        return self._ledger.list_workers(all_states=all_states)
+        return self._ledger.workers.listing(all_states=all_states)
 
     def events(self, *, name: str | None = None, limit: int = 100) -> builtins.list[WorkerEvent]:
         """Return changes of workers' states with their detection times, the newest first.
@@ -34,7 +34,7 @@ class Workers:
             name: Only those of the worker of this name.
             limit: The most to return.
         """
-        return self._ledger.worker_events(name=name, limit=limit)
+        return self._ledger.workers.events(name=name, limit=limit)
 
     def subscribe(self, subscriber: Callable[[WorkerEvent], object]) -> None:
         """Call a function with each change of a worker's state that this process finds or makes."""

@@ -119,7 +119,7 @@ class RunningAttempt:
         if self.open_transaction is not None or (not self.progress_is_due() and done != total):
             return
         self._next_progress = self._clock.monotonic() + self._progress_interval
-        standing = self.ledger.report_progress(self.job_id, self.fence, done, total, message)
+        standing = self.ledger.running.report_progress(self.job_id, self.fence, done, total, message)
         if standing.cancel_requested:
             raise JobCancelled(f"job {self.job_id} was cancelled")
 
@@ -134,7 +134,7 @@ class RunningAttempt:
             LeaseLost: Another worker has the job now.
             JobCancelled: The job was cancelled.
         """
-        if self.ledger.standing(self.job_id, self.fence).cancel_requested:
+        if self.ledger.running.standing(self.job_id, self.fence).cancel_requested:
             raise JobCancelled(f"job {self.job_id} was cancelled")
 
     def obey(self, standing: Standing) -> None:
@@ -165,7 +165,7 @@ class RunningAttempt:
         """Write a note about the job for people."""
         logger.warning("%s: %s", kind.value, text)
         if self.open_transaction is None:  # on SQLite it would wait for the transaction itself
-            self.ledger.note(self.job_id, kind, text)
+            self.ledger.jobs.note(self.job_id, kind, text)
 
     def ledger_now(self) -> float:
         """Return the time by the ledger's clock, seconds since the epoch."""

@@ -111,8 +111,10 @@ class Storage:
             StoreUnavailable: The store cannot take it; the number is used up.
         """
         if self.in_ledger:
-            return self._ledger.save_checkpoint(job_id, fence, name, lambda seq: self.frame(make(seq)), previous_seq)
-        seq, standing = self._ledger.advance_checkpoint(job_id, fence)
+            return self._ledger.running.save_checkpoint(
+                job_id, fence, name, lambda seq: self.frame(make(seq)), previous_seq
+            )
+        seq, standing = self._ledger.running.advance_checkpoint(job_id, fence)
         try:
             self.store.save(make(seq))
         except StaleWrite as error:
@@ -152,7 +154,7 @@ class Storage:
         """Return the good versions, newest first, and add what was wrong with others."""
         records: dict[Version, CheckpointRecord] = {}
         # Also when the store is another one: what ctx.transaction() saved is in the ledger.
-        for row in self._ledger.load_checkpoint(*key):
+        for row in self._ledger.running.load_checkpoint(*key):
             each = stored_version(self._codec, row.data, key, Version(row.fence, row.seq))
             if each.record is None and row.fence == COPIED and origin is not None:
                 each = self._copied(row.data, CheckpointKey(origin, key.name), each)

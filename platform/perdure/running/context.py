@@ -73,7 +73,7 @@ class JobContext(RunningAttempt):
         if self.claim.replica_of is not None:
             return self.claim.replica_of
         if self.claim.replay_of is not None:
-            return self.ledger.effect_key(self.claim.job_id)
+            return self.ledger.jobs.effect_key(self.claim.job_id)
         return self.claim.idempotency_key or self.claim.job_id
 
     @property

@@ -73,7 +73,7 @@ class Steps:
 
     def _find(self, position: int) -> StepRecord | None:
         if self._recorded is None:
-            steps = self._attempt.ledger.steps_of(self._attempt.job_id)
+            steps = self._attempt.ledger.running.steps_of(self._attempt.job_id)
             self._recorded = {step.position: step for step in steps}
         return self._recorded.get(position)
 
@@ -105,7 +105,7 @@ class Steps:
             retry=tenacity.retry_if_exception_type(LedgerUnavailable),
             wait=tenacity.wait_exponential(multiplier=0.1, max=_LONGEST_PAUSE),
         )
-        attempt.obey(patiently(attempt.ledger.record_step, attempt.job_id, attempt.fence, step))
+        attempt.obey(patiently(attempt.ledger.running.record_step, attempt.job_id, attempt.fence, step))
 
     def _opened(self, step: StepRecord) -> str:
         attempt = self._attempt

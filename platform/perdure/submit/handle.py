@@ -72,7 +72,7 @@ class JobHandle(Generic[R]):
 
     def refresh(self) -> JobHandle[R]:
         """Read the job from the ledger again and return the handle."""
-        self._record = self._handles.ledger.job(self.id)
+        self._record = self._handles.ledger.jobs.get(self.id)
         return self
 
     @property
@@ -110,15 +110,15 @@ class JobHandle(Generic[R]):
 
     def attempts(self) -> list[AttemptRecord]:
         """Return the job's ended attempts, the first one first."""
-        return self._handles.ledger.attempts(self.id)
+        return self._handles.ledger.jobs.attempts(self.id)
 
     def log(self) -> list[LogLine]:
         """Return what is kept of what the job has said by ``ctx.log``, the first line first."""
-        return self._handles.ledger.log_of(self.id, self.task)
+        return self._handles.ledger.jobs.log_of(self.id, self.task)
 
     def replicas(self) -> list[JobRecord]:
         """Return the records of the job's replicas; empty for a job without."""
-        return self._handles.ledger.replicas_of(self.id)
+        return self._handles.ledger.running.replicas_of(self.id)
 
     @property
     def replay_of(self) -> JobHandle[Any] | None:
@@ -128,7 +128,7 @@ class JobHandle(Generic[R]):
 
     def replays(self) -> list[JobHandle[Any]]:
         """Return the replays of this job, the first one first."""
-        records = self._handles.ledger.jobs(replay_of=self.id)
+        records = self._handles.ledger.jobs.listing(replay_of=self.id)
         return [self._handles.of(record) for record in reversed(records)]
 
     def lineage(self) -> list[LineageEntry]:

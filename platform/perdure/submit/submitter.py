@@ -122,7 +122,7 @@ class Submitter:
         """
         how = SubmitOptions(idempotency_key=schedule.key(tick), delay=schedule.delay())
         new = self._new_job(task, schedule.args, dict(schedule.kwargs), how) if wanted else None
-        submitted = self._ledger.fire(schedule.name, last, tick, new)
+        submitted = self._ledger.schedules.fire(schedule.name, last, tick, new)
         if new is None or submitted is None or submitted.deduplicated:
             return False
         self._announce([new], [submitted])
@@ -138,11 +138,11 @@ class Submitter:
 
     def submit_new(self, new: list[NewJob]) -> list[Submitted]:
         """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""
-        return self._announce(new, self._ledger.submit(new))
+        return self._announce(new, self._ledger.jobs.submit(new))
 
     def submit_within(self, connection: Connection, task: TaskSpec, calls: Iterable[Sequence[Any]]) -> None:
         """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
-        self._ledger.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
+        self._ledger.jobs.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
 
     def announce(self, fresh: Sequence[NewJob], reasons: Sequence[str] = ()) -> None:
         """Ring for jobs that were written just now and emit their events; nothing raises once they are written.
@@ -208,12 +208,12 @@ class Submitter:
     def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
         self._settings.before_submit()
         if how.session is None:
-            return self._announce(new, self._ledger.submit(new))
+            return self._announce(new, self._ledger.jobs.submit(new))
         from perdure.submit.after_commit import as_session, check_database
 
         session = as_session(how.session)
         check_database(session, self._ledger.database)
-        submitted = self._ledger.submit(new, session.connection())
+        submitted = self._ledger.jobs.submit(new, session.connection())
         self._after_commit.add(session, (new, submitted))
         return submitted
 
@@ -241,7 +241,7 @@ class Submitter:
         if limits.max_depth is None:
             return
         give_up_at = time.monotonic() + (limits.overflow_timeout if limits.overflow == "wait" else 0.0)
-        while (depth := self._ledger.depth(bulkhead, limits.max_depth)) + count > limits.max_depth:
+        while (depth := self._ledger.jobs.depth(bulkhead, limits.max_depth)) + count > limits.max_depth:
             if time.monotonic() >= give_up_at:
                 raise BulkheadFull(
                     f"bulkhead {bulkhead!r} has {depth} waiting jobs, its max_depth is {limits.max_depth}. Submit later, "

@@ -21,7 +21,7 @@ def attempt(app: Perdure) -> Attempts:
         if before is None:
             claim = running(app.ledger)
         else:
-            app.ledger.settle(before.claim, LOSE)
+            app.ledger.jobs.settle(before.claim, LOSE)
             claim = claimed(app.ledger, before.job_id, worker="w-2")
         return JobContext(claim, app.ledger, storage=app.storage, **options)
 

@@ -35,7 +35,7 @@ def context(app: Perdure, *, claim: Any = None, policy: StatePolicy | None = Non
 
 def again(ctx: JobContext, app: Perdure, policy: StatePolicy | None = None) -> JobContext:
     """The context of the next attempt, after the first one's worker was lost."""
-    app.ledger.settle(ctx.claim, LOSE)
+    app.ledger.jobs.settle(ctx.claim, LOSE)
     return context(app, claim=claimed(app.ledger, ctx.job_id, worker="w-2"), policy=policy)
 
 
@@ -86,12 +86,12 @@ def test_a_damaged_version_is_passed_over_and_told(app: Perdure) -> None:
     damage(app, first.job_id, 3)
     second = again(first, app)
     assert second.checkpoint.load() == 2
-    [note] = app.ledger.notes_of(first.job_id)
+    [note] = app.ledger.jobs.notes_of(first.job_id)
     assert note.kind == "checkpoint_damaged"
     assert "seq 2 is used" in note.text
     damage(app, first.job_id, 2)
     assert second.checkpoint.load(default="clean") == "clean"
-    assert app.ledger.notes_of(first.job_id)[-1].kind == "checkpoint_lost"
+    assert app.ledger.jobs.notes_of(first.job_id)[-1].kind == "checkpoint_lost"
 
 
 def test_a_state_of_another_shape_is_migrated_parked_or_given_up(app: Perdure) -> None:
@@ -100,12 +100,12 @@ def test_a_state_of_another_shape_is_migrated_parked_or_given_up(app: Perdure) -
     migrating = StatePolicy(version=2, migrations={1: lambda old: {"row": old["line"]}})
     second = again(first, app, migrating)
     assert second.checkpoint.load(type=Place) == Place(7)
-    assert app.ledger.notes_of(first.job_id)[-1].kind == "state_migrated"
+    assert app.ledger.jobs.notes_of(first.job_id)[-1].kind == "state_migrated"
     with pytest.raises(StateMismatch, match="no migration from 1 to 2"):
         context(app, claim=second.claim, policy=StatePolicy(version=2)).checkpoint.load()
     restarting = context(app, claim=second.claim, policy=StatePolicy(version=2, otherwise="restart"))
     assert restarting.checkpoint.load(default=0) == 0
-    assert app.ledger.notes_of(first.job_id)[-1].kind == "state_discarded"
+    assert app.ledger.jobs.notes_of(first.job_id)[-1].kind == "state_discarded"
     second.checkpoint.save(Place(8))
     with pytest.raises(StateMismatch, match="newer release"):
         again(second, app).checkpoint.load()
@@ -158,7 +158,7 @@ def test_other_stores_keep_checkpoints_and_transactions_join_them(
     other = restart(checkpoint_store=chosen)
     first = context(other)
     assert first.checkpoint.save("outside") == 1
-    assert app.ledger.load_checkpoint(first.job_id, "main") == []
+    assert app.ledger.running.load_checkpoint(first.job_id, "main") == []
     second = again(first, other)
     assert second.checkpoint.load() == "outside"
     with pytest.raises(LeaseLost):
@@ -186,9 +186,9 @@ def test_what_is_sealed_is_nowhere_in_the_ledger_and_waits_for_its_key(app: Perd
     job = sealing.task("charge").submit("secret-4711")
     assert run(keyless, job.id) == "retrying"
     assert "MissingKey" in (job.attempts()[0].error_type or "")
-    app.ledger.bring_forward(job.id)
+    app.ledger.jobs.bring_forward(job.id)
     run(sealing, job.id)
-    app.ledger.bring_forward(job.id)
+    app.ledger.jobs.bring_forward(job.id)
     run(sealing, job.id)
     assert [each.outcome for each in job.attempts()] == ["snoozed", "failed", "succeeded"]
     assert job.result() == "secret-4711"

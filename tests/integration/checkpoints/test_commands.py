@@ -88,14 +88,14 @@ def test_verify_finds_and_repair_mends(threefold: Perdure, folders: list[Path]) 
 
 def test_repair_removes_what_nobody_will_load(threefold: Perdure, folders: list[Path]) -> None:
     ctx = saved(threefold)
-    threefold.ledger.settle(ctx.claim, SUCCEED)
+    threefold.ledger.jobs.settle(ctx.claim, SUCCEED)
     assert json.loads(invoke(threefold, "checkpoints", "repair", "--json").stdout)["removed"] == 1
     assert [frames(folder) for folder in folders] == [[], [], []]
 
 
 def test_pruning_takes_checkpoints_along(threefold: Perdure, folders: list[Path]) -> None:
     ctx, other = saved(threefold), saved(threefold)
-    threefold.ledger.settle(ctx.claim, SUCCEED)
+    threefold.ledger.jobs.settle(ctx.claim, SUCCEED)
     wait_until(lambda: prune(threefold)["succeeded"] == 1)
     assert [len(frames(folder)) for folder in folders] == [1, 1, 1]
     assert json.loads(invoke(threefold, "checkpoints", "verify", "--json").stdout)["checked"] == 1

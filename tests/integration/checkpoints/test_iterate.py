@@ -132,10 +132,10 @@ def test_a_drain_hands_back_with_the_item_done(attempt: Attempts) -> None:
 def test_progress_is_told(attempt: Attempts, app: Perdure) -> None:
     first = attempt()
     loop(first, range(40), until=20, every=5)
-    progress = app.ledger.job(first.job_id).progress
+    progress = app.ledger.jobs.get(first.job_id).progress
     assert (progress.done, progress.total) == (1, 40)  # the others are within the progress interval
     loop(attempt(first), range(40))
-    progress = app.ledger.job(first.job_id).progress
+    progress = app.ledger.jobs.get(first.job_id).progress
     assert (progress.done, progress.total) == (40, 40)
 
 

@@ -55,7 +55,7 @@ def test_each_turn_of_a_loop_is_a_step_of_its_own(attempt: Attempts, app: Perdur
     second = attempt(first)
     assert [second.step("send", calls.add, number) for number in range(4)] == [0, 1, 2, 3]
     assert calls == [0, 1, 2, 3]
-    assert [step.name for step in app.ledger.steps_of(first.job_id)] == ["send", "send#2", "send#3", "send#4"]
+    assert [step.name for step in app.ledger.running.steps_of(first.job_id)] == ["send", "send#2", "send#3", "send#4"]
 
 
 def test_a_step_that_fails_is_not_recorded(attempt: Attempts) -> None:
@@ -76,7 +76,7 @@ def test_a_step_has_a_retry_policy_of_its_own(attempt: Attempts, app: Perdure) -
 
     first = attempt()
     assert first.step("flaky", flaky, retry=QUICK) == 7
-    assert [step.tries for step in app.ledger.steps_of(first.job_id)] == [3]
+    assert [step.tries for step in app.ledger.running.steps_of(first.job_id)] == [3]
 
 
 def test_another_order_is_told(attempt: Attempts) -> None:
@@ -90,10 +90,10 @@ def test_another_order_is_told(attempt: Attempts) -> None:
 
 def test_a_stale_worker_records_nothing(attempt: Attempts, app: Perdure) -> None:
     first = attempt()
-    app.ledger.settle(first.claim, LOSE)
+    app.ledger.jobs.settle(first.claim, LOSE)
     with pytest.raises(LeaseLost):
         first.step("late", int)
-    assert app.ledger.steps_of(first.job_id) == []
+    assert app.ledger.running.steps_of(first.job_id) == []
 
 
 def test_a_drain_hands_back_behind_the_record(attempt: Attempts) -> None:
@@ -112,14 +112,14 @@ def test_a_drain_hands_back_between_two_tries(attempt: Attempts) -> None:
 def test_a_result_is_held_while_the_ledger_is_away(
     attempt: Attempts, app: Perdure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, record, away = attempt(), app.ledger.record_step, [LedgerUnavailable("away")] * 2
+    first, record, away = attempt(), app.ledger.running.record_step, [LedgerUnavailable("away")] * 2
 
     def at_times(*arguments: Any) -> Any:
         if away:
             raise away.pop()
         return record(*arguments)
 
-    monkeypatch.setattr(app.ledger, "record_step", at_times)
+    monkeypatch.setattr(app.ledger.running, "record_step", at_times)
     calls = Calls()
     assert first.step("one", calls.add, 1) == 1
     assert calls == [1]
@@ -136,11 +136,11 @@ def test_a_step_in_a_transaction_commits_or_not_with_it(attempt: Attempts, app: 
 
     with pytest.raises(ValueError):  # noqa: PT011 - the block's own
         undone()
-    assert app.ledger.steps_of(first.job_id) == []
+    assert app.ledger.running.steps_of(first.job_id) == []
     second = attempt(first)
     with second.transaction():
         second.step("done", lambda: 2)
-    assert [step.name for step in app.ledger.steps_of(first.job_id)] == ["done"]
+    assert [step.name for step in app.ledger.running.steps_of(first.job_id)] == ["done"]
 
 
 def test_a_result_that_would_come_back_as_something_else_is_refused(attempt: Attempts) -> None:

@@ -23,7 +23,7 @@ def submit(perdure: Run, *arguments: str) -> str:
 
 
 def settled(ledger: Ledger, job_id: str, settlement: Any) -> None:
-    ledger.settle(claimed(ledger, job_id), settlement)
+    ledger.jobs.settle(claimed(ledger, job_id), settlement)
 
 
 def test_submit(perdure: Run) -> None:
@@ -124,7 +124,7 @@ def test_the_end_of_a_job_is_the_exit_code(perdure: Run, ledger: Ledger) -> None
     done, died, cancelled, waiting = (submit(perdure) for _ in range(4))
     settled(ledger, done, SUCCEED)
     settled(ledger, died, DIE)
-    ledger.cancel(cancelled, "no more")
+    ledger.jobs.cancel(cancelled, "no more")
     ended = perdure("jobs", "wait", done)
     assert (ended.code, ended.out.strip()) == (0, f"{done} succeeded: 7")
     ended = perdure("jobs", "wait", done, "--json")
@@ -226,13 +226,13 @@ def test_bulkheads(perdure: Run) -> None:
 def test_workers(perdure: Run, ledger: Ledger) -> None:
     assert perdure("workers", "list", "--json").json == []
     row = {"id": "w-1", "name": "one", "bulkhead": "normal", "host": "h", "pid": 7, "concurrency": 2}
-    ledger.register_worker({**row, "lease_ttl": 60.0, "lock_path": None})
+    ledger.workers.register({**row, "lease_ttl": 60.0, "lock_path": None})
     running(ledger, worker="w-1")
     [worker] = perdure("workers", "list", "--json").json
     assert {name: worker[name] for name in row} == row
     assert (worker["state"], worker["running"]) == ("healthy", 1)
     assert "1/2" in perdure("workers", "list").out
-    ledger.change_worker_state("w-1", "gone", "left")
+    ledger.workers.change_state("w-1", "gone", "left")
     assert perdure("workers", "list", "--json").json == []
     assert perdure("workers", "list", "--all", "--json").json[0]["state"] == "gone"
 

@@ -57,11 +57,11 @@ def world(said: str, perdure: Run, ledger: Ledger) -> dict[str, str]:
         return claimed(ledger, submitted)
 
     row = {"id": "w-1", "name": said[:99], "bulkhead": "critical", "host": said[:99], "pid": 7, "concurrency": 2}
-    ledger.register_worker({**row, "lease_ttl": 60.0, "lock_path": None})
+    ledger.workers.register({**row, "lease_ttl": 60.0, "lock_path": None})
     failed, died = claim(), claim()
-    ledger.report_progress(failed.job_id, failed.fence, 1, 2, said)
-    ledger.settle(failed, replace(RETRY, error=said, error_type=said[:99], traceback=said))
-    letter = ledger.settle(died, replace(DIE, error=said, error_type=said[:99], traceback=f"Traceback\n{said}"))
+    ledger.running.report_progress(failed.job_id, failed.fence, 1, 2, said)
+    ledger.jobs.settle(failed, replace(RETRY, error=said, error_type=said[:99], traceback=said))
+    letter = ledger.jobs.settle(died, replace(DIE, error=said, error_type=said[:99], traceback=f"Traceback\n{said}"))
     assert letter is not None
     assert perdure("dead", "note", letter, f"note {said}"[:500]).code == 0
     assert perdure("bulkheads", "pause", "normal", "--reason", said).code == 0

@@ -82,7 +82,7 @@ def test_logs_of_a_job(perdure: Run, ledger: Ledger) -> None:
     assert (nothing.code, nothing.out) == (0, "")
     assert "has said nothing by ctx.log" in nothing.err
     lines = (Said(0.0, "INFO", "begun"), Said(1.5, "ERROR", "no\x1b[31m\n2026-01-01 forged"))
-    ledger.write_logs([Chunk(job_id, "shop.add", 1, 1, 3, lines, LogBounds())])
+    ledger.jobs.write_logs([Chunk(job_id, "shop.add", 1, 1, 3, lines, LogBounds())])
     assert perdure("jobs", "logs", job_id[-12:]).out.splitlines() == [
         "... 2 lines before this one were not kept ...",
         "1970-01-01 00:00:00 #1 INFO    begun",
@@ -96,8 +96,8 @@ def test_logs_of_a_job(perdure: Run, ledger: Ledger) -> None:
 
 def test_following_ends_with_the_job(perdure: Run, ledger: Ledger) -> None:
     job_id = perdure("submit", "shop.add", "--args", "[1]", "--json").json["id"]
-    ledger.write_logs([Chunk(job_id, "shop.add", 1, 1, 1, (Said(0.0, "INFO", "begun"),), LogBounds())])
-    ledger.settle(claimed(ledger, job_id), SUCCEED)
+    ledger.jobs.write_logs([Chunk(job_id, "shop.add", 1, 1, 1, (Said(0.0, "INFO", "begun"),), LogBounds())])
+    ledger.jobs.settle(claimed(ledger, job_id), SUCCEED)
     followed = perdure("jobs", "logs", job_id, "--follow")
     assert followed.out.splitlines() == ["1970-01-01 00:00:00 #1 INFO    begun"]
     assert f"job {job_id} is succeeded" in followed.err

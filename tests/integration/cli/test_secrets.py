@@ -54,7 +54,7 @@ def claimed(vault: Run, ledger: Ledger) -> Callable[[], Claim]:
 
 def died(ledger: Ledger, claim: Claim) -> str:
     error, trace = f"card {SECRET!r} refused", f'Traceback\n  charge("{SECRET}")\nValueError: card {SECRET!r} refused'
-    letter = ledger.settle(claim, replace(DIE, error=error, traceback=trace))
+    letter = ledger.jobs.settle(claim, replace(DIE, error=error, traceback=trace))
     assert letter is not None
     return letter
 
@@ -63,9 +63,9 @@ def died(ledger: Ledger, claim: Claim) -> str:
 @pytest.mark.parametrize("app", ["cli_vault:app", None], ids=["known", "unknown"])
 def test_jobs(vault: Run, ledger: Ledger, claimed: Callable[[], Claim], as_json: list[str], app: str | None) -> None:
     done, failed = claimed(), claimed()
-    ledger.report_progress(done.job_id, done.fence, 1, 2, f"charging {SECRET}")
-    ledger.settle(done, replace(SUCCEED, result=json.dumps({"echo": f"paid by {SECRET}", "ok": True})))
-    ledger.settle(failed, replace(RETRY, error=f"password {SECRET}", traceback=f"Traceback {SECRET}"))
+    ledger.running.report_progress(done.job_id, done.fence, 1, 2, f"charging {SECRET}")
+    ledger.jobs.settle(done, replace(SUCCEED, result=json.dumps({"echo": f"paid by {SECRET}", "ok": True})))
+    ledger.jobs.settle(failed, replace(RETRY, error=f"password {SECRET}", traceback=f"Traceback {SECRET}"))
     for job_id in (done.job_id, failed.job_id):
         shown = vault("jobs", "show", job_id, *as_json, app=app)
         assert shown.code == 0
@@ -82,7 +82,7 @@ def test_jobs(vault: Run, ledger: Ledger, claimed: Callable[[], Claim], as_json:
 @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["table", "json"])
 def test_waiting(vault: Run, ledger: Ledger, claimed: Callable[[], Claim], as_json: list[str]) -> None:
     done, dead = claimed(), claimed()
-    ledger.settle(done, replace(SUCCEED, result=json.dumps({"echo": f"paid by {SECRET}", "ok": True})))
+    ledger.jobs.settle(done, replace(SUCCEED, result=json.dumps({"echo": f"paid by {SECRET}", "ok": True})))
     died(ledger, dead)
     ended = vault("jobs", "wait", done.job_id, *as_json)
     assert (ended.code, SECRET in ended.out + ended.err) == (0, False)

@@ -109,7 +109,7 @@ def test_force_replays_each_once_more(shop: Perdure, die: Die) -> None:
 
 def settle_all(shop: Perdure, letters: list[str], *, dead: int = 0) -> None:
     for index, job in enumerate(jobs_of(shop, letters)):
-        shop.ledger.settle(claimed(shop.ledger, job.id), DIE if index < dead else SUCCEED)
+        shop.ledger.jobs.settle(claimed(shop.ledger, job.id), DIE if index < dead else SUCCEED)
 
 
 def with_canaries(shop: Perdure, letters: list[str], *, dead: int, **how: Any) -> ReplayReport:
@@ -204,6 +204,6 @@ def test_a_full_bulkhead_is_waited_for(shop: Perdure, die: Die) -> None:
     job = shop.dead_letters.replay_many(rate="4/s")
     assert run_once(shop, job) == "retrying"
     for letter in jobs_of(shop, letters[:2]):
-        shop.ledger.settle(claimed(shop.ledger, letter.id), SUCCEED)
+        shop.ledger.jobs.settle(claimed(shop.ledger, letter.id), SUCCEED)
     assert run(shop, job) == "succeeded"
     assert job.result().replayed == 3

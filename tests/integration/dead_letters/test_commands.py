@@ -69,7 +69,7 @@ def test_letters_that_cannot_be_opened_are_shown_and_refused(shop: Perdure, migr
     sealing = Perdure(ledger_url=migrated_url, encryption_keys=KeyRing.generate("k1"))
     define(sealing)
     job = sealing.task("shop.charge").submit("o-4711", 5)
-    letter_id = sealing.ledger.settle(claimed(sealing.ledger, job.id), DIE)
+    letter_id = sealing.ledger.jobs.settle(claimed(sealing.ledger, job.id), DIE)
     assert letter_id is not None
     assert sealing.dead_letters.get(letter_id).args == ["o-4711", 5]
     sealing.close()
@@ -191,7 +191,7 @@ def test_reopen_of_all_that_match_counts_and_asks(die: Die, dead: Dead) -> None:
 def test_show_tells_the_last_that_the_job_said(shop: Perdure, die: Die, dead: Dead) -> None:
     letter = shop.dead_letters.get(die())
     lines = tuple(Said(0.0, "INFO", f"line {number}\nand more") for number in range(1, 31))
-    shop.ledger.write_logs([Chunk(str(letter.job_id), letter.task, 1, 1, 1, lines, LogBounds())])
+    shop.ledger.jobs.write_logs([Chunk(str(letter.job_id), letter.task, 1, 1, 1, lines, LogBounds())])
     shown = dead("show", letter.id).out
     assert "1970-01-01 00:00:00 #1 INFO    line 30\n  | and more" in shown
     assert "line 10\n" not in shown

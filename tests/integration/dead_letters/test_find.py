@@ -128,9 +128,9 @@ def test_groups_have_counts_times_trend_and_note(shop: Perdure, die: Die) -> Non
 def test_everything_about_one_letter(shop: Perdure) -> None:
     options = {"task": "shop.mail", "tags": {"tenant": "a"}, "priority": 3, "timeout": 20.0}
     claim = running(shop.ledger, "ann", **options)
-    shop.ledger.save_checkpoint(claim.job_id, claim.fence, "main", b"123", 0)
-    shop.ledger.settle(claim, replace(RETRY, delay=0.0))
-    letter_id = shop.ledger.settle(claimed(shop.ledger, claim.job_id), DIE) or ""
+    shop.ledger.running.save_checkpoint(claim.job_id, claim.fence, "main", b"123", 0)
+    shop.ledger.jobs.settle(claim, replace(RETRY, delay=0.0))
+    letter_id = shop.ledger.jobs.settle(claimed(shop.ledger, claim.job_id), DIE) or ""
     detail = shop.dead_letters.show(letter_id)
     letter = detail.letter
     assert (letter.tags, letter.priority, letter.timeout) == ({"tenant": "a"}, 3, 20.0)
@@ -153,5 +153,5 @@ def test_every_reason_is_kept(shop: Perdure, reason: DeadReason) -> None:
 
 def test_a_message_is_found_by_its_text(shop: Perdure) -> None:
     letter = {"id": new_id(), "task": "?", "bulkhead": "normal", "reason": "malformed", "error_type": "malformed"}
-    shop.ledger.quarantine({**letter, "error": "x", "fingerprint": "a" * 16, "raw": b'{}\nhello "wor\xffld"'})
+    shop.ledger.letters.quarantine({**letter, "error": "x", "fingerprint": "a" * 16, "raw": b'{}\nhello "wor\xffld"'})
     assert found(shop, text="hello") == [letter["id"]]

@@ -48,7 +48,7 @@ def test_notices_are_given_once_to_hooks(shop: Perdure, die: Die) -> None:
     assert [duty.run_once() for duty in duties] == [1, 0]
     assert told[1:] == [("growth", "shop.charge", 1, 10)]
     job = shop.dead_letters.replay(first)
-    shop.ledger.settle(claimed(shop.ledger, job.id), DIE)
+    shop.ledger.jobs.settle(claimed(shop.ledger, job.id), DIE)
     duties[0].run_once()
     assert told[2:] == [("new_group", "shop.charge", 0, 1), ("boomerang", "shop.charge", 0, 1)]  # it died of something else
     assert (len(new), len(grown), len(back)) == (2, 1, 1)
@@ -131,7 +131,7 @@ def test_what_keeps_dying_waits_for_a_person(policed: Perdure, die: Die) -> None
         [job] = wait_until(lambda: what_can_run(policed), 30)
         assert run(policed, job) == "succeeded"
         replayed = policed.dead_letters.get(letter).replayed_as or ""
-        letter = policed.ledger.settle(claimed(policed.ledger, replayed), death) or ""
+        letter = policed.ledger.jobs.settle(claimed(policed.ledger, replayed), death) or ""
     assert policed.dead_letters.get(letter).generation == 2
     assert what_can_run(policed) == []
     assert policed.dead_letters.get(letter).status == "open"

@@ -154,21 +154,21 @@ def test_an_open_breaker_refuses_unless_forced(shop: Perdure, die: Die) -> None:
 def test_from_the_checkpoint_or_from_the_start(shop: Perdure) -> None:
     def dead_at(data: bytes) -> str:
         claim = running(shop.ledger, "ann", task="shop.mail")
-        shop.ledger.save_checkpoint(claim.job_id, claim.fence, "main", data, 0)
-        letter = shop.ledger.settle(claim, DIE)
+        shop.ledger.running.save_checkpoint(claim.job_id, claim.fence, "main", data, 0)
+        letter = shop.ledger.jobs.settle(claim, DIE)
         assert letter
         return letter
 
     one, other = dead_at(b'"half"'), dead_at(b'"half"')
     resumed = shop.dead_letters.replay(one, from_checkpoint=True)
     afresh = shop.dead_letters.replay(other)
-    [kept] = shop.ledger.load_checkpoint(resumed.id, "main")
+    [kept] = shop.ledger.running.load_checkpoint(resumed.id, "main")
     assert kept.data == b'"half"'
-    assert shop.ledger.load_checkpoint(afresh.id, "main") == []
+    assert shop.ledger.running.load_checkpoint(afresh.id, "main") == []
     # The copy is the new job's own: it goes on from there.
     claim = claimed(shop.ledger, resumed.id)
     assert claim.checkpoint_seq == 1
-    assert shop.ledger.save_checkpoint(claim.job_id, claim.fence, "main", b'"all"', 1)[0] == 2
+    assert shop.ledger.running.save_checkpoint(claim.job_id, claim.fence, "main", b'"all"', 1)[0] == 2
     assert shop.dead_letters.audit(letter_id=one)[0].detail == {"from_checkpoint": True}
 
 
@@ -197,10 +197,10 @@ def test_lineage_both_ways(shop: Perdure, die: Die) -> None:
     letter_id = die()
     first = shop.dead_letters.get(letter_id).job_id or ""
     second = shop.dead_letters.replay(letter_id, by="ann")
-    boomerang = shop.ledger.settle(claimed(shop.ledger, second.id), DIE)
+    boomerang = shop.ledger.jobs.settle(claimed(shop.ledger, second.id), DIE)
     assert boomerang
     third = shop.dead_letters.replay(boomerang, by="bob")
-    shop.ledger.settle(claimed(shop.ledger, third.id), SUCCEED)
+    shop.ledger.jobs.settle(claimed(shop.ledger, third.id), SUCCEED)
 
     for job_id in (first, second.id, third.id):
         line = shop.dead_letters.lineage(job_id)

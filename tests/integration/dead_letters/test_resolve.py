@@ -142,10 +142,10 @@ def test_export_and_import_move_letters_between_environments(
     shop: Perdure, die: Die, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     claim = running(shop.ledger, "ann", task="shop.mail", tags={"tenant": "a"}, priority=2)
-    shop.ledger.save_checkpoint(claim.job_id, claim.fence, "main", b'"half"', 0)
-    mailed = shop.ledger.settle(claim, DIE) or ""
+    shop.ledger.running.save_checkpoint(claim.job_id, claim.fence, "main", b'"half"', 0)
+    mailed = shop.ledger.jobs.settle(claim, DIE) or ""
     message = {"id": new_id(), "task": "?", "bulkhead": "normal", "reason": "malformed", "error_type": "malformed"}
-    shop.ledger.quarantine({**message, "error": "x", "fingerprint": "a" * 16, "raw": b"\x00\xff"})
+    shop.ledger.letters.quarantine({**message, "error": "x", "fingerprint": "a" * 16, "raw": b"\x00\xff"})
     other_letter = die()
     lines = list(shop.dead_letters.export(by="ann", status="open"))
     other = elsewhere(shop, request, tmp_path)
@@ -160,7 +160,7 @@ def test_export_and_import_move_letters_between_environments(
         again = other.dead_letters.import_lines(lines)
         assert (again.imported, again.known) == (0, 3)
         job = other.dead_letters.replay(mailed, from_checkpoint=True)
-        assert other.ledger.load_checkpoint(job.id, "main")[0].data == b'"half"'
+        assert other.ledger.running.load_checkpoint(job.id, "main")[0].data == b'"half"'
         assert [entry.job_id for entry in job.lineage()] == [claim.job_id, job.id]
         entry = other.dead_letters.audit(letter_id=mailed)[-1]
         assert (entry.action, entry.who, entry.source) == ("import", "bob", "staging")

@@ -156,7 +156,7 @@ def test_a_running_attempt_is_shown_with_its_start(site: Site, visitor: Visitor)
     page = visitor.see(f"/perdure/jobs/{job.id}")
     assert "Asked to stop" in page
     assert 'value="cancel"' not in page
-    site.app.ledger.settle(claim, SUCCEED)
+    site.app.ledger.jobs.settle(claim, SUCCEED)
 
 
 def test_a_traceback_begins_with_the_job_s_own_frame(visitor: Visitor, die: Die) -> None:
@@ -382,7 +382,7 @@ def test_a_job_s_page_and_its_letter_s_show_what_it_said(site: Site, visitor: Vi
     letter = site.app.dead_letters.get(letter_id)
     assert "It has said nothing by" in visitor.see(f"/perdure/jobs/{letter.job_id}")
     lines = (Said(0.0, "INFO", "charging <b>"), Said(1.0, "ERROR", "refused"))
-    site.app.ledger.write_logs([Chunk(str(letter.job_id), letter.task, 1, 1, 1, lines, LogBounds())])
+    site.app.ledger.jobs.write_logs([Chunk(str(letter.job_id), letter.task, 1, 1, 1, lines, LogBounds())])
     for page in (f"/perdure/jobs/{letter.job_id}", f"/perdure/dead-letters/{letter_id}"):
         shown = visitor.see(page)
         assert "charging &lt;b&gt;" in shown
@@ -428,9 +428,9 @@ def test_an_alert_has_its_time_is_told_once_and_is_gone_when_over(site: Site, vi
 def test_workers_are_shown_with_their_leases(site: Site, visitor: Visitor) -> None:
     worker = Incarnation.new("shown", "normal", 3)
     row = {"id": worker.id, "name": worker.name, "bulkhead": "normal", "host": "far", "pid": 7, "concurrency": 3}
-    site.app.ledger.register_worker({**row, "lease_ttl": 60.0, "lock_path": None})
+    site.app.ledger.workers.register({**row, "lease_ttl": 60.0, "lock_path": None})
     assert worker.name in visitor.see("/perdure/workers")
-    site.app.ledger.change_worker_state(worker.id, "failed", "missed its heartbeats in a test")
+    site.app.ledger.workers.change_state(worker.id, "failed", "missed its heartbeats in a test")
     assert "missed its heartbeats in a test" in visitor.see("/perdure/workers")
 
 

@@ -71,30 +71,30 @@ def test_a_database_that_sorts_by_a_language_is_one(sorted_ledger: Ledger, reque
 
 def test_lanes_are_named_once_each_whatever_their_order(sorted_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "LANES", 3)
-    sorted_ledger.submit([job(task=name, breaker=name) for name in NAMES])
-    sorted_ledger.submit([job(task=name, limit_key=key) for name in NAMES for key in NAMES])
-    sorted_ledger.submit([job(), job(replica_of=new_id())])
+    sorted_ledger.jobs.submit([job(task=name, breaker=name) for name in NAMES])
+    sorted_ledger.jobs.submit([job(task=name, limit_key=key) for name in NAMES for key in NAMES])
+    sorted_ledger.jobs.submit([job(), job(replica_of=new_id())])
     found: list[str] = []
-    while page := sorted_ledger.lanes("normal", found[-1] if found else ""):
+    while page := sorted_ledger.jobs.lanes("normal", found[-1] if found else ""):
         found += [lane.name for lane in page]
     guarded = [lane_of(name, limit_key=None, breaker=name) for name in NAMES]
     limited = [lane_of(name, limit_key=key, breaker=None) for name in NAMES for key in NAMES]
     assert found[0] == PLAIN
     assert sorted(found) == sorted([PLAIN, REPLICAS, *guarded, *limited])
-    assert sorted_ledger.depth("normal", 1_000) == len(found)
-    claims = [claim for lane in found for claim in sorted_ledger.claim(claimer(sorted_ledger), 99, lane)]
+    assert sorted_ledger.jobs.depth("normal", 1_000) == len(found)
+    claims = [claim for lane in found for claim in sorted_ledger.jobs.claim(claimer(sorted_ledger), 99, lane)]
     assert len(claims) == len(found)
 
 
 def test_pages_of_jobs_and_dead_letters_leave_nothing_out(sorted_ledger: Ledger) -> None:
-    ids = [sorted_ledger.submit([job(n, tags={"t": name})])[0].id for n, name in enumerate(NAMES)]
+    ids = [sorted_ledger.jobs.submit([job(n, tags={"t": name})])[0].id for n, name in enumerate(NAMES)]
     for state, how in ((JobState.SUCCEEDED, SUCCEED), (JobState.DEAD, DIE)):
         for job_id in ids[:: 2 if how is SUCCEED else 1]:
-            if sorted_ledger.job(job_id).state is JobState.QUEUED:
-                sorted_ledger.settle(claimed(sorted_ledger, job_id), how)
-        assert sorted_ledger.jobs(state=state, limit=99)
+            if sorted_ledger.jobs.get(job_id).state is JobState.QUEUED:
+                sorted_ledger.jobs.settle(claimed(sorted_ledger, job_id), how)
+        assert sorted_ledger.jobs.listing(state=state, limit=99)
     listed: list[str] = []
-    while page := sorted_ledger.jobs(limit=3, after=listed[-1] if listed else None):
+    while page := sorted_ledger.jobs.listing(limit=3, after=listed[-1] if listed else None):
         listed += [each.id for each in page]
     assert listed == ids[::-1]
     dead: list[str] = []
@@ -103,11 +103,11 @@ def test_pages_of_jobs_and_dead_letters_leave_nothing_out(sorted_ledger: Ledger)
     assert dead == sorted(dead, reverse=True)
     assert len(dead) == len(NAMES) // 2
     for name in NAMES:
-        assert len(sorted_ledger.jobs(tag=("t", name), limit=9)) == 1
+        assert len(sorted_ledger.jobs.listing(tag=("t", name), limit=9)) == 1
 
 
 def test_a_job_is_found_by_any_beginning_and_end_of_its_id(sorted_ledger: Ledger) -> None:
-    job_id = sorted_ledger.submit([job()])[0].id
+    job_id = sorted_ledger.jobs.submit([job()])[0].id
     for length in range(1, 37):
         for part in (job_id[:length], job_id[-length:]):
             assert sorted_ledger.read(partial(lookup.find_job_id, text=part)) == job_id

@@ -33,37 +33,37 @@ def replacement(of: str, **changes: object) -> NewJob:
 
 def test_a_dead_letter_has_what_the_job_had_and_why_it_died(ledger: Ledger) -> None:
     claim, letter_id = dead(ledger, 1, "a", kwargs='{"b":2}')
-    letter = ledger.dead_letter(letter_id)
+    letter = ledger.letters.get(letter_id)
     assert (letter.job_id, letter.task, letter.bulkhead) == (claim.job_id, "tests.add", "normal")
     assert (letter.args, letter.kwargs, letter.reason) == ([1, "a"], {"b": 2}, "exhausted")
     assert (letter.error_type, letter.error, letter.traceback) == ("ValueError", "no", "Traceback ...")
     assert (letter.fingerprint, letter.status) == ("f" * 16, "open")
     assert (letter.replayed_as, letter.replayed_by, letter.replayed_at) == (None, None, None)
     assert letter.created_at is not None
-    assert ledger.job(claim.job_id).dead_letter_id == letter_id
+    assert ledger.jobs.get(claim.job_id).dead_letter_id == letter_id
 
 
 def test_an_unknown_letter_is_named(ledger: Ledger) -> None:
     for asking in (
-        lambda: ledger.dead_letter("nobody"),
+        lambda: ledger.letters.get("nobody"),
         lambda: ledger.letters.discard(["nobody"], "x", ANN),
         lambda: replay(ledger, "nobody", job()),
     ):
         with pytest.raises(DeadLetterNotFound, match=r"'nobody'.*perdure dead list"):
             asking()
-    assert ledger.count_jobs("state") == {}
+    assert ledger.jobs.count("state") == {}
 
 
 def test_a_replay_is_a_new_job_and_the_letter_knows_of_it(ledger: Ledger) -> None:
     claim, letter_id = dead(ledger)
     new = replacement(claim.job_id)
     assert replay(ledger, letter_id, new) == (Submitted(new.id, JobState.QUEUED), True)
-    letter = ledger.dead_letter(letter_id)
+    letter = ledger.letters.get(letter_id)
     assert (letter.status, letter.replayed_as, letter.replayed_by) == ("replayed", new.id, "ann")
     assert letter.replayed_at is not None
-    assert ledger.job(new.id).replay_of == claim.job_id
-    assert ledger.job(claim.job_id).state == "dead"
-    assert [found.id for found in ledger.jobs(replay_of=claim.job_id)] == [new.id]
+    assert ledger.jobs.get(new.id).replay_of == claim.job_id
+    assert ledger.jobs.get(claim.job_id).state == "dead"
+    assert [found.id for found in ledger.jobs.listing(replay_of=claim.job_id)] == [new.id]
 
 
 def test_a_second_replay_is_the_first_one_unless_forced(ledger: Ledger) -> None:
@@ -72,11 +72,11 @@ def test_a_second_replay_is_the_first_one_unless_forced(ledger: Ledger) -> None:
     replay(ledger, letter_id, first)
     submitted, is_new = replay(ledger, letter_id, second, BOB, force=False)
     assert (submitted.id, submitted.deduplicated, is_new) == (first.id, True, False)
-    assert ledger.dead_letter(letter_id).replayed_by == "ann"
+    assert ledger.letters.get(letter_id).replayed_by == "ann"
     assert replay(ledger, letter_id, third, BOB, force=True) == (Submitted(third.id, JobState.QUEUED), True)
-    letter = ledger.dead_letter(letter_id)
+    letter = ledger.letters.get(letter_id)
     assert (letter.replayed_as, letter.replayed_by) == (third.id, "bob")
-    assert ledger.count_jobs("state") == {"dead": 1, "queued": 2}
+    assert ledger.jobs.count("state") == {"dead": 1, "queued": 2}
 
 
 def test_a_replay_whose_commit_was_in_doubt_can_be_repeated(ledger: Ledger) -> None:
@@ -84,7 +84,7 @@ def test_a_replay_whose_commit_was_in_doubt_can_be_repeated(ledger: Ledger) -> N
     new = replacement(claim.job_id)
     for force in (False, False, True):
         assert replay(ledger, letter_id, new, ANN, force=force) == (Submitted(new.id, JobState.QUEUED), True)
-    assert ledger.count_jobs("state") == {"dead": 1, "queued": 1}
+    assert ledger.jobs.count("state") == {"dead": 1, "queued": 1}
 
 
 def test_replays_at_once_make_one_job(ledger: Ledger) -> None:
@@ -93,7 +93,7 @@ def test_replays_at_once_make_one_job(ledger: Ledger) -> None:
     results = at_once(works)
     assert len({submitted.id for submitted, _ in results}) == 1
     assert sum(is_new for _, is_new in results) == 1
-    assert ledger.count_jobs("state") == {"dead": 1, "queued": 1}
+    assert ledger.jobs.count("state") == {"dead": 1, "queued": 1}
 
 
 def test_a_replay_that_dies_is_a_letter_of_its_own(ledger: Ledger) -> None:
@@ -103,14 +103,14 @@ def test_a_replay_that_dies_is_a_letter_of_its_own(ledger: Ledger) -> None:
     again = try_claim(ledger, new.id)
     assert again is not None
     assert again.replay_of == claim.job_id
-    second = ledger.settle(again, DIE)
+    second = ledger.jobs.settle(again, DIE)
     assert [letter.id for letter in ledger.letters.page(LetterFilter())] == [second, first]
 
 
 def test_discarding_a_letter(ledger: Ledger) -> None:
     _, letter_id = dead(ledger)
     assert ledger.letters.discard([letter_id], "known fault", ANN) == [letter_id]
-    letter = ledger.dead_letter(letter_id)
+    letter = ledger.letters.get(letter_id)
     assert (letter.status, letter.resolved_reason) == ("discarded", "known fault (by ann)")
 
 
@@ -142,7 +142,7 @@ def test_since_is_exact(ledger: Ledger) -> None:
     dead(ledger)
     time.sleep(0.005)  # SQLite's clock has milliseconds
     _, second = dead(ledger)
-    moment = ledger.dead_letter(second).created_at
+    moment = ledger.letters.get(second).created_at
     assert moment is not None
     assert [letter.id for letter in ledger.letters.page(letter_filter(since=moment.timestamp()))] == [second]
     assert len(ledger.letters.page(letter_filter(since=0.0))) == 2
@@ -174,7 +174,7 @@ def test_messages_are_quarantined_with_their_raw_bytes(ledger: Ledger) -> None:
         "fingerprint": "a" * 16,
         "raw": b"\x00\xff{",
     }
-    ledger.quarantine(letter)
-    kept = ledger.dead_letter(letter_id)
+    ledger.letters.quarantine(letter)
+    kept = ledger.letters.get(letter_id)
     assert (kept.job_id, kept.reason, kept.raw, kept.status) == (None, "malformed", b"\x00\xff{", "open")
     assert (kept.args, kept.kwargs, kept.error) == ([], {}, "not \\x00 JSON \\udcff")

@@ -15,7 +15,7 @@ from support.ledgers import SUCCEED, at_once, claimer, job, submitted
 
 
 def waiting(ledger: Ledger, task: str, key: str, count: int, bulkhead: str = "normal") -> None:
-    ledger.submit([job(task=task, limit_key=key, bulkhead=bulkhead) for _ in range(count)])
+    ledger.jobs.submit([job(task=task, limit_key=key, bulkhead=bulkhead) for _ in range(count)])
 
 
 def key_of(task: str, key: str) -> str:
@@ -32,13 +32,13 @@ def up_to(most: int) -> lanes.Admitted:
 
 
 def test_each_lane_in_which_jobs_wait_is_named_once_with_what_its_first_job_says(ledger: Ledger) -> None:
-    assert ledger.lanes("normal") == []
-    ledger.submit([job(n) for n in range(3)])
-    ledger.submit([job(breaker="payments", task="pay"), job(breaker="payments", task="refund"), job(replica_of="x")])
+    assert ledger.jobs.lanes("normal") == []
+    ledger.jobs.submit([job(n) for n in range(3)])
+    ledger.jobs.submit([job(breaker="payments", task="pay"), job(breaker="payments", task="refund"), job(replica_of="x")])
     waiting(ledger, "export", "a", 3)
     waiting(ledger, "export", "b", 1)
     waiting(ledger, "export", "c", 1, "critical")
-    found = [(lane.name, lane.task, lane.breaker, lane.limit_key) for lane in ledger.lanes("normal")]
+    found = [(lane.name, lane.task, lane.breaker, lane.limit_key) for lane in ledger.jobs.lanes("normal")]
     assert found == [
         (PLAIN, "tests.add", None, None),
         ("breaker:payments", "pay", "payments", None),
@@ -46,18 +46,18 @@ def test_each_lane_in_which_jobs_wait_is_named_once_with_what_its_first_job_says
         (key_of("export", "b"), "export", None, "b"),
         (REPLICAS, "tests.add", None, None),
     ]
-    assert [lane.limit_key for lane in ledger.lanes("critical")] == ["c"]
-    assert PLAIN not in {lane.name for lane in ledger.lanes("normal", after=PLAIN)}
+    assert [lane.limit_key for lane in ledger.jobs.lanes("critical")] == ["c"]
+    assert PLAIN not in {lane.name for lane in ledger.jobs.lanes("normal", after=PLAIN)}
 
 
 def test_of_the_plain_lane_jobs_may_be_passed_over_by_their_place_in_line(ledger: Ledger) -> None:
     submitted(ledger)
     submitted(ledger, delay=60.0)
     submitted(ledger, breaker="b")
-    plain, guarded = ledger.lanes("normal", back=0.0)
+    plain, guarded = ledger.jobs.lanes("normal", back=0.0)
     assert (plain.name, plain.waits) == (PLAIN, pytest.approx(60.0, abs=5.0))
     assert guarded.waits == 0.0
-    assert ledger.lanes("normal", back=60.0)[0].waits == 0.0
+    assert ledger.jobs.lanes("normal", back=60.0)[0].waits == 0.0
 
 
 def test_a_lane_says_when_its_first_job_may_run_at_whatever_priority(ledger: Ledger) -> None:
@@ -65,7 +65,7 @@ def test_a_lane_says_when_its_first_job_may_run_at_whatever_priority(ledger: Led
     submitted(ledger, priority=9, delay=60.0)
     submitted(ledger, breaker="b", delay=3600.0)
     submitted(ledger, breaker="b", priority=9)
-    plain, guarded = ledger.lanes("normal")
+    plain, guarded = ledger.jobs.lanes("normal")
     assert plain.waits == pytest.approx(60.0, abs=5.0)
     assert guarded.waits == 0.0
 
@@ -73,11 +73,11 @@ def test_a_lane_says_when_its_first_job_may_run_at_whatever_priority(ledger: Led
 def test_what_runs_or_has_ended_makes_no_lane(ledger: Ledger) -> None:
     submitted(ledger, breaker="a")
     cancelled = submitted(ledger, breaker="b")
-    ledger.cancel(cancelled, "no")
-    [claim] = ledger.claim(claimer(ledger), 1, "breaker:a")
-    assert ledger.lanes("normal") == []
-    ledger.settle(claim, SUCCEED)
-    assert ledger.lanes("normal") == []
+    ledger.jobs.cancel(cancelled, "no")
+    [claim] = ledger.jobs.claim(claimer(ledger), 1, "breaker:a")
+    assert ledger.jobs.lanes("normal") == []
+    ledger.jobs.settle(claim, SUCCEED)
+    assert ledger.jobs.lanes("normal") == []
 
 
 def test_a_look_is_bounded_and_the_next_one_goes_on_behind_it(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,47 +86,51 @@ def test_a_look_is_bounded_and_the_next_one_goes_on_behind_it(ledger: Ledger, mo
         waiting(ledger, "t", key, 3)
     pages, after = [], ""
     for _ in range(3):
-        page = ledger.lanes("normal", after)
+        page = ledger.jobs.lanes("normal", after)
         pages.append("".join(str(lane.limit_key) for lane in page))
         after = page[-1].name
     assert pages == ["ab", "cd", "e"]
-    assert ledger.lanes("normal", after) == []
+    assert ledger.jobs.lanes("normal", after) == []
 
 
 def test_what_runs_is_counted_by_bulkhead_task_and_key(ledger: Ledger) -> None:
-    assert ledger.running_within_limits() == {}
+    assert ledger.jobs.running_within_limits() == {}
     waiting(ledger, "t", "a", 3)
     waiting(ledger, "t", "a", 2, "critical")
     waiting(ledger, "t", "", 1)
     submitted(ledger)
     for lane, most in ((key_of("t", "a"), 2), (key_of("t", ""), 5), (PLAIN, 5)):
-        ledger.claim(claimer(ledger), most, lane)
-    ledger.claim(claimer(ledger, bulkhead="critical"), 1, key_of("t", "a"))
-    assert ledger.running_within_limits() == {("normal", "t", "a"): 2, ("normal", "t", ""): 1, ("critical", "t", "a"): 1}
+        ledger.jobs.claim(claimer(ledger), most, lane)
+    ledger.jobs.claim(claimer(ledger, bulkhead="critical"), 1, key_of("t", "a"))
+    assert ledger.jobs.running_within_limits() == {
+        ("normal", "t", "a"): 2,
+        ("normal", "t", ""): 1,
+        ("critical", "t", "a"): 1,
+    }
 
 
 def test_workers_side_by_side_claim_no_more_than_there_is_room_for(ledger: Ledger) -> None:
     waiting(ledger, "t", "a", 40)
-    lanes = ledger.lanes("normal")
+    lanes = ledger.jobs.lanes("normal")
 
     def claim_all(number: int) -> list[Claim]:
         by = claimer(ledger, worker=f"w-{number}", pid=number + 1)
-        return [claim for _ in range(5) for claim in ledger.claim_within(by, lanes, up_to(3))]
+        return [claim for _ in range(5) for claim in ledger.jobs.claim_within(by, lanes, up_to(3))]
 
     found = at_once([lambda n=n: claim_all(n) for n in range(4)])  # type: ignore[misc]
     assert sum(len(claims) for claims in found) == 3
-    assert ledger.running_within_limits() == {("normal", "t", "a"): 3}
+    assert ledger.jobs.running_within_limits() == {("normal", "t", "a"): 3}
 
 
 def test_a_lane_without_room_is_left_alone(ledger: Ledger) -> None:
     waiting(ledger, "t", "a", 2)
     waiting(ledger, "t", "b", 2)
-    lanes = ledger.lanes("normal")
-    [first] = ledger.claim_within(claimer(ledger), lanes, lambda *_: {key_of("t", "b"): 1})
+    lanes = ledger.jobs.lanes("normal")
+    [first] = ledger.jobs.claim_within(claimer(ledger), lanes, lambda *_: {key_of("t", "b"): 1})
     assert first.limit_key == "b"
-    found = ledger.claim_within(claimer(ledger), lanes, up_to(1))
+    found = ledger.jobs.claim_within(claimer(ledger), lanes, up_to(1))
     assert [claim.limit_key for claim in found] == ["a"]
-    assert ledger.claim_within(claimer(ledger), lanes, lambda *_: {}) == []
+    assert ledger.jobs.claim_within(claimer(ledger), lanes, lambda *_: {}) == []
 
 
 def test_a_look_jumps_from_lane_to_lane(ledger: Ledger) -> None:

@@ -15,13 +15,13 @@ from support.waiting import wait_until
 
 
 def ids(ledger: Ledger, **filters: object) -> list[str]:
-    return [record.id for record in ledger.jobs(**filters)]
+    return [record.id for record in ledger.jobs.listing(**filters)]
 
 
 def test_an_unknown_job_is_named(ledger: Ledger) -> None:
     with pytest.raises(JobNotFound, match=r"no job 'nobody' in the ledger. List them: perdure jobs list"):
-        ledger.job("nobody")
-    assert ledger.attempts("nobody") == []
+        ledger.jobs.get("nobody")
+    assert ledger.jobs.attempts("nobody") == []
 
 
 def test_filters(ledger: Ledger) -> None:
@@ -45,7 +45,7 @@ def test_since_is_exact(ledger: Ledger) -> None:
     first = submitted(ledger, 1)
     time.sleep(0.005)  # SQLite's clock has milliseconds
     second, third = submitted(ledger, 2), submitted(ledger, 3)
-    moment = ledger.job(second).created_at
+    moment = ledger.jobs.get(second).created_at
     assert moment is not None
     assert ids(ledger, since=moment.timestamp()) == [third, second]
     assert ids(ledger, since=0.0) == [third, second, first]
@@ -58,8 +58,8 @@ def test_until_is_exact_and_counts_take_the_same_filters(ledger: Ledger) -> None
     second = submitted(ledger, 2, bulkhead="critical")
     later = submitted(ledger, 3, task="tests.other", delay=3600.0, tags={"tenant": "a"})
     due = submitted(ledger, 4, delay=0.001)
-    wait_until(lambda: ledger.job(due).state == "queued")
-    moment = ledger.job(second).created_at
+    wait_until(lambda: ledger.jobs.get(due).state == "queued")
+    moment = ledger.jobs.get(second).created_at
     assert moment is not None
     assert ids(ledger, until=moment.timestamp()) == [first]
     assert ids(ledger, since=moment.timestamp(), until=time.time() + 60) == [due, later, second]
@@ -74,15 +74,15 @@ def test_until_is_exact_and_counts_take_the_same_filters(ledger: Ledger) -> None
         {"bulkhead": "critical", "since": 0.0},
         {"until": moment.timestamp()},
     ):
-        listed = ledger.jobs(**which)
+        listed = ledger.jobs.listing(**which)
         for by in ("state", "task", "bulkhead"):
-            assert ledger.count_jobs(by, **which) == Counter(str(getattr(job, by)) for job in listed), (by, which)
+            assert ledger.jobs.count(by, **which) == Counter(str(getattr(job, by)) for job in listed), (by, which)
 
 
 def test_since_finds_what_a_submitter_with_a_slow_clock_made(ledger: Ledger) -> None:
     """Ids carry the submitter's time, `created_at` is the database's."""
     slow = "0189d2f0" + submitted(ledger, 1)[8:]  # as if made in 2023
-    ledger.submit([job(2, id=_older(submitted(ledger, 3), minutes=30))])
+    ledger.jobs.submit([job(2, id=_older(submitted(ledger, 3), minutes=30))])
     assert len(ids(ledger, since=time.time() - 60)) == 3
     assert slow not in ids(ledger)
 
@@ -112,10 +112,10 @@ def test_pages_with_filters(ledger: Ledger) -> None:
 
 
 def test_counts(ledger: Ledger) -> None:
-    assert ledger.count_jobs("state") == {}
-    ledger.submit([job(1), job(2, task="tests.other"), job(3, bulkhead="critical", delay=60.0)])
-    ledger.settle(running(ledger), SUCCEED)
+    assert ledger.jobs.count("state") == {}
+    ledger.jobs.submit([job(1), job(2, task="tests.other"), job(3, bulkhead="critical", delay=60.0)])
+    ledger.jobs.settle(running(ledger), SUCCEED)
     dead(ledger)
-    assert ledger.count_jobs("state") == {"queued": 2, "scheduled": 1, "succeeded": 1, "dead": 1}
-    assert ledger.count_jobs("task") == {"tests.add": 4, "tests.other": 1}
-    assert ledger.count_jobs("bulkhead") == {"normal": 4, "critical": 1}
+    assert ledger.jobs.count("state") == {"queued": 2, "scheduled": 1, "succeeded": 1, "dead": 1}
+    assert ledger.jobs.count("task") == {"tests.add": 4, "tests.other": 1}
+    assert ledger.jobs.count("bulkhead") == {"normal": 4, "critical": 1}

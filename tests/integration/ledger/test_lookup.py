@@ -16,7 +16,7 @@ OTHER = "0190ffff-0000-7000-8000-00000000cccc"
 
 @pytest.fixture
 def jobs(ledger: Ledger) -> Ledger:
-    ledger.submit([job(number, id=id_) for number, id_ in enumerate((FIRST, SECOND, OTHER))])
+    ledger.jobs.submit([job(number, id=id_) for number, id_ in enumerate((FIRST, SECOND, OTHER))])
     return ledger
 
 
@@ -62,5 +62,5 @@ def test_letters_are_found_so_as_well(ledger: Ledger) -> None:
 
 def test_an_exact_id_wins_whatever_it_looks_like(ledger: Ledger) -> None:
     """Letters of another environment keep the ids that they had there."""
-    ledger.submit([job(1, id="nightly"), job(2, id="nightly-2")])
+    ledger.jobs.submit([job(1, id="nightly"), job(2, id="nightly-2")])
     assert ledger.read(lambda c: find_job_id(c, "nightly")) == "nightly"

@@ -28,7 +28,7 @@ def test_upgrading_an_empty_database(ledger_url: str) -> None:
     assert ledger.schema_version() == migrate.SCHEMA_VERSION
     assert migrate.drift(ledger.database) == []
     assert ledger.upgrade() == migrate.SCHEMA_VERSION
-    ledger.submit([job(1)])
+    ledger.jobs.submit([job(1)])
     ledger.close()
 
 
@@ -58,7 +58,7 @@ def test_migrations_are_in_the_package() -> None:
 
 def test_a_sqlite_file_makes_itself_in_folders_that_do_not_exist(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path}/a/b/ledger.db")
-    assert ledger.submit([job(1)])
+    assert ledger.jobs.submit([job(1)])
     assert ledger.schema_version() == migrate.SCHEMA_VERSION
     ledger.close()
 
@@ -69,11 +69,11 @@ def test_postgresql_without_a_schema_says_what_to_do(postgres_url: str) -> None:
         with pytest.raises(
             LedgerOutdated, match=r"has schema none, this release needs \d+\. Run: perdure db upgrade"
         ) as error:
-            ledger.submit([job(1)])
+            ledger.jobs.submit([job(1)])
     assert "***" in str(error.value)
     assert isinstance(error.value, LedgerUnavailable)
     ledger.upgrade()
-    assert ledger.submit([job(1)])
+    assert ledger.jobs.submit([job(1)])
     ledger.close()
 
 
@@ -83,7 +83,7 @@ def test_a_newer_schema_is_left_alone(ledger_url: str) -> None:
     set_version(first, "9999")
     ledger = Ledger(ledger_url)
     with pytest.raises(LedgerOutdated, match=r"has schema 9999.*Install the newer release"):
-        ledger.submit([job(1)])
+        ledger.jobs.submit([job(1)])
     assert ledger.schema_version() == "9999"
     for one in (first, ledger):
         one.close()
@@ -110,7 +110,7 @@ def test_processes_that_first_use_a_sqlite_file_together(tmp_path: Path) -> None
         for process in processes:
             process.join(30)
         ledger = Ledger(url)
-        assert ledger.count_jobs("state") == {"queued": 8}
+        assert ledger.jobs.count("state") == {"queued": 8}
         assert migrate.drift(ledger.database) == []
         ledger.close()
 

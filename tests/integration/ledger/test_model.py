@@ -89,7 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.worker = new_id()
         self.bulkhead = f"b-{self.worker}"
         row = {"id": self.worker, "name": self.worker, "bulkhead": self.bulkhead, "host": "h", "pid": 1, "concurrency": 1}
-        self.ledger.register_worker({**row, "lease_ttl": 5.0, "lock_path": None})
+        self.ledger.workers.register({**row, "lease_ttl": 5.0, "lock_path": None})
         for _ in range(2):
             self.submit_one(None, 5, (None, None), expired=False)
 
@@ -109,7 +109,7 @@ class LedgerMachine(RuleBasedStateMachine):
             new_id(), "t", self.bulkhead, "[]", "{}", "d",
             priority=priority, delay=delay, breaker=breaker, limit_key=key, deadline=1.0 if expired else None,
         )  # fmt: skip
-        [submitted] = self.ledger.submit([job])
+        [submitted] = self.ledger.jobs.submit([job])
         state = "queued" if delay is None else "scheduled"
         self.model[submitted.id] = Job(state, lane_of("t", limit_key=key, breaker=breaker), priority, expired)
 
@@ -121,7 +121,7 @@ class LedgerMachine(RuleBasedStateMachine):
         waiting = {job_id: job for job_id, job in self.model.items() if job.may_run and job.lane == lane}
         places = {job_id: self._place(job_id) for job_id in waiting}
         by = Claimer(self.bulkhead, self.worker, "w", len(self.claims) + 1000, ("t",))
-        claims = self.ledger.claim(by, most, lane)
+        claims = self.ledger.jobs.claim(by, most, lane)
         assert len(claims) == (0 if self.paused else min(most, len(waiting)))
         line = [(claim.priority, claim.queued_at) for claim in claims]
         assert line == sorted(line)
@@ -150,10 +150,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def settle_one(self, claim: Claim, how: str) -> None:
         if self._is_refused(claim, how):
             with pytest.raises(LeaseLost):
-                self.ledger.settle(claim, ENDS[how])
+                self.ledger.jobs.settle(claim, ENDS[how])
             return
         holds = self._holds(claim)
-        letter = self.ledger.settle(claim, ENDS[how])
+        letter = self.ledger.jobs.settle(claim, ENDS[how])
         if holds:
             assert (letter is not None) == (how == "die")
             self._settle_model(claim, how)
@@ -166,7 +166,7 @@ class LedgerMachine(RuleBasedStateMachine):
         endings = list(zip(drawn, hows, strict=False))
         refused = {claim.job_id for claim, how in endings if self._is_refused(claim, how)}
         holding = [(claim, how) for claim, how in endings if self._holds(claim)]
-        assert set(self.ledger.settle_all([(claim, ENDS[how]) for claim, how in endings])) == refused
+        assert set(self.ledger.jobs.settle_all([(claim, ENDS[how]) for claim, how in endings])) == refused
         for claim, how in holding:
             self._settle_model(claim, how)
 
@@ -194,18 +194,18 @@ class LedgerMachine(RuleBasedStateMachine):
         claim = data.draw(st.sampled_from(self.claims))
         model = self.model[claim.job_id]
         if self._holds(claim):
-            seq, _ = self.ledger.save_checkpoint(claim.job_id, claim.fence, "main", b"1", model.checkpoints)
+            seq, _ = self.ledger.running.save_checkpoint(claim.job_id, claim.fence, "main", b"1", model.checkpoints)
             model.checkpoints += 1
             assert seq == model.checkpoints
         else:
             with pytest.raises(LeaseLost):
-                self.ledger.save_checkpoint(claim.job_id, claim.fence, "main", b"0", model.checkpoints)
+                self.ledger.running.save_checkpoint(claim.job_id, claim.fence, "main", b"0", model.checkpoints)
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         job_id = data.draw(st.sampled_from(sorted(self.model)))
         model = self.model[job_id]
-        state = self.ledger.cancel(job_id, "test")
+        state = self.ledger.jobs.cancel(job_id, "test")
         if JobState(model.state).is_final:
             assert state is None
             return
@@ -218,12 +218,12 @@ class LedgerMachine(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(sorted(self.model)))
         model = self.model[job_id]
         waits = model.state in ("scheduled", "retrying")
-        assert self.ledger.bring_forward(job_id) == (self.bulkhead if waits else None)
+        assert self.ledger.jobs.bring_forward(job_id) == (self.bulkhead if waits else None)
         model.state = "queued" if waits else model.state
 
     @rule()
     def bury_expired(self) -> None:
-        buried = {job.id for job in self.ledger.bury_expired(1000)}
+        buried = {job.id for job in self.ledger.jobs.bury_expired(1000)}
         waiting = {"scheduled", "queued", "retrying"}
         expired = {job_id for job_id, model in self.model.items() if model.expired and model.state in waiting}
         assert buried & set(self.model) == expired
@@ -233,19 +233,19 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def pause_or_resume(self) -> None:
         if self.paused:
-            self.ledger.resume(self.bulkhead)
+            self.ledger.bulkheads.resume(self.bulkhead)
         else:
-            self.ledger.pause(self.bulkhead, "ann", "")
+            self.ledger.bulkheads.pause(self.bulkhead, "ann", "")
         self.paused = not self.paused
 
     @invariant()
     def ledger_and_model_agree(self) -> None:
         for job_id, model in self.model.items():
-            record = self.ledger.job(job_id)
+            record = self.ledger.jobs.get(job_id)
             found = (record.state, record.attempt, record.fence, record.crashes, record.snoozes, record.checkpoint_seq)
             expected = (model.state, model.attempt, model.fence, model.crashes, model.snoozes, model.checkpoints)
             assert found == expected
-            assert [attempt.outcome for attempt in self.ledger.attempts(job_id)] == model.outcomes
+            assert [attempt.outcome for attempt in self.ledger.jobs.attempts(job_id)] == model.outcomes
             assert (record.dead_letter_id is not None) == (model.state == "dead")
             assert (record.run_at is not None) == (model.state in ("scheduled", "queued", "retrying"))
 
@@ -253,7 +253,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def what_waits_is_counted(self) -> None:
         if self.model:
             queued = sum(model.state == "queued" for model in self.model.values())
-            assert self.ledger.depth(self.bulkhead, 100) == queued
+            assert self.ledger.jobs.depth(self.bulkhead, 100) == queued
 
     def _place(self, job_id: str) -> tuple[int, float]:
         with self.ledger.transaction() as connection:

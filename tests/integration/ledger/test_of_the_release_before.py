@@ -192,5 +192,5 @@ def test_a_key_that_was_used_is_known(app: Perdure) -> None:
 
 def test_schedules_go_on_where_they_were(app: Perdure) -> None:
     ticks = {"shop.report": REPORTED, PRUNE: PRUNED}
-    assert {name: app.ledger.last_tick(name) for name in ticks} == pytest.approx(ticks)
+    assert {name: app.ledger.schedules.last_tick(name) for name in ticks} == pytest.approx(ticks)
     assert "shop.report" in app.schedules

@@ -84,8 +84,8 @@ ANYBODY = Claimer("normal", "w-1", "w", 8, ("tests.add", "tests.other"))
 def claim_new(ledger: Ledger, count: int = 1, lane: str = PLAIN, since: Since = NO_MARKS, **changes: Any) -> list[Claim]:
     """Submit jobs to a bulkhead of their own, and claim them."""
     bulkhead = new_id()
-    ledger.submit([job(number, bulkhead=bulkhead, **changes) for number in range(count)])
-    return ledger.claim(replace(ANYBODY, bulkhead=bulkhead), count, lane, since=since)
+    ledger.jobs.submit([job(number, bulkhead=bulkhead, **changes) for number in range(count)])
+    return ledger.jobs.claim(replace(ANYBODY, bulkhead=bulkhead), count, lane, since=since)
 
 
 def running(ledger: Ledger) -> Claim:
@@ -94,7 +94,7 @@ def running(ledger: Ledger) -> Claim:
 
 
 def settle_slice(ledger: Ledger) -> object:
-    return ledger.settle_all(list(zip(claim_new(ledger, 4), (SUCCEED, RETRY, RELEASED, RELEASED), strict=True)))
+    return ledger.jobs.settle_all(list(zip(claim_new(ledger, 4), (SUCCEED, RETRY, RELEASED, RELEASED), strict=True)))
 
 
 def letter(ledger: Ledger) -> str:
@@ -109,55 +109,59 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "submit": lambda ledger: submitted(ledger, 1, tags={"a": "b"}),
     "submit with a key": lambda ledger: submitted(ledger, 1, idempotency_key=new_id()),
     "submit with a key that is taken": lambda ledger: [submitted(ledger, 1, idempotency_key="k") for _ in range(2)],
-    "depth": lambda ledger: ledger.depth("normal", 100),
+    "depth": lambda ledger: ledger.jobs.depth("normal", 100),
     "claim": lambda ledger: claim_new(ledger, 3),
     "claim since": lambda ledger: claim_new(ledger, 3, since={5: 1.7e9}),
-    "claim of nothing": lambda ledger: ledger.claim(replace(ANYBODY, bulkhead="nobody"), 5),
+    "claim of nothing": lambda ledger: ledger.jobs.claim(replace(ANYBODY, bulkhead="nobody"), 5),
     "claim in a lane": lambda ledger: claim_new(ledger, 3, "breaker:b", breaker="b"),
     "claim of a replica": lambda ledger: claim_new(ledger, 1, REPLICAS, replica_of=new_id()),
-    "claim in doubt": lambda ledger: ledger.claim(replace(ANYBODY, bulkhead="nobody", pid=9), 5, in_doubt=True),
+    "claim in doubt": lambda ledger: ledger.jobs.claim(replace(ANYBODY, bulkhead="nobody", pid=9), 5, in_doubt=True),
     "claim within limits": lambda ledger: [
         submitted(ledger, limit_key="a"),
-        ledger.claim_within(ANYBODY, ledger.lanes("normal"), lambda lanes, _: {lane.name: 1 for lane in lanes[1:]}),
+        ledger.jobs.claim_within(
+            ANYBODY, ledger.jobs.lanes("normal"), lambda lanes, _: {lane.name: 1 for lane in lanes[1:]}
+        ),
     ],
-    "lanes": lambda ledger: [submitted(ledger, limit_key="a"), ledger.lanes("normal")],
-    "lanes, from a moment on": lambda ledger: ledger.lanes("normal", back=1.0),
-    "lanes behind": lambda ledger: ledger.lanes("normal", PLAIN),
-    "running within limits": lambda ledger: ledger.running_within_limits(),
-    "settle": lambda ledger: ledger.settle(running(ledger), SUCCEED),
-    "settle twice": lambda ledger: [ledger.settle(claim, SUCCEED) for claim in [running(ledger)] * 2],
+    "lanes": lambda ledger: [submitted(ledger, limit_key="a"), ledger.jobs.lanes("normal")],
+    "lanes, from a moment on": lambda ledger: ledger.jobs.lanes("normal", back=1.0),
+    "lanes behind": lambda ledger: ledger.jobs.lanes("normal", PLAIN),
+    "running within limits": lambda ledger: ledger.jobs.running_within_limits(),
+    "settle": lambda ledger: ledger.jobs.settle(running(ledger), SUCCEED),
+    "settle twice": lambda ledger: [ledger.jobs.settle(claim, SUCCEED) for claim in [running(ledger)] * 2],
     "settle a slice": lambda ledger: settle_slice(ledger),
-    "die": lambda ledger: ledger.settle(running(ledger), DIE),
-    "cancel": lambda ledger: ledger.cancel(submitted(ledger), ""),
-    "bring forward": lambda ledger: ledger.bring_forward(submitted(ledger, delay=60.0)),
-    "cancel a running job": lambda ledger: ledger.cancel(running(ledger).job_id, ""),
-    "cancelling": lambda ledger: ledger.cancelling("w-1"),
-    "note unknown": lambda ledger: ledger.note_unknown("normal", {"tests.add"}, 100),
-    "bury expired": lambda ledger: [submitted(ledger, deadline=1.0), ledger.bury_expired(10)],
-    "bury unknown": lambda ledger: ledger.bury_unknown(0.0, 10),
-    "running of a worker": lambda ledger: ledger.running_of("w-1"),
-    "running by a child": lambda ledger: ledger.running_by_child("w-1", 100),
-    "list workers": lambda ledger: [ledger.register_worker(worker_row()), ledger.list_workers()],
-    "orphaning workers": lambda ledger: [ledger.register_worker(worker_row()), ledger.orphaning_workers(10)],
-    "silent workers": lambda ledger: ledger.silent_workers(10),
-    "bulkhead counts": lambda ledger: ledger.bulkhead_counts(),
-    "resume": lambda ledger: ledger.resume("normal"),
-    "checkpoint": lambda ledger: ledger.save_checkpoint((claim := running(ledger)).job_id, claim.fence, "main", b"", 0),
-    "progress": lambda ledger: ledger.report_progress((claim := running(ledger)).job_id, claim.fence, 1, 2, ""),
-    "job": lambda ledger: ledger.job(submitted(ledger)),
-    "attempts": lambda ledger: ledger.attempts("nobody"),
-    "list": lambda ledger: ledger.jobs(limit=50),
-    "list a further page": lambda ledger: ledger.jobs(limit=50, after=ledger.jobs(limit=50)[-1].id),
-    "list by state": lambda ledger: [ledger.jobs(state=state, limit=50) for state in JobState],
-    "list by task": lambda ledger: ledger.jobs(task="tests.add", limit=50),
-    "list by bulkhead": lambda ledger: ledger.jobs(bulkhead="critical", limit=50),
-    "list by task and state": lambda ledger: ledger.jobs(task="tests.add", state=JobState.DEAD, limit=50),
-    "list by bulkhead and state": lambda ledger: ledger.jobs(bulkhead="normal", state=JobState.RETRYING, limit=50),
-    "list by tag": lambda ledger: ledger.jobs(tag=("tenant", "tenant-1"), limit=50),
-    "list by a tag that nobody has": lambda ledger: ledger.jobs(tag=("tenant", "nobody"), limit=50),
-    "list since": lambda ledger: ledger.jobs(since=time.time() - 60, limit=50),
-    "list since by state": lambda ledger: ledger.jobs(since=time.time() - 60, state=JobState.SUCCEEDED, limit=50),
-    "list replays": lambda ledger: ledger.jobs(replay_of="nobody", limit=50),
+    "die": lambda ledger: ledger.jobs.settle(running(ledger), DIE),
+    "cancel": lambda ledger: ledger.jobs.cancel(submitted(ledger), ""),
+    "bring forward": lambda ledger: ledger.jobs.bring_forward(submitted(ledger, delay=60.0)),
+    "cancel a running job": lambda ledger: ledger.jobs.cancel(running(ledger).job_id, ""),
+    "cancelling": lambda ledger: ledger.running.cancelling("w-1"),
+    "note unknown": lambda ledger: ledger.jobs.note_unknown("normal", {"tests.add"}, 100),
+    "bury expired": lambda ledger: [submitted(ledger, deadline=1.0), ledger.jobs.bury_expired(10)],
+    "bury unknown": lambda ledger: ledger.jobs.bury_unknown(0.0, 10),
+    "running of a worker": lambda ledger: ledger.running.of_worker("w-1"),
+    "running by a child": lambda ledger: ledger.running.of_child("w-1", 100),
+    "list workers": lambda ledger: [ledger.workers.register(worker_row()), ledger.workers.listing()],
+    "orphaning workers": lambda ledger: [ledger.workers.register(worker_row()), ledger.running.orphaning(10)],
+    "silent workers": lambda ledger: ledger.workers.silent(10),
+    "bulkhead counts": lambda ledger: ledger.bulkheads.counts(),
+    "resume": lambda ledger: ledger.bulkheads.resume("normal"),
+    "checkpoint": lambda ledger: ledger.running.save_checkpoint(
+        (claim := running(ledger)).job_id, claim.fence, "main", b"", 0
+    ),
+    "progress": lambda ledger: ledger.running.report_progress((claim := running(ledger)).job_id, claim.fence, 1, 2, ""),
+    "job": lambda ledger: ledger.jobs.get(submitted(ledger)),
+    "attempts": lambda ledger: ledger.jobs.attempts("nobody"),
+    "list": lambda ledger: ledger.jobs.listing(limit=50),
+    "list a further page": lambda ledger: ledger.jobs.listing(limit=50, after=ledger.jobs.listing(limit=50)[-1].id),
+    "list by state": lambda ledger: [ledger.jobs.listing(state=state, limit=50) for state in JobState],
+    "list by task": lambda ledger: ledger.jobs.listing(task="tests.add", limit=50),
+    "list by bulkhead": lambda ledger: ledger.jobs.listing(bulkhead="critical", limit=50),
+    "list by task and state": lambda ledger: ledger.jobs.listing(task="tests.add", state=JobState.DEAD, limit=50),
+    "list by bulkhead and state": lambda ledger: ledger.jobs.listing(bulkhead="normal", state=JobState.RETRYING, limit=50),
+    "list by tag": lambda ledger: ledger.jobs.listing(tag=("tenant", "tenant-1"), limit=50),
+    "list by a tag that nobody has": lambda ledger: ledger.jobs.listing(tag=("tenant", "nobody"), limit=50),
+    "list since": lambda ledger: ledger.jobs.listing(since=time.time() - 60, limit=50),
+    "list since by state": lambda ledger: ledger.jobs.listing(since=time.time() - 60, state=JobState.SUCCEEDED, limit=50),
+    "list replays": lambda ledger: ledger.jobs.listing(replay_of="nobody", limit=50),
     "dead letters": lambda ledger: letters(ledger),
     "dead letters, the oldest first": lambda ledger: ledger.letters.page(LetterFilter(), limit=50, oldest_first=True),
     "dead letters by task": lambda ledger: letters(ledger, task="tests.add"),
@@ -185,17 +189,17 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "purge": lambda ledger: ledger.letters.purge(LetterFilter(status="replayed", until=time.time()), 10),
     "prune": lambda ledger: [ledger.letters.prune(1e12, 10), ledger.letters.prune_leftovers(1e12, 10)],
     "export": lambda ledger: ledger.letters.read(LetterFilter(status="open"), limit=10, after=None),
-    "prune jobs": lambda ledger: ledger.prune_jobs(JobState.SUCCEEDED, 2e8, 10),
-    "prune cancelled jobs": lambda ledger: ledger.prune_jobs(JobState.CANCELLED, 2e8, 10),
-    "prune workers": lambda ledger: ledger.prune_workers(2e8, 10),
-    "mean run": lambda ledger: ledger.mean_run("tests.add"),
+    "prune jobs": lambda ledger: ledger.jobs.prune(JobState.SUCCEEDED, 2e8, 10),
+    "prune cancelled jobs": lambda ledger: ledger.jobs.prune(JobState.CANCELLED, 2e8, 10),
+    "prune workers": lambda ledger: ledger.workers.prune(2e8, 10),
+    "mean run": lambda ledger: ledger.jobs.mean_run("tests.add"),
     "groups": lambda ledger: ledger.letters.groups(limit=50),
     "audit": lambda ledger: [
         ledger.letters.audit(),
         ledger.letters.audit(letter_id="x"),
         ledger.letters.audit(fingerprint="x"),
     ],
-    "lineage": lambda ledger: ledger.letters.line(ledger.dead_letter(letter(ledger)).job_id or ""),
+    "lineage": lambda ledger: ledger.letters.line(ledger.letters.get(letter(ledger)).job_id or ""),
     "replay": lambda ledger: ledger.letters.replay([Replay(letter(ledger), job(1))], ANN, force=True),
     "replay from a checkpoint": lambda ledger: ledger.letters.replay(
         [Replay(letter(ledger), job(1), from_checkpoint=True)], ANN, force=True
@@ -324,7 +328,7 @@ def test_a_plan_that_was_made_for_an_empty_table_is_not_kept(postgres_url: str) 
     for _ in range(12):
         settle_slice(ledger)
         submitted(ledger, idempotency_key=new_id())
-        ledger.lanes("normal")
+        ledger.jobs.lanes("normal")
     ledger.close()  # a session reports its counts at its end, if not before
     with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
         wait_until(
@@ -345,13 +349,13 @@ def _one(connection: psycopg.Connection[Any], query: LiteralString) -> int:
 def test_a_slice_takes_as_many_statements_whatever_its_size(ledger: Ledger) -> None:
     """One that claims and one that settles on PostgreSQL, a second one and a transaction on SQLite."""
     for size in (1, 10, 100):
-        ledger.submit([job(number) for number in range(size)])
+        ledger.jobs.submit([job(number) for number in range(size)])
         counted = count_statements(ledger, partial(run_slice, ledger, size))
         assert counted == (2 if ledger.database.dialect == "postgresql" else 3)
 
 
 def run_slice(ledger: Ledger, size: int) -> None:
-    assert ledger.settle_all([(claim, SUCCEED) for claim in ledger.claim(ANYBODY, size)]) == {}
+    assert ledger.jobs.settle_all([(claim, SUCCEED) for claim in ledger.jobs.claim(ANYBODY, size)]) == {}
 
 
 def count_statements(ledger: Ledger, work: Callable[[], object]) -> int:

@@ -19,8 +19,8 @@ from support.waiting import wait_until
 
 def test_a_submitted_job_is_queued_and_has_what_it_was_given(ledger: Ledger) -> None:
     new = job(1, "a", kwargs='{"b":2}', priority=3, tags={"tenant": "a", "run": "7"}, timeout=5.0, deadline=4e9)
-    assert ledger.submit([new]) == [Submitted(new.id, JobState.QUEUED)]
-    record = ledger.job(new.id)
+    assert ledger.jobs.submit([new]) == [Submitted(new.id, JobState.QUEUED)]
+    record = ledger.jobs.get(new.id)
     assert (record.state, record.task, record.bulkhead, record.priority) == ("queued", "tests.add", "normal", 3)
     assert (record.args, record.kwargs, record.tags) == ([1, "a"], {"b": 2}, {"tenant": "a", "run": "7"})
     assert (record.attempt, record.crashes, record.snoozes, record.fence) == (0, 0, 0, 0)
@@ -31,29 +31,29 @@ def test_a_submitted_job_is_queued_and_has_what_it_was_given(ledger: Ledger) -> 
 
 
 def test_nothing_is_a_fine_number_of_jobs(ledger: Ledger) -> None:
-    assert ledger.submit([]) == []
+    assert ledger.jobs.submit([]) == []
 
 
 def test_many_are_written_in_their_order(ledger: Ledger) -> None:
     new = [job(number) for number in range(1500)]
-    assert [result.id for result in ledger.submit(new)] == [one.id for one in new]
-    assert ledger.count_jobs("state") == {"queued": 1500}
+    assert [result.id for result in ledger.jobs.submit(new)] == [one.id for one in new]
+    assert ledger.jobs.count("state") == {"queued": 1500}
 
 
 def test_writing_the_same_jobs_again_changes_nothing(ledger: Ledger) -> None:
     new = [job(1, tags={"a": "b"}), job(2, idempotency_key="k")]
-    first = ledger.submit(new)
+    first = ledger.jobs.submit(new)
     claimed(ledger, new[0].id)
-    assert ledger.submit(new) == first
-    assert ledger.job(new[0].id).state == "running"
-    assert ledger.count_jobs("task") == {"tests.add": 2}
+    assert ledger.jobs.submit(new) == first
+    assert ledger.jobs.get(new[0].id).state == "running"
+    assert ledger.jobs.count("task") == {"tests.add": 2}
 
 
 @pytest.mark.parametrize("when", [{"delay": 3600.0}, {"run_at": 4e9}])
 def test_a_job_for_later_is_scheduled(ledger: Ledger, when: dict[str, float]) -> None:
     new = job(**when)
-    assert ledger.submit([new]) == [Submitted(new.id, JobState.SCHEDULED)]
-    record = ledger.job(new.id)
+    assert ledger.jobs.submit([new]) == [Submitted(new.id, JobState.SCHEDULED)]
+    record = ledger.jobs.get(new.id)
     assert record.state == "scheduled"
     assert record.run_at is not None
     assert record.run_at.timestamp() > time.time() + 3000
@@ -63,19 +63,19 @@ def test_a_job_for_later_is_scheduled(ledger: Ledger, when: dict[str, float]) ->
 @pytest.mark.parametrize("when", [{"run_at": 1.0}, {"delay": 1e-9}])
 def test_a_moment_that_has_passed_is_now(ledger: Ledger, when: dict[str, float]) -> None:
     before, job_id, after = submitted(ledger), submitted(ledger, **when), submitted(ledger)
-    assert ledger.job(job_id).state == "queued"
+    assert ledger.jobs.get(job_id).state == "queued"
     # It has no place before others that were submitted earlier.
-    assert [claim.job_id for claim in ledger.claim(claimer(ledger), 9)] == [before, job_id, after]
+    assert [claim.job_id for claim in ledger.jobs.claim(claimer(ledger), 9)] == [before, job_id, after]
 
 
 def test_a_key_gives_the_first_job_whatever_became_of_it(ledger: Ledger) -> None:
     first = submitted(ledger, 1, idempotency_key="k", tags={"a": "1"})
-    assert ledger.submit([job(1, idempotency_key="k")]) == [Submitted(first, JobState.QUEUED, deduplicated=True)]
-    ledger.cancel(first, "no more")
-    [again] = ledger.submit([job(1, idempotency_key="k", tags={"a": "2"})])
+    assert ledger.jobs.submit([job(1, idempotency_key="k")]) == [Submitted(first, JobState.QUEUED, deduplicated=True)]
+    ledger.jobs.cancel(first, "no more")
+    [again] = ledger.jobs.submit([job(1, idempotency_key="k", tags={"a": "2"})])
     assert again == Submitted(first, JobState.CANCELLED, deduplicated=True)
-    assert ledger.jobs(tag=("a", "2")) == []
-    assert ledger.count_jobs("state") == {"cancelled": 1}
+    assert ledger.jobs.listing(tag=("a", "2")) == []
+    assert ledger.jobs.count("state") == {"cancelled": 1}
 
 
 def test_keys_belong_to_their_task(ledger: Ledger) -> None:
@@ -87,32 +87,32 @@ def test_keys_belong_to_their_task(ledger: Ledger) -> None:
 def test_a_key_with_another_payload_is_a_conflict_and_writes_nothing(ledger: Ledger) -> None:
     first = submitted(ledger, 1, idempotency_key="k")
     with pytest.raises(IdempotencyConflict, match=f"'k' belongs to job {first}") as conflict:
-        ledger.submit([job(7), job(2, idempotency_key="k", tags={"a": "b"}), job(8)])
+        ledger.jobs.submit([job(7), job(2, idempotency_key="k", tags={"a": "b"}), job(8)])
     assert (conflict.value.task, conflict.value.key, conflict.value.job_id) == ("tests.add", "k", first)
-    assert ledger.count_jobs("state") == {"queued": 1}
-    assert ledger.jobs(tag=("a", "b")) == []
+    assert ledger.jobs.count("state") == {"queued": 1}
+    assert ledger.jobs.listing(tag=("a", "b")) == []
 
 
 def test_a_key_is_free_again_when_its_time_is_over(ledger: Ledger) -> None:
     first = submitted(ledger, 1, idempotency_key="k", idempotency_ttl=-1.0)
     second = submitted(ledger, 2, idempotency_key="k")
     assert second != first
-    assert ledger.job(first).idempotency_key is None
+    assert ledger.jobs.get(first).idempotency_key is None
     assert submitted(ledger, 2, idempotency_key="k") == second
 
 
 def test_the_same_key_within_one_submit_is_one_job(ledger: Ledger) -> None:
-    one, other = ledger.submit([job(1, idempotency_key="k"), job(1, idempotency_key="k")])
+    one, other = ledger.jobs.submit([job(1, idempotency_key="k"), job(1, idempotency_key="k")])
     assert one.id == other.id
     assert (one.deduplicated, other.deduplicated) == (False, True)
 
 
 def test_threads_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) -> None:
     for key in ("a", "b", "c"):
-        results = at_once([lambda key=key: ledger.submit([job(1, idempotency_key=key)])[0]] * 8)  # type: ignore[misc]
+        results = at_once([lambda key=key: ledger.jobs.submit([job(1, idempotency_key=key)])[0]] * 8)  # type: ignore[misc]
         assert len({result.id for result in results}) == 1
         assert sorted(result.deduplicated for result in results) == [False] + [True] * 7
-    assert ledger.count_jobs("state") == {"queued": 3}
+    assert ledger.jobs.count("state") == {"queued": 3}
 
 
 def test_processes_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) -> None:
@@ -121,41 +121,41 @@ def test_processes_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) ->
 
     def submit() -> tuple[str, bool]:
         start.wait(30)
-        [result] = ledger.submit([job(1, idempotency_key="k")])
+        [result] = ledger.jobs.submit([job(1, idempotency_key="k")])
         return result.id, result.deduplicated
 
     results = in_children([submit] * 8)
     assert len({job_id for job_id, _ in results}) == 1
     assert sorted(deduplicated for _, deduplicated in results) == [False] + [True] * 7
-    assert ledger.count_jobs("state") == {"queued": 1}
+    assert ledger.jobs.count("state") == {"queued": 1}
 
 
 def test_submitting_in_the_callers_transaction(ledger: Ledger) -> None:
     new = job(1)
     with ledger.database.engine.connect() as connection:
         connection.begin()
-        ledger.submit([new], connection)
+        ledger.jobs.submit([new], connection)
         connection.rollback()
         with pytest.raises(JobNotFound, match=f"{new.id}.*perdure jobs list"):
-            ledger.job(new.id)
+            ledger.jobs.get(new.id)
         connection.begin()
-        ledger.submit([new], connection)
+        ledger.jobs.submit([new], connection)
         connection.commit()
-    assert ledger.job(new.id).state == "queued"
+    assert ledger.jobs.get(new.id).state == "queued"
 
 
 def test_any_text_can_be_stored(ledger: Ledger) -> None:
     text = "naïve ☃ 💾 '; DROP TABLE jobs; --"
     job_id = submitted(ledger, text, tags={text[:60]: text}, idempotency_key=text)
-    assert ledger.job(job_id).args == [text]
-    assert [found.id for found in ledger.jobs(tag=(text[:60], text))] == [job_id]
+    assert ledger.jobs.get(job_id).args == [text]
+    assert [found.id for found in ledger.jobs.listing(tag=(text[:60], text))] == [job_id]
 
 
 def test_depth_counts_no_further_than_its_bound(ledger: Ledger) -> None:
-    ledger.submit([job(n) for n in range(5)] + [job(9, bulkhead="critical"), job(10, delay=60.0)])
-    assert ledger.depth("normal", 100) == 5
-    assert ledger.depth("normal", 3) == 3
-    assert ledger.depth("background", 3) == 0
+    ledger.jobs.submit([job(n) for n in range(5)] + [job(9, bulkhead="critical"), job(10, delay=60.0)])
+    assert ledger.jobs.depth("normal", 100) == 5
+    assert ledger.jobs.depth("normal", 3) == 3
+    assert ledger.jobs.depth("background", 3) == 0
 
 
 def test_depth_counts_every_lane_and_priority_and_never_more_than_is_due(ledger: Ledger) -> None:
@@ -165,16 +165,16 @@ def test_depth_counts_every_lane_and_priority_and_never_more_than_is_due(ledger:
         for key in (None, "", "a", "b")
         for delay in (None, 60.0)
     ]
-    ledger.submit(new)
-    assert ledger.depth("normal", 100) == 12
-    assert [ledger.depth("normal", bound) for bound in (1, 5, 11, 12, 13)] == [1, 5, 11, 12, 12]
+    ledger.jobs.submit(new)
+    assert ledger.jobs.depth("normal", 100) == 12
+    assert [ledger.jobs.depth("normal", bound) for bound in (1, 5, 11, 12, 13)] == [1, 5, 11, 12, 12]
 
 
 def test_depth_counts_jobs_whose_time_has_come_and_those_in_every_lane(ledger: Ledger) -> None:
-    ledger.submit([job(1, delay=0.01), job(2, breaker="b"), job(3, limit_key=""), job(4, replica_of=new_id())])
-    wait_until(lambda: ledger.depth("normal", 100) == 4)
-    claimed(ledger, ledger.jobs()[-1].id)
-    assert ledger.depth("normal", 100) == 3
+    ledger.jobs.submit([job(1, delay=0.01), job(2, breaker="b"), job(3, limit_key=""), job(4, replica_of=new_id())])
+    wait_until(lambda: ledger.jobs.depth("normal", 100) == 4)
+    claimed(ledger, ledger.jobs.listing()[-1].id)
+    assert ledger.jobs.depth("normal", 100) == 3
 
 
 def test_ids_sort_by_the_time_of_their_making() -> None:

@@ -17,14 +17,14 @@ from support.waiting import wait_until
 def test_a_server_that_is_not_there() -> None:
     ledger = Ledger(f"postgresql+psycopg://ann:s3cret@127.0.0.1:{free_port()}/shop")
     with pytest.raises(LedgerUnavailable, match=r"ledger postgresql\+psycopg://ann:\*\*\*@127.0.0.1:\d+/shop") as error:
-        ledger.submit([job(1)])
+        ledger.jobs.submit([job(1)])
     assert "s3cret" not in str(error.value)
 
 
 def test_a_wrong_password(postgres_url: str) -> None:
     ledger = Ledger(postgres_url.replace("postgres:", "postgres:s3cret", 1))
     with pytest.raises(LedgerUnavailable) as error:
-        ledger.submit([job(1)])
+        ledger.jobs.submit([job(1)])
     assert "s3cret" not in str(error.value)
     ledger.close()
 
@@ -50,10 +50,10 @@ def test_a_database_that_takes_no_writes(ledger: Ledger) -> None:
         connection.execute(text(setting))
         connection.commit()
     with pytest.raises(LedgerUnavailable, match=r"read.?only"):
-        ledger.submit([job(1)])
-    assert ledger.job(job_id).state == "queued"
+        ledger.jobs.submit([job(1)])
+    assert ledger.jobs.get(job_id).state == "queued"
     ledger.close()
-    ledger.submit([job(1)])
+    ledger.jobs.submit([job(1)])
 
 
 def test_connections_that_the_server_ended_are_replaced_without_a_word(ledger: Ledger) -> None:
@@ -69,7 +69,7 @@ def test_connections_that_the_server_ended_are_replaced_without_a_word(ledger: L
     gone = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"
     wait_until(lambda: other.database.run(lambda c: c.execute(text(gone)).scalar_one()) == 0)
     submitted(ledger, 2)
-    assert ledger.count_jobs("state") == {"queued": 2}
+    assert ledger.jobs.count("state") == {"queued": 2}
     other.close()
 
 

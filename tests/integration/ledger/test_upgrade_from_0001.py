@@ -139,26 +139,26 @@ def test_jobs_keep_their_states_and_what_they_have_been_through(upgraded: Upgrad
     ledger = upgraded()
     seen = {"due": "queued", "retried": "queued"}  # their times have come
     for name, values in JOBS.items():
-        record = ledger.job(name)
+        record = ledger.jobs.get(name)
         assert record.state == seen.get(name, values["state"])
         assert (record.attempt, record.crashes, record.snoozes) == tuple(
             values.get(counter, 0) for counter in ("attempt", "crashes", "snoozes")
         )
         assert record.error == values.get("error")
         assert (record.run_at is not None) == (values["state"] in WAITING)
-    assert ledger.job("done").result_json == "7"
-    assert [found.deduplicated for found in ledger.submit([job(1, task="t", payload_digest="d", idempotency_key="k")])] == [
-        True
-    ]
+    assert ledger.jobs.get("done").result_json == "7"
+    assert [
+        found.deduplicated for found in ledger.jobs.submit([job(1, task="t", payload_digest="d", idempotency_key="k")])
+    ] == [True]
 
 
 def test_jobs_keep_their_places_and_find_their_lanes(upgraded: Upgraded) -> None:
     ledger = upgraded()
     by = claimer(ledger)
-    lanes = {lane.name: lane.waits for lane in ledger.lanes("normal")}
+    lanes = {lane.name: lane.waits for lane in ledger.jobs.lanes("normal")}
     assert set(lanes) == {PLAIN, REPLICAS, "breaker:payments", lane_of("t", limit_key="a", breaker=None)}
     assert set(lanes.values()) == {0.0}
-    found = {lane: [claim.job_id for claim in ledger.claim(by, 99, lane)] for lane in lanes}
+    found = {lane: [claim.job_id for claim in ledger.jobs.claim(by, 99, lane)] for lane in lanes}
     assert found[PLAIN] == ["urgent", "first", "retried", "unknown", "second", "due"]
     assert found["breaker:payments"] == ["guarded"]
     assert found[REPLICAS] == ["replica"]
@@ -169,19 +169,19 @@ def test_a_job_that_ran_when_its_worker_was_stopped_is_taken_back_to_its_place(u
     from perdure.model.settlement import lost
 
     ledger = upgraded()
-    assert ledger.orphaning_workers(10) == ["w-gone"]
-    [running] = ledger.running_of("w-gone")
+    assert ledger.running.orphaning(10) == ["w-gone"]
+    [running] = ledger.running.of_worker("w-gone")
     assert running.claim.fence == 4
-    ledger.settle(running.claim, lost(running.claim, 3, "gone"))
-    claims = [claim.job_id for claim in ledger.claim(claimer(ledger), 2)]
+    ledger.jobs.settle(running.claim, lost(running.claim, 3, "gone"))
+    claims = [claim.job_id for claim in ledger.jobs.claim(claimer(ledger), 2)]
     assert claims == ["urgent", "running"]
 
 
 def test_what_is_claimed_after_the_upgrade_can_be_settled(upgraded: Upgraded) -> None:
     ledger = upgraded()
-    claims = [claim for lane in ledger.lanes("normal") for claim in ledger.claim(claimer(ledger), 99, lane.name)]
-    assert ledger.settle_all([(claim, SUCCEED) for claim in claims]) == {}
-    assert ledger.lanes("normal")[0].waits > 1e6
+    claims = [claim for lane in ledger.jobs.lanes("normal") for claim in ledger.jobs.claim(claimer(ledger), 99, lane.name)]
+    assert ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims]) == {}
+    assert ledger.jobs.lanes("normal")[0].waits > 1e6
 
 
 def test_indexes_are_partial_that_are_to_be_small(upgraded: Upgraded) -> None:
@@ -213,10 +213,10 @@ def test_it_refuses_while_workers_of_the_release_before_beat(old: Database, upgr
 def test_use_without_an_upgrade(old: Database) -> None:
     ledger = Ledger(old._url.render_as_string(hide_password=False))
     if old.dialect == "sqlite":
-        assert len(ledger.jobs(limit=100)) == len(JOBS)  # an embedded file upgrades itself
+        assert len(ledger.jobs.listing(limit=100)) == len(JOBS)  # an embedded file upgrades itself
     else:
         with pytest.raises(LedgerOutdated, match=rf"has schema 0001, this release needs {migrate.SCHEMA_VERSION}\. Run: "):
-            ledger.jobs()
+            ledger.jobs.listing()
     ledger.close()
 
 
@@ -241,7 +241,7 @@ def test_an_application_s_tables_and_its_alembic_version_are_left_alone(ledger_u
     assert ledger.schema_version() is None
     ledger.upgrade()
     assert ledger.upgrade() == migrate.SCHEMA_VERSION
-    ledger.submit([job(1)])
+    ledger.jobs.submit([job(1)])
     assert migrate.drift(ledger.database) == []
     assert tables(ledger.database) == {
         *metadata.tables,

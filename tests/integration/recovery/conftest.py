@@ -36,7 +36,7 @@ def register(app: Perdure) -> Callable[..., str]:
     def write(name: str = "w", **values: object) -> str:
         worker_id = new_id()
         row = {"id": worker_id, "name": name, "bulkhead": "normal", "host": socket.gethostname(), "pid": os.getpid()}
-        app.ledger.register_worker({**row, "concurrency": 1, "lease_ttl": 1.0, "lock_path": None, **values})
+        app.ledger.workers.register({**row, "concurrency": 1, "lease_ttl": 1.0, "lock_path": None, **values})
         return worker_id
 
     return write

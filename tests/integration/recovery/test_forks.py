@@ -72,25 +72,25 @@ def test_children_forked_beside_busy_threads_work(
 
 def test_what_a_child_writes_outlives_its_parents_connections(ledger: Ledger) -> None:
     """As under a web server that loads the application, uses the ledger and forks its workers, and reloads later."""
-    ledger.submit([job(1)])
+    ledger.jobs.submit([job(1)])
     context = multiprocessing.get_context("fork")
     wrote, closed = context.Event(), context.Event()
 
     def work() -> None:
-        ledger.submit([job(2)])
+        ledger.jobs.submit([job(2)])
         wrote.set()
         assert closed.wait(30)
-        ledger.submit([job(3)])
+        ledger.jobs.submit([job(3)])
 
     child = context.Process(target=work)
     child.start()
     assert wrote.wait(30)
-    ledger.submit([job(4)])
+    ledger.jobs.submit([job(4)])
     ledger.close()
     closed.set()
     child.join(30)
     assert child.exitcode == 0
-    assert ledger.count_jobs("state") == {"queued": 4}
+    assert ledger.jobs.count("state") == {"queued": 4}
 
 
 def test_a_transaction_that_is_open_holds_a_fork_off(ledger: Ledger) -> None:
@@ -106,7 +106,7 @@ def test_a_transaction_that_is_open_holds_a_fork_off(ledger: Ledger) -> None:
     thread.start()
     assert inside.wait(30)
     threading.Timer(0.3, leave.set).start()
-    in_children([lambda: ledger.submit([job(1)])], within=30)
+    in_children([lambda: ledger.jobs.submit([job(1)])], within=30)
     thread.join(30)
 
 

@@ -26,7 +26,7 @@ def test_an_idle_worker_asks_its_ledger_seldom(
     look = Looker(app, "normal", Wakeups(1), lambda: None)
     watch = Overseer(app, worker_id, list, Slots())
     rounds: dict[str, tuple[Callable[[], object], float]] = {
-        "lease": (lambda: app.ledger.beat(worker_id), app.settings.heartbeat_interval),
+        "lease": (lambda: app.ledger.workers.beat(worker_id), app.settings.heartbeat_interval),
         "looker": (look.look, looker.INTERVAL),
         "overseer": (watch.take_back_unattended, INTERVAL * SEARCH_EVERY),
         **{duty.name: (duty.run_once, duty.period) for duty in default_duties(app)},

@@ -45,14 +45,14 @@ def test_commit_in_doubt_is_resolved_by_the_fence(
     job = app.task("work").submit()
 
     lost.times = 1
-    [made] = app.ledger.claim(claimer(app.ledger, worker=worker_id), 5)
+    [made] = app.ledger.jobs.claim(claimer(app.ledger, worker=worker_id), 5)
     assert made.fence == 1
     lost.times = 1
-    app.ledger.settle(made, SUCCESS)
+    app.ledger.jobs.settle(made, SUCCESS)
 
-    record = app.ledger.job(job.id)
+    record = app.ledger.jobs.get(job.id)
     assert (record.state, record.attempt, record.fence) == ("succeeded", 1, 1)
-    assert [attempt.outcome for attempt in app.ledger.attempts(job.id)] == ["succeeded"]
+    assert [attempt.outcome for attempt in app.ledger.jobs.attempts(job.id)] == ["succeeded"]
 
 
 def test_a_doubtful_claim_gives_no_job_twice_to_a_child_that_holds_others(
@@ -60,15 +60,15 @@ def test_a_doubtful_claim_gives_no_job_twice_to_a_child_that_holds_others(
 ) -> None:
     lost = LostAfterCommit(app.ledger.database, monkeypatch)
     plain, guarded = job(), job(breaker="payments")
-    app.ledger.submit([plain, guarded, job(limit_key="a"), job(limit_key="b")])
+    app.ledger.jobs.submit([plain, guarded, job(limit_key="a"), job(limit_key="b")])
     by = claimer(app.ledger)
-    found = [app.ledger.claim(by, 5)]
+    found = [app.ledger.jobs.claim(by, 5)]
     lost.times = 1
-    found.append(app.ledger.claim(by, 5, "breaker:payments"))
-    limited = [lane for lane in app.ledger.lanes("normal") if lane.limit_key is not None]
+    found.append(app.ledger.jobs.claim(by, 5, "breaker:payments"))
+    limited = [lane for lane in app.ledger.jobs.lanes("normal") if lane.limit_key is not None]
     for lane in limited:
         lost.times = 1
-        found.append(app.ledger.claim_within(by, [lane], lambda lanes, _: {lane.name: 1 for lane in lanes}))
+        found.append(app.ledger.jobs.claim_within(by, [lane], lambda lanes, _: {lane.name: 1 for lane in lanes}))
     assert [[claim.limit_key or claim.breaker for claim in claims] for claims in found] == [
         [None],
         ["payments"],
@@ -124,4 +124,4 @@ def test_decisions_do_not_use_the_worker_s_clock(app: Perdure, monkeypatch: pyte
     job = fails.submit()
     run_once(app, job)  # with the skewed clock, 60 s would seem to be over
 
-    assert app.ledger.job(job.id).state == "retrying"
+    assert app.ledger.jobs.get(job.id).state == "retrying"

@@ -42,7 +42,7 @@ def app(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[Perdure]:
 @pytest.fixture
 def line(app: Perdure, register: Register) -> Iterator[LifeLine]:
     """A line of this process; its worker is silent as soon as it has beaten."""
-    made = app.ledger.life_line(register(lease_ttl=0.0))
+    made = app.ledger.workers.life_line(register(lease_ttl=0.0))
     assert made is not None
     made.beat()
     yield made
@@ -50,7 +50,7 @@ def line(app: Perdure, register: Register) -> Iterator[LifeLine]:
 
 
 def hung_up(app: Perdure) -> list[bool]:
-    return [worker.hung_up for worker in app.ledger.silent_workers(10)]
+    return [worker.hung_up for worker in app.ledger.workers.silent(10)]
 
 
 def end_backends(app: Perdure) -> None:
@@ -100,5 +100,5 @@ def test_closed_line_frees_its_lock(app: Perdure, line: LifeLine) -> None:
 
 def test_sqlite_has_none(tmp_path: Path) -> None:
     with_file = Perdure(ledger_url=f"sqlite:///{tmp_path / 'l.sqlite3'}", home=tmp_path / "home")
-    assert with_file.ledger.life_line("w") is None
+    assert with_file.ledger.workers.life_line("w") is None
     with_file.close()

@@ -59,7 +59,7 @@ def test_silence_is_suspected_then_fatal_and_recorded_once(app: Perdure, registe
     assert failure.worker_id == worker_id
     assert failure.silence is not None
     assert failure.silence >= 1.0
-    assert not app.ledger.beat(worker_id)  # the zombie learns that its lease is over
+    assert not app.ledger.workers.beat(worker_id)  # the zombie learns that its lease is over
 
 
 def test_beating_again_is_a_recovery(app: Perdure, register: Register, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_beating_again_is_a_recovery(app: Perdure, register: Register, tmp_path:
     done: list[str] = []
     lease = Lease(app, worker, LifeLock(tmp_path / "w.lock"), on_lost=lambda: done.append("lost"))
     lease.start()
-    app.ledger.change_worker_state(worker.id, "suspect", "test")
+    app.ledger.workers.change_state(worker.id, "suspect", "test")
 
     wait_until(lambda: recoveries)
     lease.end("gone", "test")
@@ -85,7 +85,7 @@ def test_beating_again_is_a_recovery(app: Perdure, register: Register, tmp_path:
 
 def test_new_incarnation_of_a_failed_worker_is_a_recovery(app: Perdure, register: Register) -> None:
     first = register()
-    app.ledger.change_worker_state(first, "failed", "test")
+    app.ledger.workers.change_state(first, "failed", "test")
 
     register()
 
@@ -94,7 +94,7 @@ def test_new_incarnation_of_a_failed_worker_is_a_recovery(app: Perdure, register
 
 def test_worker_that_was_declared_dead_claims_nothing(app: Perdure, register: Register) -> None:
     worker_id = register()
-    app.ledger.change_worker_state(worker_id, "failed", "test")
+    app.ledger.workers.change_state(worker_id, "failed", "test")
 
     assert try_claim(app.ledger, app.task("work").submit().id, worker=worker_id) is None
 
@@ -104,11 +104,11 @@ def test_claim_that_slipped_in_during_the_verdict_is_taken_back(
 ) -> None:
     worker_id = register()
     slipped_in = claim(worker_id)
-    app.ledger.change_worker_state(worker_id, "failed", "test")  # whoever said so has taken back what it saw
+    app.ledger.workers.change_state(worker_id, "failed", "test")  # whoever said so has taken back what it saw
 
     Expire(app).run_once()
 
-    assert app.ledger.job(slipped_in.job_id).state == "queued"
+    assert app.ledger.jobs.get(slipped_in.job_id).state == "queued"
 
 
 def test_nobody_is_judged_right_after_an_outage(app: Perdure, register: Register) -> None:
@@ -132,7 +132,7 @@ def test_hook_that_fails_stops_nobody(app: Perdure, register: Register) -> None:
 
     wait_until(lambda: duty.run_once())
 
-    assert not app.ledger.beat(worker_id)
+    assert not app.ledger.workers.beat(worker_id)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_lock_tells_the_death_of_its_holder(
     process.wait()
 
     assert watch.run_once() == 1
-    record = app.ledger.job(job.job_id)
+    record = app.ledger.jobs.get(job.job_id)
     assert (record.state, record.crashes) == ("queued", 1)
     assert watch.run_once() == 0
 

@@ -61,13 +61,13 @@ def test_a_job_that_no_child_holds_is_taken_back(
     watch = Overseer(app, worker_id, lambda: [1111, 2222], slots)
 
     searches(watch, SEARCHES - 1)
-    assert app.ledger.job(leaked.job_id).state == "running"
+    assert app.ledger.jobs.get(leaked.job_id).state == "running"
     searches(watch, 1)
 
-    assert app.ledger.job(leaked.job_id).state == "queued"
-    assert app.ledger.job(attended.job_id).state == "running"
+    assert app.ledger.jobs.get(leaked.job_id).state == "queued"
+    assert app.ledger.jobs.get(attended.job_id).state == "running"
     with pytest.raises(LeaseLost):
-        app.ledger.settle(leaked, SUCCESS)
+        app.ledger.jobs.settle(leaked, SUCCESS)
 
 
 def test_a_job_that_a_busy_child_forgot_is_taken_back(
@@ -80,11 +80,11 @@ def test_a_job_that_a_busy_child_forgot_is_taken_back(
     watch = Overseer(app, worker_id, lambda: [1111], slots)
 
     searches(watch, PATIENT_SEARCHES - 1)
-    assert app.ledger.job(forgotten.job_id).state == "running"  # it may be of the slice that the child has just begun
+    assert app.ledger.jobs.get(forgotten.job_id).state == "running"  # it may be of the slice that the child has just begun
     searches(watch, 1)
 
-    assert app.ledger.job(forgotten.job_id).state == "queued"
-    assert app.ledger.job(runs.job_id).state == "running"
+    assert app.ledger.jobs.get(forgotten.job_id).state == "queued"
+    assert app.ledger.jobs.get(runs.job_id).state == "running"
 
 
 def test_a_child_that_cannot_settle_since_nobody_can_write_keeps_its_job(
@@ -106,9 +106,9 @@ def test_a_child_that_cannot_settle_since_nobody_can_write_keeps_its_job(
             with pytest.raises(LedgerUnavailable):
                 watch.take_back_unattended()
     searches(watch, PATIENT_SEARCHES - 1)
-    assert app.ledger.job(held.job_id).state == "running"
+    assert app.ledger.jobs.get(held.job_id).state == "running"
     searches(watch, 1)
-    assert app.ledger.job(held.job_id).state == "queued"
+    assert app.ledger.jobs.get(held.job_id).state == "queued"
 
 
 def test_a_job_whose_child_is_unknown_is_taken_back(
@@ -117,7 +117,7 @@ def test_a_job_whose_child_is_unknown_is_taken_back(
     worker_id = register()
     leaked = claim(worker_id, pid=1111)
     searches(Overseer(app, worker_id, list, slots))
-    assert app.ledger.job(leaked.job_id).state == "queued"
+    assert app.ledger.jobs.get(leaked.job_id).state == "queued"
 
 
 def test_a_child_that_does_not_obey_is_killed(
@@ -167,7 +167,7 @@ def test_a_job_that_was_cancelled_and_does_not_stop_is_killed(
     job = claim(worker_id, pid=child.pid)
     begun(slots, job)
     watch = Overseer(app, worker_id, lambda: [child.pid], slots)
-    app.ledger.cancel(job.job_id, "no more")
+    app.ledger.jobs.cancel(job.job_id, "no more")
 
     wait_until(lambda: watch.look() or watch.stopped)
 

@@ -11,7 +11,7 @@ from perdure_workers.supervisor.duties.tick import Tick
 
 
 def set_last_tick(app: Perdure, name: str, tick: float) -> None:
-    assert app.ledger.fire(name, app.ledger.last_tick(name), tick, None) is None
+    assert app.ledger.schedules.fire(name, app.ledger.schedules.last_tick(name), tick, None) is None
 
 
 def jobs_of(app: Perdure, name: str) -> int:
@@ -81,7 +81,7 @@ def test_missed_ticks_are_run_once_or_skipped(app: Perdure) -> None:
 
 
 def test_supervisor_that_was_late_does_not_go_back(app: Perdure, half_hourly: str) -> None:
-    seen_before = app.ledger.last_tick(half_hourly)
+    seen_before = app.ledger.schedules.last_tick(half_hourly)
     set_last_tick(app, half_hourly, seen_before + 10)
 
     submitted = app.submitter.submit_tick(
@@ -89,7 +89,7 @@ def test_supervisor_that_was_late_does_not_go_back(app: Perdure, half_hourly: st
     )
 
     assert not submitted
-    assert app.ledger.last_tick(half_hourly) == pytest.approx(seen_before + 10)
+    assert app.ledger.schedules.last_tick(half_hourly) == pytest.approx(seen_before + 10)
 
 
 def test_each_schedule_of_a_task_submits_its_own_jobs(app: Perdure) -> None:
@@ -112,4 +112,4 @@ def test_a_ledger_of_a_release_with_one_schedule_a_task_goes_on(app: Perdure, ha
     app.task(half_hourly).options(idempotency_key=f"tick:{tick:.3f}").submit()
     set_last_tick(app, half_hourly, tick - 1800)
     assert Tick(app).run_once() in (0, 1)  # one if the half hour ended just now
-    assert jobs_of(app, half_hourly) == 1 + (app.ledger.last_tick(half_hourly) > tick)
+    assert jobs_of(app, half_hourly) == 1 + (app.ledger.schedules.last_tick(half_hourly) > tick)

@@ -39,19 +39,19 @@ def test_old_rows_go_and_needed_ones_stay(
     monkeypatch.setattr(prune, "CLOCK_SKEW", 2 * YEAR)  # the jobs' ids say that they were made just now
     worker_id = register()
     for number in range(5):
-        app.ledger.settle(claim(worker_id, tags={"n": str(number)}), SUCCESS)
+        app.ledger.jobs.settle(claim(worker_id, tags={"n": str(number)}), SUCCESS)
     keyed = claim(worker_id, idempotency_key="still protects")
-    app.ledger.settle(keyed, SUCCESS)
+    app.ledger.jobs.settle(keyed, SUCCESS)
     open_dead, resolved_dead = claim(worker_id), claim(worker_id)
-    app.ledger.settle(open_dead, DEATH)
-    letter = app.ledger.settle(resolved_dead, DEATH)
+    app.ledger.jobs.settle(open_dead, DEATH)
+    letter = app.ledger.jobs.settle(resolved_dead, DEATH)
     app.dead_letters.discard(str(letter), reason="looked at", by="test")
     waiting, running = app.task("work").submit(), claim(worker_id)
     ended = register("ended")
-    app.ledger.change_worker_state(ended, "gone", "test")
+    app.ledger.workers.change_state(ended, "gone", "test")
     age(app)
     young = claim(worker_id)
-    app.ledger.settle(young, SUCCESS)
+    app.ledger.jobs.settle(young, SUCCESS)
     batches: list[int] = []
 
     deleted = maintenance.prune(app, between=lambda: batches.append(1))
@@ -62,5 +62,5 @@ def test_old_rows_go_and_needed_ones_stay(
     left = {handle.id for handle in app.jobs.list()}
     assert left == {keyed.job_id, open_dead.job_id, waiting.id, running.job_id, young.job_id}
     assert [record.id for record in app.workers.list(all_states=True)] == [worker_id]
-    assert app.ledger.attempts(resolved_dead.job_id) == []
+    assert app.ledger.jobs.attempts(resolved_dead.job_id) == []
     assert not any(maintenance.prune(app).values())

@@ -23,7 +23,7 @@ def slice_of(app: Perdure, register: Callable[..., str]) -> Callable[[int], tupl
     def make(count: int) -> tuple[str, list[Claim]]:
         worker_id = register()
         app.task("work").submit_many([()] * count)
-        return worker_id, app.ledger.claim(Claimer("normal", worker_id, "w", PID, ("work",)), count)
+        return worker_id, app.ledger.jobs.claim(Claimer("normal", worker_id, "w", PID, ("work",)), count)
 
     return make
 
@@ -41,7 +41,7 @@ def running(claim: Claim) -> Slot:
 
 
 def crashes(app: Perdure, claims: list[Claim]) -> list[tuple[str, int, int]]:
-    records = [app.ledger.job(claim.job_id) for claim in claims]
+    records = [app.ledger.jobs.get(claim.job_id) for claim in claims]
     return [(str(record.state), record.attempt, record.crashes) for record in records]
 
 
@@ -52,7 +52,7 @@ def test_only_the_job_that_ran_counts_a_crash(app: Perdure, slice_of: SliceOf) -
     worker_id, claims = slice_of(3)
     assert rescue_child(app, worker_id, PID, "was killed", running(claims[1])) == 3
     assert crashes(app, claims) == [UNTOUCHED, CRASHED, UNTOUCHED]
-    assert [len(app.ledger.attempts(claim.job_id)) for claim in claims] == [0, 1, 0]
+    assert [len(app.ledger.jobs.attempts(claim.job_id)) for claim in claims] == [0, 1, 0]
     assert rescue_child(app, worker_id, PID, "was killed", running(claims[1])) == 0
 
 
@@ -75,7 +75,7 @@ def test_each_child_of_a_lost_worker_has_its_own_first_in_line(app: Perdure, reg
     claims = []
     for pid in (1, 2):
         app.task("work").submit_many([()] * 2)
-        claims += app.ledger.claim(Claimer("normal", worker_id, "w", pid, ("work",)), 2)
+        claims += app.ledger.jobs.claim(Claimer("normal", worker_id, "w", pid, ("work",)), 2)
     assert rescue_worker(app, worker_id, "the host is gone") == 4
     assert crashes(app, claims) == [CRASHED, UNTOUCHED] * 2
 
@@ -85,12 +85,12 @@ def test_a_poison_pill_dies_alone(app: Perdure, slice_of: SliceOf, register: Cal
     pill = claims[1]
     for _ in range(app.settings.max_crashes):
         rescue_child(app, worker_id, PID, "was killed", running(pill))
-        again = app.ledger.claim(Claimer("normal", worker_id, "w", PID, ("work",)), 3)
+        again = app.ledger.jobs.claim(Claimer("normal", worker_id, "w", PID, ("work",)), 3)
         pill = next((claim for claim in again if claim.job_id == pill.job_id), pill)
-    assert app.ledger.job(pill.job_id).state == "dead"
+    assert app.ledger.jobs.get(pill.job_id).state == "dead"
     [letter] = app.dead_letters.list()
     assert (letter.job_id, letter.reason) == (pill.job_id, "crashed")
-    assert [app.ledger.job(claim.job_id).crashes for claim in claims] == [0, app.settings.max_crashes, 0]
+    assert [app.ledger.jobs.get(claim.job_id).crashes for claim in claims] == [0, app.settings.max_crashes, 0]
 
 
 @pytest.mark.parametrize(("stopped", "outcome"), [(Stop.CANCELLED, "cancelled"), (Stop.TIMEOUT, "timeout")])
@@ -99,9 +99,9 @@ def test_a_job_that_was_ended_by_force_has_its_own_outcome(
 ) -> None:
     worker_id, claims = slice_of(2)
     rescue_child(app, worker_id, PID, "was killed", running(claims[0]), stopped)
-    [attempt] = app.ledger.attempts(claims[0].job_id)
+    [attempt] = app.ledger.jobs.attempts(claims[0].job_id)
     assert attempt.outcome == outcome
-    assert app.ledger.job(claims[0].job_id).crashes == 0
+    assert app.ledger.jobs.get(claims[0].job_id).crashes == 0
     assert crashes(app, claims[1:]) == [UNTOUCHED]
 
 
@@ -110,7 +110,7 @@ def test_a_draining_worker_hands_back_what_ran_and_releases_the_rest(app: Perdur
     slot = running(claims[0])
     assert hand_back(app, worker_id, "stopped", lambda pid: slot if pid == PID else None) == 3
     assert crashes(app, claims) == [UNTOUCHED] * 3
-    outcomes = [[attempt.outcome for attempt in app.ledger.attempts(claim.job_id)] for claim in claims]
+    outcomes = [[attempt.outcome for attempt in app.ledger.jobs.attempts(claim.job_id)] for claim in claims]
     assert outcomes == [["handed_back"], [], []]
 
 
@@ -118,5 +118,5 @@ def test_a_job_keeps_its_place_when_its_worker_is_lost(app: Perdure, slice_of: S
     worker_id, claims = slice_of(2)
     later = app.task("work").submit()
     rescue_worker(app, worker_id, "the host is gone")
-    found = app.ledger.claim(Claimer("normal", worker_id, "w", PID, ("work",)), 9)
+    found = app.ledger.jobs.claim(Claimer("normal", worker_id, "w", PID, ("work",)), 9)
     assert [claim.job_id for claim in found] == [*(claim.job_id for claim in claims), later.id]

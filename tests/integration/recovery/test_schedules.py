@@ -28,7 +28,7 @@ def task(app: Perdure) -> Task[[], str]:
 
 
 def set_last_tick(app: Perdure, name: str, ago: float) -> None:
-    assert app.ledger.fire(name, app.ledger.last_tick(name), app.ledger.clock() - ago, None) is None
+    assert app.ledger.schedules.fire(name, app.ledger.schedules.last_tick(name), app.ledger.clock() - ago, None) is None
 
 
 def jobs(app: Perdure) -> int:
@@ -37,7 +37,9 @@ def jobs(app: Perdure) -> int:
 
 def test_a_paused_schedule_lets_its_ticks_pass_and_goes_on_with_the_next_one(app: Perdure, task: Task[[], str]) -> None:
     app.schedules.pause(task.name, by="ann", reason="the target is down")
-    app.ledger.fire(task.name, app.ledger.last_tick(task.name), BEGIN, None)  # what a supervisor may be about to do
+    app.ledger.schedules.fire(
+        task.name, app.ledger.schedules.last_tick(task.name), BEGIN, None
+    )  # what a supervisor may be about to do
     [state] = app.schedules.states()
     assert state.pause is not None
     assert (state.pause.by, state.pause.reason) == ("ann", "the target is down")
@@ -53,7 +55,7 @@ def test_a_paused_schedule_lets_its_ticks_pass_and_goes_on_with_the_next_one(app
 
 def test_a_supervisor_that_saw_the_tick_before_the_pause_submits_nothing(app: Perdure, task: Task[[], str]) -> None:
     set_last_tick(app, task.name, 2 * HALF_HOUR)
-    last, schedule = app.ledger.last_tick(task.name), app.schedules[task.name]
+    last, schedule = app.ledger.schedules.last_tick(task.name), app.schedules[task.name]
     app.schedules.pause(task.name)
     tick = schedule.due(last, app.ledger.clock())
     assert tick is not None

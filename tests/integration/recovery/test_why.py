@@ -30,13 +30,13 @@ def test_each_state_has_its_reason(app: Perdure, register: Any, claim: Callable[
     app.bulkheads.resume("normal")
     assert codes(app, first.id) == ["next"]
 
-    assert app.ledger.note_unknown("normal", {"another"}, 10) == 2
+    assert app.ledger.jobs.note_unknown("normal", {"another"}, 10) == 2
     assert codes(app, first.id) == ["unknown_task"]
     running = claim(worker_id)
     assert codes(app, running.job_id) == ["running"]
     assert codes(app, first.id) == ["busy"]  # whoever met it last knew its task
-    app.ledger.settle(running, Settlement(Transition.RETRY, Outcome.FAILED, delay=60.0, error="boom"))
+    app.ledger.jobs.settle(running, Settlement(Transition.RETRY, Outcome.FAILED, delay=60.0, error="boom"))
     assert codes(app, running.job_id) == ["retrying"]
     assert "boom" in app.jobs.why(running.job_id)[0].text
-    app.ledger.cancel(running.job_id, "no more")
+    app.ledger.jobs.cancel(running.job_id, "no more")
     assert codes(app, running.job_id) == ["cancelled"]

@@ -30,7 +30,7 @@ def numbers(claims: Sequence[Claim]) -> list[int]:
 
 
 def done(app: Perdure, claims: Sequence[Claim]) -> None:
-    assert app.ledger.settle_all([(claim, SUCCEED) for claim in claims]) == {}
+    assert app.ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims]) == {}
 
 
 def open_breaker(app: Perdure, name: str, seconds: float = 60.0) -> None:
@@ -251,7 +251,7 @@ def test_a_limit_behind_an_open_breaker_waits_for_it(app: Perdure, task: MakeTas
 
 def test_replicas_go_to_different_workers(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
     task("copy", replicas=3)
-    app.ledger.submit([job(n, task="copy", replica_of="coordinator") for n in range(3)])
+    app.ledger.jobs.submit([job(n, task="copy", replica_of="coordinator") for n in range(3)])
     workers = [choice(worker=f"w-{n}") for n in range(3)]
     first = workers[0].claim(9)
     assert len(first) == 1
@@ -266,7 +266,7 @@ def test_replicas_of_several_jobs_get_past_the_one_that_a_worker_has(
     app: Perdure, task: MakeTask, choice: MakeChoice
 ) -> None:
     task("copy", replicas=3)
-    app.ledger.submit([job(n, task="copy", replica_of=f"coordinator-{n // 2}") for n in range(6)])
+    app.ledger.jobs.submit([job(n, task="copy", replica_of=f"coordinator-{n // 2}") for n in range(6)])
     child = choice(worker="w-0")
     assert sorted(numbers([claim for _ in range(6) for claim in child.claim(9)])) == [0, 2, 4]
 
@@ -289,8 +289,8 @@ def test_after_a_slow_read_the_next_one_goes_on_where_it_ended(
 ) -> None:
     task("plain").submit_many([(n,) for n in range(4)])
     seen: list[Any] = []
-    claim = app.ledger.claim
-    monkeypatch.setattr(app.ledger, "claim", lambda *a, **k: seen.append(k.get("since")) or claim(*a, **k))
+    claim = app.ledger.jobs.claim
+    monkeypatch.setattr(app.ledger.jobs, "claim", lambda *a, **k: seen.append(k.get("since")) or claim(*a, **k))
     child = choice()
     assert [numbers(child.claim(1)) for _ in range(5)] == [[0], [1], [2], [3], []]
     assert not seen[0]
@@ -331,7 +331,7 @@ def test_what_comes_back_to_an_old_place_is_found_when_all_is_read_again(
     [elsewhere] = choice().claim(1)
     child = choice()
     assert numbers(child.claim(1)) == [1]
-    app.ledger.settle(elsewhere, RELEASED)
+    app.ledger.jobs.settle(elsewhere, RELEASED)
     found = [*child.claim(1), *wait_until(lambda: child.claim(1))]
     assert sorted(numbers(found)) == [0, 2]
 
@@ -345,7 +345,7 @@ def test_after_a_slow_read_to_the_end_what_a_child_gives_back_and_what_is_new_is
     child = choice()
     claims = child.claim(9)
     assert numbers(claims) == [1, 2, 0]
-    app.ledger.settle_all([(claim, RELEASED) for claim in claims])
+    app.ledger.jobs.settle_all([(claim, RELEASED) for claim in claims])
     time.sleep(0.01)
     plain.options(priority=9).submit(3)
     assert numbers(child.claim(9)) == [1, 2, 0, 3]
@@ -371,7 +371,7 @@ def test_a_slow_read_that_another_place_to_begin_makes_no_faster_is_not_avoided(
     child = choice()
     assert numbers(child.claim(1)) == [1]
     assert numbers(child.claim(1)) == [2]
-    app.ledger.settle(elsewhere, RELEASED)
+    app.ledger.jobs.settle(elsewhere, RELEASED)
     assert numbers(child.claim(1)) == [0]
 
 
@@ -387,7 +387,7 @@ def test_what_was_claimed_before_something_failed_is_not_forgotten(
     task("limited", limit=1).submit(9)
     child = choice()
     with monkeypatch.context() as broken:
-        broken.setattr(app.ledger, where, _raising(error))
+        broken.setattr(app.ledger.jobs, where, _raising(error))
         with pytest.raises(type(error)):
             child.claim(5)
     assert numbers(child.claim(5))[:3] == [0, 1, 2]

@@ -162,7 +162,7 @@ def test_a_job_that_crashed_before_has_each_line_written_at_once(app: Perdure) -
         seen.append(texts(job))
 
     job = risky.submit()
-    app.ledger.settle(claimed(app.ledger, job.id), LOSE)
+    app.ledger.jobs.settle(claimed(app.ledger, job.id), LOSE)
     serve(app)()
     assert seen == [["about to divide"], ["about to divide"]]
     assert texts(job) == ["about to divide", "within the block"]
@@ -209,15 +209,15 @@ def test_lines_that_cannot_be_written_change_no_outcome(app: Perdure, monkeypatc
     def refuse(*_: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(app.ledger, "_seal_log", refuse)
+    monkeypatch.setattr(app.ledger.jobs, "_seal_log", refuse)
     serve(app)()
     assert [job.result() for job in jobs] == [0, 1, 2]
 
 
 def test_lines_of_a_job_that_was_pruned_leave_nothing(app: Perdure) -> None:
     chunk = Chunk("gone", "talk", 1, 1, 1, (Said(0.0, "INFO", "x"),), LogBounds())
-    app.ledger.write_logs([chunk])
-    assert app.ledger.log_of("gone", "talk") == []
+    app.ledger.jobs.write_logs([chunk])
+    assert app.ledger.jobs.log_of("gone", "talk") == []
 
 
 def test_writing_again_writes_nothing_twice(app: Perdure) -> None:
@@ -227,10 +227,10 @@ def test_writing_again_writes_nothing_twice(app: Perdure) -> None:
     job = talk.submit()
     chunk = Chunk(job.id, "talk", 1, 1, 1, (Said(0.0, "INFO", "x"),), LogBounds())
     for _ in range(2):
-        app.ledger.write_logs([chunk])
-    app.ledger.write_logs([replace(chunk, first=2)])
+        app.ledger.jobs.write_logs([chunk])
+    app.ledger.jobs.write_logs([replace(chunk, first=2)])
     assert [line.number for line in job.log()] == [1, 2]
-    assert [line.number for line in app.ledger.log_of(job.id, "talk", after=(1, 1))] == [2]
+    assert [line.number for line in app.ledger.jobs.log_of(job.id, "talk", after=(1, 1))] == [2]
 
 
 def test_lines_go_with_their_job_and_with_an_export(app: Perdure) -> None:
@@ -244,8 +244,8 @@ def test_lines_go_with_their_job_and_with_an_export(app: Perdure) -> None:
     lines = list(app.dead_letters.export())
     [letter] = app.dead_letters.list()
     app.dead_letters.discard(letter.id, "seen")
-    assert app.ledger.prune_jobs(JobState.DEAD, 0.0, 10) == [job.id]
-    assert app.ledger.log_of(job.id, "talk") == []
+    assert app.ledger.jobs.prune(JobState.DEAD, 0.0, 10) == [job.id]
+    assert app.ledger.jobs.log_of(job.id, "talk") == []
     app.dead_letters.purge(everything=True)
     app.dead_letters.import_lines(lines)
     assert [line.text for line in app.dead_letters.show(letter.id).log] == ["hello"]

@@ -171,7 +171,7 @@ def test_a_job_with_a_crash_takes_nobody_with_it(
     app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, pill, other = add.submit_many([(n,) for n in range(3)])
-    app.ledger.settle(claimed(app.ledger, pill.id), LOSE)
+    app.ledger.jobs.settle(claimed(app.ledger, pill.id), LOSE)
     states: list[list[str]] = []
     original = execute.Executor.__call__
 
@@ -257,14 +257,14 @@ def bad_arguments(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException)
 
 def bad_ledger(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
     """The database refuses the whole statement for one row of it."""
-    original = app.ledger.settle_all
+    original = app.ledger.jobs.settle_all
 
     def settle_all(endings: Any, said: Any = ()) -> Any:
         if any(of_bad(claim) and settlement.result is not None for claim, settlement in endings):
             raise DataError("UPDATE", {}, error)
         return original(endings)
 
-    patch.setattr(app.ledger, "settle_all", settle_all)
+    patch.setattr(app.ledger.jobs, "settle_all", settle_all)
 
 
 FAILURES = [bad_codec, bad_decide, bad_vault, bad_arguments, bad_ledger]
@@ -338,8 +338,10 @@ def test_a_subscriber_that_fails_changes_no_outcome(app: Perdure, add: Any, chil
 def test_waking_a_coordinator_that_fails_changes_no_outcome(
     app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = app.ledger.submit([job(BAD, task="add", replica_of="coordinator"), job(1, task="add"), job(2, task="add")])
-    monkeypatch.setattr(app.ledger, "wake", raising(app.ledger.wake, lambda *_: True, RuntimeError("a bug")))
+    jobs = app.ledger.jobs.submit([job(BAD, task="add", replica_of="coordinator"), job(1, task="add"), job(2, task="add")])
+    monkeypatch.setattr(
+        app.ledger.running, "wake", raising(app.ledger.running.wake, lambda *_: True, RuntimeError("a bug"))
+    )
     worker = child()
     worker.work()
     assert [app.jobs.get(each.id).state for each in jobs] == ["succeeded"] * 3
@@ -350,14 +352,14 @@ def test_an_outage_while_settling_is_outlasted(
 ) -> None:
     jobs = add.submit_many([(n,) for n in range(3)])
     outages = [LedgerUnavailable("away")] * 3
-    original = app.ledger.settle_all
+    original = app.ledger.jobs.settle_all
 
     def settle_all(endings: Any, said: Any = ()) -> Any:
         if outages:
             raise outages.pop()
         return original(endings)
 
-    monkeypatch.setattr(app.ledger, "settle_all", settle_all)
+    monkeypatch.setattr(app.ledger.jobs, "settle_all", settle_all)
     assert child().work(*jobs) == ["succeeded"] * 3
 
 
@@ -367,7 +369,7 @@ def test_nothing_is_lost_while_nothing_can_be_settled_at_all(
     """Before a job that runs alone the others are let go; that this fails must not lose the job itself."""
     first, pill, rest = add.submit_many([(n,) for n in range(3)])
     worker = child()
-    original, failures = app.ledger.settle_all, [1, 1, 1]
+    original, failures = app.ledger.jobs.settle_all, [1, 1, 1]
 
     def settle_all(endings: Any, said: Any = ()) -> Any:
         if failures:
@@ -376,7 +378,7 @@ def test_nothing_is_lost_while_nothing_can_be_settled_at_all(
         return original(endings)
 
     worker.shift._expected["add"] = 60.0
-    monkeypatch.setattr(app.ledger, "settle_all", settle_all)
+    monkeypatch.setattr(app.ledger.jobs, "settle_all", settle_all)
     worker.serve()
     assert [str(job.state) for job in (first, pill, rest)] == ["succeeded", "queued", "queued"]
     assert worker.work(first, pill, rest) == ["succeeded"] * 3
@@ -386,8 +388,8 @@ def test_a_worker_that_lost_its_lease_writes_nothing(app: Perdure, child: MakeCh
     @app.job(name="loses")
     def loses(n: int) -> int:
         if n == BAD:
-            [running] = [job for job in app.ledger.running_of(workers[0].worker.id) if of_bad(job.claim)]
-            app.ledger.settle(running.claim, RETRY)
+            [running] = [job for job in app.ledger.running.of_worker(workers[0].worker.id) if of_bad(job.claim)]
+            app.ledger.jobs.settle(running.claim, RETRY)
         return n
 
     jobs = loses.submit_many([(n,) for n in (1, BAD, 2)])
@@ -445,7 +447,9 @@ def test_a_slice_whose_jobs_cannot_even_be_claimed_leaves_nothing_behind(
     jobs = add.submit_many([(n,) for n in range(3)])
     worker = child()
     with monkeypatch.context() as broken:
-        broken.setattr(app.ledger, "lanes", raising(app.ledger.lanes, lambda *_, **__: True, RuntimeError("a bug")))
+        broken.setattr(
+            app.ledger.jobs, "lanes", raising(app.ledger.jobs.lanes, lambda *_, **__: True, RuntimeError("a bug"))
+        )
         with pytest.raises(RuntimeError):
             worker.serve()
     assert app.jobs.count() == {"running": 3}

@@ -77,7 +77,7 @@ def test_submits_are_accepted_while_the_broker_is_down(
             handles = [add.submit(1), add.submit(2), *add.submit_many([(3,), (4,)])]
         assert [handle.state for handle in handles] == ["queued"] * 4
         assert sum("bells: Redis failed" in record.getMessage() for record in caplog.records) == 1
-        assert len(app.ledger.claim(claimer(app.ledger), 9)) == 5  # who looks finds them; nothing has to be sent again
+        assert len(app.ledger.jobs.claim(claimer(app.ledger), 9)) == 5  # who looks finds them; nothing has to be sent again
         server.start()
         wait_until(lambda: add.submit(5) and bells(app), timeout=20)
         app.close()

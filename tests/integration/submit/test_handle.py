@@ -80,7 +80,7 @@ def test_what_a_handle_shows_of_a_job_under_way(app: Perdure, add: Task[..., int
     progress = handle.progress
     assert progress is not None
     assert (progress.done, progress.total, progress.message) == (1, 4, "files")
-    app.ledger.settle(claim, RETRY)
+    app.ledger.jobs.settle(claim, RETRY)
     assert (handle.state, handle.error) == ("retrying", "no")
 
 

@@ -70,7 +70,7 @@ def test_a_job_for_later_is_queued_when_its_time_has_come(app: Perdure, add: Tas
         when = {"run_at": datetime.now(UTC) + moments[when["run_at"]]}
     handle = add.options(**when).submit(1)
     wait_until(lambda: handle.state == "queued")
-    assert [claim.job_id for claim in app.ledger.claim(claimer(app.ledger), 5)] == [handle.id]
+    assert [claim.job_id for claim in app.ledger.jobs.claim(claimer(app.ledger), 5)] == [handle.id]
 
 
 def test_a_bell_is_rung_for_what_is_due_before_workers_look_by_themselves(app: Perdure, add: Task[..., int]) -> None:

@@ -62,7 +62,7 @@ def repair(context: Context, as_json: bool) -> None:
 
 def _may_still_run(app: Perdure, job_id: str) -> bool:
     try:
-        return app.ledger.job(job_id).state not in _OVER
+        return app.ledger.jobs.get(job_id).state not in _OVER
     except JobNotFound:
         return False
 

@@ -139,8 +139,8 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
     record, mask = _masked(context.app, handle)
     more: dict[str, list[Any]] = {
         "attempts": [masked_attempt(attempt, mask) for attempt in handle.attempts()],
-        "steps": [dataclasses.replace(step, name=mask.text(step.name)) for step in ledger.steps_of(job_id)],
-        "notes": [dataclasses.replace(note, text=mask.text(note.text)) for note in ledger.notes_of(job_id)],
+        "steps": [dataclasses.replace(step, name=mask.text(step.name)) for step in ledger.running.steps_of(job_id)],
+        "notes": [dataclasses.replace(note, text=mask.text(note.text)) for note in ledger.jobs.notes_of(job_id)],
     }
     if as_json:
         rows = {name: [_shown(each) for each in found] for name, found in more.items()}
@@ -166,7 +166,7 @@ def job_logs(context: Context, job_id: str, follow: bool, as_json: bool) -> None
     after = (0, 0)
     while True:
         has_ended = not follow or handle.state.is_final
-        for line in context.app.ledger.log_of(handle.id, handle.task, after):
+        for line in context.app.ledger.jobs.log_of(handle.id, handle.task, after):
             left_out = line.number - 1 - (after[1] if line.fence == after[0] else 0)
             _print_line(replace(line, text=mask.text(line.text)), left_out, as_json)
             after = (line.fence, line.number)

@@ -45,4 +45,4 @@ class History:
             return [fresh.get(minute, self._minutes.get(minute)) for minute in wanted]
 
     def _read(self, minute: int) -> Sequence[Ended]:
-        return self._app.ledger.ended_between(minute * 60.0, (minute + 1) * 60.0)
+        return self._app.ledger.jobs.ended_between(minute * 60.0, (minute + 1) * 60.0)

@@ -73,7 +73,7 @@ class PerdureMetrics(Collector):
         ended = CounterMetricFamily("perdure_attempts", "Attempts that ended", labels=["bulkhead", "outcome"])
         now = self._app.ledger.clock() - 1.0  # what is being committed now is counted next time
         if self._counted_until is not None:
-            for one in self._app.ledger.ended_between(self._counted_until, now):
+            for one in self._app.ledger.jobs.ended_between(self._counted_until, now):
                 for outcome, count in (("succeeded", one.succeeded), ("failed", one.failed)):
                     key = (one.bulkhead, outcome)
                     self._outcomes[key] = self._outcomes.get(key, 0) + count

@@ -102,7 +102,7 @@ class Quarantine:
 
     def _keep(self, refused: Refused) -> None:
         with contextlib.suppress(JobNotFound):
-            self._app.ledger.job(refused.job_id)
+            self._app.ledger.jobs.get(refused.job_id)
             logger.warning("a message that names job %s was dropped: the ledger has the job", refused.job_id)
             return
         reason = DeadReason.MALFORMED
@@ -120,5 +120,5 @@ class Quarantine:
             "fingerprint": fingerprint("", reason.value, refused.flaw, []),
             "raw": msgspec.json.encode(refused.about) + b"\n" + refused.content,
         }
-        if self._app.ledger.quarantine(letter):
+        if self._app.ledger.letters.quarantine(letter):
             logger.warning("a message that is no bell was kept as dead letter %s: %s", letter["id"], refused.flaw)

@@ -38,7 +38,7 @@ class Lease:
         self._app = app
         self._worker = worker
         self._lock = lock
-        self._line = app.ledger.life_line(worker.id)
+        self._line = app.ledger.workers.life_line(worker.id)
         self._on_lost = on_lost
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perdure-lease", daemon=True)
@@ -47,7 +47,7 @@ class Lease:
         """Register the worker, waiting for a ledger that is down, and begin to beat."""
         self._lock.take()
         row = asdict(self._worker) | {"lease_ttl": self._app.settings.lease_ttl, "lock_path": str(self._lock.path)}
-        event = until_the_ledger_is_back(lambda: self._app.ledger.register_worker(row))
+        event = until_the_ledger_is_back(lambda: self._app.ledger.workers.register(row))
         if event is not None:
             self._app.workers.emit(event)
         until_the_ledger_is_back(self._renew)  # no job runs before its end would be seen
@@ -57,7 +57,7 @@ class Lease:
         """Stop beating and give the lease back."""
         self._stop.set()
         self._thread.join(self._app.settings.heartbeat_interval)
-        self._app.ledger.change_worker_state(self._worker.id, state, reason)
+        self._app.ledger.workers.change_state(self._worker.id, state, reason)
         self._lock.release()
         if self._line:
             self._line.close()
@@ -78,9 +78,9 @@ class Lease:
             return False
         if state == WorkerState.SUSPECT:
             reason = "its heartbeats are back"
-            if event := self._app.ledger.change_worker_state(self._worker.id, WorkerState.HEALTHY, reason):
+            if event := self._app.ledger.workers.change_state(self._worker.id, WorkerState.HEALTHY, reason):
                 self._app.workers.emit(event)
         return True
 
     def _renew(self) -> str | None:
-        return self._line.beat() if self._line else self._app.ledger.beat(self._worker.id)
+        return self._line.beat() if self._line else self._app.ledger.workers.beat(self._worker.id)

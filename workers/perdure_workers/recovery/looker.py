@@ -69,7 +69,7 @@ class Looker:
         if self._looks % UNKNOWN_EVERY == 0:
             if self._search.is_due:
                 tasks = set(self._app.tasks)
-                self._search.timed(lambda: self._app.ledger.note_unknown(self._bulkhead, tasks, UNKNOWN_PAGE))
+                self._search.timed(lambda: self._app.ledger.jobs.note_unknown(self._bulkhead, tasks, UNKNOWN_PAGE))
             self._hush()
         return max(wait, SHORTEST)
 
@@ -82,14 +82,14 @@ class Looker:
                 self._wakeups.post()
             if 0.0 in waits or len(lanes) < LANES:
                 return wait
-            lanes = self._app.ledger.lanes(self._bulkhead, lanes[-1].name)
+            lanes = self._app.ledger.jobs.lanes(self._bulkhead, lanes[-1].name)
 
     def _first_lanes(self) -> Sequence[Lane]:
         began = time.monotonic()
         if self._whole.is_due:
-            lanes = self._whole.timed(lambda: self._app.ledger.lanes(self._bulkhead))
+            lanes = self._whole.timed(lambda: self._app.ledger.jobs.lanes(self._bulkhead))
         else:
-            lanes = self._app.ledger.lanes(self._bulkhead, back=min(ALL, began - self._clear_at + SLACK))
+            lanes = self._app.ledger.jobs.lanes(self._bulkhead, back=min(ALL, began - self._clear_at + SLACK))
         if not any(lane.name == PLAIN and lane.waits == 0.0 for lane in lanes):
             self._clear_at = began
         return lanes

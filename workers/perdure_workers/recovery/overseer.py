@@ -61,7 +61,7 @@ class Overseer:
     def look(self) -> None:
         """Look at each child once, and now and then for jobs that none of them runs."""
         busy = [slot for slot in self._slots.all(self._children()) if slot.job_id and slot.elapsed > INTERVAL]
-        cancelling = self._app.ledger.cancelling(self._worker_id) if busy else {}
+        cancelling = self._app.ledger.running.cancelling(self._worker_id) if busy else {}
         self._release_behind(busy)
         for slot in busy:
             cancelled_for = cancelling.get((slot.job_id, slot.fence))
@@ -101,7 +101,7 @@ class Overseer:
         """Take back jobs that the ledger says this worker runs, and that at no search any child ran."""
         seen: dict[tuple[str, int], int] = {}
         holding = {slot.pid: slot for slot in self._slots.all(self._children()) if slot.holds}
-        for job in self._app.ledger.running_of(self._worker_id):
+        for job in self._app.ledger.running.of_worker(self._worker_id):
             claim = job.claim
             key = (claim.job_id, claim.fence)
             holder = holding.get(claim.worker_pid)

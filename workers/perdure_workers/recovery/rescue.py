@@ -41,7 +41,7 @@ def rescue_child(
     Returns:
         How many jobs were taken back; 0 when the child held none.
     """
-    claims = app.ledger.running_by_child(worker_id, pid)
+    claims = app.ledger.running.of_child(worker_id, pid)
     guilty = begun(claims, slot)
     return _take_back(
         app,
@@ -55,7 +55,7 @@ def rescue_child(
 def rescue_worker(app: Perdure, worker_id: str, why: str) -> int:
     """Take back all jobs of a worker that is gone and return how many there were."""
     by_child: dict[int, list[Claim]] = {}
-    for job in app.ledger.running_of(worker_id):
+    for job in app.ledger.running.of_worker(worker_id):
         by_child.setdefault(job.claim.worker_pid, []).append(job.claim)
     endings = []
     for claims in by_child.values():
@@ -81,7 +81,7 @@ def release_behind(app: Perdure, worker_id: str, slot: Slot) -> int:
     A child does that by itself when a job takes long, unless none of its threads can run: it is stopped, or the job holds
     Python's lock. Once it goes on it begins none of them, as the time of its slice is over.
     """
-    claims = sorted(app.ledger.running_by_child(worker_id, slot.pid), key=in_line)
+    claims = sorted(app.ledger.running.of_child(worker_id, slot.pid), key=in_line)
     behind = [place for place, claim in enumerate(claims, 1) if (claim.job_id, claim.fence) == (slot.job_id, slot.fence)]
     return _take_back(app, [(claim, RELEASED) for claim in claims[behind[0] :]] if behind else [])
 
@@ -89,7 +89,7 @@ def release_behind(app: Perdure, worker_id: str, slot: Slot) -> int:
 def hand_back(app: Perdure, worker_id: str, why: str, slot_of: Callable[[int], Slot | None]) -> int:
     """Queue again what a draining worker has not finished, with no attempt burned, and return how many jobs it was."""
     stopped = Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=why)
-    running = [job.claim for job in app.ledger.running_of(worker_id)]
+    running = [job.claim for job in app.ledger.running.of_worker(worker_id)]
     doing = {slot.job_id for claim in running if (slot := slot_of(claim.worker_pid)) is not None}
     return _take_back(app, [(claim, stopped if claim.job_id in doing else RELEASED) for claim in running])
 
@@ -105,7 +105,7 @@ def declare_failed(app: Perdure, worker_id: str, why: str) -> bool:
     Returns:
         Whether this call ended the lease; its jobs are taken back in any case, since whoever did may have died before.
     """
-    event = app.ledger.change_worker_state(worker_id, WorkerState.FAILED, why)
+    event = app.ledger.workers.change_state(worker_id, WorkerState.FAILED, why)
     rescued = rescue_worker(app, worker_id, why)
     if event is None:
         return False
@@ -138,7 +138,7 @@ def _take_back(app: Perdure, endings: Sequence[Ending]) -> int:
     for claim, settlement in endings:
         _free(app, claim, has_begun=settlement is not RELEASED)
     # Of those that are stale another supervisor was first, or they ended after all.
-    stale = app.ledger.settle_all(endings)
+    stale = app.ledger.jobs.settle_all(endings)
     taken = [ending for ending in endings if ending[0].job_id not in stale]
     for claim, settlement in taken:
         if settlement is not RELEASED:

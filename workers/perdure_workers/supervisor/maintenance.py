@@ -49,14 +49,14 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
         "dead": lambda: _jobs(app, JobState.DEAD, keep_dead),
         "dead_letters": lambda: ledger.letters.prune(keep_dead, PAGE),
         "dead_letter_records": lambda: ledger.letters.prune_leftovers(keep_dead, PAGE),
-        "workers": lambda: ledger.prune_workers(keep, PAGE),
+        "workers": lambda: ledger.workers.prune(keep, PAGE),
     }
     return {name: _all(step, between) for name, step in steps.items()}
 
 
 def _jobs(app: Perdure, state: JobState, retention: float) -> int:
     """Delete a page of jobs, and their checkpoints where these are kept elsewhere."""
-    pruned = app.ledger.prune_jobs(state, retention, PAGE)
+    pruned = app.ledger.jobs.prune(state, retention, PAGE)
     if not app.storage.in_ledger:
         for job_id in pruned:
             try:

@@ -74,7 +74,7 @@ class Choice:
 
     def _plain(self, most: int, *, in_doubt: bool) -> list[Claim]:
         def read(since: Since) -> list[Claim]:
-            return self._app.ledger.claim(self._by, most, since=since, in_doubt=in_doubt)
+            return self._app.ledger.jobs.claim(self._by, most, since=since, in_doubt=in_doubt)
 
         if self._whole.is_due:
             claims = self._whole.timed(lambda: read(NO_MARKS))
@@ -93,7 +93,7 @@ class Choice:
         from_first = not self._looked_to
         while True:
             # Of the plain lane only what is not due is new here.
-            lanes = self._app.ledger.lanes(self._by.bulkhead, self._looked_to or after, back=0.0)
+            lanes = self._app.ledger.jobs.lanes(self._by.bulkhead, self._looked_to or after, back=0.0)
             self._looked_to = lanes[-1].name if len(lanes) >= LANES else ""
             claims = self._held_back(lanes, most)
             if claims or (from_first and not self._looked_to):
@@ -118,9 +118,9 @@ class Choice:
         share = max(1, most // max(1, len(ready)))
         for lane in ready:
             if lane.name == REPLICAS:
-                claims += self._app.ledger.claim(self._by, 1, lane.name)
+                claims += self._app.ledger.jobs.claim(self._by, 1, lane.name)
             elif lane.limit_key is None and (count := self._lets_through(lane, share)):
-                claims += self._app.ledger.claim(self._by, count, lane.name)
+                claims += self._app.ledger.jobs.claim(self._by, count, lane.name)
         return claims
 
     def _lets_through(self, lane: Lane, most: int) -> int:
@@ -134,7 +134,7 @@ class Choice:
 
     def _within_limits(self, lanes: Sequence[Lane], most: int) -> list[Claim]:
         bulkhead, limits = self._by.bulkhead, self._app.limits
-        room = Counter(limits.admitted(bulkhead, lanes, self._app.ledger.running_within_limits(), most))
+        room = Counter(limits.admitted(bulkhead, lanes, self._app.ledger.jobs.running_within_limits(), most))
         tasks = {lane.name: lane.task for lane in lanes}
         started = self._tokens(_by_task(tasks, room))
         left, wanted = started.copy(), Counter[str]()
@@ -144,7 +144,7 @@ class Choice:
         chosen = [lane for lane in lanes if wanted[lane.name]]
         if not chosen:
             return []
-        claims = self._app.ledger.claim_within(
+        claims = self._app.ledger.jobs.claim_within(
             self._by, chosen, lambda lanes, running: wanted & Counter(limits.admitted(bulkhead, lanes, running, most))
         )
         limits.served(lane_of(claim.task, limit_key=claim.limit_key, breaker=None) for claim in claims)

@@ -81,7 +81,7 @@ class Executor:
         self._draining = draining
         self._limit_of = limit_of
         self._loop = EventLoop()
-        self._logs = LogKeeper(app.ledger.write_logs)
+        self._logs = LogKeeper(app.ledger.jobs.write_logs)
 
     def __call__(self, claim: Claim, began: Began) -> Attempt:
         """Run a job and return how its attempt ended, without its secrets in error and traceback; never raises.

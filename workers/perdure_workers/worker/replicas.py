@@ -42,7 +42,7 @@ def coordinate(app: Perdure, claim: Claim, task: Task[..., Any]) -> Settlement:
         MissingKey, StoreUnavailable: The arguments or an answer cannot be read now.
         StoreError: The arguments cannot be read at all.
     """
-    if app.ledger.standing(claim.job_id, claim.fence).cancel_requested:
+    if app.ledger.running.standing(claim.job_id, claim.fence).cancel_requested:
         app.jobs.cancel_replicas(claim.job_id, "the job that asked for it was cancelled")
         raise JobCancelled(f"job {claim.job_id} was cancelled")
     replicas = _ask(app, claim, task)
@@ -70,10 +70,10 @@ def answered(settlement: Settlement) -> Settlement:
 
 def _ask(app: Perdure, claim: Claim, task: Task[..., Any]) -> list[JobRecord]:
     """Return the job's replicas; those that are missing are submitted, once however often this is repeated."""
-    replicas = app.ledger.replicas_of(claim.job_id)
+    replicas = app.ledger.running.replicas_of(claim.job_id)
     if len(replicas) < task.replicas:
         app.submitter.submit_new([_replica(app, claim, number) for number in range(task.replicas)])
-        replicas = app.ledger.replicas_of(claim.job_id)
+        replicas = app.ledger.running.replicas_of(claim.job_id)
     return replicas
 
 

@@ -148,19 +148,19 @@ class Shift:
     def _settled(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> dict[str, LeaseLost]:
         """Settle; what the ledger refuses to write of one job must not hold up the others, nor leave it running."""
         try:
-            return self._app.ledger.settle_all(endings, said)
+            return self._app.ledger.jobs.settle_all(endings, said)
         except LedgerUnavailable:
             raise
         except Exception as error:
             if said:
                 lost = self._settled(endings)
-                _quietly(lambda: self._app.ledger.write_logs(said))
+                _quietly(lambda: self._app.ledger.jobs.write_logs(said))
                 return lost
             if len(endings) > 1:
                 return {job: lost for ending in endings for job, lost in self._settled([ending]).items()}
             [(claim, _)] = endings
             logger.exception("the outcome of %s %s cannot be written", claim.task, claim.job_id)
-            return self._app.ledger.settle_all([(claim, undescribed(claim, error))])
+            return self._app.ledger.jobs.settle_all([(claim, undescribed(claim, error))])
 
     def _tell(self, claim: Claim, attempt: Attempt) -> None:
         settlement = attempt.settlement
@@ -169,7 +169,7 @@ class Shift:
         self._emit(claim, settlement.transition, JobState.RUNNING, reason=reason, ran=attempt.ran)
         _quietly(lambda: self._events.ended(claim, settlement, attempt.ran))
         if claim.replica_of is not None:
-            until_the_ledger_is_back(lambda: self._app.ledger.wake(str(claim.replica_of)))
+            until_the_ledger_is_back(lambda: self._app.ledger.running.wake(str(claim.replica_of)))
 
     def _note_due(self, settlement: Settlement) -> None:
         if settlement.delay is not None and settlement.delay < LONGEST_WAIT:

@@ -190,7 +190,7 @@ class Worker:
         timer = threading.Timer(self.app.settings.drain_timeout, self._end_drain)
         timer.daemon = True
         timer.start()
-        until_the_ledger_is_back(lambda: self.app.ledger.set_draining(self.incarnation.id))
+        until_the_ledger_is_back(lambda: self.app.ledger.workers.set_draining(self.incarnation.id))
 
     def _end_drain(self) -> None:
         """End the children, hand back what they had not finished, and exit."""

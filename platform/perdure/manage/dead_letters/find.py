@@ -34,7 +34,7 @@ class LetterFinding:
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
         """
-        return self._ledger.dead_letter(letter_id)
+        return self._ledger.letters.get(letter_id)
 
     def find(self, text: str) -> DeadLetterRecord:
         """Return the dead letter that a person means: by its id, or by how only its id begins or ends.
@@ -56,12 +56,12 @@ class LetterFinding:
         groups = ledger.letters.groups(fingerprints=[letter.fingerprint])
         return DeadLetterDetail(
             letter,
-            attempts=ledger.attempts(letter.job_id) if letter.job_id else [],
+            attempts=ledger.jobs.attempts(letter.job_id) if letter.job_id else [],
             checkpoints=ledger.letters.checkpoints(letter.job_id) if letter.job_id else [],
             lineage=ledger.letters.line(letter.job_id) if letter.job_id else [],
             group=groups[0] if groups else None,
             audit=self.audit(letter_id=letter_id, limit=SHOWN_ENTRIES),
-            log=ledger.log_of(letter.job_id, letter.task)[-LAST_LINES:] if letter.job_id else [],
+            log=ledger.jobs.log_of(letter.job_id, letter.task)[-LAST_LINES:] if letter.job_id else [],
         )
 
     def list(

@@ -102,11 +102,11 @@ def _seconds(ledger: Ledger, made: ReplayPlan, work: Counter[tuple[str, str]]) -
     scale = made.count / made.checked
     sending = replayed * scale / (made.rate or USUAL_RATE)
     children: Counter[str] = Counter()
-    for worker in ledger.list_workers():
+    for worker in ledger.workers.listing():
         children[worker.bulkhead] += worker.concurrency
     running: dict[str, float] = {}
     for (task, bulkhead), count in work.items():
-        mean = ledger.mean_run(task)
+        mean = ledger.jobs.mean_run(task)
         seconds = count * scale * mean / max(1, children[bulkhead])
         running[bulkhead] = running.get(bulkhead, 0.0) + seconds
     return max(sending, *running.values())

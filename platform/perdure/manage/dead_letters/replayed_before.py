@@ -34,7 +34,7 @@ def refuse_if_other(ledger: Ledger, asked: Replay, job_id: str) -> None:
 def _is_same(ledger: Ledger, asked: Replay, job_id: str) -> bool:
     new = asked.new
     try:
-        before = ledger.job(job_id)
+        before = ledger.jobs.get(job_id)
     except JobNotFound:  # it was pruned: nobody can say any more how it was called
         return False
     args, kwargs = (ledger.vault.get(getattr(new, column), column, new.id, new.task) for column in ("args", "kwargs"))

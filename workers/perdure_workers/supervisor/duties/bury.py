@@ -24,7 +24,7 @@ class Bury(Duty):
     def run_once(self) -> int:
         """Bury a page of each kind and return how many jobs that was."""
         ledger, ttl = self.app.ledger, self.app.settings.unknown_task_ttl
-        buried = [*ledger.bury_expired(PAGE), *ledger.bury_unknown(ttl, PAGE)]
+        buried = [*ledger.jobs.bury_expired(PAGE), *ledger.jobs.bury_unknown(ttl, PAGE)]
         for job in buried:
             names = (job.id, job.task, job.bulkhead)
             event = JobEvent(*names, Transition.DIE, JobState(job.state), JobState.DEAD, job.attempt, job.error)

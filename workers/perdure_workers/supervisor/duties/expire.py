@@ -43,11 +43,11 @@ class Expire(Duty):
     def run_once(self) -> int:
         """End overdue leases and return how many."""
         if self._runs % ORPHANS_EVERY == 0:
-            for worker_id in self.app.ledger.orphaning_workers(PAGE):
+            for worker_id in self.app.ledger.running.orphaning(PAGE):
                 rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
         self._runs += 1
         moment = time.monotonic()
-        silent = self.app.ledger.silent_workers(PAGE)
+        silent = self.app.ledger.workers.silent(PAGE)
         if self._last_run is None or moment - self._last_run > self.app.settings.heartbeat_interval * 2:
             self._judge_from = moment + self.app.settings.lease_ttl  # the ledger, or this process, was away
         self._last_run = moment
@@ -72,7 +72,7 @@ class Expire(Duty):
         if verdict is WorkerState.FAILED:
             return declare_failed(self.app, worker.id, why)
         if verdict is WorkerState.SUSPECT and (
-            event := self.app.ledger.change_worker_state(worker.id, WorkerState.SUSPECT, why)
+            event := self.app.ledger.workers.change_state(worker.id, WorkerState.SUSPECT, why)
         ):
             self.app.workers.emit(event)
         return False

@@ -47,7 +47,7 @@ class Tick(Duty):
         return fired
 
     def _fire(self, schedule: Periodic, now: float) -> bool:
-        last = self.app.ledger.last_tick(schedule.name)
+        last = self.app.ledger.schedules.last_tick(schedule.name)
         tick = schedule.due(last, now)
         if tick is None:
             return False

@@ -37,7 +37,7 @@ class Watch(Duty):
         """Declare the neighbours failed whose lock is free, and return how many."""
         moment = time.monotonic()
         if not self._neighbours or moment >= self._renew_at:
-            live = self.app.ledger.neighbours(self._host)
+            live = self.app.ledger.workers.neighbours(self._host)
             self._neighbours = [worker for worker in live if not is_held_here(Path(worker.lock_path))]
             self._renew_at = moment + self.app.settings.heartbeat_interval
         dead = [neighbour for neighbour in self._neighbours if holder_is_gone(Path(neighbour.lock_path))]

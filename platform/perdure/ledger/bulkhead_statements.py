@@ -1,0 +1,29 @@
+"""``ledger.bulkheads``: Statements on bulkheads."""
+
+from __future__ import annotations
+
+from perdure.ledger import bulkheads
+from perdure.ledger.work import Work
+
+
+class BulkheadStatements:
+    """The bulkheads of a ledger.
+
+    Args:
+        work: Runs statements on the ledger's database.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def pause(self, bulkhead: str, by: str, reason: str) -> None:
+        """Let no job of a bulkhead start."""
+        self._work.run(lambda c: bulkheads.pause(c, bulkhead, by, reason))
+
+    def resume(self, bulkhead: str) -> None:
+        """Let the jobs of a paused bulkhead start again."""
+        self._work.run(lambda c: bulkheads.resume(c, bulkhead))
+
+    def counts(self) -> dict[str, bulkheads.BulkheadCounts]:
+        """Return what waits and runs in each bulkhead that has jobs or was paused."""
+        return self._work.read(bulkheads.counts)

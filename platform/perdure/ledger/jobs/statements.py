@@ -1,0 +1,207 @@
+"""``ledger.jobs``: Statements on jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from perdure.errors import LeaseLost
+from perdure.ledger import migrate
+from perdure.ledger.jobs import (
+    bury,
+    cancel,
+    claim,
+    depth,
+    history,
+    lanes,
+    lineage,
+    logs,
+    notes,
+    prune,
+    read,
+    run_now,
+    settle,
+    submit,
+    waiting,
+)
+from perdure.ledger.jobs.claim import NO_MARKS, Claimer, Since
+from perdure.ledger.jobs.lanes import Admitted, Lane, Place
+from perdure.ledger.jobs.settle import Ending
+from perdure.ledger.work import Work
+from perdure.model.job_log import Chunk, LogLine
+from perdure.model.lanes import PLAIN
+from perdure.model.records import (
+    AttemptRecord,
+    Claim,
+    JobRecord,
+    NewJob,
+    Settlement,
+    Submitted,
+)
+from perdure.model.states import JobState
+from perdure.model.waiting_reasons import Facts
+
+
+class JobStatements:
+    """The jobs of a ledger.
+
+    Args:
+        work: Runs statements on the ledger's database.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def submit(self, new: Sequence[NewJob], connection: Connection | None = None) -> list[Submitted]:
+        """Write jobs, in the caller's transaction if a connection is given; see :func:`submit.submit`."""
+        if connection is not None:
+            return submit.submit(connection, new)
+        self._work.check(create=True)
+        return (self._work.read if submit.in_one_statement(new) else self._work.run)(lambda c: submit.submit(c, new))
+
+    def depth(self, bulkhead: str, bound: int) -> int:
+        """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
+        if migrate.is_missing(self._work.database):
+            return 0
+        return self._work.read(lambda c: depth.depth(c, bulkhead, bound))
+
+    def claim(
+        self, by: Claimer, most: int, lane: str = PLAIN, *, since: Since = NO_MARKS, in_doubt: bool = False
+    ) -> list[Claim]:
+        """Claim jobs of a lane for a worker's child; see :func:`claim.claim`.
+
+        Args:
+            by: Who claims.
+            most: How many at most.
+            lane: Where they wait.
+            since: See :func:`claim.claim`.
+            in_doubt: Whether an earlier claim of a child that holds nothing may have been committed: then it is returned.
+        """
+        tried = False
+
+        def work(connection: Connection) -> list[Claim]:
+            nonlocal tried
+            held = claim.held(connection, by, None if in_doubt else [lane]) if tried or in_doubt else []
+            tried = True
+            return held or claim.claim(connection, by, most, lane, since)
+
+        return self._work.read(work)
+
+    def lanes(self, bulkhead: str, after: str = "", *, back: float = lanes.ALL) -> list[Lane]:
+        """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
+        return self._work.read(lambda c: lanes.lanes(c, bulkhead, after, back))
+
+    def running_within_limits(self) -> dict[Place, int]:
+        """Return how many jobs run of those that a limit bounds; see :func:`lanes.running`."""
+        return self._work.read(lanes.running)
+
+    def claim_within(self, by: Claimer, wanted: Sequence[Lane], admitted: Admitted) -> list[Claim]:
+        """Claim jobs that a limit bounds; see :func:`lanes.claim_within`."""
+        tried = False
+
+        def work(connection: Connection) -> list[Claim]:
+            nonlocal tried
+            held = claim.held(connection, by, [lane.name for lane in wanted]) if tried else []
+            tried = True
+            return held or lanes.claim_within(connection, by, wanted, admitted)
+
+        return self._work.run(work)
+
+    def effect_key(self, job_id: str) -> str:
+        """Return the key under which a job's effects are known to others; see :func:`lineage.effect_key`."""
+        return self._work.read(lambda c: lineage.effect_key(c, job_id))
+
+    def settle(self, of: Claim, settlement: Settlement) -> str | None:
+        """Record how a claim ended; see :func:`settle.settle`."""
+        stored = self._work.vault.settlement(of.job_id, of.task, settlement)
+        alone = settle.in_one_statement(self._work.database.dialect, [(of, stored)])
+        return (self._work.read if alone else self._work.run)(lambda c: settle.settle(c, of, stored))
+
+    def settle_all(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> dict[str, LeaseLost]:
+        """Record how claims ended, and before that what their jobs have said; see :func:`settle.settle_all`."""
+        stored = [(of, self._work.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
+        alone = settle.in_one_statement(self._work.database.dialect, stored)
+
+        def work(connection: Connection) -> dict[str, LeaseLost]:
+            if said:
+                logs.write(connection, said, self._seal_log)
+            return settle.settle_all(connection, stored) if stored else {}
+
+        return (self._work.read if alone else self._work.run)(work)
+
+    def write_logs(self, said: Sequence[Chunk]) -> None:
+        """Write what jobs have said; see :func:`logs.write`."""
+        self._work.run(lambda c: logs.write(c, said, self._seal_log))
+
+    def log_of(self, job_id: str, task: str, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
+        """Return what is kept of what a job has said; see :func:`logs.of_job`."""
+        return self._work.read(lambda c: logs.of_job(c, job_id, task, self._open_log, after))
+
+    def _seal_log(self, text: str, job_id: str, task: str) -> str:
+        return self._work.vault.put(text, "log", job_id, task)
+
+    def _open_log(self, stored: str, job_id: str, task: str) -> str:
+        return self._work.vault.get(stored, "log", job_id, task)
+
+    def cancel(self, job_id: str, reason: str) -> JobState | None:
+        """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
+        return self._work.read(lambda c: cancel.cancel(c, job_id, reason))
+
+    def bring_forward(self, job_id: str) -> str | None:
+        """Make a job due that waits for its time; see :func:`run_now.bring_forward`."""
+        return self._work.read(lambda c: run_now.bring_forward(c, job_id))
+
+    def bury_expired(self, page: int) -> list[bury.Buried]:
+        """Make dead letters of waiting jobs whose deadline has passed."""
+        return self._work.run(lambda c: bury.bury_expired(c, page))
+
+    def bury_unknown(self, ttl: float, page: int) -> list[bury.Buried]:
+        """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds."""
+        return self._work.run(lambda c: bury.bury_unknown(c, ttl, page))
+
+    def note_unknown(self, bulkhead: str, known: Collection[str], page: int) -> int:
+        """Note which jobs a worker does not know the task of; see :func:`bury.note_unknown`."""
+        return self._work.read(lambda c: bury.note_unknown(c, bulkhead, known, page))
+
+    def prune(self, state: JobState, retention: float, page: int) -> list[str]:
+        """Delete a page of jobs that ended long ago and return them; see :func:`prune.finished_jobs`."""
+        return self._work.run(lambda c: prune.finished_jobs(c, state, retention, page))
+
+    def note(self, job_id: str, kind: notes.NoteKind, text: str) -> None:
+        """Write a note about a job."""
+        self._work.read(lambda c: notes.write(c, job_id, kind, text))
+
+    def notes_of(self, job_id: str) -> list[notes.JobNote]:
+        """Return a job's notes, the first one first."""
+        return self._work.read(lambda c: notes.of_job(c, job_id))
+
+    def get(self, job_id: str) -> JobRecord:
+        """Return a job; raises ``JobNotFound``."""
+        return self._work.vault.job(self._work.read(lambda c: read.get(c, job_id)))
+
+    def listing(self, *, limit: int = 100, after: str | None = None, **which: Any) -> list[JobRecord]:
+        """Return jobs, the newest first; see :func:`read.listing` and :class:`read.JobFilter`."""
+        found = self._work.read(lambda c: read.listing(c, read.JobFilter(**which), limit=limit, after=after))
+        return [self._work.vault.job(job) for job in found]
+
+    def ended_between(self, since: float, until: float) -> list[history.Ended]:
+        """Return what ended in a stretch of time; see :func:`history.ended_between`."""
+        return self._work.read(lambda c: history.ended_between(c, since, until))
+
+    def waiting(self, job_id: str, limit: int | None) -> Facts:
+        """Return the facts that say why a job is not running; see :func:`waiting.facts_of`."""
+        return self._work.read(lambda c: waiting.facts_of(c, job_id, limit))
+
+    def count(self, by: str, **which: Any) -> dict[str, int]:
+        """Return how many jobs there are by state, task or bulkhead; see :class:`read.JobFilter`."""
+        return self._work.read(lambda c: read.count(c, by, read.JobFilter(**which)))
+
+    def mean_run(self, task: str) -> float:
+        """Return the seconds that a task's newest jobs took."""
+        return self._work.read(lambda c: read.mean_run(c, task))
+
+    def attempts(self, job_id: str) -> list[AttemptRecord]:
+        """Return a job's ended attempts."""
+        return [self._work.vault.attempt(each, job_id) for each in self._work.read(lambda c: read.attempts_of(c, job_id))]

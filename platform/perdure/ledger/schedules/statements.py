@@ -1,0 +1,29 @@
+"""``ledger.schedules``: Statements on periodic jobs."""
+
+from __future__ import annotations
+
+from perdure.ledger.schedules import ticks
+from perdure.ledger.work import Work
+from perdure.model.records import (
+    NewJob,
+    Submitted,
+)
+
+
+class ScheduleStatements:
+    """The schedules of a ledger.
+
+    Args:
+        work: Runs statements on the ledger's database.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def last_tick(self, schedule: str) -> float:
+        """Return the newest tick of a schedule, which begins now when it is new."""
+        return self._work.run(lambda c: ticks.last_tick(c, schedule))
+
+    def fire(self, schedule: str, before: float, tick: float, new: NewJob | None) -> Submitted | None:
+        """Move a schedule on and write its tick's job; see :func:`ticks.fire`."""
+        return self._work.run(lambda c: ticks.fire(c, schedule, before, tick, new))

@@ -1,0 +1,54 @@
+"""Running statements on the ledger's database, whose schema is checked before the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from perdure.ledger import migrate
+from perdure.ledger.engine import Database
+from perdure.sealing import Vault
+from perdure.system.fork_locks import fork_lock
+
+Result = TypeVar("Result")
+
+
+class Work:
+    """What the statements of a ledger are run by.
+
+    Args:
+        database: The ledger's database.
+        vault: What seals and offloads arguments, results and errors.
+    """
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self.database = database
+        self.vault = vault
+        self._checked = False
+        self._check_lock = fork_lock()
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what work that is safe to repeat returns in a transaction; see :meth:`Database.run`."""
+        self.check(create=True)
+        return self.database.run(work)
+
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what work returns whose statements commit one by one: reads, and writes of a single statement."""
+        self.check()
+        return self.database.run(work, autocommit=True)
+
+    def check(self, *, create: bool = False) -> None:
+        """Make sure, once, that the schema is this release's; ``create`` makes a SQLite ledger that is not there."""
+        if not self._checked:
+            with self._check_lock:
+                if not self._checked:
+                    migrate.ensure(self.database, create=create)
+                    self._checked = True
+
+    def upgrade(self) -> str:
+        """Bring the schema to this release's version and return it."""
+        version = migrate.upgrade(self.database)
+        self._checked = True
+        return version

@@ -1,0 +1,68 @@
+"""``ledger.workers``: Statements on workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perdure.ledger.jobs import (
+    prune,
+)
+from perdure.ledger.work import Work
+from perdure.ledger.workers import events, register, silent
+from perdure.ledger.workers.connection_lock import LifeLine
+from perdure.ledger.workers.register import Neighbour
+from perdure.model.records import (
+    WorkerRecord,
+)
+from perdure.model.worker_health import WorkerEvent
+
+
+class WorkerStatements:
+    """The workers of a ledger.
+
+    Args:
+        work: Runs statements on the ledger's database.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def prune(self, retention: float, page: int) -> int:
+        """Delete a page of workers that ended long ago."""
+        return self._work.run(lambda c: prune.ended_workers(c, retention, page))
+
+    def register(self, worker: dict[str, Any]) -> WorkerEvent | None:
+        """Write a new worker incarnation; see :func:`register.register`."""
+        return self._work.run(lambda c: register.register(c, worker))
+
+    def beat(self, worker_id: str) -> str | None:
+        """Renew a worker's lease and return its state; None when the lease is lost."""
+        return self._work.read(lambda c: register.beat(c, worker_id))
+
+    def life_line(self, worker_id: str) -> LifeLine | None:
+        """Return what tells others when a worker's process ends; None on SQLite, whose workers are all on one host."""
+        return None if self._work.database.dialect == "sqlite" else LifeLine(self._work.database, worker_id)
+
+    def set_draining(self, worker_id: str) -> None:
+        """Note that a worker takes no more jobs."""
+        self._work.read(lambda c: register.set_draining(c, worker_id))
+
+    def change_state(self, worker_id: str, target: str, reason: str) -> WorkerEvent | None:
+        """Move a live worker to another state; see :func:`register.change_state`."""
+        return self._work.run(lambda c: register.change_state(c, worker_id, target, reason))
+
+    def silent(self, page: int) -> list[silent.SilentWorker]:
+        """Return live workers whose heartbeats are late."""
+        return self._work.read(lambda c: silent.silent(c, page))
+
+    def neighbours(self, host: str) -> list[Neighbour]:
+        """Return the live workers of a host that keep a file locked."""
+        return self._work.read(lambda c: register.neighbours(c, host))
+
+    def events(self, *, name: str | None = None, limit: int = 100) -> list[WorkerEvent]:
+        """Return changes of workers' states, the newest first."""
+        return self._work.read(lambda c: events.listing(c, name=name, limit=limit))
+
+    def listing(self, *, all_states: bool = False) -> list[WorkerRecord]:
+        """Return the live register, or all that the ledger remembers."""
+        return self._work.read(lambda c: register.listing(c, all_states=all_states))
