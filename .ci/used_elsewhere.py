@@ -16,9 +16,6 @@ A name that nobody uses is deleted, not added here.
     _.primary_backup,
     _.include_name,
 )
-<<<<<<< HEAD
-_.is_async, _.iterate, _.close_async, _.apply_async, _.serve_async, _.elect, _.generate, _.sweep, _.permits_of_task, _.schema_version
-=======
 (
     _.is_async,
     _.iterate,
@@ -31,9 +28,8 @@ _.is_async, _.iterate, _.close_async, _.apply_async, _.serve_async, _.elect, _.g
     _.permits_of_task,
     _.schema_version,
 )
->>>>>>> main
 FailoverGroup, ResourcePool, Timeouts, Inbox, KeysetCursor, TextLines, PostgresServer, RedisServer
-_.close_async, _.create_database, _.drop_database, _.restart
+_.create_database, _.drop_database, _.restart
 
 # Fields of records that applications, templates and ``--json`` read.
 _.noted_by, _.noted_at, _.replayed_at, _.divergent, _.manager_pid, _.LEASE_LOST, _.USAGE, _.CLOSED
