@@ -62,6 +62,8 @@ class Job:
     snoozes: int = 0
     checkpoints: int = 0
     letters: int = 0
+    #: Whether somebody asked for its end while it ran.
+    is_to_stop: bool = False
     #: Its place in line when it was claimed last.
     place: float = 0.0
     outcomes: list[str] = field(default_factory=list)
@@ -177,7 +179,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _settle_model(self, claim: Claim, how: str) -> None:
         model, settlement = self.model[claim.job_id], ENDS[how]
-        model.state = AFTER[how]
+        model.state = "cancelled" if how == "release" and model.is_to_stop else AFTER[how]
         model.attempt -= 0 if settlement.burns else 1
         model.crashes += how == "lose"
         model.snoozes += how == "snooze"
@@ -185,7 +187,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if settlement.outcome is not None:
             model.outcomes.append(settlement.outcome)
             self.settled[claim.job_id, claim.fence] = settlement.outcome
-        if how in ("release", "hand back", "lose"):
+        if how in ("release", "hand back", "lose") and model.state == "queued":
             assert self._place(claim.job_id) == (model.priority, model.place)
 
     @precondition(lambda self: self.claims)
@@ -209,7 +211,9 @@ class LedgerMachine(RuleBasedStateMachine):
         if JobState(model.state).is_final:
             assert state is None
             return
-        if model.state != "running":
+        if model.state == "running":
+            model.is_to_stop = True
+        else:
             model.state = "cancelled"
         assert state == model.state
 
