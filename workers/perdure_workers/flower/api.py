@@ -15,9 +15,9 @@ from perdure_workers.flower.handler import ApiHandler
 from perdure_workers.flower.overview import overview
 
 if TYPE_CHECKING:
-    from perdure_workers.flower.server import PerdureFlower
+    from perdure_workers.flower.site import Site
 
-Reader = Callable[["PerdureFlower", Mapping[str, str]], Any]
+Reader = Callable[["Site", Mapping[str, str]], Any]
 
 READERS: dict[str, Reader] = {
     "overview": lambda server, asked: overview(server.perdure, server.history, server.first_seen),

@@ -29,7 +29,7 @@ from perdure_workers.flower.known import remember
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure_workers.flower.server import PerdureFlower
+    from perdure_workers.flower.site import Site
 
 Result = TypeVar("Result")
 
@@ -54,9 +54,9 @@ class PerdureHandler(BaseHandler):  # type: ignore[misc]
     """A handler that knows the application and who asks."""
 
     @property
-    def server(self) -> PerdureFlower:
+    def server(self) -> Site:
         """Flower with perdure's parts."""
-        return cast("PerdureFlower", self.application)
+        return cast("Site", self.application)
 
     @property
     def perdure(self) -> Perdure:

@@ -14,7 +14,7 @@ from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.handler import Flash, PageHandler
 
 if TYPE_CHECKING:
-    from perdure_workers.flower.server import PerdureFlower
+    from perdure_workers.flower.site import Site
 
 Question = Mapping[str, str]
 
@@ -35,7 +35,7 @@ class Page(PageHandler):
     acts_on: ClassVar[str] = ""
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return what the page shows; runs in a thread."""
         raise NotImplementedError
 

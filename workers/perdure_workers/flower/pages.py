@@ -17,7 +17,7 @@ from perdure_workers.flower.overview import overview
 from perdure_workers.flower.page import Page, Question
 
 if TYPE_CHECKING:
-    from perdure_workers.flower.server import PerdureFlower
+    from perdure_workers.flower.site import Site
 
 
 class OverviewPage(Page):
@@ -28,7 +28,7 @@ class OverviewPage(Page):
     acts_on = "bulkhead"
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return bulkheads, breakers, workers, health."""
         return overview(server.perdure, server.history, server.first_seen)
 
@@ -47,7 +47,7 @@ class JobsPage(Page):
         return not {"after", "text", "sort"} & question.keys()
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return a page of jobs."""
         return job_facts.job_list(server.perdure, question) | {"bulkhead_names": list(server.perdure.bulkheads)}
 
@@ -64,7 +64,7 @@ class JobPage(Page):
     acts_on = "job"
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return everything about a job."""
         return job_facts.job(server.perdure, question.get("of", ""))
 
@@ -78,7 +78,7 @@ class LettersPage(Page):
     acts_on = "letters"
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return groups and a page of letters."""
         return letter_facts.letter_list(server.perdure, question)
 
@@ -96,7 +96,7 @@ class LetterPage(Page):
     acts_on = "letter"
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return everything about a letter."""
         return letter_facts.letter(server.perdure, question.get("of", ""))
 
@@ -109,7 +109,7 @@ class BreakersPage(Page):
     acts_on = "breaker"
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return breakers and their histories."""
         return queries.breaker_list(server.perdure)
 
@@ -121,7 +121,7 @@ class WorkersPage(Page):
     template, live = "perdure_workers.html", "perdure_workers_live.html"
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return workers and changes of their states."""
         return queries.worker_list(server.perdure)
 
@@ -133,7 +133,7 @@ class TasksPage(Page):
     template, live = "perdure_tasks.html", "perdure_tasks_live.html"
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return the tasks with their last hour."""
         return task_facts.task_list(server.perdure, server.history)
 
@@ -146,7 +146,7 @@ class SchedulesPage(Page):
     acts_on = "schedule"
 
     @staticmethod
-    def facts(server: PerdureFlower, question: Question) -> dict[str, Any]:
+    def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return the schedules."""
         return task_facts.schedule_list(server.perdure)
 

@@ -23,12 +23,12 @@ from perdure_workers.flower.pages import (
     TasksPage,
     WorkersPage,
 )
-from perdure_workers.flower.stream import Stream
+from perdure_workers.flower.stream import Stream, Watches
 from perdure_workers.flower.templates_loader import STATIC
 
 
-def routes() -> list[Any]:
-    """Return perdure's handlers; they come before Flower's."""
+def routes(watches: Watches) -> list[Any]:
+    """Return perdure's handlers; they come before Flower's. ``watches`` is what open pages show."""
     return [
         url(r"/", Home, name="main"),
         url(r"/broker", BrokerTab, name="broker"),
@@ -45,7 +45,7 @@ def routes() -> list[Any]:
         url(r"/perdure/schedules", SchedulesPage, name="perdure_schedules"),
         url(r"/perdure/breakers", BreakersPage, name="perdure_breakers"),
         url(r"/perdure/workers", WorkersPage, name="perdure_workers"),
-        url(r"/perdure/stream/([a-z]+)", Stream, {"pages": PAGES}, name="perdure_stream"),
+        url(r"/perdure/stream/([a-z]+)", Stream, {"pages": PAGES, "watches": watches}, name="perdure_stream"),
         url(r"/perdure/static/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="perdure_static"),
         *_api(),
     ]

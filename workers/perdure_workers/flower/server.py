@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from flower import command
@@ -47,15 +47,10 @@ class PerdureFlower(Flower):  # type: ignore[misc]
         self.facts_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="perdure-facts")
         self.history: History = History(perdure)
         self.first_seen: FirstSeen = FirstSeen()
-        handlers = routes()
+        handlers = routes(Watches(self))
         if prefix := self.options.url_prefix:
             handlers = [rewrite_handler(handler, prefix) for handler in handlers]
         self.add_handlers(r".*", handlers)
-
-    @cached_property
-    def watches(self) -> Watches:
-        """What open pages show."""
-        return Watches(self)
 
     def find_handler(self, request: Any, **kwargs: Any) -> Any:
         """Refuse who guesses passwords, and writes without permission, before any handler sees them."""

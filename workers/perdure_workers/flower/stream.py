@@ -20,7 +20,7 @@ from perdure_workers.flower.handler import PageHandler
 from perdure_workers.flower.page import Page
 
 if TYPE_CHECKING:
-    from perdure_workers.flower.server import PerdureFlower
+    from perdure_workers.flower.site import Site
 
 logger = logging.getLogger("perdure.flower")
 
@@ -35,7 +35,7 @@ MOST_WATCHES = 200
 class Watches:
     """What open pages show, read once for all that show the same."""
 
-    def __init__(self, server: PerdureFlower) -> None:
+    def __init__(self, server: Site) -> None:
         self._server = server
         self._watches: dict[tuple[str, frozenset[tuple[str, str]]], _Watch] = {}
         self._users: Counter[str] = Counter()
@@ -78,7 +78,7 @@ class Watches:
 class _Watch:
     """Looks at one page's facts as long as somebody reads them."""
 
-    def __init__(self, server: PerdureFlower, page: type[Page], question: Mapping[str, str], on_end: Any) -> None:
+    def __init__(self, server: Site, page: type[Page], question: Mapping[str, str], on_end: Any) -> None:
         self._server, self._page, self._question, self._on_end = server, page, question, on_end
         self.readers = 0
         self.facts: dict[str, Any] | None = None
@@ -118,9 +118,10 @@ class _Watch:
 class Stream(PageHandler):
     """Sends a page's changed parts as server-sent events, and each second that it has looked."""
 
-    def initialize(self, pages: Mapping[str, type[Page]]) -> None:
-        """Take the pages that can be watched."""
+    def initialize(self, pages: Mapping[str, type[Page]], watches: Watches) -> None:
+        """Take the pages that can be watched, and what is shown of them."""
         self._pages = pages
+        self._watches = watches
         self._sending: asyncio.Task[Any] | None = None
 
     @authenticated
@@ -132,7 +133,7 @@ class Stream(PageHandler):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
         question = page.question(self, self.get_query_argument("of", None))
-        with self.server.watches.place_of(self.user), self.server.watches.joined(page, question) as watch:
+        with self._watches.place_of(self.user), self._watches.joined(page, question) as watch:
             self._sending = asyncio.ensure_future(self._send_changes(page, question, watch))
             with suppress(StreamClosedError, asyncio.CancelledError):
                 await self._sending

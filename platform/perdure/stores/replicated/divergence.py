@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from perdure.model.storage_errors import InsufficientReplicas
-from perdure.stores.protocol import scan_all
+from perdure.stores.protocol import CheckpointStore, scan_all
 from perdure.stores.record import CheckpointKey
 from perdure.stores.replicated.quorum import Reading
 
-if TYPE_CHECKING:
-    from perdure.stores.replicated.replicated import ReplicatedStore
+
+class Comparable(CheckpointStore, Protocol):
+    """A store whose copies can be compared and mended."""
+
+    def inspect(self, key: CheckpointKey) -> Reading:
+        """Return what is held under ``key``, changing nothing."""
+
+    def mend(self, action: str, reading: Reading) -> frozenset[str]:
+        """Bring what holds something else up to a reading's winner, and return the names of what now holds it."""
 
 
 @dataclass
@@ -39,7 +46,7 @@ class Summary:
 Progress = Callable[[Summary], None]
 
 
-def verify(store: ReplicatedStore, *, progress: Progress | None = None, keep: int = 1000) -> Summary:
+def verify(store: Comparable, *, progress: Progress | None = None, keep: int = 1000) -> Summary:
     """Compare the stores' copies of every checkpoint; change nothing.
 
     Args:
@@ -58,7 +65,7 @@ def verify(store: ReplicatedStore, *, progress: Progress | None = None, keep: in
 
 
 def repair(
-    store: ReplicatedStore,
+    store: Comparable,
     *,
     progress: Progress | None = None,
     is_live: Callable[[str], bool] | None = None,
@@ -87,7 +94,7 @@ def repair(
     return summary
 
 
-def _mend(store: ReplicatedStore, reading: Reading, summary: Summary, is_live: Callable[[str], bool] | None) -> None:
+def _mend(store: Comparable, reading: Reading, summary: Summary, is_live: Callable[[str], bool] | None) -> None:
     if is_live is not None and not is_live(reading.key.job_id):
         store.delete(reading.key.job_id)
         summary.removed += 1
@@ -102,7 +109,7 @@ def _mend(store: ReplicatedStore, reading: Reading, summary: Summary, is_live: C
             summary.repaired += 1
 
 
-def _readings(store: ReplicatedStore) -> Iterator[Reading]:
+def _readings(store: Comparable) -> Iterator[Reading]:
     # A scan names a checkpoint once for each store that has it. Remembering hashes instead of names keeps a scan of a
     # million checkpoints below 100 MB; that two of them share a 64-bit hash has a chance of one in 10 million.
     seen: set[int] = set()
