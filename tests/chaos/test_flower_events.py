@@ -50,7 +50,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
                 "--address=127.0.0.1",
             ]
             environment = {**cluster.environment(), "CHAOS_FOLDER": str(folder)}
-            with flower_process(command, folder, environment, AUTH) as flower:
+            with flower_process([*command, "--basic-auth=eve:reader"], folder, environment, AUTH) as flower:
                 names = ("critical", "normal", "background")
                 workers = {name: cluster.start("worker", name, "-c", "2", name=name) for name in names}
                 for worker in workers.values():
