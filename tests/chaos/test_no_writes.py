@@ -89,7 +89,8 @@ def limited(cluster: Cluster, *command: object) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [str(part) for part in command],
         cwd=cluster.cwd,
-        env=cluster.process_environment(),
+        # Python would keep what it compiles cut at 4096 bytes, and read that from then on.
+        env={**cluster.process_environment(), "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY)),
         capture_output=True,
         text=True,

@@ -48,6 +48,7 @@ def threefold(app: Perdure, folders: list[Path]) -> Iterator[Perdure]:
         checkpoint_store=[f"{folder}/" for folder in folders],
         checkpoint_timeout=30,
         retention=0.001,
+        checkpoint_secret="a secret of these tests, which makes one good copy enough",
     )
     yield made
     made.close()
