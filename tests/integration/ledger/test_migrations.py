@@ -98,7 +98,7 @@ def test_processes_that_first_use_a_sqlite_file_together(tmp_path: Path) -> None
         def submit(url: str = url, start: object = start, failures: object = failures) -> None:
             start.wait(30)  # type: ignore[attr-defined]
             try:
-                Ledger(url).submit([job(1)])
+                Ledger(url).jobs.submit([job(1)])
                 failures.put(None)  # type: ignore[attr-defined]
             except BaseException as error:
                 failures.put(repr(error))  # type: ignore[attr-defined]

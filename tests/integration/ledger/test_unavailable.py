@@ -32,13 +32,13 @@ def test_a_wrong_password(postgres_url: str) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LedgerUnavailable, match="file"):
-        Ledger(f"sqlite:///{tmp_path}/file/ledger.db").submit([job(1)])
+        Ledger(f"sqlite:///{tmp_path}/file/ledger.db").jobs.submit([job(1)])
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_text("Dear diary, " * 1000)
     with pytest.raises(LedgerUnavailable, match=r"ledger.db: file is not a database"):
-        Ledger(f"sqlite:///{tmp_path}/ledger.db").submit([job(1)])
+        Ledger(f"sqlite:///{tmp_path}/ledger.db").jobs.submit([job(1)])
 
 
 def test_a_database_that_takes_no_writes(ledger: Ledger) -> None:
@@ -76,4 +76,4 @@ def test_connections_that_the_server_ended_are_replaced_without_a_word(ledger: L
 @pytest.mark.parametrize("url", ["mysql://host/db", "oracle://host/db", "sqlite+nodriver:///x.db"])
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="ledger_url"):
-        Ledger(url).submit([job(1)])
+        Ledger(url).jobs.submit([job(1)])

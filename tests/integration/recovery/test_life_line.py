@@ -21,7 +21,7 @@ Register = Callable[..., str]
 HOLD = """
 import os, sys, time
 from perdure.ledger import Ledger
-line = Ledger(sys.argv[1]).life_line(sys.argv[2])
+line = Ledger(sys.argv[1]).workers.life_line(sys.argv[2])
 assert line.beat() == "healthy"
 child = os.fork()
 if child == 0:
