@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from perdure import Perdure
 from perdure.errors import SettingsError
+from perdure.resilience import keyed
 from perdure.resilience.breaker.events import CircuitOpen
 from perdure.resilience.limits.rate_limit import RateLimited
 from perdure.resilience.service.timeouts import OperationTimeout
@@ -110,8 +111,8 @@ def test_a_service_is_composed_as_the_file_says(app: Perdure) -> None:
 def test_the_last_good_value_serves(app: Perdure) -> None:
     answers: list[dict[str, int]] = [{"EUR": 1}]
     rates = app.service("rates", default={})
-    assert rates.call(answers.pop) == {"EUR": 1}
-    served = rates.serve(answers.pop)
+    assert rates.call(keyed("all", answers.pop)) == {"EUR": 1}
+    served = rates.serve(keyed("all", answers.pop))
     assert (served.value, served.level) == ({"EUR": 1}, "cached")
     assert rates.call(list[int]().pop, 1) == {}
 
