@@ -96,7 +96,7 @@ def test_running_jobs_are_shown_and_revoked(cluster: Cluster) -> None:
 
 
 def test_remote_shutdown_drains(make_cluster: MakeCluster, ledger_url: str, redis_url: str) -> None:
-    cluster = make_cluster(ledger_url, redis_url, drain_timeout="1.5")
+    cluster = make_cluster(ledger_url, redis_url, drain_timeout="5")
     worker = cluster.worker("w1", concurrency=3)
     deaf, checkpointed, ending = cluster.submit("deaf"), cluster.submit("march", 400, 0.05), cluster.submit("hold", "gate")
     for job, what in ((deaf, "start"), (checkpointed, "saved"), (ending, "start")):
