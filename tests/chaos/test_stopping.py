@@ -28,7 +28,7 @@ def dead_reason(cluster: Cluster, job: JobHandle[object]) -> str:
 
 
 def test_drain_hands_back_what_does_not_end_in_time(make_cluster: MakeCluster, ledger_url: str, redis_url: str) -> None:
-    cluster = make_cluster(ledger_url, redis_url, drain_timeout="1.5")
+    cluster = make_cluster(ledger_url, redis_url, drain_timeout="5")
     worker = cluster.worker("w1", concurrency=3)
     deaf, checkpointed, ending = cluster.submit("deaf"), cluster.submit("march", 400, 0.05), cluster.submit("hold", "gate")
     for job, what in ((deaf, "start"), (checkpointed, "saved"), (ending, "start")):
