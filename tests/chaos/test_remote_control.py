@@ -163,7 +163,7 @@ def test_forged_remote_control_leaves_the_worker_as_it_was(cluster: Cluster, red
             text = forged if isinstance(forged, bytes) else json.dumps(forged).encode()
             wait_until(lambda text=text: client.publish(CHANNEL, text), PATIENCE)  # type: ignore[misc]
             wait_until(
-                lambda: cluster.app.celery.control.ping(timeout=2),
+                lambda: cluster.app.celery.control.broadcast("ping", reply=True, timeout=2, limit=1),
                 PATIENCE,
                 message=lambda text=text: f"after {text[:200]!r}: {worker.logged()[-5000:]}",  # type: ignore[misc]
             )
