@@ -25,6 +25,10 @@ LONGEST_WAIT = 2.0
 class ForkGate:
     """Lets any number of threads use connections, or one fork."""
 
+    #: How many uses had ended when a fork last waited in vain; -1 if none has.
+    _ended_at_stall: int
+    _logs: LogsHeld
+
     def __init__(self) -> None:
         #: Called before each fork, when nothing is under way.
         self.idle: list[Callable[[], object]] = []
@@ -46,7 +50,10 @@ class ForkGate:
         self._free.acquire()
         self._forking = True
         own = 1 if self._depth else 0
-        self.was_quiet = self._free.wait_for(lambda: self._inside <= own, LONGEST_WAIT)
+        # What no wait has outlasted is not waited for again before any use has ended.
+        longest = 0.0 if self._ended == self._ended_at_stall else LONGEST_WAIT
+        self.was_quiet = self._free.wait_for(lambda: self._inside <= own, longest)
+        self._ended_at_stall = -1 if self.was_quiet else self._ended
         for close in self.idle:
             close()
         self._logs.hold(LONGEST_WAIT)
@@ -78,11 +85,14 @@ class ForkGate:
         if not self._depth:
             with self._free:
                 self._inside -= 1
+                self._ended += 1
                 self._free.notify_all()
 
     def _reset(self) -> None:
         self._free = threading.Condition()
         self._inside = 0
+        self._ended = 0
+        self._ended_at_stall = -1
         self._forking = False
         self._thread = threading.local()
         self._logs = LogsHeld()

@@ -16,13 +16,19 @@ class LogsHeld:
 
     def __init__(self) -> None:
         self._held: list[Any] = []
+        #: Locks that the last wait did not get: they are not waited for again.
+        self._stuck: set[int] = set()
 
     def hold(self, longest: float) -> None:
         """Wait at most ``longest`` seconds until nobody writes, and let nobody begin."""
         give_up_at = time.monotonic() + longest
         for lock in _locks():
-            if lock.acquire(timeout=max(0.0, give_up_at - time.monotonic())):
+            patience = 0.0 if id(lock) in self._stuck else max(0.0, give_up_at - time.monotonic())
+            if lock.acquire(timeout=patience):
                 self._held.append(lock)
+                self._stuck.discard(id(lock))
+            else:
+                self._stuck.add(id(lock))
 
     def release(self) -> None:
         """Let them write again."""

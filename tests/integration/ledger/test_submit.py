@@ -120,11 +120,11 @@ def test_processes_that_use_the_same_key_at_once_make_one_job(ledger: Ledger) ->
     start = context.Barrier(8)
 
     def submit() -> tuple[str, bool]:
-        start.wait(30)
+        start.wait(60)
         [result] = ledger.jobs.submit([job(1, idempotency_key="k")])
         return result.id, result.deduplicated
 
-    results = in_children([submit] * 8)
+    results = in_children([submit] * 8, within=90)
     assert len({job_id for job_id, _ in results}) == 1
     assert sorted(deduplicated for _, deduplicated in results) == [False] + [True] * 7
     assert ledger.jobs.count("state") == {"queued": 1}

@@ -62,6 +62,32 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not other.is_alive()
 
 
+def test_what_one_fork_has_waited_for_in_vain_the_next_ones_do_not_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_gate, "LONGEST_WAIT", 0.01)
+    gate, waits = ForkGate(), []
+    wait_for = gate._free.wait_for
+    monkeypatch.setattr(gate._free, "wait_for", lambda done, longest: waits.append(longest) or wait_for(done, longest))
+    is_inside, may_leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with gate.use():
+            is_inside.set()
+            may_leave.wait()
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    is_inside.wait()
+    for _ in range(3):
+        gate.before_fork()
+        gate.after_fork_in_parent()
+    may_leave.set()
+    thread.join()
+    gate.before_fork()
+    gate.after_fork_in_parent()
+    assert waits == [0.01, 0.0, 0.0, 0.01]
+    assert gate.was_quiet
+
+
 def test_a_child_starts_with_an_open_gate() -> None:
     if (pid := os.fork()) == 0:
         with fork_gate.gate.use():
