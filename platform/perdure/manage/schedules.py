@@ -109,10 +109,10 @@ class Schedules(Mapping[str, Periodic]):
 
     def states(self) -> list[ScheduleState]:
         """Return all schedules by name, each with where it stands."""
-        ticks, now = self._ledger.read(schedule_facts.last_ticks), self._ledger.clock()
+        last, now = self._ledger.read(schedule_facts.last_ticks), self._ledger.clock()
         pauses = self._ledger.read(schedule_facts.pauses)
         return [
-            ScheduleState(each, ticks.get(name), pauses.get(name), _following(each, now))
+            ScheduleState(each, last.get(name), pauses.get(name), _following(each, now))
             for name, each in sorted(self._schedules.items())
         ]
 
@@ -155,13 +155,13 @@ class Schedules(Mapping[str, Periodic]):
             InvalidArguments: The stretch of time holds too many ticks, or none can be in it.
         """
         schedule, now = self.checked(name), self._ledger.clock()
-        ticks = _between(schedule, max(0.0, to_epoch(since) or 0.0), min(now, to_epoch(until) or now))
-        missed = [tick for chunk in _chunks(ticks) for tick in self._without_job(schedule, chunk)]
+        passed = _between(schedule, max(0.0, to_epoch(since) or 0.0), min(now, to_epoch(until) or now))
+        missed = [tick for chunk in _chunks(passed) for tick in self._without_job(schedule, chunk)]
         remembered_since = now - max(self._settings.retention, self._settings.idempotency_ttl)
         return BackfillPlan(
             name,
             [datetime.fromtimestamp(tick, UTC) for tick in missed],
-            len(ticks) - len(missed),
+            len(passed) - len(missed),
             sum(tick < remembered_since for tick in missed),
         )
 

@@ -8,28 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import update
 
 from perdure import JobContext, Perdure
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.ledger.schema import checkpoints
-from perdure_workers.cli.loading import Context
-from perdure_workers.cli.main import perdure
 from perdure_workers.supervisor.maintenance import prune
-from support.cli import command_named
+from support.cli import invoke
 from support.ledgers import SUCCEED, running
 from support.waiting import wait_until
 
 Attempts = Callable[..., JobContext]
-
-
-def invoke(app: Perdure, *arguments: str) -> Result:
-    context = Context(None, None)
-    context._app = app
-    group, *rest = arguments
-    options = {"env": {"COLUMNS": "200"}, **perdure.context_settings}
-    return CliRunner().invoke(command_named(group), rest, obj=context, **options)
 
 
 @pytest.fixture

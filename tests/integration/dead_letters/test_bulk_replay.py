@@ -7,14 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from perdure import InvalidArguments, JobHandle, Perdure
 from perdure.manage.dead_letters.bulk_replay import ReplayReport
 from perdure.manage.dead_letters.halted import halted
 from perdure.model.dead_letter import Actor
-from perdure_workers.cli.jobs import jobs
-from perdure_workers.cli.loading import Context
+from support.cli import invoke
 from support.inline import run, run_once
 from support.ledgers import DIE, SUCCEED, claimed
 from support.waiting import wait_until
@@ -140,9 +138,7 @@ def test_a_halted_replay_is_no_success_for_who_waits(shop: Perdure, die: Die, op
     letters = [die() for _ in range(5)]
     with_canaries(shop, letters, dead=1)
     [job] = shop.jobs.list(task="perdure.replay")
-    context = Context(None, None)
-    context._app = shop
-    done = CliRunner().invoke(jobs, ["wait", job.id[-12:], *options], obj=context)
+    done = invoke(shop, "jobs", "wait", job.id[-12:], *options)
     assert done.exit_code == 6
     assert "halted: 2 of 5 letters replayed" in done.stderr
     assert "1 of the first 2 replays failed" in done.stderr
@@ -153,9 +149,7 @@ def test_a_replay_that_did_all_is_a_success_for_who_waits(shop: Perdure, die: Di
     with_canaries(shop, [die() for _ in range(5)], dead=0)
     [job] = shop.jobs.list(task="perdure.replay")
     assert halted(job.record) is None
-    context = Context(None, None)
-    context._app = shop
-    assert CliRunner().invoke(jobs, ["wait", job.id], obj=context).exit_code == 0
+    assert invoke(shop, "jobs", "wait", job.id).exit_code == 0
 
 
 def test_canaries_may_fail_up_to_a_limit(shop: Perdure, die: Die) -> None:

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from click.testing import CliRunner
 
 from perdure import Perdure, Secret
 from perdure.manage.masked import masked_letter
 from perdure.model.job_log import Chunk, LogBounds, Said
 from perdure.stores.encryption.cipher import KeyRing
-from perdure_workers.cli.loading import Context
-from perdure_workers.cli.main import perdure
-from support.cli import Ended, command_named
+from support.cli import Ended, invoke
 from support.inline import run
 from support.ledgers import DIE, claimed
 from support.shop import define
@@ -29,11 +26,7 @@ def dead(shop: Perdure) -> Callable[..., Ended]:
     """Run ``perdure dead`` on the shop, with what is typed at its question."""
 
     def run_command(*arguments: str, typed: str | None = None) -> Ended:
-        context = Context(None, None)
-        context._app = shop
-        command = command_named("dead")
-        options = {"env": {"COLUMNS": "200"}, **perdure.context_settings}
-        done = CliRunner().invoke(command, list(arguments), obj=context, input=typed, **options)
+        done = invoke(shop, "dead", *arguments, typed=typed)
         message = f"{type(done.exception).__name__}: {done.exception}" if done.exception else ""
         return Ended(done.exit_code, done.stdout, done.stderr + message)
 

@@ -35,6 +35,14 @@ def test_a_process_beats_until_it_ends(tmp_path: Path) -> None:
     assert beats(tmp_path) == []
 
 
+def test_a_beat_that_was_written_rounded_up_is_none_of_an_earlier_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse.time, "monotonic", lambda: 1000.0006)
+    Pulse(tmp_path, "normal").beat()
+    assert [beat.age for beat in beats(tmp_path)] == [0.0]
+
+
 def test_one_that_is_silent_is_dead_or_frozen(tmp_path: Path) -> None:
     Pulse(tmp_path, "normal").beat()
     for seconds, alive in ((PATIENCE - 5, True), (PATIENCE + 1, False)):

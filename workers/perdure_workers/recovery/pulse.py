@@ -17,6 +17,8 @@ from pathlib import Path
 EVERY = 2.0
 #: Seconds without a beat after which a process counts as dead or frozen.
 PATIENCE = 20.0
+#: Seconds by which a beat may seem to lie ahead of who reads it: it is written rounded.
+ROUNDED = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def _read(file: Path) -> Beat | None:
     try:
         beat, pid = file.read_text().split()
         age = time.monotonic() - float(beat)
-        return Beat(file.name, int(pid), age if age >= 0 else None)
+        return Beat(file.name, int(pid), max(0.0, age) if age >= -ROUNDED else None)
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
