@@ -20,7 +20,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-fast coverage test-lowest check bench docs sync clean
+.PHONY: help demo up test test-again test-fast coverage test-lowest check bench docs sync clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -34,6 +34,11 @@ up: .venv/.synced ## Run Redis, the workers and Flower in this folder until Ctrl
 
 test: .venv/.synced ## Run the tests on real servers
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
+
+test-again: .venv/.synced ## Run the tests that failed last time, at most five of them, one after the other
+	@$(BIN)/python -c 'import json, pathlib, sys; failed = json.loads(pathlib.Path(".pytest_cache/v/cache/lastfailed").read_text()); \
+	print("again:", *failed, sep="\n  "); len(failed) <= 5 or sys.exit("that many failures are no accident")'
+	$(BIN)/pytest --last-failed --last-failed-no-failures none $(ARGS)
 
 test-fast: .venv/.synced ## Run the quick tests without PostgreSQL, in less than a minute
 	$(BIN)/pytest -q -n 2 -m "not (slow or postgresql or chaos or browser)" $(ARGS) tests/unit tests/integration

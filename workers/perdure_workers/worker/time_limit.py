@@ -20,8 +20,12 @@ from billiard.exceptions import SoftTimeLimitExceeded
 SIGNAL = signal.SIGUSR1
 
 
-#: Part of a job's time that is kept for what it does when a call inside took too long, and the most of it in seconds.
-MARGIN, LONGEST_MARGIN = 0.1, 1.0
+#: Part of a job's time that is kept for what it does when a call inside took too long; the least and the most of it in
+#: seconds, and never more than half.
+MARGIN, SHORTEST_MARGIN, LONGEST_MARGIN = 0.1, 0.25, 1.0
+
+#: Seconds after which an alarm says that the whole process stood still: what it interrupts has the shortest margin anew.
+LATE = 0.1
 
 
 def time_for_calls(limit: float | None) -> float | None:
@@ -29,7 +33,9 @@ def time_for_calls(limit: float | None) -> float | None:
 
     So a service's own timeout comes first, and its fallback's answer, or its error, is the job's to use.
     """
-    return None if limit is None else limit - min(MARGIN * limit, LONGEST_MARGIN)
+    if limit is None:
+        return None
+    return limit - min(max(MARGIN * limit, SHORTEST_MARGIN), LONGEST_MARGIN, limit / 2)
 
 
 class AlarmClock:
@@ -42,6 +48,7 @@ class AlarmClock:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._at: float | None = None
+        self._may_put_off = False
         self._sleeps_until = float("inf")
         self._main = threading.main_thread().ident
         threading.Thread(target=self._run, name="perdure-alarm", daemon=True).start()
@@ -49,7 +56,7 @@ class AlarmClock:
     def set(self, at: float | None) -> None:
         """Ring at a moment of the monotonic clock, or not at all."""
         with self._changed:
-            self._at = at
+            self._at, self._may_put_off = at, True
             if at is not None and at < self._sleeps_until:
                 self._changed.notify()
 
@@ -58,6 +65,9 @@ class AlarmClock:
             while True:
                 left = None if self._at is None else self._at - time.monotonic()
                 if left is not None and left <= 0:
+                    if -left > LATE and self._may_put_off:
+                        self._at, self._may_put_off = time.monotonic() + SHORTEST_MARGIN, False
+                        continue
                     self._at = None
                     signal.pthread_kill(self._main or 0, SIGNAL)
                     continue
