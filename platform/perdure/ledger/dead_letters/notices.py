@@ -11,6 +11,12 @@ from perdure.model.dead_letter_notices import DeadLetterNotice, NoticeKind, noti
 _C = dead_letter_groups.c
 #: As the partial index has it.
 _CHANGED: ColumnElement[bool] = literal_column("changed")
+_ANY = select(select(_C.fingerprint).where(_CHANGED).exists())
+
+
+def are_due(connection: Connection) -> bool:
+    """Return whether there is a fault that changed: one read, so that an idle platform begins no transaction for it."""
+    return bool(connection.execute(_ANY).scalar_one())
 
 
 def take(connection: Connection, page: int) -> list[DeadLetterNotice]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, null, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, or_, select, update
 
 from perdure.ledger.conditions import may
 from perdure.ledger.dead_letters import writing
@@ -36,6 +36,9 @@ _UNKNOWN = (
 
 _COLUMNS = tuple(jobs.c[name] for name in ("id", "task", "bulkhead", "state", "attempt", "args", "kwargs"))
 
+#: One read that hardly ever finds any, so that an idle platform begins no transaction for it.
+_ANY = select(or_(exists().where(*_EXPIRED), exists().where(*_UNKNOWN)))
+
 #: The head of a bulkhead's line: what waits longest. A task that nobody knows comes to be there.
 _HEAD = (
     select(jobs.c.id, jobs.c.task, jobs.c.unknown_since)
@@ -55,6 +58,11 @@ class Buried:
     state: str
     attempt: int
     error: str
+
+
+def is_due(connection: Connection, ttl: float) -> bool:
+    """Return whether there is a job that :func:`bury_expired` or :func:`bury_unknown` would bury."""
+    return bool(connection.execute(_ANY, {"ttl": ttl}).scalar_one())
 
 
 def bury_expired(connection: Connection, page: int) -> list[Buried]:

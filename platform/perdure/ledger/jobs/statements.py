@@ -153,6 +153,10 @@ class JobStatements:
         """Make a job due that waits for its time; see :func:`run_now.bring_forward`."""
         return self._work.read(lambda c: run_now.bring_forward(c, job_id))
 
+    def burying_is_due(self, ttl: float) -> bool:
+        """Return whether a waiting job is past its deadline, or of a task that no worker has known for ``ttl`` seconds."""
+        return self._work.read(lambda c: bury.is_due(c, ttl))
+
     def bury_expired(self, page: int) -> list[bury.Buried]:
         """Make dead letters of waiting jobs whose deadline has passed."""
         return self._work.run(lambda c: bury.bury_expired(c, page))

@@ -24,6 +24,8 @@ class Bury(Duty):
     def run_once(self) -> int:
         """Bury a page of each kind and return how many jobs that was."""
         ledger, ttl = self.app.ledger, self.app.settings.unknown_task_ttl
+        if not ledger.jobs.burying_is_due(ttl):
+            return 0
         buried = [*ledger.jobs.bury_expired(PAGE), *ledger.jobs.bury_unknown(ttl, PAGE)]
         for job in buried:
             names = (job.id, job.task, job.bulkhead)

@@ -37,8 +37,8 @@ class Expire(Duty):
 
     @property
     def period(self) -> float:
-        """Half a heartbeat."""
-        return self.app.settings.heartbeat_interval / 2
+        """A heartbeat."""
+        return self.app.settings.heartbeat_interval
 
     def run_once(self) -> int:
         """End overdue leases and return how many."""

@@ -21,6 +21,8 @@ class Notice(Duty):
 
     def run_once(self) -> int:
         """Tell of a page of faults that changed and return how many notices that made."""
+        if not self.app.ledger.letters.has_notices():
+            return 0
         notices = self.app.ledger.letters.take_notices(PAGE)
         for notice in notices:
             self.app.dead_letters.notices.emit(notice)

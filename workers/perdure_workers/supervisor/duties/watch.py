@@ -15,6 +15,8 @@ from perdure_workers.supervisor.duties.duty import Duty
 
 #: Seconds between two looks at the locks: one system call for each neighbour, no SQL.
 PERIOD = 0.1
+#: Heartbeats between two questions whether there are neighbours by now, while there are none.
+ALONE = 2
 
 
 class Watch(Duty):
@@ -30,8 +32,8 @@ class Watch(Duty):
 
     @property
     def period(self) -> float:
-        """A tenth of a second while there are neighbours, otherwise a heartbeat."""
-        return PERIOD if self._neighbours else self.app.settings.heartbeat_interval
+        """A tenth of a second while there are neighbours, otherwise two heartbeats."""
+        return PERIOD if self._neighbours else ALONE * self.app.settings.heartbeat_interval
 
     def run_once(self) -> int:
         """Declare the neighbours failed whose lock is free, and return how many."""
