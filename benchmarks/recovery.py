@@ -26,6 +26,7 @@ CHAOS = Path(chaos_jobs.__file__).parent
 CHILD_KILLS = 20
 WORKER_KILLS = 10
 DRAINS = 10
+REPLACEMENTS = 5
 FAR_KILLS = 10
 FREEZES = 5
 
@@ -87,6 +88,7 @@ def here(cluster: Cluster) -> Results:
         "child killed": [child_kill(cluster, number) for number in range(CHILD_KILLS)],
         "worker killed": [worker_kill(cluster, number) for number in range(WORKER_KILLS)],
         "worker drained": [drain(cluster, number) for number in range(DRAINS)],
+        "worker replaced (from the new one's lease)": [replace(cluster, n) for n in range(REPLACEMENTS)],
     }
 
 
@@ -107,6 +109,21 @@ def drain(cluster: Cluster, number: int) -> float:
     seconds = _again(cluster, ("march", 100_000, 0.02), lambda _pid, worker: worker.signal(signal.SIGTERM))
     cluster.worker(f"d{number}")
     return seconds
+
+
+def replace(cluster: Cluster, number: int) -> float:
+    """Stop all workers, then start another; return the seconds from when that has its lease to the job's next start."""
+    job = cluster.submit("march", 100_000, 0.02)
+    cluster.await_effect(job, "saved")
+    for running in cluster.running:
+        if running.name != "supervisor" and running.process.poll() is None:
+            running.signal(signal.SIGTERM)
+            running.exit_code()
+    worker = cluster.worker(f"n{number}")
+    again = cluster.await_effect(job, "start", count=2)
+    job.cancel()
+    leased = next(record.started_at for record in cluster.app.workers.list() if record.pid == worker.pid)
+    return again.at - (leased.timestamp() - time.time() + time.monotonic()) if leased is not None else float("nan")
 
 
 def _again(cluster: Cluster, call: tuple[object, ...], hit: Callable[[int, Running], None]) -> float:

@@ -104,7 +104,9 @@ def test_every_invariant_after_random_misfortune(
 ) -> None:
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
     print(f"CHAOS_SEED={seed}")
-    cluster = make_cluster(ledger_url, redis_url, max_crashes="50", heartbeat_interval="0.4", drain_timeout="3")
+    cluster = make_cluster(
+        ledger_url, redis_url, max_crashes="50", max_hand_backs="50", heartbeat_interval="0.4", drain_timeout="3"
+    )
     misfortune = Misfortune(cluster, redis_url, random.Random(seed))
     for _ in range(WORKERS):
         misfortune.start_worker()

@@ -96,6 +96,28 @@ def lost(claim: Claim, max_crashes: int, why: str, outcome: Outcome = Outcome.CR
     return Settlement(Transition.DIE, outcome, death=death, **described)
 
 
+def handed_back(claim: Claim, times: int, most: int, why: str) -> Settlement:
+    """Return how to settle an attempt that a drain cut short: again, or as a job that no worker lives long enough for.
+
+    No attempt burns, since the job is not to blame; but one that begins anew each time would do so for ever.
+
+    Args:
+        claim: The claim that the draining worker held.
+        times: How often it was cut short with nothing of its work kept, this time included; 0 when something was.
+        most: How often at most.
+        why: What the attempt's record says.
+    """
+    told = (
+        f"{why}, and begins anew, {times} of at most {most} times: save checkpoints, or raise drain_timeout"
+        if times
+        else why
+    )
+    if times < most:
+        return Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=told)
+    death = Death(DeadReason.HANDED_BACK, fingerprint(claim.task, "HandedBack", "handed back", []))
+    return Settlement(Transition.DIE, Outcome.HANDED_BACK, burns=False, error_type="HandedBack", error=told, death=death)
+
+
 class Stop(StrEnum):
     """Why a running job is ended by force."""
 

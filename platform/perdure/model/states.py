@@ -65,6 +65,7 @@ class DeadReason(StrEnum):
     UNKNOWN_TASK = "unknown_task"
     MALFORMED = "malformed"
     EXPIRED = "expired"
+    HANDED_BACK = "handed_back"
 
 
 FINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.DEAD, JobState.CANCELLED})

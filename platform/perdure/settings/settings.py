@@ -152,6 +152,7 @@ class Settings(BaseModel):
         missed_heartbeats: Heartbeats that a worker may miss before its lease is over.
         max_crashes: Crashes of its process after which a job is a dead letter.
         drain_timeout: How long a worker that is told to stop waits for its jobs before it hands them back.
+        max_hand_backs: Drains that cut a job short, with nothing of its work kept, after which it is a dead letter.
         cancel_grace: How long a cancelled job gets to stop by itself before its process is ended.
         unknown_task_ttl: How long a job waits for a worker that knows its task before it is a dead letter.
         queue_age_limit: How long a job may wait for its turn before health checks complain.
@@ -197,6 +198,7 @@ class Settings(BaseModel):
     missed_heartbeats: int = Field(default=5, ge=2)
     max_crashes: int = Field(default=3, ge=1)
     drain_timeout: Seconds = 30.0
+    max_hand_backs: int = Field(default=10, ge=1)
     cancel_grace: Seconds = 10.0
     unknown_task_ttl: Seconds = 3600.0
     queue_age_limit: Seconds = 300.0

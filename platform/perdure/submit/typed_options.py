@@ -97,6 +97,7 @@ class SettingsGiven(TypedDict, total=False):
     missed_heartbeats: int | None
     max_crashes: int | None
     drain_timeout: float | None
+    max_hand_backs: int | None
     cancel_grace: float | None
     unknown_task_ttl: float | None
     queue_age_limit: float | None

@@ -8,10 +8,12 @@ import pytest
 
 from perdure import Perdure
 from perdure.ledger.jobs.claim import Claimer
+from perdure.ledger.running.steps import StepRecord
 from perdure.model.records import Claim
 from perdure.model.settlement import Stop
 from perdure_workers.recovery.rescue import hand_back, rescue_child, rescue_worker
 from perdure_workers.shared.slots import Slot, Slots
+from support.ledgers import claimed
 
 PID = 4711
 
@@ -112,6 +114,48 @@ def test_a_draining_worker_hands_back_what_ran_and_releases_the_rest(app: Perdur
     assert crashes(app, claims) == [UNTOUCHED] * 3
     outcomes = [[attempt.outcome for attempt in app.ledger.jobs.attempts(claim.job_id)] for claim in claims]
     assert outcomes == [["handed_back"], [], []]
+
+
+def cut_short(app: Perdure, worker_id: str, claim: Claim) -> str:
+    """Hand a job back that runs; return its state then."""
+    slot = running(claim)
+    hand_back(app, worker_id, "stopped", lambda pid: slot if pid == PID else None)
+    return app.ledger.jobs.get(claim.job_id).state
+
+
+def test_a_job_that_begins_anew_after_each_drain_is_given_up_in_the_end(
+    app: Perdure, register: Callable[..., str], claim: Callable[..., Claim]
+) -> None:
+    worker_id, most = register(), app.settings.max_hand_backs
+    first = claim(worker_id)
+    states = [cut_short(app, worker_id, first)]
+    states += [
+        cut_short(app, worker_id, claimed(app.ledger, first.job_id, worker=worker_id, pid=PID)) for _ in range(most - 1)
+    ]
+    assert states == ["queued"] * (most - 1) + ["dead"]
+    notes = app.ledger.jobs.notes_of(first.job_id)
+    assert {note.kind for note in notes} == {"handed_back"}
+    assert f"1 of at most {most} times" in notes[0].text
+    [letter] = app.dead_letters.list()
+    assert (letter.reason, letter.error_type) == ("handed_back", "HandedBack")
+    assert {attempt.outcome for attempt in app.ledger.jobs.attempts(first.job_id)} == {"handed_back"}
+
+
+@pytest.mark.parametrize("kept", ["checkpoint", "step"])
+def test_a_job_that_has_kept_some_of_its_work_may_be_handed_back_for_ever(
+    app: Perdure, register: Callable[..., str], claim: Callable[..., Claim], kept: str
+) -> None:
+    worker_id = register()
+    job_id = claim(worker_id).job_id
+    for number in range(1, app.settings.max_hand_backs + 2):
+        held = app.ledger.running.of_worker(worker_id)[0].claim
+        if kept == "checkpoint":
+            app.ledger.running.advance_checkpoint(job_id, held.fence)
+        else:
+            app.ledger.running.record_step(job_id, held.fence, StepRecord(number, f"step {number}", "1", 1))
+        assert cut_short(app, worker_id, held) == "queued"
+        claimed(app.ledger, job_id, worker=worker_id, pid=PID)
+    assert app.ledger.jobs.notes_of(job_id) == []
 
 
 def test_a_job_keeps_its_place_when_its_worker_is_lost(app: Perdure, slice_of: SliceOf) -> None:

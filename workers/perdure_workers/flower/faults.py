@@ -20,6 +20,7 @@ _NEXT = {
     DeadReason.UNKNOWN_TASK: "No worker knows its task. Start workers of the release that has it; then replay.",
     DeadReason.MALFORMED: "Somebody sent what is no job. Find who; then discard.",
     DeadReason.EXPIRED: "Its deadline passed before it could run. See why it waited; replay what still matters.",
+    DeadReason.HANDED_BACK: "It outlasts every drain and keeps nothing. Have it save checkpoints, or raise drain_timeout.",
 }
 
 

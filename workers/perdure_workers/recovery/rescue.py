@@ -12,12 +12,13 @@ from perdure.admission.limits import holder_of
 from perdure.broker.flower_events import retry_text
 from perdure.errors import JobCancelled
 from perdure.ledger.jobs.claim import in_line
+from perdure.ledger.jobs.notes import NoteKind
 from perdure.ledger.jobs.settle import Ending
 from perdure.model.events import JobEvent
 from perdure.model.records import RELEASED, Claim, Settlement
 from perdure.model.retry_policy import RetryPolicy
-from perdure.model.settlement import Ended, Stop, TimeLimitReached, decide, lost, time_limit
-from perdure.model.states import JobState, Outcome, Transition, target
+from perdure.model.settlement import Ended, Stop, TimeLimitReached, decide, handed_back, lost, time_limit
+from perdure.model.states import JobState, Transition, target
 from perdure.model.worker_health import WorkerState
 from perdure.system.fork_gate import gate
 from perdure_workers.shared.slots import Slot
@@ -88,10 +89,19 @@ def release_behind(app: Perdure, worker_id: str, slot: Slot) -> int:
 
 def hand_back(app: Perdure, worker_id: str, why: str, slot_of: Callable[[int], Slot | None]) -> int:
     """Queue again what a draining worker has not finished, with no attempt burned, and return how many jobs it was."""
-    stopped = Settlement(Transition.HAND_BACK, Outcome.HANDED_BACK, burns=False, error=why)
     running = [job.claim for job in app.ledger.running.of_worker(worker_id)]
     doing = {slot.job_id for claim in running if (slot := slot_of(claim.worker_pid)) is not None}
-    return _take_back(app, [(claim, stopped if claim.job_id in doing else RELEASED) for claim in running])
+    return _take_back(
+        app, [(claim, _cut_short(app, claim, why) if claim.job_id in doing else RELEASED) for claim in running]
+    )
+
+
+def _cut_short(app: Perdure, claim: Claim, why: str) -> Settlement:
+    times = app.ledger.running.begun_anew(claim)
+    settlement = handed_back(claim, times, app.settings.max_hand_backs, why)
+    if times:  # before it can be claimed again, and counted the next time
+        app.ledger.jobs.note(claim.job_id, NoteKind.HANDED_BACK, settlement.error or why)
+    return settlement
 
 
 def rescue_claim(app: Perdure, claim: Claim, why: str) -> bool:

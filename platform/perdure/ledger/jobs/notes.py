@@ -22,6 +22,7 @@ class NoteKind(StrEnum):
     CHECKPOINT_LOST = "checkpoint_lost"
     STATE_MIGRATED = "state_migrated"
     STATE_DISCARDED = "state_discarded"
+    HANDED_BACK = "handed_back"
 
 
 @dataclass(frozen=True, slots=True)

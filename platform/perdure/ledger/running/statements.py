@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.ledger.running import checkpoints, claims, replicas, steps
+from perdure.ledger.running import anew, checkpoints, claims, replicas, steps
 from perdure.ledger.work import Work
 from perdure.model.records import (
     Claim,
@@ -39,6 +39,10 @@ class RunningStatements:
     def of_child(self, worker_id: str, pid: int) -> list[Claim]:
         """Return the claims that name a worker's child."""
         return self._work.read(lambda c: claims.running_by_child(c, worker_id, pid))
+
+    def begun_anew(self, claim: Claim) -> int:
+        """Return how often drains have cut a job short that keeps nothing; see :func:`anew.begun_anew`."""
+        return self._work.read(lambda c: anew.begun_anew(c, claim))
 
     def cancelling(self, worker_id: str) -> dict[tuple[str, int], float]:
         """Return the jobs of a worker that were asked to stop; see :func:`claims.cancelling`."""
