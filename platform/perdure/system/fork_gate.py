@@ -25,8 +25,9 @@ LONGEST_WAIT = 2.0
 class ForkGate:
     """Lets any number of threads use connections, or one fork."""
 
-    #: How many uses had ended when a fork last waited in vain; -1 if none has.
-    _ended_at_stall: int
+    #: The uses that are under way, and those of them that a fork has waited for in vain: no other one waits for them.
+    _inside: set[object]
+    _stuck: set[object]
     _logs: LogsHeld
 
     def __init__(self) -> None:
@@ -49,11 +50,10 @@ class ForkGate:
         """Let no new use begin, wait for those of other threads, close what is idle, and hold the logs."""
         self._free.acquire()
         self._forking = True
-        own = 1 if self._depth else 0
-        # What no wait has outlasted is not waited for again before any use has ended.
-        longest = 0.0 if self._ended == self._ended_at_stall else LONGEST_WAIT
-        self.was_quiet = self._free.wait_for(lambda: self._inside <= own, longest)
-        self._ended_at_stall = -1 if self.was_quiet else self._ended
+        own = {self._thread.use} if self._depth else set()
+        self._free.wait_for(lambda: not self._inside - own - self._stuck, LONGEST_WAIT)
+        self._stuck = self._inside - own
+        self.was_quiet = not self._stuck
         for close in self.idle:
             close()
         self._logs.hold(LONGEST_WAIT)
@@ -75,7 +75,8 @@ class ForkGate:
             with self._free:
                 while self._forking:
                     self._free.wait()
-                self._inside += 1
+                self._thread.use = object()
+                self._inside.add(self._thread.use)
         self._thread.depth = self._depth + 1
 
     def _leave(self) -> None:
@@ -84,15 +85,12 @@ class ForkGate:
         self._thread.depth = self._depth - 1
         if not self._depth:
             with self._free:
-                self._inside -= 1
-                self._ended += 1
+                self._inside.discard(self._thread.use)
                 self._free.notify_all()
 
     def _reset(self) -> None:
         self._free = threading.Condition()
-        self._inside = 0
-        self._ended = 0
-        self._ended_at_stall = -1
+        self._inside, self._stuck = set(), set()
         self._forking = False
         self._thread = threading.local()
         self._logs = LogsHeld()

@@ -64,9 +64,11 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_one_fork_has_waited_for_in_vain_the_next_ones_do_not_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_gate, "LONGEST_WAIT", 0.01)
-    gate, waits = ForkGate(), []
+    gate, went_at_once = ForkGate(), []
     wait_for = gate._free.wait_for
-    monkeypatch.setattr(gate._free, "wait_for", lambda done, longest: waits.append(longest) or wait_for(done, longest))
+    monkeypatch.setattr(
+        gate._free, "wait_for", lambda done, longest: went_at_once.append(done()) or wait_for(done, longest)
+    )
     is_inside, may_leave = threading.Event(), threading.Event()
 
     def stay() -> None:
@@ -74,17 +76,23 @@ def test_what_one_fork_has_waited_for_in_vain_the_next_ones_do_not_wait_for(monk
             is_inside.set()
             may_leave.wait()
 
+    def come_and_go() -> None:
+        with gate.use():
+            pass
+
     thread = threading.Thread(target=stay)
     thread.start()
     is_inside.wait()
     for _ in range(3):
         gate.before_fork()
+        assert not gate.was_quiet
         gate.after_fork_in_parent()
+        come_and_go()
     may_leave.set()
     thread.join()
     gate.before_fork()
     gate.after_fork_in_parent()
-    assert waits == [0.01, 0.0, 0.0, 0.01]
+    assert went_at_once == [False, True, True, True]
     assert gate.was_quiet
 
 
@@ -152,6 +160,6 @@ def test_a_child_forked_within_a_use_has_a_gate_that_works() -> None:
         pid = os.fork()
     if pid == 0:  # it has left what its parent entered
         with fork_gate.gate.use():
-            held = fork_gate.gate._inside
-        os._exit(0 if (held, fork_gate.gate._inside) == (1, 0) else 1)
+            held = len(fork_gate.gate._inside)
+        os._exit(0 if (held, len(fork_gate.gate._inside)) == (1, 0) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
