@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import pytest
-from kombu.pools import reset
 
 from perdure import Perdure
 
@@ -35,7 +34,6 @@ def test_the_broker_is_that_of_the_settings_before_and_after_the_configuration_i
 def test_no_result_backend_is_loaded(app: Perdure) -> None:
     assert app.celery.conf.result_backend == "disabled://"
     assert type(app.celery.backend).__name__ == "DisabledBackend"
-    reset()
 
 
 def test_the_environment_itself_is_left_alone(app: Perdure) -> None:
