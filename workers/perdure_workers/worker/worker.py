@@ -41,6 +41,7 @@ from perdure_workers.shared.slots import Slot
 from perdure_workers.shared.wakeups import Wakeups
 from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 from perdure_workers.worker.celery_worker import DrainingWorker, PatientConsumer
+from perdure_workers.worker.job_forks import let_forks_end
 from perdure_workers.worker.pool import work_shifts
 from perdure_workers.worker.shift import Shift
 
@@ -161,6 +162,7 @@ class Worker:
 
     def _work(self, index: int) -> None:
         """Work a child's shift."""
+        let_forks_end()
         Shift(self.app, self.incarnation, self.shared, index).run()
 
     def _on_child_exit(self, child: ChildExit) -> None:
