@@ -16,6 +16,7 @@ from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
 from perdure.model.job_options import Call, SubmitOptions
 from perdure.model.records import NewJob, Submitted
+from perdure.submit.send_span import sending
 from perdure.system.fork_locks import once
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class Submitter:
         """
         how = SubmitOptions(idempotency_key=schedule.key(tick), delay=schedule.delay())
         new = self._new_job(task, schedule.args, dict(schedule.kwargs), how) if wanted else None
-        submitted = self._ledger.schedules.fire(schedule.name, last, tick, new)
+        with sending([] if new is None else [new]) as sent:
+            submitted = self._ledger.schedules.fire(schedule.name, last, tick, sent[0] if sent else None)
         if new is None or submitted is None or submitted.deduplicated:
             return False
         self._announce([new], [submitted])
@@ -138,7 +140,8 @@ class Submitter:
 
     def submit_new(self, new: list[NewJob]) -> list[Submitted]:
         """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""
-        return self._announce(new, self._ledger.jobs.submit(new))
+        with sending(new) as sent:
+            return self._announce(sent, self._ledger.jobs.submit(sent))
 
     def submit_within(self, connection: Connection, task: TaskSpec, calls: Iterable[Sequence[Any]]) -> None:
         """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
@@ -205,8 +208,12 @@ class Submitter:
         call = task.signature.arguments(args, kwargs) if task.limit_by else {}
         return limit_key(task, limits, call, tags)
 
-    def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
+    def _accept(self, jobs: list[NewJob], how: SubmitOptions) -> list[Submitted]:
         self._settings.before_submit()
+        with sending(jobs) as new:
+            return self._written(new, how)
+
+    def _written(self, new: Sequence[NewJob], how: SubmitOptions) -> list[Submitted]:
         if how.session is None:
             return self._announce(new, self._ledger.jobs.submit(new))
         from perdure.submit.after_commit import as_session, check_database
@@ -223,11 +230,11 @@ class Submitter:
 
         return AfterCommit(self._announce_all)
 
-    def _announce_all(self, written: list[tuple[list[NewJob], list[Submitted]]]) -> None:
+    def _announce_all(self, written: list[tuple[Sequence[NewJob], list[Submitted]]]) -> None:
         new = [job for jobs, _ in written for job in jobs]
         self._announce(new, [result for _, results in written for result in results])
 
-    def _announce(self, new: list[NewJob], submitted: list[Submitted]) -> list[Submitted]:
+    def _announce(self, new: Sequence[NewJob], submitted: list[Submitted]) -> list[Submitted]:
         self.announce([job for job, result in zip(new, submitted, strict=True) if not result.deduplicated])
         return submitted
 

@@ -17,6 +17,7 @@ from perdure.model.events import JobEvent
 from perdure.model.job_log import Chunk
 from perdure.model.records import RELEASED, Claim, Settlement
 from perdure.model.states import JobState, Transition, target
+from perdure.system.tracing import flush
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.choice import Choice
 from perdure_workers.worker.execute import Attempt, Executor, undescribed
@@ -35,6 +36,8 @@ LONGEST_WAIT = 5.0
 SHORTEST_WAIT = 0.002
 #: Seconds after a slice that failed: what is wrong with one is wrong with the next, and each is logged.
 AFTER_FAILURE = 1.0
+#: Seconds that a child gives its spans at its end.
+FLUSH_TIMEOUT = 5.0
 #: Seconds between two bells for other workers while there is more than this child can take.
 RING_EVERY = 0.1
 #: How much a task's newest duration counts in what its jobs are expected to take.
@@ -80,6 +83,7 @@ class Shift:
         self._shared.wakeups.post()  # the next one may be asleep
         self._executor.close()
         self._events.stop()
+        _quietly(lambda: flush(FLUSH_TIMEOUT))
 
     def _serve(self) -> bool:
         """Claim and run a slice; return False when there was nothing to claim."""

@@ -23,6 +23,7 @@ from perdure.ledger.schema import (
 from perdure.model.dead_letter import OPEN, STATUSES
 from perdure.model.dead_letter_words import letter_words
 from perdure.model.text.storable import MAX_ERROR, storable
+from perdure.system.tracing import CARRIED
 
 HOUR = 3600.0
 #: Open letters of one flaw of broker messages that are kept.
@@ -119,6 +120,7 @@ def _index(connection: Connection, letters: Sequence[Mapping[str, Any]]) -> None
         for letter in letters
         if letter["tags"]
         for tag, value in msgspec.json.decode(letter["tags"]).items()
+        if tag not in CARRIED
     ]
     if tags:
         connection.execute(insert_ignoring(dead_letter_tags, dialect), tags)

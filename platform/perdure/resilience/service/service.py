@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from redis import Redis
 
@@ -41,6 +42,10 @@ from perdure.resilience.retry.retrying import Retrying, retrying
 from perdure.resilience.service.deadline import deadline
 from perdure.resilience.service.fallback import Fallback, FallbackConfig, FallbackSnapshot, Served
 from perdure.resilience.service.timeouts import Timeout, TimeoutSnapshot
+from perdure.system.tracing import span
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -152,6 +157,10 @@ class Service:
 
     def serve(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
         """Call ``fn`` like :meth:`call`; the answer says which level served it."""
+        with self._span() as made:
+            return _told(made, self._served(fn, *args, **kwargs))
+
+    def _served(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
         if self.fallback is None:
             return Served(self._bounded(fn, *args, **kwargs))
         try:
@@ -167,6 +176,13 @@ class Service:
 
     async def serve_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
         """Await ``fn`` like :meth:`call_async`; the answer says which level served it."""
+        with self._span() as made:
+            return _told(made, await self._served_async(fn, *args, **kwargs))
+
+    def _span(self) -> AbstractContextManager[Span | None]:
+        return span(f"call {self.name}", "client", {"service.peer.name": self.name})
+
+    async def _served_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
         if self.fallback is None:
             return Served(await self._bounded_async(fn, *args, **kwargs))
         try:
@@ -239,3 +255,10 @@ class Service:
         if self.rate is not None:
             await self.rate.acquire_async(timeout=self.config.rate_wait)
         return await self.timeout.call_async(fn, *args, **kwargs)
+
+
+def _told(made: Span | None, served: Served[R]) -> Served[R]:
+    """Say in a call's span which level served it."""
+    if made is not None:
+        made.set_attribute("perdure.served_by", served.level)
+    return served
