@@ -24,7 +24,7 @@ from perdure.manage.schedules import Schedules
 from perdure.manage.workers import Workers
 from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
-from perdure.model.events import EventBus, log_event
+from perdure.model.events import EventBus
 from perdure.model.retry_policy import RetryPolicy
 from perdure.model.worker_health import WorkerEvent
 from perdure.resilience.listeners import Listeners
@@ -79,15 +79,16 @@ class Perdure:
         self.tasks: dict[str, Task[..., Any]] = {}
         self._origins: dict[str, Origin] = {}
         self.events = EventBus()
-        self.events.subscribe(log_event)
         self.breaker_events: Listeners[BreakerEvent] = Listeners()
         self.breaker_events.add(_log_breaker)
-        self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability, Vault.of(self.settings))
+        url, durability = self.settings.effective_ledger_url, self.settings.ledger_durability
+        self.ledger = Ledger(url, durability, Vault.of(self.settings), self.events)
         self.storage = storage_of(self.settings, self.ledger)
         self.flower_events = FlowerEvents(lambda: self.celery, self.ledger)
-        canceller = Canceller(self.ledger, self.events, self.flower_events)
+        self.events.subscribe(self.flower_events.hear, FlowerEvents.HEARD)
+        canceller = Canceller(self.ledger)
         handles = Handles(self.ledger, self.tasks, canceller.cancel)
-        self.submitter = Submitter(self.settings, self.ledger, lambda: self.bells, self.events, handles)
+        self.submitter = Submitter(self.settings, self.ledger, lambda: self.bells, handles)
         #: By the names under which the ledger remembers their ticks.
         self.schedules = Schedules(self.settings, self.tasks, self.ledger, self.submitter)
         self.jobs = Jobs(

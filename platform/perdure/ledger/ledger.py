@@ -18,6 +18,7 @@ from perdure.ledger.schedules import ticks
 from perdure.ledger.schedules.statements import ScheduleStatements
 from perdure.ledger.work import Work
 from perdure.ledger.workers.statements import WorkerStatements
+from perdure.model.events import EventBus
 from perdure.sealing import Vault
 
 
@@ -28,16 +29,24 @@ class Ledger:
         url: SQLAlchemy URL of SQLite or PostgreSQL.
         durability: See :class:`~perdure.ledger.engine.Database`.
         vault: What seals and offloads arguments, results and errors; None leaves them as they are.
+        events: Told of each transition of a job that this process writes, once it is committed.
 
     Every method raises ``LedgerUnavailable`` when the database cannot be reached or refuses to work, and
     ``LedgerOutdated`` when its schema is another release's. SQLite files are made and migrated on first use.
     """
 
-    def __init__(self, url: str, durability: Literal["normal", "full"] = "normal", vault: Vault | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        durability: Literal["normal", "full"] = "normal",
+        vault: Vault | None = None,
+        events: EventBus | None = None,
+    ) -> None:
         self.vault = vault or Vault()
+        self.events = events or EventBus()
         self.database = Database(url, durability)
         self._work = work = Work(self.database, self.vault)
-        self.jobs = JobStatements(work)
+        self.jobs = JobStatements(work, self.events)
         self.running = RunningStatements(work)
         self.workers = WorkerStatements(work)
         self.bulkheads = BulkheadStatements(work)

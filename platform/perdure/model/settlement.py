@@ -52,7 +52,13 @@ def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random |
     now = claim.started_at + ended.ran
     error = ended.error
     if error is None:
-        return Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=ended.result)
+        return Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=ended.result, ran=ended.ran)
+    return replace(_after_error(error, claim, policy, now, rng), ran=ended.ran)
+
+
+def _after_error(
+    error: BaseException, claim: Claim, policy: RetryPolicy, now: float, rng: random.Random | None
+) -> Settlement:
     kind = type(error)  # isinstance() would believe what the error says of its class
     if issubclass(kind, (Snooze, *_PLATFORM)):
         described_as = _described(error, trace=False)

@@ -7,12 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BulkheadFull, InvalidArguments, PerdureError
 from perdure.model.clock import to_epoch
-from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
 from perdure.model.job_options import Call, SubmitOptions
 from perdure.model.records import NewJob, Submitted
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     from perdure.broker.bells import Bells
     from perdure.ledger import Ledger
-    from perdure.model.events import EventBus
     from perdure.model.task_spec import TaskSpec
     from perdure.settings.settings import BulkheadSettings, Settings
     from perdure.submit.after_commit import AfterCommit
@@ -50,13 +47,10 @@ class Submitter:
         handles: Makes the handles of jobs.
     """
 
-    def __init__(
-        self, settings: Settings, ledger: Ledger, bells: Callable[[], Bells], events: EventBus, handles: Handles
-    ) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, bells: Callable[[], Bells], handles: Handles) -> None:
         self._settings = settings
         self._ledger = ledger
         self._bells = bells
-        self._events = events
         self._handles = handles
 
     def submit(self, task: TaskSpec, args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> JobHandle[Any]:
@@ -158,9 +152,7 @@ class Submitter:
             self.ring(fresh)
         except Exception:
             logger.exception("no bell was rung; workers find the jobs when they look next")
-        if self._events.is_heard:
-            for job, reason in zip(fresh, reasons or repeat(""), strict=False):
-                self._events.emit(JobEvent.submitted(job, reason))
+        self._ledger.jobs.submitted(fresh, reasons)
 
     def ring(self, new: Sequence[NewJob]) -> None:
         """Ring for jobs that may run now, or so soon that a worker would otherwise look too late."""

@@ -217,7 +217,7 @@ class Run:
         snooze = Snooze(
             refused.retry_after_s + JITTER.uniform(0, recovery / 10), f"circuit breaker {refused.name!r} is open"
         )
-        return Attempt(decide(Ended(error=snooze), claim, self._task.retry, JITTER), ran)
+        return Attempt(decide(Ended(error=snooze, ran=ran), claim, self._task.retry, JITTER), ran)
 
     def _ended(self, limit: float | None) -> Ended:
         try:

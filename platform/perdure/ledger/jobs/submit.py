@@ -94,7 +94,7 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     tags = [row for job in new for row in _tag_rows(job) if job.id not in keyed or not keyed[job.id].deduplicated]
     if tags:
         connection.execute(insert_ignoring(job_tags, connection.dialect.name), tags)
-    return [keyed.get(job.id) or Submitted(job.id, _expected_state(job)) for job in new]
+    return [keyed.get(job.id) or Submitted(job.id, job.first_state) for job in new]
 
 
 def _write(connection: Connection, new: Sequence[NewJob]) -> None:
@@ -146,8 +146,3 @@ _SELDOM = ("run_at", "delay", "replay_of", "deadline", "timeout", "replica_of", 
 
 def _tag_rows(job: NewJob) -> list[Mapping[str, str]]:
     return [{"job_id": job.id, "tag": tag, "value": value} for tag, value in (job.tags or {}).items() if tag not in CARRIED]
-
-
-def _expected_state(job: NewJob) -> JobState:
-    # A job with a run_at that has passed is queued by the database and reported as scheduled here until refreshed.
-    return JobState.SCHEDULED if job.delay or job.run_at is not None else JobState.QUEUED
