@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.model.states import JobState
+from perdure.model.events import JobEvent
+from perdure.model.states import JobState, Transition
 
 if TYPE_CHECKING:
+    from perdure.broker.flower_events import FlowerEvents
     from perdure.ledger import Ledger
-
-
-#: Why a replica is cancelled whose job is.
-OF_CANCELLED = "the job that asked for it was cancelled"
+    from perdure.model.events import EventBus
 
 
 class Canceller:
@@ -19,10 +18,14 @@ class Canceller:
 
     Args:
         ledger: Where the jobs are.
+        events: Told of each job that is cancelled at once.
+        flower_events: Likewise.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, events: EventBus, flower_events: FlowerEvents) -> None:
         self._ledger = ledger
+        self._events = events
+        self._flower_events = flower_events
 
     def cancel(self, job_id: str, reason: str) -> bool:
         """Cancel a job, and its replicas if it has some; return False when it had ended before.
@@ -30,9 +33,13 @@ class Canceller:
         Raises:
             JobNotFound: The ledger has no job of that id.
         """
-        self._ledger.jobs.get(job_id)
+        before = self._ledger.jobs.get(job_id)
         state = self._ledger.jobs.cancel(job_id, reason)
         if state is JobState.CANCELLED:
+            names = (job_id, before.task, before.bulkhead)
+            event = JobEvent(*names, Transition.CANCEL, before.state, state, before.attempt, reason)
+            self._events.emit(event)
+            self._flower_events.send(event, before.worker)
             # A job that runs at this moment looks for itself before it asks or counts its replicas.
             self.cancel_replicas(job_id, reason)
         return state is not None
