@@ -19,15 +19,13 @@ from perdure.manage.dead_letters.bulk_replay import ReplayReport, bulk_replay_by
 from perdure.manage.dead_letters.dead_letters import DeadLetters
 from perdure.manage.dead_letters.replayer import Replayer
 from perdure.manage.jobs import Jobs
-from perdure.manage.metrics import Metrics, Sources
 from perdure.manage.platform_checks import platform_health
 from perdure.manage.schedules import Schedules
 from perdure.manage.workers import Workers
 from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
-from perdure.model.events import EventBus, log_event
+from perdure.model.events import EventBus
 from perdure.model.retry_policy import RetryPolicy
-from perdure.model.tally import Tally
 from perdure.model.worker_health import WorkerEvent
 from perdure.resilience.listeners import Listeners
 from perdure.running.checkpoint_storage import storage_of
@@ -81,17 +79,16 @@ class Perdure:
         self.tasks: dict[str, Task[..., Any]] = {}
         self._origins: dict[str, Origin] = {}
         self.events = EventBus()
-        self.events.subscribe(log_event)
         self.breaker_events: Listeners[BreakerEvent] = Listeners()
         self.breaker_events.add(_log_breaker)
-        #: What this process has counted and its worker or supervisor has not written yet.
-        self.tally = Tally()
-        self.ledger = Ledger(self.settings.effective_ledger_url, self.settings.ledger_durability, Vault.of(self.settings))
+        url, durability = self.settings.effective_ledger_url, self.settings.ledger_durability
+        self.ledger = Ledger(url, durability, Vault.of(self.settings), self.events)
         self.storage = storage_of(self.settings, self.ledger)
         self.flower_events = FlowerEvents(lambda: self.celery, self.ledger)
-        canceller = Canceller(self.ledger, self.events, self.flower_events)
+        self.events.subscribe(self.flower_events.hear, FlowerEvents.HEARD)
+        canceller = Canceller(self.ledger)
         handles = Handles(self.ledger, self.tasks, canceller.cancel)
-        self.submitter = Submitter(self.settings, self.ledger, lambda: self.bells, self.events, handles)
+        self.submitter = Submitter(self.settings, self.ledger, lambda: self.bells, handles)
         #: By the names under which the ledger remembers their ticks.
         self.schedules = Schedules(self.settings, self.tasks, self.ledger, self.submitter)
         self.jobs = Jobs(
@@ -108,15 +105,6 @@ class Perdure:
         self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
         self.workers = Workers(self.ledger)
         self.health = platform_health(self.settings, self.ledger, lambda: self.breakers, lambda: self.celery)
-        self.metrics = Metrics(
-            Sources(
-                self.ledger,
-                bulkheads=self.settings.bulkheads,
-                breakers=lambda: self.breakers,
-                failovers=lambda: self.failover,
-                services=lambda: [self.service(name) for name in self.settings.resilience.services],
-            )
-        )
         self._services: dict[str, Service] = {}
         #: Primary-backup groups by name.
         self.groups: dict[str, PrimaryBackup[Any]] = {}
@@ -307,9 +295,8 @@ class Perdure:
     @once
     def breakers(self) -> Breakers:
         """The circuit breakers by name; ``app.breaker_events.add(listener)`` tells of what happens to them here."""
-        from perdure.admission.breakers import breakers_of, count_breaker
+        from perdure.admission.breakers import breakers_of
 
-        self.breaker_events.add(partial(count_breaker, self.tally))
         return breakers_of(self.settings, self.breaker_events.emit)
 
     @once
@@ -317,7 +304,7 @@ class Perdure:
         """The failover groups by name: ``app.failover["mail"]``, or ``app.failover.add("mail", [Member(...), ...])``."""
         from perdure.admission.breakers import failovers_of
 
-        return failovers_of(self.settings, self.tally)
+        return failovers_of(self.settings)
 
     @once
     def timeouts(self) -> Timeouts:
@@ -362,7 +349,7 @@ class Perdure:
         if found is None or parts:
             from perdure.admission.breakers import service_of
 
-            found = self._services[name] = service_of(self.settings, self.breakers, self.tally, name, parts)
+            found = self._services[name] = service_of(self.settings, self.breakers, name, parts)
         return found
 
     def primary_backup(

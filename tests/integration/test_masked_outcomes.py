@@ -48,7 +48,7 @@ def ran(app: Perdure, job: JobHandle[Any]) -> tuple[Attempt, dict[str, Any]]:
     events.began(claim)
     attempt = executor(claim, lambda _claim, _limit: None)
     app.ledger.jobs.settle(claim, attempt.settlement)
-    events.ended(claim, attempt.settlement, 0.0)
+    events.ended(claim, attempt.settlement)
     executor.close()
     assert SECRET not in msgspec.json.encode(events._waiting).decode()
     return attempt, events._waiting[-1]

@@ -28,13 +28,20 @@ from perdure_workers.worker.worker import Worker
 worker = Worker(app, "normal")
 worker._make_parts()
 """
+#: redis-py loads the SDK of OpenTelemetry, and with that psutil, where these are installed.
+WITHOUT_TRACING = "import sys; sys.modules['opentelemetry'] = None\n"
 TELL = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
 
 
 def loaded(code: str, folder: Path) -> set[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PERDURE_")}
     done = subprocess.run(
-        [sys.executable, "-c", code + TELL], cwd=folder, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", WITHOUT_TRACING + code + TELL],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(done.stdout.splitlines()[-1].split())
 

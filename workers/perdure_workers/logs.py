@@ -22,19 +22,22 @@ OWN_THREADS = "perdure-"
 _hidden: Masker = NOTHING
 #: That job, while it runs.
 _job: Claim | None = None
+#: The trace that it belongs to; empty for none.
+_trace_id = ""
 #: Whose process this is: its worker and bulkhead.
 _process: dict[str, str] = {}
 
 
-def in_job(claim: Claim, mask: Masker) -> None:
+def in_job(claim: Claim, mask: Masker, trace_id: str = "") -> None:
     """Say for which job this process logs from now on.
 
     Args:
         claim: The job that begins.
         mask: Takes its secrets, and no others, out of each line.
+        trace_id: The trace that it belongs to, 32 hexadecimal digits; empty for none.
     """
-    global _hidden, _job
-    _hidden, _job = mask, claim
+    global _hidden, _job, _trace_id
+    _hidden, _job, _trace_id = mask, claim, trace_id
 
 
 def between_jobs() -> None:
@@ -49,12 +52,13 @@ def in_worker(name: str, bulkhead: str) -> None:
 
 
 def context_of(record: logging.LogRecord) -> Mapping[str, Any]:
-    """Return what the platform knows of a line: ``job``, ``task``, ``attempt``, ``worker`` and ``bulkhead`` in a job."""
+    """Return whose a line in a job is: ``job``, ``task``, ``attempt``, ``worker``, ``bulkhead``, and ``trace_id``."""
     job = _job
     if job is None or (record.threadName or "").startswith(OWN_THREADS):
         return {}
     named = {"job": job.job_id, "task": job.task, "attempt": job.attempt}
-    return {**named, "worker": job.worker_name, "bulkhead": job.bulkhead}
+    traced = {"trace_id": _trace_id} if _trace_id else {}
+    return {**named, "worker": job.worker_name, "bulkhead": job.bulkhead, **traced}
 
 
 class SafeFormatter(logging.Formatter):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import LedgerUnavailable
-from perdure.model.states import Transition
+from perdure.model.states import WAITING_STATES, JobState, Transition
 from perdure.system.fork_gate import gate
 
 if TYPE_CHECKING:
@@ -41,25 +41,34 @@ class FlowerEvents:
         ledger: Says which workers there are.
     """
 
+    #: The states to which a job that waits can come without a worker's child.
+    HEARD = (JobState.CANCELLED, JobState.DEAD)
+
     def __init__(self, celery: Callable[[], Celery], ledger: Ledger) -> None:
         self._celery = celery
         self._ledger = ledger
         self._silent_until = 0.0
 
-    def send(self, event: JobEvent, worker: str | None = None, trace: str | None = None) -> bool:
+    def hear(self, event: JobEvent) -> None:
+        """Send what happened to a job that waited; of one that ran its child tells, or whoever takes it back."""
+        if event.source in WAITING_STATES:
+            self.send(event)
+
+    def send(self, event: JobEvent, trace: str | None = None) -> bool:
         """Send Celery's event for a job's transition; return whether one was sent.
+
+        One needs a worker, and of one that does not exist Flower would make a page: of a job that none has had, one that
+        serves its bulkhead tells.
 
         Args:
             event: What happened.
-            worker: The worker that ran the job last; None for one that serves the job's bulkhead: an event needs one, and
-                of a worker that does not exist Flower would make a page.
             trace: The traceback that is shown.
         """
-        if event.transition not in _KINDS or (worker := worker or self._any_worker(event.bulkhead)) is None:
+        if event.transition not in _KINDS or (worker := event.worker or self._any_worker(event.bulkhead)) is None:
             return False
-        fields: dict[str, Any] = {"exception": event.reason, "traceback": trace or ""}
+        fields: dict[str, Any] = {"exception": _text(event), "traceback": trace or ""}
         if event.transition is Transition.CANCEL:
-            fields = {"terminated": event.attempt > 0, "signum": None, "expired": False, "exception": event.reason}
+            fields = {"terminated": event.attempt > 0, "signum": None, "expired": False, "exception": _text(event)}
         # With its name: of a job that no worker had yet Flower knows nothing.
         return self._send(_KINDS[event.transition], event.job_id, worker, fields | {"name": event.task})
 
@@ -81,6 +90,16 @@ class FlowerEvents:
             return next((worker.name for worker in self._ledger.workers.listing() if worker.bulkhead == bulkhead), None)
         except LedgerUnavailable:
             return None
+
+
+def _text(event: JobEvent) -> str:
+    text = error_text(event.error_type, event.reason)
+    return text if event.target.is_final else retry_text(text, event.delay)
+
+
+def error_text(error_type: str | None, error: str) -> str:
+    """Return what is shown of an error: its type, when there is one, and its message."""
+    return f"{error_type}: {error}" if error_type else error
 
 
 def retry_text(why: str, delay: float | None) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 from sqlalchemy import Connection
 
-from perdure.ledger import counts, migrate, probe
+from perdure.ledger import migrate, probe
 from perdure.ledger.bulkhead_statements import BulkheadStatements
 from perdure.ledger.dead_letters.letters import Letters
 from perdure.ledger.engine import Database, Result
@@ -18,7 +18,7 @@ from perdure.ledger.schedules import ticks
 from perdure.ledger.schedules.statements import ScheduleStatements
 from perdure.ledger.work import Work
 from perdure.ledger.workers.statements import WorkerStatements
-from perdure.model.metrics import Count
+from perdure.model.events import EventBus
 from perdure.sealing import Vault
 
 
@@ -29,16 +29,24 @@ class Ledger:
         url: SQLAlchemy URL of SQLite or PostgreSQL.
         durability: See :class:`~perdure.ledger.engine.Database`.
         vault: What seals and offloads arguments, results and errors; None leaves them as they are.
+        events: Told of each transition of a job that this process writes, once it is committed.
 
     Every method raises ``LedgerUnavailable`` when the database cannot be reached or refuses to work, and
     ``LedgerOutdated`` when its schema is another release's. SQLite files are made and migrated on first use.
     """
 
-    def __init__(self, url: str, durability: Literal["normal", "full"] = "normal", vault: Vault | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        durability: Literal["normal", "full"] = "normal",
+        vault: Vault | None = None,
+        events: EventBus | None = None,
+    ) -> None:
         self.vault = vault or Vault()
+        self.events = events or EventBus()
         self.database = Database(url, durability)
         self._work = work = Work(self.database, self.vault)
-        self.jobs = JobStatements(work)
+        self.jobs = JobStatements(work, self.events)
         self.running = RunningStatements(work)
         self.workers = WorkerStatements(work)
         self.bulkheads = BulkheadStatements(work)
@@ -52,20 +60,6 @@ class Ledger:
     def clock(self) -> float:
         """Return the ledger's time, seconds since the epoch."""
         return self._work.read(ticks.clock)
-
-    def count(self, some: Sequence[Count]) -> None:
-        """Append what a process has counted for metrics; what fails is not written."""
-        self._work.read(lambda c: counts.add(c, some))
-
-    def add_up_counts(self, *, enough: float, full: bool) -> bool:
-        """Add up what was counted; see :func:`counts.fold`. Begins no transaction when there is nothing."""
-        if not (full or self._work.read(counts.is_to_fold)):
-            return False
-        return self._work.run(lambda c: counts.fold(c, enough=enough, full=full))
-
-    def counts(self) -> counts.Reading:
-        """Return what was counted, and what waits and runs; see :func:`counts.read`."""
-        return self._work.read(counts.read)
 
     def upgrade(self) -> str:
         """Bring the schema to this release's version and return it."""

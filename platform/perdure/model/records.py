@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +42,11 @@ class NewJob:
     replica_of: str | None = None
     breaker: str | None = None
     limit_key: str | None = None
+
+    @property
+    def first_state(self) -> JobState:
+        """The state in which it is written; with a ``run_at`` that has passed it is queued by the database."""
+        return JobState.SCHEDULED if self.delay or self.run_at is not None else JobState.QUEUED
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +102,9 @@ class Death:
 class Settlement:
     """How an attempt ends: a transition of the job, and the attempt's record.
 
-    ``delay`` is in seconds, for retries and snoozes; ``burns`` says whether the attempt counts. A job that is released
-    was not begun: it has no outcome and leaves no record. ``ran`` is how many seconds the function ran, for metrics; None
-    when nobody measured it.
+    ``delay`` is in seconds, for retries and snoozes; ``ran`` are the seconds that the function ran, where somebody measured
+    them; ``burns`` says whether the attempt counts. A job that is released was not begun: it has no outcome and leaves no
+    record.
     """
 
     transition: Transition
@@ -112,6 +117,11 @@ class Settlement:
     traceback: str | None = None
     death: Death | None = None
     ran: float | None = None
+
+    @property
+    def cancelled(self) -> Settlement:
+        """The settlement of a job that was to wait and that somebody has cancelled meanwhile."""
+        return replace(self, transition=Transition.CANCEL, delay=None)
 
 
 #: Gives a claimed job back that was not begun, to the place that it had.

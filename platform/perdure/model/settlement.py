@@ -39,7 +39,7 @@ class Ended:
 
 
 def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random | None = None) -> Settlement:
-    """Return how to settle an attempt, with how long it ran.
+    """Return how to settle an attempt.
 
     The time is the ledger's: the claim's ``started_at`` plus what the attempt took, so that a worker's clock may be wrong.
 
@@ -49,12 +49,16 @@ def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random |
         policy: The task's retry policy.
         rng: Randomness for the backoff's jitter.
     """
-    if ended.error is None:
+    now = claim.started_at + ended.ran
+    error = ended.error
+    if error is None:
         return Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=ended.result, ran=ended.ran)
-    return replace(_decide(ended.error, claim, policy, claim.started_at + ended.ran, rng), ran=ended.ran)
+    return replace(_after_error(error, claim, policy, now, rng), ran=ended.ran)
 
 
-def _decide(error: BaseException, claim: Claim, policy: RetryPolicy, now: float, rng: random.Random | None) -> Settlement:
+def _after_error(
+    error: BaseException, claim: Claim, policy: RetryPolicy, now: float, rng: random.Random | None
+) -> Settlement:
     kind = type(error)  # isinstance() would believe what the error says of its class
     if issubclass(kind, (Snooze, *_PLATFORM)):
         described_as = _described(error, trace=False)

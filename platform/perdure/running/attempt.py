@@ -170,4 +170,8 @@ class RunningAttempt:
     def ledger_now(self) -> float:
         """Return the time by the ledger's clock, seconds since the epoch."""
         # The ledger's clock as of the claim, plus what has passed here: this machine's own clock may be wrong.
-        return self.claim.started_at + self._clock.monotonic() - self._started
+        return self.claim.started_at + self.ran()
+
+    def ran(self) -> float:
+        """Return for how many seconds this attempt has run."""
+        return self._clock.monotonic() - self._started

@@ -20,6 +20,7 @@ from perdure.model.outcomes import Discard
 from perdure.model.retry_policy import RetryPolicy
 from perdure.running.attempt import RunningAttempt
 from perdure.running.checkpoint_storage import COPIED
+from perdure.system.tracing import span
 
 #: Seconds of a pause between two tries after which it is looked whether the job is to stop.
 _LOOK = 0.5
@@ -88,7 +89,8 @@ class Steps:
             return call()
 
         attempt.check_not_in_doubt()
-        value = Retrying(RetryPolicy.named(retry), sleep=self._pause).call(once)
+        with span(f"step {step.name}", attributes={"perdure.step": step.position}):
+            value = Retrying(RetryPolicy.named(retry), sleep=self._pause).call(once)
         text = codec.encode_returned(value, hint, what=f"the result of step {step.name!r}")
         stored = attempt.ledger.vault.put(text, _column(step.position), attempt.job_id, attempt.claim.task)
         done = StepRecord(step.position, step.name, stored, tries, attempt.fence)

@@ -123,14 +123,14 @@ def transaction(attempt: RunningAttempt, *, final: bool) -> Iterator[Connection]
     work.committed()
     if settlement is not None:
         attempt.settlement = settlement
+        attempt.ledger.jobs.settled([(attempt.claim, settlement)])
     elif work.carries_state:
         attempt.obey(standing)
 
 
 def _succeeded(attempt: RunningAttempt, value: Any) -> Settlement:
     result = codec.encode_returned(value, attempt.returns, what=f"the result of {attempt.claim.task}")
-    ran = attempt.ledger_now() - attempt.claim.started_at
-    settlement = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=result, ran=ran)
+    settlement = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result=result, ran=attempt.ran())
     return attempt.storage.vault.settlement(attempt.job_id, attempt.claim.task, settlement)
 
 

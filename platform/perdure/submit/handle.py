@@ -170,6 +170,8 @@ class JobHandle(Generic[R]):
     def cancel(self, reason: str = "cancelled by its submitter") -> bool:
         """Cancel the job: at once while it waits, at its next checkpoint while it runs.
 
+        When its attempt fails first, or is to go on later, it ends as cancelled and is not tried again.
+
         Returns:
             False when the job had ended before.
         """

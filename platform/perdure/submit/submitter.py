@@ -7,15 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BulkheadFull, InvalidArguments, PerdureError
 from perdure.model.clock import to_epoch
-from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
 from perdure.model.job_options import Call, SubmitOptions
 from perdure.model.records import NewJob, Submitted
+from perdure.submit.send_span import sending
 from perdure.system.fork_locks import once
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from perdure.broker.bells import Bells
     from perdure.ledger import Ledger
-    from perdure.model.events import EventBus
     from perdure.model.task_spec import TaskSpec
     from perdure.settings.settings import BulkheadSettings, Settings
     from perdure.submit.after_commit import AfterCommit
@@ -49,13 +47,10 @@ class Submitter:
         handles: Makes the handles of jobs.
     """
 
-    def __init__(
-        self, settings: Settings, ledger: Ledger, bells: Callable[[], Bells], events: EventBus, handles: Handles
-    ) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, bells: Callable[[], Bells], handles: Handles) -> None:
         self._settings = settings
         self._ledger = ledger
         self._bells = bells
-        self._events = events
         self._handles = handles
 
     def submit(self, task: TaskSpec, args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> JobHandle[Any]:
@@ -122,7 +117,8 @@ class Submitter:
         """
         how = SubmitOptions(idempotency_key=schedule.key(tick), delay=schedule.delay())
         new = self._new_job(task, schedule.args, dict(schedule.kwargs), how) if wanted else None
-        submitted = self._ledger.schedules.fire(schedule.name, last, tick, new)
+        with sending([] if new is None else [new]) as sent:
+            submitted = self._ledger.schedules.fire(schedule.name, last, tick, sent[0] if sent else None)
         if new is None or submitted is None or submitted.deduplicated:
             return False
         self._announce([new], [submitted])
@@ -138,7 +134,8 @@ class Submitter:
 
     def submit_new(self, new: list[NewJob]) -> list[Submitted]:
         """Submit jobs that were made elsewhere; those whose idempotency key is taken are there already."""
-        return self._announce(new, self._ledger.jobs.submit(new))
+        with sending(new) as sent:
+            return self._announce(sent, self._ledger.jobs.submit(sent))
 
     def submit_within(self, connection: Connection, task: TaskSpec, calls: Iterable[Sequence[Any]]) -> None:
         """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
@@ -155,9 +152,7 @@ class Submitter:
             self.ring(fresh)
         except Exception:
             logger.exception("no bell was rung; workers find the jobs when they look next")
-        if self._events.is_heard:
-            for job, reason in zip(fresh, reasons or repeat(""), strict=False):
-                self._events.emit(JobEvent.submitted(job, reason))
+        self._ledger.jobs.submitted(fresh, reasons)
 
     def ring(self, new: Sequence[NewJob]) -> None:
         """Ring for jobs that may run now, or so soon that a worker would otherwise look too late."""
@@ -205,8 +200,12 @@ class Submitter:
         call = task.signature.arguments(args, kwargs) if task.limit_by else {}
         return limit_key(task, limits, call, tags)
 
-    def _accept(self, new: list[NewJob], how: SubmitOptions) -> list[Submitted]:
+    def _accept(self, jobs: list[NewJob], how: SubmitOptions) -> list[Submitted]:
         self._settings.before_submit()
+        with sending(jobs) as new:
+            return self._written(new, how)
+
+    def _written(self, new: Sequence[NewJob], how: SubmitOptions) -> list[Submitted]:
         if how.session is None:
             return self._announce(new, self._ledger.jobs.submit(new))
         from perdure.submit.after_commit import as_session, check_database
@@ -223,11 +222,11 @@ class Submitter:
 
         return AfterCommit(self._announce_all)
 
-    def _announce_all(self, written: list[tuple[list[NewJob], list[Submitted]]]) -> None:
+    def _announce_all(self, written: list[tuple[Sequence[NewJob], list[Submitted]]]) -> None:
         new = [job for jobs, _ in written for job in jobs]
         self._announce(new, [result for _, results in written for result in results])
 
-    def _announce(self, new: list[NewJob], submitted: list[Submitted]) -> list[Submitted]:
+    def _announce(self, new: Sequence[NewJob], submitted: list[Submitted]) -> list[Submitted]:
         self.announce([job for job, result in zip(new, submitted, strict=True) if not result.deduplicated])
         return submitted
 

@@ -10,7 +10,7 @@ TTL = 3600.0
 
 
 def buried(ledger: Ledger, ttl: float) -> list[str]:
-    return [job.id for job in ledger.jobs.bury_unknown(ttl, 100)]
+    return [event.job_id for event in ledger.jobs.bury_unknown(ttl, 100)]
 
 
 def test_jobs_past_their_deadline_become_dead_letters_once_and_others_stay(ledger: Ledger) -> None:
@@ -18,7 +18,7 @@ def test_jobs_past_their_deadline_become_dead_letters_once_and_others_stay(ledge
     due_late = submitted(ledger, delay=60.0, deadline=1.0)
     fine, plain, runs = submitted(ledger, deadline=4e9), submitted(ledger), running(ledger, deadline=4e9)
     assert len(ledger.jobs.bury_expired(2)) == 2
-    assert {*(b.id for b in ledger.jobs.bury_expired(9))} < {*late, due_late}
+    assert {*(event.job_id for event in ledger.jobs.bury_expired(9))} < {*late, due_late}
     assert ledger.jobs.bury_expired(9) == []
     assert {ledger.jobs.get(job_id).state for job_id in (*late, due_late)} == {"dead"}
     assert [ledger.jobs.get(job_id).state for job_id in (fine, plain, runs.job_id)] == ["queued", "queued", "running"]

@@ -8,6 +8,7 @@ import pytest
 
 from perdure.errors import LeaseLost
 from perdure.ledger import Ledger
+from perdure.ledger.jobs.settle import Settled
 from perdure.model.dead_letter import LetterFilter
 from perdure.model.records import RELEASED, Claim, Settlement
 from perdure.model.states import JobState, Outcome, Transition
@@ -196,7 +197,7 @@ def test_a_slice_is_settled_by_one_call_each_job_by_its_own_outcome(ledger: Ledg
     settlements = [SUCCEED, RETRY, SNOOZE, HAND_BACK, LOSE, DIE, CANCEL, RELEASED]
     ledger.jobs.submit([job(n) for n in range(len(settlements))])
     claims = ledger.jobs.claim(claimer(ledger), 100)
-    assert ledger.jobs.settle_all(list(zip(claims, settlements, strict=True))) == {}
+    assert ledger.jobs.settle_all(list(zip(claims, settlements, strict=True))).lost == {}
     states = ["succeeded", "retrying", "retrying", "queued", "queued", "dead", "cancelled", "queued"]
     assert [ledger.jobs.get(claim.job_id).state for claim in claims] == states
     outcomes = [[attempt.outcome for attempt in ledger.jobs.attempts(claim.job_id)] for claim in claims]
@@ -209,16 +210,16 @@ def test_a_stale_fence_in_a_slice_holds_up_no_other(ledger: Ledger) -> None:
     claims = ledger.jobs.claim(claimer(ledger), 100)
     ledger.jobs.settle(claims[1], LOSE)
     taken_over = claimed(ledger, claims[1].job_id, worker="w-2")
-    lost = ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims])
+    lost = ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims]).lost
     assert list(lost) == [claims[1].job_id]
     assert "fence 1 is stale" in str(lost[claims[1].job_id])
     assert [ledger.jobs.get(claim.job_id).state for claim in claims] == ["succeeded", "running", "succeeded"]
-    assert ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims]).keys() == lost.keys()
+    assert ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims]).lost.keys() == lost.keys()
     ledger.jobs.settle(taken_over, SUCCEED)
 
 
 def test_nothing_is_a_fine_number_of_endings(ledger: Ledger) -> None:
-    assert ledger.jobs.settle_all([]) == {}
+    assert ledger.jobs.settle_all([]) == Settled()
 
 
 @pytest.mark.parametrize(
@@ -372,7 +373,7 @@ def test_a_paused_bulkhead_gives_no_claims_and_keeps_its_running_jobs(ledger: Le
 def test_a_job_that_was_cancelled_between_its_claim_and_its_start_never_starts(ledger: Ledger) -> None:
     claim = running(ledger, 1)
     assert ledger.jobs.cancel(claim.job_id, "not needed") is JobState.RUNNING
-    assert ledger.jobs.settle_all([(claim, RELEASED)]) == {}
+    assert ledger.jobs.settle_all([(claim, RELEASED)]).lost == {}
     job = ledger.jobs.get(claim.job_id)
     assert (job.state, job.run_at, job.attempt) == (JobState.CANCELLED, None, 0)
     assert job.finished_at is not None

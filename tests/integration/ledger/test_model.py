@@ -43,6 +43,7 @@ AFTER = {
     "cancel": "cancelled",
     "release": "queued",
 }
+WAITING = ("scheduled", "queued", "retrying")
 OFTEN = ["lose", "hand back", "release"]
 #: Breaker and limit key of the jobs of a lane.
 LANES: list[tuple[str | None, str | None]] = [(None, None), (None, None), ("b", None), (None, "k")]
@@ -168,7 +169,7 @@ class LedgerMachine(RuleBasedStateMachine):
         endings = list(zip(drawn, hows, strict=False))
         refused = {claim.job_id for claim, how in endings if self._is_refused(claim, how)}
         holding = [(claim, how) for claim, how in endings if self._holds(claim)]
-        assert set(self.ledger.jobs.settle_all([(claim, ENDS[how]) for claim, how in endings])) == refused
+        assert set(self.ledger.jobs.settle_all([(claim, ENDS[how]) for claim, how in endings]).lost) == refused
         for claim, how in holding:
             self._settle_model(claim, how)
 
@@ -179,7 +180,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _settle_model(self, claim: Claim, how: str) -> None:
         model, settlement = self.model[claim.job_id], ENDS[how]
-        model.state = "cancelled" if how == "release" and model.is_to_stop else AFTER[how]
+        model.state = "cancelled" if model.is_to_stop and AFTER[how] in WAITING else AFTER[how]
         model.attempt -= 0 if settlement.burns else 1
         model.crashes += how == "lose"
         model.snoozes += how == "snooze"
@@ -227,9 +228,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def bury_expired(self) -> None:
-        buried = {job.id for job in self.ledger.jobs.bury_expired(1000)}
-        waiting = {"scheduled", "queued", "retrying"}
-        expired = {job_id for job_id, model in self.model.items() if model.expired and model.state in waiting}
+        buried = {event.job_id for event in self.ledger.jobs.bury_expired(1000)}
+        expired = {job_id for job_id, model in self.model.items() if model.expired and model.state in WAITING}
         assert buried & set(self.model) == expired
         for job_id in expired:
             self.model[job_id].state = "dead"
@@ -251,7 +251,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert found == expected
             assert [attempt.outcome for attempt in self.ledger.jobs.attempts(job_id)] == model.outcomes
             assert (record.dead_letter_id is not None) == (model.state == "dead")
-            assert (record.run_at is not None) == (model.state in ("scheduled", "queued", "retrying"))
+            assert (record.run_at is not None) == (model.state in WAITING)
 
     @invariant()
     def what_waits_is_counted(self) -> None:

@@ -454,3 +454,23 @@ def test_a_slice_whose_jobs_cannot_even_be_claimed_leaves_nothing_behind(
             worker.serve()
     assert app.jobs.count() == {"running": 3}
     assert worker.work(*jobs) == ["succeeded"] * 3
+
+
+def test_a_coordinator_that_is_cancelled_when_it_is_to_wait_takes_its_replicas_along(
+    app: Perdure, child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.job(name="copy", replicas=3)
+    def copy() -> int:
+        return 1
+
+    job = copy.submit()
+    worker, original = child(1), app.ledger.jobs.settle_all
+
+    def settle_all(endings: Any, said: Any = ()) -> Any:
+        app.ledger.jobs.cancel(job.id, "not wanted")  # after it has looked
+        return original(endings, said)
+
+    monkeypatch.setattr(app.ledger.jobs, "settle_all", settle_all)
+    worker.serve()
+    assert job.state == "cancelled"
+    assert [str(replica.state) for replica in job.replicas()] == ["cancelled"] * 3

@@ -26,7 +26,7 @@ def ending(error: BaseException, attempt: int = 1, policy: RetryPolicy = POLICY,
 
 def test_a_result_succeeds() -> None:
     settlement = decide(Ended(result="7"), claim(), POLICY)
-    assert settlement == Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="7")
+    assert settlement == Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="7", ran=0.0)
 
 
 @pytest.mark.parametrize(("attempt", "delay"), [(1, 1.0), (2, 2.0)])

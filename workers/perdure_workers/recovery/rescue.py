@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from perdure import Perdure
 from perdure.admission.limits import holder_of
-from perdure.broker.flower_events import retry_text
 from perdure.errors import JobCancelled
 from perdure.ledger.jobs.claim import in_line
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.ledger.jobs.settle import Ending
+from perdure.manage.cancelling import OF_CANCELLED
 from perdure.model.events import JobEvent
 from perdure.model.records import RELEASED, Claim, Settlement
 from perdure.model.retry_policy import RetryPolicy
 from perdure.model.settlement import Ended, Stop, TimeLimitReached, decide, handed_back, lost, time_limit
-from perdure.model.states import JobState, Transition, target
+from perdure.model.states import Transition
 from perdure.model.worker_health import WorkerState
 from perdure.system.fork_gate import gate
 from perdure_workers.shared.slots import Slot
@@ -147,9 +146,8 @@ def _take_back(app: Perdure, endings: Sequence[Ending]) -> int:
         return 0
     for claim, settlement in endings:
         _free(app, claim, has_begun=settlement is not RELEASED)
-    # Of those that are stale another supervisor was first, or they ended after all.
-    stale = app.ledger.jobs.settle_all(endings)
-    taken = [ending for ending in endings if ending[0].job_id not in stale]
+    # Of the others another supervisor was first, or they ended after all.
+    taken = app.ledger.jobs.settle_all(endings).written(endings)
     for claim, settlement in taken:
         if settlement is not RELEASED:
             _tell(app, claim, settlement)
@@ -169,17 +167,7 @@ def _free(app: Perdure, claim: Claim, *, has_begun: bool) -> None:
 
 
 def _tell(app: Perdure, claim: Claim, settlement: Settlement) -> None:
-    why = settlement.error or ""
-    logger.warning("%s %s taken back: %s", claim.task, claim.job_id, why)
-    names = (claim.job_id, claim.task, claim.bulkhead)
-    after = target(settlement.transition)
-    event = JobEvent(*names, settlement.transition, JobState.RUNNING, after, claim.attempt, why)
-    app.events.emit(event)
-    app.flower_events.send(replace(event, reason=_shown(settlement)), claim.worker_name, settlement.traceback)
-
-
-def _shown(settlement: Settlement) -> str:
-    text = f"{settlement.error_type}: {settlement.error}" if settlement.error_type else settlement.error or ""
-    if settlement.transition in (Transition.DIE, Transition.CANCEL):
-        return text
-    return retry_text(text, settlement.delay)
+    logger.warning("%s %s taken back: %s", claim.task, claim.job_id, settlement.error or "it was cancelled")
+    app.flower_events.send(JobEvent.settled(claim, settlement), settlement.traceback)
+    if settlement.transition is Transition.CANCEL:
+        app.jobs.cancel_replicas(claim.job_id, OF_CANCELLED)

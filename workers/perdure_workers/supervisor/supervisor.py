@@ -9,9 +9,6 @@ from collections.abc import Sequence
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
-from perdure.model.metrics import DUTY
-from perdure.model.tally import Tally
-from perdure_workers.supervisor.duties.add_up import AddUp
 from perdure_workers.supervisor.duties.auto_replay import AutoReplayer
 from perdure_workers.supervisor.duties.bury import Bury
 from perdure_workers.supervisor.duties.duty import Duty
@@ -22,6 +19,7 @@ from perdure_workers.supervisor.duties.report import Report
 from perdure_workers.supervisor.duties.tick import Tick
 from perdure_workers.supervisor.duties.watch import Watch
 from perdure_workers.supervisor.maintenance import register_maintenance
+from perdure_workers.supervisor.metrics import count_duty
 
 logger = logging.getLogger("perdure.supervisor")
 
@@ -29,7 +27,7 @@ logger = logging.getLogger("perdure.supervisor")
 def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
-    duties = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app), AddUp(app)]
+    duties = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app)]
     return [*duties, Report(app, duties)]
 
 
@@ -38,11 +36,9 @@ class Supervisor:
 
     Args:
         duties: What to do.
-        tally: Counts how long each run took.
     """
 
-    def __init__(self, duties: Sequence[Duty], tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, duties: Sequence[Duty]) -> None:
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(duty,), name=f"perdure-{duty.name}", daemon=True) for duty in duties
@@ -65,7 +61,7 @@ class Supervisor:
             started = time.monotonic()
             done, outcome = self._run_once(duty)
             elapsed = time.monotonic() - started
-            self._tally.observe(elapsed, DUTY, duty.name, outcome)
+            count_duty(duty.name, outcome, elapsed)
             if done == 0 or elapsed > duty.period:
                 self._stop.wait(max(0.0, duty.period - elapsed) if done else duty.period)
 

@@ -20,6 +20,7 @@ from perdure.manage.masked import masked_settlement, masker_of
 from perdure.model.jitter import JITTER
 from perdure.model.job_log import Chunk, JobLog
 from perdure.model.lanes import lane_of
+from perdure.model.masking import Masker
 from perdure.model.outcomes import Snooze
 from perdure.model.records import RELEASED, Claim, Death, Settlement
 from perdure.model.settlement import Ended, TimeLimitReached, blamed, decide, time_limit
@@ -31,6 +32,7 @@ from perdure.resilience.service.deadline import deadline
 from perdure.running.context import JobContext
 from perdure_workers.logs import between_jobs, in_job
 from perdure_workers.recovery.outage import until_the_ledger_is_back
+from perdure_workers.worker.attempt_span import attempt_span
 from perdure_workers.worker.log_keeper import LogKeeper
 from perdure_workers.worker.replicas import answered, coordinate
 from perdure_workers.worker.time_limit import soft_time_limit, time_for_calls
@@ -91,7 +93,13 @@ class Executor:
             began: Called before its function is.
         """
         mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
-        in_job(claim, mask)
+        with attempt_span(claim, seals=self._app.ledger.vault.seals) as made:
+            in_job(claim, mask, made.trace_id)
+            attempt = self._masked(claim, began, mask)
+            made.ended(attempt.settlement)
+        return attempt
+
+    def _masked(self, claim: Claim, began: Began, mask: Masker) -> Attempt:
         self._logs.begin(claim, mask)
         attempt = self._run(claim, began)
         between_jobs()
@@ -209,7 +217,7 @@ class Run:
         snooze = Snooze(
             refused.retry_after_s + JITTER.uniform(0, recovery / 10), f"circuit breaker {refused.name!r} is open"
         )
-        return Attempt(decide(Ended(error=snooze), claim, self._task.retry, JITTER), ran)
+        return Attempt(decide(Ended(error=snooze, ran=ran), claim, self._task.retry, JITTER), ran)
 
     def _ended(self, limit: float | None) -> Ended:
         try:

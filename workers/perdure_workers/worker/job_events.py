@@ -12,7 +12,7 @@ import msgspec
 from celery.events.event import get_exchange
 from kombu import Producer
 
-from perdure.broker.flower_events import retry_text
+from perdure.broker.flower_events import error_text, retry_text
 from perdure.broker.queues import queue_name
 from perdure.manage.masked import masker_of
 from perdure.model.masking import NOTHING, Masker, mask_call_json
@@ -84,12 +84,14 @@ class JobEvents:
         )
         self._add("task-started", claim.job_id, moment)
 
-    def ended(self, claim: Claim, settlement: Settlement, ran: float) -> None:
-        """Tell how an attempt ended that is settled; ``ran`` is in seconds."""
+    def ended(self, claim: Claim, settlement: Settlement) -> None:
+        """Tell how an attempt ended that is settled."""
         vault, task = self._app.ledger.vault, self._app.tasks.get(claim.task)
         mask = NOTHING if self._seals else masker_of(claim, task, vault)
         kind, fields = told_of(settlement, seals=self._seals, mask=mask)
-        self._add(kind, claim.job_id, time.time(), runtime=ran, **fields)
+        if settlement.transition is Transition.CANCEL:
+            fields["name"] = claim.task  # it may not have begun
+        self._add(kind, claim.job_id, time.time(), runtime=settlement.ran or 0.0, **fields)
 
     def _call(self, claim: Claim) -> tuple[str, str]:
         args, kwargs = mask_call_json(self._app.tasks.get(claim.task), claim.args, claim.kwargs)
@@ -151,7 +153,7 @@ def told_of(settlement: Settlement, *, seals: bool = False, mask: Masker = NOTHI
     if settlement.transition is Transition.SUCCEED:
         return "task-succeeded", {"result": HIDDEN if seals else _cut(mask.json(settlement.result or "null"))}
     error = HIDDEN if seals else settlement.error or ""
-    text = _cut(f"{settlement.error_type}: {error}" if settlement.error_type else error)
+    text = _cut(error_text(settlement.error_type, error))
     trace = "" if seals else settlement.traceback or ""
     if settlement.transition is Transition.DIE:
         return "task-failed", {"exception": text, "traceback": trace}

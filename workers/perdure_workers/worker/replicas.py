@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perdure.errors import JobCancelled
+from perdure.manage.cancelling import OF_CANCELLED
 from perdure.model.ids import new_id
 from perdure.model.records import Claim, Death, JobRecord, NewJob, Settlement
 from perdure.model.replication import Answer, Verdict, VerdictKind, majority
@@ -43,7 +44,7 @@ def coordinate(app: Perdure, claim: Claim, task: Task[..., Any]) -> Settlement:
         StoreError: The arguments cannot be read at all.
     """
     if app.ledger.running.standing(claim.job_id, claim.fence).cancel_requested:
-        app.jobs.cancel_replicas(claim.job_id, "the job that asked for it was cancelled")
+        app.jobs.cancel_replicas(claim.job_id, OF_CANCELLED)
         raise JobCancelled(f"job {claim.job_id} was cancelled")
     replicas = _ask(app, claim, task)
     ended = [replica for replica in replicas if replica.state.is_final]

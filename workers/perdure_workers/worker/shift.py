@@ -10,14 +10,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from perdure.errors import LeaseLost, LedgerUnavailable
+from perdure.errors import LedgerUnavailable
 from perdure.ledger.jobs.claim import Claimer
-from perdure.ledger.jobs.settle import Ending
-from perdure.model.events import JobEvent
+from perdure.ledger.jobs.settle import Ending, Settled
+from perdure.manage.cancelling import OF_CANCELLED
 from perdure.model.job_log import Chunk
 from perdure.model.records import RELEASED, Claim, Settlement
-from perdure.model.states import JobState, Transition, target
-from perdure_workers.monitoring.tally_writer import WAIT, TallyWriter
+from perdure.model.states import Transition
+from perdure.system.tracing import flush
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.choice import Choice
 from perdure_workers.worker.execute import Attempt, Executor, undescribed
@@ -36,6 +36,8 @@ LONGEST_WAIT = 5.0
 SHORTEST_WAIT = 0.002
 #: Seconds after a slice that failed: what is wrong with one is wrong with the next, and each is logged.
 AFTER_FAILURE = 1.0
+#: Seconds that a child gives its spans at its end.
+FLUSH_TIMEOUT = 5.0
 #: Seconds between two bells for other workers while there is more than this child can take.
 RING_EVERY = 0.1
 #: How much a task's newest duration counts in what its jobs are expected to take.
@@ -60,8 +62,6 @@ class Shift:
         self._choice = Choice(app, Claimer(worker.bulkhead, worker.id, worker.name, os.getpid(), tuple(app.tasks)))
         self._executor = Executor(app, shared.draining, shared.time_limits.of)
         self._events = JobEvents(app, worker.name)
-        app.tally.take()  # what the main process had counted is its own to tell
-        self._tally = TallyWriter(app, WAIT)
         self._keeper = SliceKeeper(lambda: logger.exception("letting go of a slice failed"))
         self._size = SliceSize()
         self._expected: dict[str, float] = {}
@@ -72,7 +72,6 @@ class Shift:
     def run(self) -> None:
         """Work until the worker drains."""
         self._events.start()
-        self._tally.start()
         self._keeper.start()
         while not self._shared.draining():
             try:
@@ -84,7 +83,7 @@ class Shift:
         self._shared.wakeups.post()  # the next one may be asleep
         self._executor.close()
         self._events.stop()
-        self._tally.stop()
+        _quietly(lambda: flush(FLUSH_TIMEOUT))
 
     def _serve(self) -> bool:
         """Claim and run a slice; return False when there was nothing to claim."""
@@ -135,22 +134,22 @@ class Shift:
     def _began(self, claim: Claim, limit: float | None) -> None:
         self._shared.slots.begin(claim.job_id, claim.fence, claim.task, limit)
         _quietly(lambda: self._events.began(claim))
-        self._emit(claim, Transition.CLAIM, JobState.QUEUED, waited=claim.started_at - claim.queued_at)
 
     def _settle(self, ended: Sequence[Ended], rest: Sequence[Claim]) -> None:
         endings: list[Ending] = [(claim, one.settlement) for claim, one in ended if not one.is_settled]
         endings += [(claim, RELEASED) for claim in rest]
         said = [one.said for _, one in ended if one.said is not None]
-        lost = until_the_ledger_is_back(lambda: self._settled(endings, said)) if endings or said else {}
+        settled = until_the_ledger_is_back(lambda: self._settled(endings, said)) if endings or said else Settled()
         if rest:
             self._shared.wakeups.post()
-        for claim, attempt in ended:
-            if claim.job_id in lost:
-                logger.warning("%s", lost[claim.job_id])
-            elif attempt.settlement.transition is not Transition.RELEASE:
-                _quietly(partial(self._tell, claim, attempt))
+        for lost in settled.lost.values():
+            logger.warning("%s", lost)
+        before = [(claim, one.settlement) for claim, one in ended if one.is_settled]
+        for claim, settlement in (*before, *settled.written(endings)):
+            if settlement.transition is not Transition.RELEASE:
+                _quietly(partial(self._tell, claim, settlement))
 
-    def _settled(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> dict[str, LeaseLost]:
+    def _settled(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> Settled:
         """Settle; what the ledger refuses to write of one job must not hold up the others, nor leave it running."""
         try:
             return self._app.ledger.jobs.settle_all(endings, said)
@@ -158,21 +157,20 @@ class Shift:
             raise
         except Exception as error:
             if said:
-                lost = self._settled(endings)
+                settled = self._settled(endings)
                 _quietly(lambda: self._app.ledger.jobs.write_logs(said))
-                return lost
+                return settled
             if len(endings) > 1:
-                return {job: lost for ending in endings for job, lost in self._settled([ending]).items()}
+                return Settled.together(self._settled([ending]) for ending in endings)
             [(claim, _)] = endings
             logger.exception("the outcome of %s %s cannot be written", claim.task, claim.job_id)
             return self._app.ledger.jobs.settle_all([(claim, undescribed(claim, error))])
 
-    def _tell(self, claim: Claim, attempt: Attempt) -> None:
-        settlement = attempt.settlement
+    def _tell(self, claim: Claim, settlement: Settlement) -> None:
         self._note_due(settlement)
-        reason = settlement.error or ""
-        self._emit(claim, settlement.transition, JobState.RUNNING, reason=reason, ran=attempt.ran)
-        _quietly(lambda: self._events.ended(claim, settlement, attempt.ran))
+        _quietly(lambda: self._events.ended(claim, settlement))
+        if settlement.transition is Transition.CANCEL:
+            _quietly(lambda: self._app.jobs.cancel_replicas(claim.job_id, OF_CANCELLED))
         if claim.replica_of is not None:
             until_the_ledger_is_back(lambda: self._app.ledger.running.wake(str(claim.replica_of)))
 
@@ -193,19 +191,6 @@ class Shift:
         if moment - self._rung_at > RING_EVERY:
             self._rung_at = moment
             self._app.bells.ring(self._bulkhead)
-
-    def _emit(self, claim: Claim, transition: Transition, source: JobState, **details: object) -> None:
-        event = JobEvent(
-            claim.job_id,
-            claim.task,
-            claim.bulkhead,
-            transition,
-            source,
-            target(transition),
-            claim.attempt,
-            **details,  # type: ignore[arg-type]
-        )
-        self._app.events.emit(event)
 
 
 def _quietly(work: Callable[[], object]) -> None:

@@ -10,7 +10,6 @@ import msgspec
 from sqlalchemy import Connection, Table, bindparam, case, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from perdure.ledger import counts
 from perdure.ledger.conditions import DIALECTS, insert_ignoring
 from perdure.ledger.now import now
 from perdure.ledger.schema import (
@@ -24,6 +23,7 @@ from perdure.ledger.schema import (
 from perdure.model.dead_letter import OPEN, STATUSES
 from perdure.model.dead_letter_words import letter_words
 from perdure.model.text.storable import MAX_ERROR, storable
+from perdure.system.tracing import CARRIED
 
 HOUR = 3600.0
 #: Open letters of one flaw of broker messages that are kept.
@@ -72,7 +72,6 @@ def quarantine(connection: Connection, letter: Mapping[str, Any]) -> bool:
     Returns:
         Whether it was kept.
     """
-    counts.add(connection, [counts.quarantined(letter["bulkhead"] or "", letter["reason"])])
     group = dead_letter_groups.c
     of_flaw = group.fingerprint == letter["fingerprint"]
     counted = update(dead_letter_groups).where(of_flaw, group.open >= MOST_QUARANTINED)
@@ -121,6 +120,7 @@ def _index(connection: Connection, letters: Sequence[Mapping[str, Any]]) -> None
         for letter in letters
         if letter["tags"]
         for tag, value in msgspec.json.decode(letter["tags"]).items()
+        if tag not in CARRIED
     ]
     if tags:
         connection.execute(insert_ignoring(dead_letter_tags, dialect), tags)

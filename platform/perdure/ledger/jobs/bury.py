@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, or_, select, update
 
-from perdure.ledger import counts
 from perdure.ledger.conditions import may
 from perdure.ledger.dead_letters import writing
+from perdure.ledger.jobs import before
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
+from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
 from perdure.model.states import WAITING_STATES, DeadReason, Transition, target
 from perdure.model.text.fingerprint import fingerprint
@@ -36,7 +35,7 @@ _UNKNOWN = (
     _STATE.in_(sorted(WAITING_STATES)),
 )
 
-_COLUMNS = tuple(jobs.c[name] for name in ("id", "task", "bulkhead", "state", "attempt", "args", "kwargs"))
+_COLUMNS = (*before.NAMES, jobs.c.args, jobs.c.kwargs)
 
 #: One read that hardly ever finds any, so that an idle platform begins no transaction for it.
 _ANY = select(or_(exists().where(*_EXPIRED), exists().where(*_UNKNOWN)))
@@ -50,31 +49,19 @@ _HEAD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Buried:
-    """A job that became a dead letter without being run; ``state`` is the one before."""
-
-    id: str
-    task: str
-    bulkhead: str
-    state: str
-    attempt: int
-    error: str
-
-
 def is_due(connection: Connection, ttl: float) -> bool:
     """Return whether there is a job that :func:`bury_expired` or :func:`bury_unknown` would bury."""
     return bool(connection.execute(_ANY, {"ttl": ttl}).scalar_one())
 
 
-def bury_expired(connection: Connection, page: int) -> list[Buried]:
+def bury_expired(connection: Connection, page: int) -> list[JobEvent]:
     """Make dead letters of waiting jobs whose deadline has passed; at most ``page`` of them."""
     rows = _lock(connection, _EXPIRED, {}, page)
     error = "its deadline passed before it could run"
     return _buried(connection, rows, DeadReason.EXPIRED, "DeadlinePassed", error)
 
 
-def bury_unknown(connection: Connection, ttl: float, page: int) -> list[Buried]:
+def bury_unknown(connection: Connection, ttl: float, page: int) -> list[JobEvent]:
     """Make dead letters of waiting jobs whose task no worker has known for ``ttl`` seconds; at most ``page`` of them."""
     rows = _lock(connection, _UNKNOWN, {"ttl": ttl}, page)
     error = f"no worker knew its task for {ttl:g} s; deploy a release that does, and replay it"
@@ -118,8 +105,7 @@ def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str,
     return {"id": letter, **of_job, **writing.of_job(connection, row.id), **fault, **described}
 
 
-def _buried(connection: Connection, rows: Sequence[Any], reason: DeadReason, error_type: str, error: str) -> list[Buried]:
+def _buried(connection: Connection, rows: Sequence[Any], reason: DeadReason, error_type: str, error: str) -> list[JobEvent]:
     writing.write(connection, [_bury(connection, row, reason, error_type, error) for row in rows])
-    of_each = Counter((row.task, row.bulkhead) for row in rows)
-    counts.add(connection, [counts.died(*where, reason.value, many) for where, many in of_each.items()])
-    return [Buried(row.id, row.task, row.bulkhead, row.state, row.attempt, error) for row in rows]
+    fault = {"death": reason, "error_type": error_type}
+    return [JobEvent.of_waiting(row, Transition.DIE, error, **fault) for row in rows]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, case, func, literal_column, null, update
 
-from perdure.ledger import counts
 from perdure.ledger.conditions import may, state_is
+from perdure.ledger.jobs import before
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
+from perdure.model.events import JobEvent
 from perdure.model.states import JobState, Transition, target
 from perdure.model.text.storable import MAX_REASON, storable
 
@@ -23,19 +24,18 @@ _CANCEL = (
         run_at=case((_RUNNING, jobs.c.run_at), else_=null()),
         finished_at=case((_RUNNING, literal_column("NULL")), else_=now()),
     )
-    .returning(jobs.c.state, jobs.c.task, jobs.c.bulkhead)
+    .returning(jobs.c.state)
 )
 
 
-def cancel(connection: Connection, job_id: str, reason: str) -> JobState | None:
-    """Cancel a job, or ask it to stop when it runs; return its state, or None when it had ended before.
+def cancel(connection: Connection, job_id: str, reason: str) -> tuple[JobState | None, JobEvent | None]:
+    """Cancel a job, or ask it to stop when it runs.
 
-    Args:
-        connection: A connection in a transaction.
-        job_id: The job.
-        reason: Why, in words.
+    Returns:
+        Its state, or None when it had ended before; and the event, when it is cancelled by this call.
     """
-    row = connection.execute(_CANCEL, {"of_job": job_id, "why": storable(reason, MAX_REASON)}).one_or_none()
-    if row is not None and row.state == JobState.CANCELLED:
-        counts.add(connection, [counts.cancelled(row.task, row.bulkhead)])
-    return None if row is None else JobState(row.state)
+    job = before.locked(connection, job_id, Transition.CANCEL)
+    if job is None:
+        return None, None
+    state = JobState(connection.execute(_CANCEL, {"of_job": job_id, "why": storable(reason, MAX_REASON)}).scalar_one())
+    return state, JobEvent.of_waiting(job, Transition.CANCEL, reason) if state is JobState.CANCELLED else None

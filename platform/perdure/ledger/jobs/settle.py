@@ -1,4 +1,4 @@
-"""Recording how attempts ended: the jobs' transitions, the attempts' rows, dead letters and counts commit together.
+"""Recording how attempts ended: the jobs' transitions, the attempts' rows and dead letters commit together.
 
 Any number of attempts is settled by one statement (two on SQLite), each under its own fence: what a stale one says is not
 written, and holds up no other.
@@ -6,16 +6,15 @@ written, and holds up no other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, text
 
 from perdure.errors import LeaseLost
-from perdure.ledger import counts
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dead_letters import writing
-from perdure.ledger.jobs import recovery
 from perdure.ledger.now import NOW
 from perdure.ledger.schema import attempts, jobs
 from perdure.model.ids import new_id
@@ -25,6 +24,39 @@ from perdure.model.text.storable import MAX_ERROR, MAX_TRACEBACK, storable, stor
 
 #: A claim and how it ended.
 Ending = tuple[Claim, Settlement]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of endings that were to be recorded.
+
+    Attributes:
+        states: Of jobs whose ending was written, the state that each has come to.
+        lost: The jobs whose fence is stale, each with what to say of it; nothing was written of them.
+    """
+
+    states: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, LeaseLost] = field(default_factory=dict)
+
+    @classmethod
+    def together(cls, parts: Iterable[Settled]) -> Settled:
+        """Return several as one."""
+        whole = cls()
+        for part in parts:
+            whole.states.update(part.states)
+            whole.lost.update(part.lost)
+        return whole
+
+    def written(self, endings: Iterable[Ending]) -> list[Ending]:
+        """Return those of the endings that were written, as they were: who was to wait and was cancelled is cancelled."""
+        known = [
+            (claim, settlement, self.states[claim.job_id]) for claim, settlement in endings if claim.job_id in self.states
+        ]
+        return [
+            (claim, settlement.cancelled if state == JobState.CANCELLED else settlement)
+            for claim, settlement, state in known
+        ]
+
 
 _COLUMNS = {
     "of_job": "text",
@@ -45,16 +77,13 @@ _COLUMNS = {
     "new_outcome": "text",
     "by_worker": "text",
     "by_pid": "int",
-    "kind": "int",
-    "ran": "float8",
-    "waited": "float8",
 }
 
 _RECORDED = "(job_id, number, outcome, worker, worker_pid, started_at, finished_at, error_type, error, traceback)"
 
 
-#: It was claimed, cancelled before it began, and given back: it does not begin any more.
-_CANCELLED = "(released = 1 AND cancel_requested_at IS NOT NULL)"
+#: It was to wait, for whatever reason, and was cancelled while it ran: it does not begin again.
+_CANCELLED = "(is_final = 0 AND cancel_requested_at IS NOT NULL)"
 
 
 #: PostgreSQL counts the ids of an array and finds them by the index; of rows in a JSON text it guesses that there are 100,
@@ -90,17 +119,16 @@ def _attempt_values(dialect: str) -> str:
     return f"of_job, of_fence, new_outcome, by_worker, by_pid, began_at, {NOW[dialect]}, {errors}"
 
 
-#: PostgreSQL takes all changes in one statement, which is its own transaction: one round trip and not four.
+#: PostgreSQL takes both changes in one statement, which is its own transaction: one round trip and not four.
 _SETTLE_AND_RECORD = text(
     f"""
-    WITH settled AS ({_update("postgresql")} RETURNING s.*, state AS state_now),
+    WITH settled AS ({_update("postgresql")} RETURNING s.*, perdure_jobs.state AS now_state),
     recorded AS (
         INSERT INTO perdure_attempts {_RECORDED}
         SELECT {_attempt_values("postgresql")} FROM settled WHERE new_outcome IS NOT NULL
         ON CONFLICT DO NOTHING
-    ),
-    counted AS ({counts.APPEND_SETTLED})
-    SELECT of_job FROM settled
+    )
+    SELECT of_job, now_state FROM settled
     """
 )
 _SETTLE = text(f"{_update('sqlite')} RETURNING id, state")
@@ -112,8 +140,10 @@ _RECORD = text(
     """
 )
 
-_SETTLED_BY = select(attempts.c.outcome).where(
-    attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_fence")
+_SETTLED_BY = (
+    select(attempts.c.outcome, jobs.c.state)
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_fence"))
 )
 
 _LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"))
@@ -121,10 +151,10 @@ _LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"
 
 def in_one_statement(dialect: str, endings: Sequence[Ending]) -> bool:
     """Return whether these settlements need no transaction around them."""
-    return dialect == "postgresql" and not any(settlement.death or claim.crashes for claim, settlement in endings)
+    return dialect == "postgresql" and not any(settlement.death for _, settlement in endings)
 
 
-def settle_all(connection: Connection, endings: Sequence[Ending]) -> dict[str, LeaseLost]:
+def settle_all(connection: Connection, endings: Sequence[Ending]) -> Settled:
     """Record how claims ended.
 
     Safe to repeat: a second settling of the same claim with the same outcome is the first one whose commit was in doubt.
@@ -132,53 +162,53 @@ def settle_all(connection: Connection, endings: Sequence[Ending]) -> dict[str, L
     Args:
         connection: Where to do it, in a transaction unless :func:`in_one_statement`.
         endings: Claims of different jobs, and how each ended.
-
-    Returns:
-        The jobs whose fence is stale, each with what to say of it; nothing was written of them.
     """
     rows = [_row(claim, settlement) for claim, settlement in endings]
-    kinds: dict[counts.Kind, int] = {}
-    for row, (claim, settlement) in zip(rows, endings, strict=True):
-        row["kind"] = kinds.setdefault(counts.kind_of(claim, settlement), len(kinds))
-    settled = _write(connection, rows, list(kinds))
-    _bury(connection, endings, rows, settled)
+    states = _write(connection, rows)
+    _bury(connection, endings, rows, states)
+    settled = Settled(states)
     for claim, settlement in endings:
-        if claim.crashes and settlement.outcome is not None and claim.job_id in settled:
-            counts.add(connection, recovery.of(connection, claim))
-    lost = {}
-    for (claim, settlement), row in zip(endings, rows, strict=True):
-        if row["of_job"] not in settled and (error := _stale(connection, claim, settlement)) is not None:
-            lost[claim.job_id] = error
-    return lost
+        if claim.job_id in states or settlement.outcome is None:
+            continue  # of a release nothing was to be recorded: whoever has the job now has it
+        recorded = connection.execute(_SETTLED_BY, {"of_job": claim.job_id, "of_fence": claim.fence}).one_or_none()
+        if recorded is not None and recorded.outcome == settlement.outcome:
+            states[claim.job_id] = recorded.state
+        else:
+            settled.lost[claim.job_id] = _stale(claim, None if recorded is None else recorded.outcome)
+    return settled
 
 
-def settle(connection: Connection, claim: Claim, settlement: Settlement) -> str | None:
-    """Record how one claim ended and return the id of the dead letter, if one was written; see :func:`settle_all`.
+def settle(connection: Connection, claim: Claim, settlement: Settlement) -> tuple[Settled, str | None]:
+    """Record how one claim ended; see :func:`settle_all`.
+
+    Returns:
+        What became of it, and the id of the dead letter, if one was written.
 
     Raises:
         LeaseLost: The claim's fence is stale; nothing was written.
     """
-    for error in settle_all(connection, [(claim, settlement)]).values():
+    settled = settle_all(connection, [(claim, settlement)])
+    for error in settled.lost.values():
         raise error
     if settlement.death is None:
-        return None
-    letter: str | None = connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
-    return letter
+        return settled, None
+    return settled, connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
 
 
-def _write(connection: Connection, rows: Sequence[dict[str, Any]], kinds: Sequence[counts.Kind]) -> set[str]:
+def _write(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Write and return the states of those jobs whose fences hold."""
     if connection.dialect.name == "postgresql":
-        more = {"ids": [row["of_job"] for row in rows], "kinds": counts.encoded_kinds(kinds)}
-        return set(connection.execute(_SETTLE_AND_RECORD, {**encoded(rows), **more}).scalars())
-    states: dict[str, str] = {row.id: row.state for row in connection.execute(_SETTLE, encoded(rows))}
-    written = [row for row in rows if row["of_job"] in states]
-    connection.execute(_RECORD, encoded(written))
-    ended = (row for row in written if not row["released"] or states[row["of_job"]] == JobState.CANCELLED)
-    counts.add(connection, counts.of_settled(kinds, ended))
-    return set(states)
+        ids = [row["of_job"] for row in rows]
+        written = connection.execute(_SETTLE_AND_RECORD, {**encoded(rows), "ids": ids})
+        return {row.of_job: row.now_state for row in written}
+    states = {row.id: row.state for row in connection.execute(_SETTLE, encoded(rows))}
+    connection.execute(_RECORD, encoded([row for row in rows if row["of_job"] in states]))
+    return states
 
 
-def _bury(connection: Connection, endings: Sequence[Ending], rows: Sequence[dict[str, Any]], settled: set[str]) -> None:
+def _bury(
+    connection: Connection, endings: Sequence[Ending], rows: Sequence[dict[str, Any]], settled: Container[str]
+) -> None:
     letters = [
         _letter(claim, settlement, row) | writing.of_job(connection, claim.job_id)
         for (claim, settlement), row in zip(endings, rows, strict=True)
@@ -201,8 +231,6 @@ def _row(claim: Claim, settlement: Settlement) -> dict[str, Any]:
         "is_final": int(state.is_final),
         "began_at": claim.started_at,
         "new_result": settlement.result,
-        "ran": settlement.ran,
-        "waited": max(0.0, claim.started_at - claim.queued_at),
     }
     if settlement.outcome is not None:
         row |= {"new_outcome": settlement.outcome.value, "by_worker": claim.worker_name, "by_pid": claim.worker_pid}
@@ -235,12 +263,7 @@ def _letter(claim: Claim, settlement: Settlement, row: dict[str, Any]) -> dict[s
     }
 
 
-def _stale(connection: Connection, claim: Claim, settlement: Settlement) -> LeaseLost | None:
-    if settlement.outcome is None:
-        return None  # nothing was to be recorded, and whoever has the job now has it
-    recorded = connection.execute(_SETTLED_BY, {"of_job": claim.job_id, "of_fence": claim.fence}).scalar_one_or_none()
-    if recorded == settlement.outcome.value:
-        return None
+def _stale(claim: Claim, recorded: str | None) -> LeaseLost:
     return LeaseLost(
         f"{claim.task} {claim.job_id}: fence {claim.fence} is stale"
         + (f", the attempt was recorded as {recorded}" if recorded else "")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import Connection
 
-from perdure.errors import LeaseLost
 from perdure.ledger import migrate
 from perdure.ledger.jobs import (
     bury,
@@ -28,8 +28,9 @@ from perdure.ledger.jobs import (
 )
 from perdure.ledger.jobs.claim import NO_MARKS, Claimer, Since
 from perdure.ledger.jobs.lanes import Admitted, Lane, Place
-from perdure.ledger.jobs.settle import Ending
+from perdure.ledger.jobs.settle import Ending, Settled
 from perdure.ledger.work import Work
+from perdure.model.events import EventBus, JobEvent
 from perdure.model.job_log import Chunk, LogLine
 from perdure.model.lanes import PLAIN
 from perdure.model.records import (
@@ -40,19 +41,21 @@ from perdure.model.records import (
     Settlement,
     Submitted,
 )
-from perdure.model.states import JobState
+from perdure.model.states import JobState, Transition, target
 from perdure.model.waiting_reasons import Facts
 
 
 class JobStatements:
-    """The jobs of a ledger.
+    """The jobs of a ledger. Whatever moves a job on from one state to another is told here, once it is committed.
 
     Args:
         work: Runs statements on the ledger's database.
+        events: Told of each transition.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, events: EventBus) -> None:
         self._work = work
+        self._events = events
 
     def submit(self, new: Sequence[NewJob], connection: Connection | None = None) -> list[Submitted]:
         """Write jobs, in the caller's transaction if a connection is given; see :func:`submit.submit`."""
@@ -87,7 +90,7 @@ class JobStatements:
             tried = True
             return held or claim.claim(connection, by, most, lane, since)
 
-        return self._work.read(work)
+        return self._claimed(self._work.read(work))
 
     def lanes(self, bulkhead: str, after: str = "", *, back: float = lanes.ALL) -> list[Lane]:
         """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
@@ -107,7 +110,7 @@ class JobStatements:
             tried = True
             return held or lanes.claim_within(connection, by, wanted, admitted)
 
-        return self._work.run(work)
+        return self._claimed(self._work.run(work))
 
     def effect_key(self, job_id: str) -> str:
         """Return the key under which a job's effects are known to others; see :func:`lineage.effect_key`."""
@@ -117,19 +120,46 @@ class JobStatements:
         """Record how a claim ended; see :func:`settle.settle`."""
         stored = self._work.vault.settlement(of.job_id, of.task, settlement)
         alone = settle.in_one_statement(self._work.database.dialect, [(of, stored)])
-        return (self._work.read if alone else self._work.run)(lambda c: settle.settle(c, of, stored))
+        settled, letter = (self._work.read if alone else self._work.run)(lambda c: settle.settle(c, of, stored))
+        self.settled(settled.written([(of, settlement)]))
+        return letter
 
-    def settle_all(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> dict[str, LeaseLost]:
+    def settle_all(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> Settled:
         """Record how claims ended, and before that what their jobs have said; see :func:`settle.settle_all`."""
         stored = [(of, self._work.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
         alone = settle.in_one_statement(self._work.database.dialect, stored)
 
-        def work(connection: Connection) -> dict[str, LeaseLost]:
+        def work(connection: Connection) -> Settled:
             if said:
                 logs.write(connection, said, self._seal_log)
-            return settle.settle_all(connection, stored) if stored else {}
+            return settle.settle_all(connection, stored) if stored else Settled()
 
-        return (self._work.read if alone else self._work.run)(work)
+        settled = (self._work.read if alone else self._work.run)(work)
+        self.settled(settled.written(endings))
+        return settled
+
+    def settled(self, endings: Iterable[Ending]) -> None:
+        """Tell of settlements that are committed; :meth:`settle` and :meth:`settle_all` do."""
+        for of, settlement in endings:
+            if self._events.hears(target(settlement.transition)):
+                self._events.emit(JobEvent.settled(of, settlement))
+
+    def submitted(self, new: Sequence[NewJob], reasons: Sequence[str] = ()) -> None:
+        """Tell of jobs that are committed; who submits does, since only it knows when a caller's transaction is.
+
+        Args:
+            new: The jobs.
+            reasons: Why each was submitted, where there is something to say.
+        """
+        for job, reason in zip(new, reasons or repeat(""), strict=False):
+            if self._events.hears(job.first_state):
+                self._events.emit(JobEvent.submitted(job, reason))
+
+    def _claimed(self, claims: list[Claim]) -> list[Claim]:
+        if self._events.hears(target(Transition.CLAIM)):
+            for of in claims:
+                self._events.emit(JobEvent.claimed(of))
+        return claims
 
     def write_logs(self, said: Sequence[Chunk]) -> None:
         """Write what jobs have said; see :func:`logs.write`."""
@@ -147,23 +177,31 @@ class JobStatements:
 
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
-        return self._work.run(lambda c: cancel.cancel(c, job_id, reason))
+        state, event = self._work.run(lambda c: cancel.cancel(c, job_id, reason))
+        self._moved([event] if event is not None else [])
+        return state
 
     def bring_forward(self, job_id: str) -> str | None:
-        """Make a job due that waits for its time; see :func:`run_now.bring_forward`."""
-        return self._work.read(lambda c: run_now.bring_forward(c, job_id))
+        """Make a job due that waits for its time, and return its bulkhead; None when it does not wait for one."""
+        event = self._work.run(lambda c: run_now.bring_forward(c, job_id))
+        return self._moved([event])[0].bulkhead if event is not None else None
 
     def burying_is_due(self, ttl: float) -> bool:
         """Return whether a waiting job is past its deadline, or of a task that no worker has known for ``ttl`` seconds."""
         return self._work.read(lambda c: bury.is_due(c, ttl))
 
-    def bury_expired(self, page: int) -> list[bury.Buried]:
-        """Make dead letters of waiting jobs whose deadline has passed."""
-        return self._work.run(lambda c: bury.bury_expired(c, page))
+    def bury_expired(self, page: int) -> list[JobEvent]:
+        """Make dead letters of waiting jobs whose deadline has passed; return the events."""
+        return self._moved(self._work.run(lambda c: bury.bury_expired(c, page)))
 
-    def bury_unknown(self, ttl: float, page: int) -> list[bury.Buried]:
-        """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds."""
-        return self._work.run(lambda c: bury.bury_unknown(c, ttl, page))
+    def bury_unknown(self, ttl: float, page: int) -> list[JobEvent]:
+        """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds; return the events."""
+        return self._moved(self._work.run(lambda c: bury.bury_unknown(c, ttl, page)))
+
+    def _moved(self, events: list[JobEvent]) -> list[JobEvent]:
+        for event in events:
+            self._events.emit(event)
+        return events
 
     def note_unknown(self, bulkhead: str, known: Collection[str], page: int) -> int:
         """Note which jobs a worker does not know the task of; see :func:`bury.note_unknown`."""

@@ -16,6 +16,7 @@ from perdure.ledger.schema import job_tags, jobs
 from perdure.model.lanes import lane_of
 from perdure.model.records import NewJob, Submitted
 from perdure.model.states import JobState
+from perdure.system.tracing import CARRIED
 
 #: What is written as it is given.
 _GIVEN = {
@@ -75,7 +76,7 @@ _HOLDERS = select(jobs.c.id, seen_state(), jobs.c.payload_digest, jobs.c.idempot
 
 def in_one_statement(new: Sequence[NewJob]) -> bool:
     """Return whether writing these jobs needs no transaction around it."""
-    return all(job.idempotency_key is None and not job.tags for job in new)
+    return all(job.idempotency_key is None and CARRIED.issuperset(job.tags or ()) for job in new)
 
 
 def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
@@ -93,7 +94,7 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     tags = [row for job in new for row in _tag_rows(job) if job.id not in keyed or not keyed[job.id].deduplicated]
     if tags:
         connection.execute(insert_ignoring(job_tags, connection.dialect.name), tags)
-    return [keyed.get(job.id) or Submitted(job.id, _expected_state(job)) for job in new]
+    return [keyed.get(job.id) or Submitted(job.id, job.first_state) for job in new]
 
 
 def _write(connection: Connection, new: Sequence[NewJob]) -> None:
@@ -144,9 +145,4 @@ _SELDOM = ("run_at", "delay", "replay_of", "deadline", "timeout", "replica_of", 
 
 
 def _tag_rows(job: NewJob) -> list[Mapping[str, str]]:
-    return [{"job_id": job.id, "tag": tag, "value": value} for tag, value in (job.tags or {}).items()]
-
-
-def _expected_state(job: NewJob) -> JobState:
-    # A job with a run_at that has passed is queued by the database and reported as scheduled here until refreshed.
-    return JobState.SCHEDULED if job.delay or job.run_at is not None else JobState.QUEUED
+    return [{"job_id": job.id, "tag": tag, "value": value} for tag, value in (job.tags or {}).items() if tag not in CARRIED]

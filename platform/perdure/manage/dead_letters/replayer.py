@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from perdure.model.ids import new_id
 from perdure.model.masking import MASK, mask_call, mask_parameters, masked_parameters
 from perdure.model.records import DeadLetterRecord, NewJob
 from perdure.model.storage_errors import LetterUnopened
+from perdure.submit.send_span import sending
+from perdure.system.tracing import CARRIED, REPLAYED, TRACEPARENT
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
@@ -96,7 +99,7 @@ class Replayer:
             payload_digest=payload.digest,
             priority=task.priority if letter.priority is None else letter.priority,
             timeout=letter.timeout,
-            tags=letter.tags or None,
+            tags=_of_a_new_trace(letter.tags) or None,
             replay_of=letter.job_id,
             breaker=task.breaker,
             limit_key=self._submitter.limit_key(task, limits, positional, named, letter.tags or {}),
@@ -132,7 +135,9 @@ class Replayer:
         self, items: Sequence[Replay], actor: Actor, *, batch: str | None = None, force: bool = False
     ) -> list[Replayed]:
         """Write jobs, ring for them and return what became of each."""
-        replayed = self._ledger.letters.replay(items, actor, batch=batch, force=force)
+        with sending([item.new for item in items]) as new:
+            items = [replace(item, new=job) for item, job in zip(items, new, strict=True)]
+            replayed = self._ledger.letters.replay(items, actor, batch=batch, force=force)
         fresh = [item for item, result in zip(items, replayed, strict=True) if result.is_new]
         reasons = [f"replay of dead letter {item.letter_id} by {actor.who}" for item in fresh]
         self._submitter.announce([item.new for item in fresh], reasons)
@@ -167,6 +172,12 @@ class Replayer:
     def _bulkhead_of(self, letter: DeadLetterRecord, task: TaskSpec) -> str:
         # A letter of another release or environment may name a bulkhead that this one does not have.
         return letter.bulkhead if letter.bulkhead in self._settings.bulkheads else task.bulkhead
+
+
+def _of_a_new_trace(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return a letter's tags for its replay, which belongs to a trace of its own with a link to the letter's."""
+    kept = {tag: value for tag, value in tags.items() if tag not in CARRIED}
+    return {**kept, REPLAYED: tags[TRACEPARENT]} if TRACEPARENT in tags else kept
 
 
 def _changes(letter: DeadLetterRecord, task: TaskSpec, payload: Payload, new: NewJob) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, ParamSpec, TypeVar
 
 import tenacity
@@ -27,6 +28,7 @@ from perdure.resilience.redis.link import Clock
 from perdure.resilience.retry.after import retry_after
 from perdure.resilience.retry.budget import RetryBudget
 from perdure.resilience.service.deadline import remaining
+from perdure.system.tracing import span, tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,7 +79,7 @@ class Retrying:
         run = _Run(self)
         retrying = tenacity.Retrying(**run.strategies(), sleep=self._sleep)
         try:
-            result: R = retrying(fn, *args, **kwargs)
+            result: R = retrying(self._told(fn), *args, **kwargs)
         except NotCalled as refused:
             raise run.called_before(refused) from None
         run.succeeded()
@@ -88,7 +90,7 @@ class Retrying:
         run = _Run(self)
         retrying = tenacity.AsyncRetrying(**run.strategies(), sleep=self._sleep_async)
         try:
-            result: R = await retrying(fn, *args, **kwargs)
+            result: R = await retrying(self._told_async(fn), *args, **kwargs)
         except NotCalled as refused:
             raise run.called_before(refused) from None
         run.succeeded()
@@ -97,6 +99,29 @@ class Retrying:
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or coroutine function."""
         return decorated(fn, self.call, self.call_async)
+
+    def _told(self, fn: Callable[P, R]) -> Callable[P, R]:
+        """Return a function whose calls are spans where somebody traces: only if there can be several."""
+        if tracer() is None or not self.policy.max_retries:
+            return fn
+        numbers = count(1)
+
+        def one(*args: P.args, **kwargs: P.kwargs) -> R:
+            with span("try", attributes={"perdure.try": next(numbers)}):
+                return fn(*args, **kwargs)
+
+        return one
+
+    def _told_async(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        if tracer() is None or not self.policy.max_retries:
+            return fn
+        numbers = count(1)
+
+        async def one(*args: P.args, **kwargs: P.kwargs) -> R:
+            with span("try", attributes={"perdure.try": next(numbers)}):
+                return await fn(*args, **kwargs)
+
+        return one
 
 
 def retrying(policy: RetryPolicy | str, **options: Any) -> Retrying:

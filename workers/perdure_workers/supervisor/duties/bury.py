@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from perdure.model.events import JobEvent
-from perdure.model.states import JobState, Transition
 from perdure_workers.supervisor.duties.duty import Duty
 
 PAGE = 100
@@ -26,10 +24,4 @@ class Bury(Duty):
         ledger, ttl = self.app.ledger, self.app.settings.unknown_task_ttl
         if not ledger.jobs.burying_is_due(ttl):
             return 0
-        buried = [*ledger.jobs.bury_expired(PAGE), *ledger.jobs.bury_unknown(ttl, PAGE)]
-        for job in buried:
-            names = (job.id, job.task, job.bulkhead)
-            event = JobEvent(*names, Transition.DIE, JobState(job.state), JobState.DEAD, job.attempt, job.error)
-            self.app.events.emit(event)
-            self.app.flower_events.send(event)
-        return len(buried)
+        return len(ledger.jobs.bury_expired(PAGE)) + len(ledger.jobs.bury_unknown(ttl, PAGE))
