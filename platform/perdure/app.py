@@ -99,11 +99,12 @@ class Perdure:
             bulkheads=self.settings.bulkheads,
             limits=lambda: self.limits,
             breakers=lambda: self.breakers,
+            max_outvoted=self.settings.max_outvoted,
         )
         replayer = Replayer(self.settings, self.tasks, self.ledger, self.submitter, lambda: self.breakers)
         self.dead_letters = DeadLetters(self.ledger, replayer, handles, self.bulk_replay, self.tasks)
         self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
-        self.workers = Workers(self.ledger)
+        self.workers = Workers(self.ledger, self.settings.max_outvoted)
         self.health = platform_health(self.settings, self.ledger, lambda: self.breakers, lambda: self.celery)
         self._services: dict[str, Service] = {}
         #: Primary-backup groups by name.

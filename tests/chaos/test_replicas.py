@@ -48,6 +48,9 @@ def test_three_workers_run_it_and_the_majority_decides(start: Callable[..., Clus
         split.wait(PATIENCE)
     letters = cluster.app.dead_letters.list()
     assert [(letter.id, letter.reason) for letter in letters] == [(dead.value.dead_letter_id, "no_quorum")]
+    [outvoted] = [event for event in cluster.app.workers.events() if event.target == "outvoted"]
+    assert outvoted.name.startswith("w3@")
+    assert lied.id in outvoted.reason
     assert all(f'{{"answer":"{worker}"}}' in str(letters[0].error) for worker in ("w1", "w2", "w3"))
 
 

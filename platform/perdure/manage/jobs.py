@@ -39,6 +39,7 @@ class Jobs:
         bulkheads: What is set for each bulkhead, by name.
         limits: Returns what bounds how many run.
         breakers: Returns the circuit breakers.
+        max_outvoted: Votes that a worker may lose before it takes part in no more of them; None for any number.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Jobs:
         bulkheads: Mapping[str, BulkheadSettings],
         limits: Callable[[], Limits],
         breakers: Callable[[], Breakers],
+        max_outvoted: int | None = None,
     ) -> None:
         self._ledger = ledger
         self._handles = handles
@@ -59,6 +61,7 @@ class Jobs:
         self._bulkheads = bulkheads
         self._limits = limits
         self._breakers = breakers
+        self._max_outvoted = max_outvoted
 
     def get(self, job_id: str) -> JobHandle[Any]:
         """Return the handle of a job.
@@ -115,7 +118,7 @@ class Jobs:
             JobNotFound: The ledger has no job of that id.
         """
         bulkhead = self._bulkheads.get(self._ledger.jobs.get(job_id).bulkhead)
-        facts = self._ledger.jobs.waiting(job_id, bulkhead.limit if bulkhead else None)
+        facts = self._ledger.jobs.waiting(job_id, bulkhead.limit if bulkhead else None, self._max_outvoted)
         if facts.breaker is not None and not facts.state.is_final:
             wait = self._breakers()[facts.breaker].next_probe_in()
             facts = replace(facts, breaker_wait=wait or None)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.errors import BulkheadFull, PerdureError
 from perdure.ledger.workers import duty_reports
 from perdure.manage.health import Health
+from perdure.model.records import WorkerRecord
+from perdure.model.worker_health import Verdict, is_barred
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 DUTY_PATIENCE = 60.0
 #: Bytes of free space in the data folder below which people should make room.
 LEAST_FREE = 512 * 1024 * 1024
+#: How long a node that was declared unfit is told of, and of how many changes of workers.
+LATELY, EVENTS = timedelta(hours=1), 50
 
 
 class CircuitOpenNow(PerdureError):
@@ -33,6 +38,10 @@ class CircuitOpenNow(PerdureError):
 
 class Unserved(PerdureError):
     """Jobs wait in a bulkhead that no worker serves."""
+
+
+class NodeInDoubt(PerdureError):
+    """Workers were outvoted, or jobs have declared their nodes unfit."""
 
 
 class WaitingTooLong(PerdureError):
@@ -65,6 +74,7 @@ def platform_health(
     health.register("breakers", lambda: closed(breakers()), critical=False)
     health.register("bulkheads", lambda: free(settings, ledger), critical=False)
     health.register("workers", lambda: served(settings, ledger), critical=False)
+    health.register("nodes", lambda: sound(settings, ledger), critical=False)
     health.register("queue_age", lambda: young(settings, ledger), critical=False)
     health.register("duties", lambda: done(ledger), critical=False)
     health.register("disk", lambda: roomy(settings), critical=False)
@@ -119,6 +129,30 @@ def served(settings: Settings, ledger: Ledger) -> str:
         raise Unserved(f"no worker serves {found}. Start one: perdure worker {min(unserved)}")
     counts = {name: workers.count(name) for name in sorted({*settings.bulkheads, *workers})}
     return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def sound(settings: Settings, ledger: Ledger) -> None:
+    """Check that no live worker has been outvoted since somebody trusted it, and that no node was declared unfit lately.
+
+    Raises:
+        NodeInDoubt: One was; for an hour at most, if it is a node whose worker has not come back.
+    """
+    live = ledger.workers.listing()
+    fit = {each.name for each in live if each.unfit is None}
+    since = datetime.now(UTC) - LATELY
+    found = [_outvoted(each, settings.max_outvoted) for each in live if each.outvoted]
+    found += [
+        f"a job has declared the node of {event.name} unfit: {event.reason}"
+        for event in ledger.workers.events(limit=EVENTS)
+        if event.target == Verdict.UNFIT and event.name not in fit and event.at is not None and event.at > since
+    ]
+    if found:
+        raise NodeInDoubt("; ".join(found))
+
+
+def _outvoted(worker: WorkerRecord, most: int | None) -> str:
+    barred = ", and is barred from votes" if is_barred(worker.outvoted, most) else ""
+    return f"{worker.name} was outvoted {worker.outvoted} times{barred}. See why, then: perdure workers trust {worker.name}"
 
 
 def young(settings: Settings, ledger: Ledger) -> str:

@@ -297,7 +297,11 @@ class DeadLetterRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker incarnation as the ledger has it; ``heartbeat_age`` in seconds."""
+    """A worker incarnation as the ledger has it; ``heartbeat_age`` in seconds.
+
+    ``outvoted`` counts the votes that its name has lost since somebody trusted it, ``barred`` says whether it takes part in
+    no more of them, and ``unfit`` why a job has declared its node unfit.
+    """
 
     id: str
     name: str
@@ -311,6 +315,9 @@ class WorkerRecord:
     heartbeat_at: datetime | None
     heartbeat_age: float
     running: int
+    outvoted: int = 0
+    barred: bool = False
+    unfit: str | None = None
 
 
 def field_of(column: str, text: str) -> tuple[str, Any]:

@@ -36,6 +36,9 @@ class Facts:
         breaker_wait: Seconds until that lets a call through; None when it does now.
         task_limit: The most of its key that may run at once; None for no bound.
         task_active: How many of its key run.
+        unvoted: Replicas of its vote that wait for a worker.
+        voters: Workers that may take one: live, not barred, and without a replica of this vote.
+        barred: Live workers that were outvoted too often to take one.
         limit_key: Which key of a limit it counts for; None when no limit bounds it.
     """
 
@@ -63,6 +66,9 @@ class Facts:
     limit_key: str | None = None
     task_limit: int | None = None
     task_active: int = 0
+    unvoted: int = 0
+    voters: int = 0
+    barred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,16 @@ def _obstacles(facts: Facts) -> list[Reason]:
     if facts.workers == 0:
         found.append(
             Reason("no_worker", f"No worker serves bulkhead {facts.bulkhead}. Start one: perdure worker {facts.bulkhead}")
+        )
+    if facts.voters < facts.unvoted:
+        barred = f" Barred are {', '.join(facts.barred)}: perdure workers trust NAME." if facts.barred else ""
+        found.append(
+            Reason(
+                "no_voter",
+                f"{facts.unvoted} of its vote's replicas wait for a worker of their own in bulkhead {facts.bulkhead}, and "
+                f"{facts.voters} can take one: {facts.unvoted - facts.voters} missing.{barred} "
+                f"Start another: perdure worker {facts.bulkhead} -n NAME",
+            )
         )
     if facts.unknown_since is not None:
         since = facts.now - facts.unknown_since

@@ -29,16 +29,32 @@ class WorkerState(StrEnum):
         return tuple(state.value for state in cls if not state.is_live)
 
 
+class Verdict(StrEnum):
+    """What is said of a worker besides its state, and kept among its events."""
+
+    OUTVOTED = "outvoted"
+    """Its answer was another one than the majority's."""
+    TRUSTED = "trusted"
+    """Somebody says that its answers can be counted again."""
+    UNFIT = "unfit"
+    """A job found that its node cannot do the work."""
+
+
+def is_barred(outvoted: int, most: int | None) -> bool:
+    """Return whether a worker that was outvoted so many times takes part in no more votes; ``most`` None bars nobody."""
+    return most is not None and outvoted >= most
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerEvent:
-    """A worker went from one state to another.
+    """A worker went from one state to another, or a verdict was given on it.
 
     Attributes:
         worker_id: The incarnation.
         name: The worker's name.
         bulkhead: What it serves.
         source: The state before; ``failed`` for a new incarnation of a worker that had failed, None for a first one.
-        target: The state after.
+        target: The state after, or the verdict.
         reason: Why, in words.
         at: When, by the ledger's clock.
         silence: Age of its last heartbeat then, in seconds: how long the detection took. None for a new incarnation.
@@ -57,6 +73,11 @@ class WorkerEvent:
     def is_failure(self) -> bool:
         """Whether the worker was found dead."""
         return self.target == WorkerState.FAILED
+
+    @property
+    def is_alarming(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.is_failure or self.target in (Verdict.OUTVOTED, Verdict.UNFIT)
 
     @property
     def is_recovery(self) -> bool:

@@ -151,6 +151,7 @@ class Settings(BaseModel):
         heartbeat_interval: Time between two heartbeats of a worker.
         missed_heartbeats: Heartbeats that a worker may miss before its lease is over.
         max_crashes: Crashes of its process after which a job is a dead letter.
+        max_outvoted: Votes that a worker may lose before it takes part in no more of them; by default any number.
         drain_timeout: How long a worker that is told to stop waits for its jobs before it hands them back.
         max_hand_backs: Drains that cut a job short, with nothing of its work kept, after which it is a dead letter.
         cancel_grace: How long a cancelled job gets to stop by itself before its process is ended.
@@ -197,6 +198,7 @@ class Settings(BaseModel):
     heartbeat_interval: Beat = 1.0
     missed_heartbeats: int = Field(default=5, ge=2)
     max_crashes: int = Field(default=3, ge=1)
+    max_outvoted: int | None = Field(default=None, ge=1)
     drain_timeout: Seconds = 30.0
     max_hand_backs: int = Field(default=10, ge=1)
     cancel_grace: Seconds = 10.0

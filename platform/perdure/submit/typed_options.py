@@ -96,6 +96,7 @@ class SettingsGiven(TypedDict, total=False):
     heartbeat_interval: float | None
     missed_heartbeats: int | None
     max_crashes: int | None
+    max_outvoted: int | None
     drain_timeout: float | None
     max_hand_backs: int | None
     cancel_grace: float | None

@@ -12,6 +12,7 @@ import pytest
 
 from perdure import Perdure
 from perdure.ledger import Ledger
+from perdure.model.worker_health import Verdict
 from support.cli import Run
 from support.ledgers import DIE, SUCCEED, claimed, running
 
@@ -292,6 +293,22 @@ def test_the_console_script_itself(folder: Path) -> None:
     app = Perdure(home=folder / ".perdure")
     assert app.jobs.get(done.stdout.strip()).state == "queued"
     app.close()
+
+
+def test_a_worker_that_was_outvoted_is_trusted_again(perdure: Run, ledger: Ledger) -> None:
+    row = {"id": "w", "name": "w3@a", "bulkhead": "normal", "host": "a", "pid": 1, "concurrency": 1}
+    ledger.workers.register({**row, "lease_ttl": 60.0, "lock_path": None})
+    ledger.workers.say("w3@a", Verdict.OUTVOTED, "in job 1")
+    ledger.workers.declare_unfit("w", "its disk is read-only")
+    listed = perdure("workers", "list").out
+    assert "draining, unfit: its disk is read-only" in listed
+    assert "outvoted 1 times" in listed
+    assert perdure("workers", "trust", "w3@a", "--reason", "mended", "--json").json == {"name": "w3@a", "trusted": True}
+    [worker] = perdure("workers", "list", "--json").json
+    assert (worker["outvoted"], worker["barred"], worker["unfit"]) == (0, False, "its disk is read-only")
+    refused = perdure("workers", "trust", "w4@a", "--reason", "mended")
+    assert refused.code != 0
+    assert "no worker 'w4@a'. Did you mean 'w3@a'?" in refused.err
 
 
 def test_groups(perdure: Run, folder: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from perdure import JobContext, Perdure, RetryPolicy
 from perdure.ledger.jobs.notes import NoteKind
+from perdure.resilience import Member
 
 app = Perdure()
+app.failover.add("mail", [Member("eu", "eu.example"), Member("us", "us.example")])
 
 
 @app.job(name="site.pay", retry="none")

@@ -317,6 +317,37 @@ def test_a_breaker_is_forced_and_reset(site: Site, visitor: Visitor) -> None:
     wait_until(lambda: breaker.state == "closed", 30)
 
 
+def metrics_of(site: Site) -> list[str]:
+    return str(site.flower.get("/metrics").text).splitlines()
+
+
+def test_failover_groups_are_shown_with_their_switches(site: Site, visitor: Visitor) -> None:
+    site.app.failover["mail"].promote("us", reason="eu moves house", by="ann")
+    [group] = site.flower.get("/api/perdure/breakers").json()["failover"]
+    assert (group["name"], group["current"], group["members"]) == ("mail", "us", ["eu", "us"])
+    section = visitor.see("/perdure/breakers").split('id="failover-mail"')[1].split("</article>")[0]
+    assert "eu → us eu moves house (ann)" in section
+    wait_until(lambda: 'perdure_failover_current{group="mail",member="us"} 1.0' in metrics_of(site), 30)
+    found = metrics_of(site)
+    assert 'perdure_failover_current{group="mail",member="eu"} 0.0' in found
+    assert 'perdure_failover_healthy{group="mail",member="us"} 1.0' in found
+    assert 'perdure_failover_switches_total{group="mail"} 1.0' in found
+
+
+def test_a_worker_that_was_outvoted_is_shown_with_how_often(site: Site, visitor: Visitor) -> None:
+    row = {"id": "liar", "name": "liar@a", "bulkhead": "normal", "host": "a", "pid": 1, "concurrency": 1}
+    site.app.ledger.workers.register({**row, "lease_ttl": 600.0, "lock_path": None})
+    site.app.workers.outvoted("liar@a", "its answer in site.pay 1 is not the majority's")
+    page = visitor.see("/perdure/workers")
+    assert "outvoted 1 times" in page
+    assert "its answer in site.pay 1" in page
+    wait_until(lambda: 'perdure_worker_outvoted{worker="liar@a"} 1.0' in metrics_of(site), 30)
+    assert 'perdure_worker_barred{worker="liar@a"} 0.0' in metrics_of(site)
+    alerts = [one["text"] for one in site.flower.get("/api/perdure/overview").json()["alerts"]]
+    assert any("liar@a was outvoted 1 times" in text for text in alerts)
+    site.app.ledger.workers.change_state("liar", "gone", "stopped")
+
+
 def test_tasks_are_shown_with_their_last_hour(site: Site, visitor: Visitor, die: Die) -> None:
     letter = site.app.dead_letters.get(die("o-1", task="site.refuse"))
     views = {one["name"]: one for one in site.flower.get("/api/perdure/tasks").json()["task_views"]}

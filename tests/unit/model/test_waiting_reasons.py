@@ -30,6 +30,8 @@ QUEUED = {
         ({"paused_by": "ann", "workers": 0}, ["paused", "no_worker"]),
         ({"unknown_since": 50.0}, ["unknown_task"]),
         ({"limit": 2, "running": 2}, ["limit"]),
+        ({"unvoted": 2, "voters": 2}, ["next"]),
+        ({"unvoted": 2, "voters": 1}, ["no_voter"]),
         ({"deadline": 99.0}, ["expired"]),
         ({"state": JobState.SCHEDULED, "run_at": 160.0}, ["scheduled"]),
         ({"state": JobState.RETRYING, "run_at": 160.0, "error": "boom"}, ["retrying"]),
@@ -47,6 +49,9 @@ def test_words_say_when_and_what_to_do() -> None:
     [retrying] = explain(Facts(**(QUEUED | {"state": JobState.RETRYING, "run_at": 160.0, "error": "boom"})))  # type: ignore[arg-type]
     [no_worker] = explain(Facts(**(QUEUED | {"workers": 0})))  # type: ignore[arg-type]
 
+    [no_voter] = explain(Facts(**(QUEUED | {"unvoted": 3, "voters": 1, "barred": ("w3@a",)})))  # type: ignore[arg-type]
+
+    assert "2 missing. Barred are w3@a" in no_voter.text
     assert "in 60.0 s" in retrying.text
     assert "boom" in retrying.text
     assert "perdure worker normal" in no_worker.text

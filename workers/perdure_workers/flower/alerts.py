@@ -99,6 +99,7 @@ def _of_health(health: HealthReport) -> list[Alert]:
         "bulkheads": "Start workers, or raise max_depth, or find what submits so much.",
         "queue_age": "Open one of the jobs: its page says why it is not running.",
         "duties": "Start a worker or a supervisor, or see in its log why it does not.",
+        "nodes": "See on the page of workers what happened; mend or replace the node, or trust it again.",
         "disk": "Make room, or move the data folder.",
     }
     return [

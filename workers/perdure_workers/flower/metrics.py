@@ -94,14 +94,18 @@ class PerdureMetrics(Collector):
     def _workers(self) -> list[Metric]:
         states = GaugeMetricFamily("perdure_workers", "Live workers", labels=["bulkhead", "state"])
         beat = GaugeMetricFamily("perdure_worker_heartbeat_age_seconds", "Age of a heartbeat", labels=["worker"])
+        outvoted = GaugeMetricFamily("perdure_worker_outvoted", "Votes lost since it was trusted", labels=["worker"])
+        barred = GaugeMetricFamily("perdure_worker_barred", "Whether it takes part in no more votes", labels=["worker"])
         counted: dict[tuple[str, str], int] = {}
         for worker in self._app.workers.list():
             key = (worker.bulkhead, worker.state)
             counted[key] = counted.get(key, 0) + 1
             beat.add_metric([worker.name], worker.heartbeat_age)
+            outvoted.add_metric([worker.name], worker.outvoted)
+            barred.add_metric([worker.name], worker.barred)
         for (bulkhead, state), count in sorted(counted.items()):
             states.add_metric([bulkhead, state], count)
-        return [states, beat]
+        return [states, beat, outvoted, barred]
 
     def _of_redis(self) -> list[Metric]:
         return [*self._of_breakers(), *self._of_failover()]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SELDOM = 16
 #: Seconds for which a lane is passed by whose breaker or limit turned a job away that had been claimed.
 TURNED_AWAY = 0.05
+#: Seconds after which a worker that is barred from votes looks whether it is trusted again.
+BARRED = 5.0
 #: A claim that takes longer than so many seconds may have met rows that are dead and cannot be removed, as while somebody
 #: holds a transaction open on PostgreSQL; on SQLite it waits for others, and there are none.
 SLOW = {"postgresql": 0.01, "sqlite": float("inf")}
@@ -118,10 +120,17 @@ class Choice:
         share = max(1, most // max(1, len(ready)))
         for lane in ready:
             if lane.name == REPLICAS:
-                claims += self._app.ledger.jobs.claim(self._by, 1, lane.name)
+                claims += self._vote()
             elif lane.limit_key is None and (count := self._lets_through(lane, share)):
                 claims += self._app.ledger.jobs.claim(self._by, count, lane.name)
         return claims
+
+    def _vote(self) -> list[Claim]:
+        """Claim a replica, unless this worker has been outvoted too often."""
+        if self._app.workers.is_barred(self._by.worker_name):
+            self.pass_by(REPLICAS, BARRED)
+            return []
+        return self._app.ledger.jobs.claim(self._by, 1, REPLICAS)
 
     def _lets_through(self, lane: Lane, most: int) -> int:
         """Return how many jobs of a lane its circuit breaker lets through now."""

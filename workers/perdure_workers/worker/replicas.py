@@ -59,6 +59,9 @@ def coordinate(app: Perdure, claim: Claim, task: Task[..., Any]) -> Settlement:
         told = f"{len(ended)} of {task.replicas} replicas have answered"
         return Settlement(Transition.SNOOZE, Outcome.SNOOZED, burns=False, delay=delay, error=told)
     app.jobs.cancel_replicas(claim.job_id, "the other replicas have decided")
+    if verdict.kind is VerdictKind.MAJORITY:
+        for name in verdict.disagreeing:
+            app.workers.outvoted(name, f"its answer in {task.name} {claim.job_id} is not the majority's")
     return _settled(verdict, answers, task)
 
 

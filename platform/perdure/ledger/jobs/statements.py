@@ -232,9 +232,9 @@ class JobStatements:
         """Return what ended in a stretch of time; see :func:`history.ended_between`."""
         return self._work.read(lambda c: history.ended_between(c, since, until))
 
-    def waiting(self, job_id: str, limit: int | None) -> Facts:
+    def waiting(self, job_id: str, limit: int | None, max_outvoted: int | None = None) -> Facts:
         """Return the facts that say why a job is not running; see :func:`waiting.facts_of`."""
-        return self._work.read(lambda c: waiting.facts_of(c, job_id, limit))
+        return self._work.read(lambda c: waiting.facts_of(c, job_id, limit, max_outvoted))
 
     def count(self, by: str, **which: Any) -> dict[str, int]:
         """Return how many jobs there are by state, task or bulkhead; see :class:`read.JobFilter`."""

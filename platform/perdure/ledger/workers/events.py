@@ -10,7 +10,7 @@ from perdure.ledger.now import now
 from perdure.ledger.schema import worker_events
 from perdure.model.clock import to_datetime
 from perdure.model.ids import new_id
-from perdure.model.worker_health import WorkerEvent
+from perdure.model.worker_health import WorkerEvent, WorkerState
 
 
 def record(
@@ -40,8 +40,10 @@ def listing(connection: Connection, *, name: str | None = None, limit: int = 100
 
 def last_state_of(connection: Connection, name: str) -> str | None:
     """Return the state that the newest event of a worker's name led to."""
-    found = listing(connection, name=name, limit=1)
-    return found[0].target if found else None
+    states = worker_events.c.target.in_([state.value for state in WorkerState])
+    newest = select(worker_events.c.target).where(worker_events.c.worker_name == name, states)
+    state: str | None = connection.execute(newest.order_by(worker_events.c.id.desc()).limit(1)).scalar_one_or_none()
+    return state
 
 
 def _event(row: Any) -> WorkerEvent:

@@ -11,6 +11,7 @@ from perdure.ledger.now import now
 from perdure.ledger.running.claims import RUNS
 from perdure.ledger.schema import jobs, workers
 from perdure.ledger.workers.events import last_state_of, record
+from perdure.ledger.workers.verdicts import UNFIT, votes_lost
 from perdure.model.clock import to_datetime
 from perdure.model.records import WorkerRecord
 from perdure.model.worker_health import WorkerEvent, WorkerState
@@ -95,14 +96,20 @@ def neighbours(connection: Connection, host: str) -> list[Neighbour]:
 def listing(connection: Connection, *, all_states: bool = False) -> list[WorkerRecord]:
     """Return the live workers, or all that the ledger remembers, by name."""
     running = select(func.count()).select_from(jobs).where(RUNS, jobs.c.worker_id == workers.c.id).scalar_subquery()
-    query = select(workers, SILENCE, running.label("running"))
+    query = select(
+        workers,
+        SILENCE,
+        running.label("running"),
+        votes_lost(workers.c.name).label("outvoted"),
+        UNFIT.label("unfit"),
+    )
     if not all_states:
         query = query.where(workers.c.state.in_(LIVE))
     return [_record(row) for row in connection.execute(query.order_by(workers.c.name, workers.c.started_at))]
 
 
 def _record(row: Any) -> WorkerRecord:
-    same = ("id", "name", "bulkhead", "host", "pid", "concurrency", "state", "draining", "running")
+    same = ("id", "name", "bulkhead", "host", "pid", "concurrency", "state", "draining", "running", "outvoted", "unfit")
     return WorkerRecord(
         **{name: getattr(row, name) for name in same},
         started_at=to_datetime(row.started_at),

@@ -8,13 +8,13 @@ from perdure.ledger.jobs import (
     prune,
 )
 from perdure.ledger.work import Work
-from perdure.ledger.workers import events, register, silent
+from perdure.ledger.workers import events, register, silent, verdicts
 from perdure.ledger.workers.connection_lock import LifeLine
 from perdure.ledger.workers.register import Neighbour
 from perdure.model.records import (
     WorkerRecord,
 )
-from perdure.model.worker_health import WorkerEvent
+from perdure.model.worker_health import Verdict, WorkerEvent
 
 
 class WorkerStatements:
@@ -46,6 +46,18 @@ class WorkerStatements:
     def set_draining(self, worker_id: str) -> None:
         """Note that a worker takes no more jobs."""
         self._work.read(lambda c: register.set_draining(c, worker_id))
+
+    def say(self, name: str, verdict: Verdict, reason: str) -> WorkerEvent | None:
+        """Write a verdict on a worker; see :func:`verdicts.say`."""
+        return self._work.run(lambda c: verdicts.say(c, name, verdict, reason))
+
+    def declare_unfit(self, worker_id: str, reason: str) -> WorkerEvent | None:
+        """Write that a worker's node is unfit; see :func:`verdicts.declare_unfit`."""
+        return self._work.run(lambda c: verdicts.declare_unfit(c, worker_id, reason))
+
+    def times_outvoted(self, name: str) -> int:
+        """Return how often a worker has been outvoted since it was last trusted."""
+        return self._work.read(lambda c: verdicts.times_outvoted(c, name))
 
     def change_state(self, worker_id: str, target: str, reason: str) -> WorkerEvent | None:
         """Move a live worker to another state; see :func:`register.change_state`."""
