@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.ledger.jobs import lookup
 from perdure.ledger.jobs.read import COUNTABLE, JobFilter
-from perdure.model.clock import to_epoch
+from perdure.manage.job_search import Found, JobSearch
+from perdure.model.moments import moment
 from perdure.model.states import JobState
 from perdure.model.waiting_reasons import Reason, explain
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from perdure.submit.typed_options import JobFilters
 
 #: What jobs are found by, as callers, the command line and Flower name it.
-FILTERS = ("state", "task", "bulkhead", "tag", "since", "until")
+FILTERS = ("state", "task", "bulkhead", "tag", "since", "until", "text")
 
 
 class Jobs:
@@ -56,6 +57,7 @@ class Jobs:
     ) -> None:
         self._ledger = ledger
         self._handles = handles
+        self._search = JobSearch(ledger, handles.tasks)
         self._canceller = canceller
         self._bells = bells
         self._bulkheads = bulkheads
@@ -93,9 +95,24 @@ class Jobs:
         Raises:
             InvalidArguments: A filter is unknown or its value not allowed.
         """
-        which = job_filter(**filters)
-        records = self._ledger.jobs.listing(limit=limit, after=after, **asdict(which))
-        return [self._handles.of(record) for record in records]
+        return [self._handles.of(record) for record in self.search(limit=limit, after=after, **filters).jobs]
+
+    def search(
+        self, *, limit: int = 100, after: str | None = None, within: int | None = None, **filters: Unpack[JobFilters]
+    ) -> Found:
+        """Return the records of jobs as :meth:`list` does, and where the search goes on.
+
+        Args:
+            limit: The most to return.
+            after: The id after which it goes on.
+            within: The most jobs that are looked through for a text; None for all.
+            filters: Which ones; those of :meth:`list`.
+
+        Raises:
+            InvalidArguments: A filter is unknown or its value not allowed.
+        """
+        which, text = job_filter(**filters)
+        return self._search.find(which, text, limit=limit, after=after, within=within)
 
     def count(self, by: str = "state", **filters: Unpack[JobFilters]) -> dict[str, int]:
         """Return how many jobs there are by ``state``, ``task`` or ``bulkhead``; what has none is left out.
@@ -109,7 +126,8 @@ class Jobs:
         """
         if by not in COUNTABLE:
             raise InvalidArguments(f"count(by={by!r}) is not known. Allowed: {', '.join(COUNTABLE)}")
-        return self._ledger.jobs.count(by, **asdict(job_filter(**filters)))
+        which, text = job_filter(**filters)
+        return self._search.count(which, text, by) if text else self._ledger.jobs.count(by, **asdict(which))
 
     def why(self, job_id: str) -> builtins.list[Reason]:
         """Return why a job is not running now, the strongest reason first.
@@ -156,8 +174,10 @@ class Jobs:
         return bulkhead is not None
 
 
-def job_filter(**given: Any) -> JobFilter:
-    """Return the filter that a caller describes, a user interface as well: None and empty texts count as not given.
+def job_filter(**given: Any) -> tuple[JobFilter, str]:
+    """Return the filter that a caller describes, a user interface as well, and the text that is sought besides.
+
+    None and empty texts count as not given.
 
     Args:
         given: See :class:`~perdure.submit.typed_options.JobFilters`.
@@ -177,8 +197,9 @@ def job_filter(**given: Any) -> JobFilter:
         which["tag"] = as_tag(which["tag"])
     for name in ("since", "until"):
         if name in which:
-            which[name] = to_epoch(which[name])
-    return JobFilter(**which)
+            which[name] = moment(name, which[name])
+    text = str(which.pop("text", ""))
+    return JobFilter(**which), text
 
 
 def _state(text: str) -> JobState:

@@ -13,6 +13,7 @@ from perdure.model.dead_letter import LineageEntry
 from perdure.model.job_log import LogLine
 from perdure.model.records import AttemptRecord, JobRecord, Progress
 from perdure.model.states import JobState
+from perdure.model.text.error_names import short_name
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
@@ -180,7 +181,7 @@ class JobHandle(Generic[R]):
     def _outcome(self) -> R:
         record = self.record
         if record.state is JobState.DEAD:
-            message = f"{record.task} {self.id}: {record.error_type}: {record.error}"
+            message = f"{record.task} {self.id}: {short_name(record.error_type or '')}: {record.error}"
             raise JobDead(message, job_id=self.id, dead_letter_id=record.dead_letter_id)
         if record.state is JobState.CANCELLED:
             raise JobCancelled(f"{record.task} {self.id} was cancelled")

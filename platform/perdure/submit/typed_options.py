@@ -67,15 +67,18 @@ class MoreOptions(TypedDict, total=False):
 class JobFilters(TypedDict, total=False):
     """What ``app.jobs.list(...)`` and ``app.jobs.count(...)`` take, and ``perdure jobs list`` and Flower's pages with them.
 
-    ``tag`` is ``("tenant", "a")`` or ``"tenant=a"``; ``since`` and ``until`` are when the job was submitted.
+    ``tag`` is ``("tenant", "a")`` or ``"tenant=a"``; ``since`` and ``until`` are when the job was submitted, also as texts
+    such as ``2h`` (ago), ``yesterday`` and ``2026-01-31``. ``text`` stands in the arguments or the error, as people are
+    shown them, in upper or lower case; no index helps there: jobs that match the rest are read until enough are found.
     """
 
     state: str | None
     task: str | None
     bulkhead: str | None
     tag: tuple[str, str] | str | None
-    since: datetime | float | None
-    until: datetime | float | None
+    since: datetime | float | str | None
+    until: datetime | float | str | None
+    text: str | None
 
 
 class SettingsGiven(TypedDict, total=False):

@@ -130,6 +130,9 @@ def test_it_halts_when_a_canary_fails(shop: Perdure, die: Die) -> None:
     letters = [die() for _ in range(5)]
     report = with_canaries(shop, letters, dead=1)
     assert (report.replayed, report.halted) == (2, "1 of the first 2 replays failed")
+    progress = shop.jobs.list(task="perdure.replay")[0].progress
+    assert progress is not None
+    assert (progress.done, progress.total) == (2, 5)
     assert shop.dead_letters.count(status="open") == 4  # the three, and the canary that died again
 
 

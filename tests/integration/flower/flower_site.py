@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure import JobContext, Perdure, RetryPolicy
+from perdure import Discard, JobContext, Perdure, RetryPolicy
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.resilience import Member
 
@@ -23,6 +23,11 @@ def divide(a: int, b: int) -> float:
 @app.job(name="site.refuse", retry="none")
 def refuse(order: str, password: str = "") -> None:
     raise ValueError(f"{order} is refused")
+
+
+@app.job(name="site.give-up", retry="none")
+def give_up(order: str) -> None:
+    raise Discard(f"{order} is no order")
 
 
 @app.job(name="site.steps", retry="none")

@@ -45,6 +45,12 @@ class Visitor:
         assert answer.status_code == 303, answer.text
         return self.see(answer.headers["Location"])
 
+    def carried(self, path: str) -> dict[str, str]:
+        """Return what the form of a list carries of the page that it stands on."""
+        form = re.findall(r'<form method="post" id="selection".*?</form>', self.see(path), re.DOTALL)[0]
+        found = re.findall(r'<input type="hidden" name="([a-z]+)" value="([^"]*)">', form)
+        return {name: html.unescape(value) for name, value in found}
+
 
 @pytest.fixture
 def visitor(site: Site) -> Iterator[Visitor]:
@@ -120,10 +126,11 @@ def test_ticked_jobs_are_cancelled_or_run_again(site: Site, visitor: Visitor) ->
     assert waits[1].refresh().record.run_at != waits[2].record.run_at
     assert site.app.dead_letters.get(dead.record.dead_letter_id or "").status == "replayed"
 
-    asked = visitor.send("/perdure/jobs?tag=wave%3Dbulk", action="cancel", tag="wave=bulk", hours="0")
-    assert "Cancel 0 jobs?" in asked
-    asked = visitor.send("/perdure/jobs?tag=wave%3Dbulk", action="cancel", tag="wave=bulk", hours="1")
-    assert "Cancel 2 jobs?" in asked
+    for since, count in (("now", "0 jobs"), ("1h", "2 jobs")):
+        page = f"/perdure/jobs?tag=wave%3Dbulk&since={since}&sort=task"
+        assert f"Cancel {count}?" in visitor.send(page, action="cancel", **visitor.carried(page))
+    page = f"/perdure/jobs?{urlencode({'tag': 'wave=bulk', 'text': 'B-2'})}"
+    assert "Cancel 1 job?" in visitor.send(page, action="cancel", **visitor.carried(page))
     assert waits[2].state == "scheduled"
     assert "2 jobs are cancelled" in visitor.send("/perdure/jobs", action="cancel", tag="wave=bulk", confirmed="yes")
     assert [job.state for job in waits] == ["cancelled"] * 3
@@ -272,6 +279,25 @@ def test_faults_are_those_of_the_letters_that_match(visitor: Visitor, die: Die) 
     assert "ValueError" in faults
     assert "ZeroDivisionError" not in faults
     assert "ZeroDivisionError" in visitor.see("/perdure/dead-letters?task=site.divide").partition('id="letters"')[0]
+
+
+def test_what_turns_or_hides_text_is_shown_as_an_escape(site: Site, visitor: Visitor, die: Die) -> None:
+    hostile = "to\u202egnp.exe\x1b[2J\u200b<b>"
+    letter_id = die(hostile, task="site.refuse")
+    job_id = site.app.dead_letters.get(letter_id).job_id
+    for path in ("jobs", f"jobs/{job_id}", "dead-letters", f"dead-letters/{letter_id}", "overview", "tasks"):
+        page = visitor.see(f"/perdure/{path}")
+        assert not set(page) & set("\u202e\x1b\u200b"), path
+        assert "to\\u202egnp.exe" in page, path
+    form = re.findall(r'name="args"[^>]*>([^<]*)<', visitor.see(f"/perdure/dead-letters/{letter_id}"))[0]
+    assert json.loads(html.unescape(form)) == [hostile]  # what is edited is still what it was
+
+
+def test_perdure_s_own_errors_go_by_the_names_that_people_know(site: Site, visitor: Visitor, die: Die) -> None:
+    letter = site.app.dead_letters.get(die("o-1", task="site.give-up"))
+    assert letter.error_type == "perdure.control.Discard"  # the ledger keeps the name that it has known first
+    assert "perdure.control" not in visitor.see("/perdure/dead-letters").partition('id="groups"')[2]
+    assert letter.id in visitor.see("/perdure/dead-letters?error=Discard&status=open")
 
 
 def test_what_was_typed_stays_after_a_mistake(visitor: Visitor, die: Die) -> None:

@@ -178,9 +178,16 @@ def test_errors_say_what_is_wrong(site: Site) -> None:
     assert "none" in site.flower.get("/api/perdure/jobs/none").json()["error"]
     assert site.flower.get("/api/perdure/jobs?state=wrong").status_code == 400
     assert site.flower.get("/perdure/jobs?tag=wrong").status_code == 400
-    for hours in ("x", "nan"):
-        assert site.flower.get(f"/perdure/jobs?hours={hours}").status_code == 400
-    assert site.flower.get("/perdure/jobs?hours=1e12").status_code == 200
+    for since in ("x", "nan", "2026-13-01"):
+        assert site.flower.get(f"/perdure/jobs?since={since}").status_code == 400
+        assert site.flower.get(f"/perdure/dead-letters?until={since}").status_code == 400
+    assert site.flower.get("/perdure/jobs?since=99999999999w&until=1970-01-01").status_code == 200
+    assert site.flower.get("/perdure/dead-letters?since=99999999999w&until=0001-01-01").status_code == 200
+    for misspelt in ("jobs?tsk=x", "dead-letters?tsk=x"):
+        assert "'tsk'" in site.flower.get(f"/api/perdure/{misspelt}").json()["error"]
+    for misspelt in ("jobs/all/cancel", "dead-letters/all/discard", "dead-letters/all/replay"):
+        refused = site.flower.post(f"/api/perdure/{misspelt}", json={"tsk": "x"})  # nothing else would mean all
+        assert (refused.status_code, "Did you mean 'task'?" in refused.text) == (400, True)
     assert site.flower.post("/api/perdure/breakers/site/open", json={"seconds": "nan"}).status_code == 400
     assert site.flower.post("/api/perdure/bulkheads/nope/pause", json={}).status_code == 404
     assert site.flower.post("/api/perdure/bulkheads/normal/explode", json={}).status_code == 404

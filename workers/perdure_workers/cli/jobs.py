@@ -20,6 +20,7 @@ from perdure.manage.masked import masked_attempt, masked_job
 from perdure.model.codec import codec
 from perdure.model.job_log import LogLine
 from perdure.model.masking import Masker, masker
+from perdure.model.moments import UNDERSTOOD
 from perdure.model.records import JobRecord
 from perdure.settings.home import never_started
 from perdure.settings.settings import Settings
@@ -36,7 +37,6 @@ from perdure_workers.cli.output import (
     say,
     show,
 )
-from perdure_workers.shared.moments import UNDERSTOOD, moment
 
 #: Seconds between two looks at what a job says.
 _FOLLOW = 0.5
@@ -105,6 +105,7 @@ def jobs() -> None:
 @click.option("--tag", help="Only jobs with this tag, NAME=VALUE.")
 @click.option("--since", metavar="MOMENT", help=f"Only jobs submitted since then: {UNDERSTOOD}.")
 @click.option("--until", metavar="MOMENT", help="Only jobs submitted before then.")
+@click.option("--text", help="Only jobs in whose arguments or error this stands.")
 @click.option("--limit", default=50, type=click.IntRange(1, 10_000), show_default=True)
 @click.option("--after", help="The last id of the page before.")
 @json_option
@@ -113,8 +114,6 @@ def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
     """List jobs, the newest first."""
     app = context.app
     filters["after"] = app.jobs.find(filters["after"]).id if filters["after"] else None
-    for name in ("since", "until"):
-        filters[name] = moment(name, filters[name]) if filters[name] else None
     records = [masked_job(app.tasks.get(handle.task), handle.record) for handle in app.jobs.list(**filters)]
     columns = {
         "id": lambda job: job.id,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -13,7 +11,7 @@ from typing import Any
 
 import click
 
-from perdure.model.text.safe import many_lines, one_line
+from perdure.model.text.safe import json_text, many_lines, one_line
 
 
 class Exit(IntEnum):
@@ -32,14 +30,14 @@ class Exit(IntEnum):
 _IDS = ("id", "job", "letter", "dead letter")
 #: Last characters of an id that are shown where a terminal is too narrow for all: every command takes them for it.
 _SHORT_ID = 12
+#: Columns that nobody can read or copy in pieces.
+_WHOLE = (*_IDS, "fingerprint", "last 24 h")
 #: Width of a table that no terminal shows, in characters.
 _PIPED = 200
 #: What separates two columns, in characters.
 _GAP = 2
-#: Characters that JSON lets stand as they are and a terminal must not get.
-_UNSAFE_IN_JSON = re.compile(
-    "[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
+#: Characters of a word up to which it is broken last.
+_WORD = 11
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON object on each line, for scripts.")
@@ -65,55 +63,81 @@ def print_json(value: Any) -> None:
     """Print a value as one JSON document."""
     import msgspec
 
-    _echo_json(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain, order="deterministic"), indent=2).decode())
+    document = msgspec.json.encode(value, enc_hook=_plain, order="deterministic")
+    click.echo(json_text(msgspec.json.format(document, indent=2).decode()))
 
 
 def print_json_line(value: Any) -> None:
     """Print a value as one line of JSON."""
     import msgspec
 
-    _echo_json(msgspec.json.encode(value, enc_hook=_plain, order="deterministic").decode())
-
-
-def _echo_json(text: str) -> None:
-    click.echo(_UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text))
+    click.echo(json_text(msgspec.json.encode(value, enc_hook=_plain, order="deterministic").decode()))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """Print rows as a table as wide as the terminal, or wide when none shows it. Cells are text and never markup.
 
-    Ids are never cut by a line's end, since people copy them from here; a narrow terminal shows their last characters.
+    Where it does not fit, columns in which nothing stands are left out, ids are their last characters, and the longest
+    columns give way first: states, counts and names stay whole as long as there is room.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[_cell(value) for value in row] for row in rows]
+    texts: list[Sequence[str]]
+    texts = [(name.replace("_", " "), *map(_cell, values)) for name, *values in zip(columns, *rows, strict=True)]
     console = Console(highlight=False)
     is_for_people = console.is_terminal or "COLUMNS" in os.environ
     width = console.width if is_for_people else _PIPED
-    if _needed(columns, cells) > width:
-        ids = [number for number, name in enumerate(columns) if name in _IDS]
-        cells = [[cell[-_SHORT_ID:] if number in ids else cell for number, cell in enumerate(row)] for row in cells]
+    if _needed(map(_longest, texts)) > width:
+        texts = [_shortened(column) for column in texts if len(column) == 1 or any(column[1:])]
     table = Table(
         title=Text(one_line(title)) if title else None,
         title_justify="left",
         header_style="bold",
+        show_header=any(columns),
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         pad_edge=False,
-        padding=(0, _GAP, 0, 0),
+        padding=(0, _GAP - 1, 0, 0),
     )
-    for name in columns:
-        table.add_column(Text(name), no_wrap=name in _IDS, overflow="fold")
-    for row in cells:
+    for column, its_width in zip(texts, _widths(texts, width), strict=True):
+        table.add_column(Text(column[0]), width=its_width, no_wrap=column[0] in _WHOLE, overflow="fold")
+    for row in zip(*(column[1:] for column in texts), strict=True):
         table.add_row(*map(Text, row))
-    Console(width=width, highlight=False).print(table)
+    Console(width=width, highlight=False).print(table, *([""] if title else []))
 
 
-def _needed(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """Return the characters that a table takes when nothing is folded."""
-    return sum(max(len(text) for text in column) + _GAP for column in zip(columns, *rows, strict=True))
+def _widths(texts: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return how wide each column is to be, so that the longest ones give way first."""
+    natural = [_longest(column) for column in texts]
+    for word in range(_WORD, 0, -1):
+        least = [_longest(column) if column[0] in _WHOLE else min(word, _longest_word(column)) for column in texts]
+        for level in range(max(natural, default=0), 0, -1):
+            found = [max(floor, min(full, level)) for floor, full in zip(least, natural, strict=True)]
+            if _needed(found) <= width:
+                return found
+    return natural
+
+
+def _needed(widths: Iterable[int]) -> int:
+    """Return the characters that a table of columns of these widths takes."""
+    return sum(each + _GAP for each in widths) - _GAP
+
+
+def _longest(column: Sequence[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, column))
+
+
+def _longest_word(column: Sequence[str]) -> int:
+    return max((_longest(text.split()) for text in column if text.strip()), default=0)
+
+
+def _shortened(column: Sequence[str]) -> Sequence[str]:
+    return (column[0], *(text[-_SHORT_ID:] for text in column[1:])) if column[0] in _IDS else column
 
 
 def show(as_json: bool, records: Sequence[Any], columns: dict[str, Callable[[Any], Any]]) -> None:
@@ -137,7 +161,11 @@ def ago(moment: datetime | None) -> str:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else one_line(value)
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+    return one_line(value)
 
 
 def _plain(value: Any) -> Any:

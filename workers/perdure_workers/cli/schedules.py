@@ -9,13 +9,13 @@ import click
 
 from perdure.manage.schedules import LAST, ScheduleState
 from perdure.model.masking import mask_call
+from perdure.model.moments import UNDERSTOOD, moment
 from perdure.model.text.safe import one_line
 from perdure.system.who import whoami
 from perdure_workers.cli.asking import ask, yes_option
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import ago, json_option, print_json, print_table, say
 from perdure_workers.cli.progress import progress
-from perdure_workers.shared.moments import UNDERSTOOD, moment
 
 
 @click.group()

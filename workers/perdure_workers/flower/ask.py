@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perdure.errors import InvalidArguments, PerdureError
+from perdure.errors import InvalidArguments, PerdureError, did_you_mean
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SOURCE = "flower"
 #: Rows that can be ticked at once.
 MOST_SELECTED = 200
+#: What forms say besides what is asked for.
+_OF_FORMS = ("_xsrf", "action", "confirmed", "id", "ids", "of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,23 @@ class Ask:
     def flag(self, name: str) -> bool:
         """Return whether a box was ticked."""
         return str(self.form.get(name, "")).lower() in ("1", "true", "on", "yes")
+
+    def filters(self, names: Collection[str], *others: str) -> dict[str, str]:
+        """Return what rows are found by, without what is empty.
+
+        Args:
+            names: The filters that there are.
+            others: What else may be said.
+
+        Raises:
+            InvalidArguments: Something else was said: a misspelt filter would mean all rows.
+        """
+        known = (*names, *others)
+        for name in self.form:
+            if name not in known and name not in _OF_FORMS:
+                hint = did_you_mean(name, known)
+                raise InvalidArguments(f"{name!r} means nothing here.{hint} Allowed: {', '.join(known)}")
+        return {name: text for name in names if (text := self.text(name))}
 
     @property
     def ids(self) -> list[str]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from tornado.web import HTTPError, authenticated
 
-from perdure_workers.flower import job_facts, letter_facts, task_facts
+from perdure.manage.dead_letters.filters import NAMES
+from perdure.manage.jobs import FILTERS
+from perdure_workers.flower import letter_facts, task_facts
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.handler import PageHandler
-from perdure_workers.flower.job_actions import CANCELLABLE, JOB_FILTERS, MOST_CANCELLED
-from perdure_workers.flower.letter_actions import FILTERS
+from perdure_workers.flower.job_actions import cancellable
+from perdure_workers.flower.letter_actions import BULK
 
 #: What a form carries that has been asked already.
 CONFIRMED = "confirmed"
 #: How many letters are to be replayed at what rate.
-_HOW = ("rate", "canary", "max_failure_rate", "because")
+_HOW = (*BULK, "because")
 
 
 def ask_url(page: str, ask: Ask) -> str | None:
@@ -33,7 +34,7 @@ class AskLetters(PageHandler):
     @authenticated
     async def get(self) -> None:
         """Show it, with the form that does it."""
-        asked = _asked(self, ("action", *FILTERS, *_HOW))
+        asked = _asked(self, ("action", *NAMES, *_HOW))
         facts = await self.in_thread(lambda: letter_facts.bulk_question(self.perdure, asked))
         self.page("perdure_ask_letters.html", **facts)
 
@@ -44,9 +45,10 @@ class AskJobs(PageHandler):
     @authenticated
     async def get(self) -> None:
         """Show it, with the form that does it."""
-        asked = _asked(self, ("reason", *JOB_FILTERS))
-        count = await self.in_thread(lambda: _cancellable(self, asked))
-        self.page("perdure_ask_jobs.html", asked=asked, count=count, most=MOST_CANCELLED)
+        asked = _asked(self, ("reason", *FILTERS))
+        filters = {name: text for name, text in asked.items() if name != "reason"}
+        jobs, are_more = await self.in_thread(lambda: cancellable(self.perdure, filters))
+        self.page("perdure_ask_jobs.html", asked=asked, filters=filters, count=len(jobs), are_more=are_more)
 
 
 class AskBackfill(PageHandler):
@@ -65,15 +67,3 @@ def _asked(handler: PageHandler, names: tuple[str, ...]) -> dict[str, str]:
         raise HTTPError(403, "not allowed")
     asked = {name: handler.get_query_argument(name, "").strip() for name in names}
     return {name: text for name, text in asked.items() if text}
-
-
-def _cancellable(handler: PageHandler, asked: dict[str, str]) -> int:
-    filters: dict[str, Any] = job_facts.job_filters(asked)
-    wanted, count = filters.pop("state", None), 0
-    for state in CANCELLABLE:
-        if wanted not in (None, state):
-            continue
-        count += len(handler.perdure.jobs.list(state=state, limit=MOST_CANCELLED + 1 - count, **filters))
-        if count > MOST_CANCELLED:
-            break
-    return count

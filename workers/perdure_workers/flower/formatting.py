@@ -9,7 +9,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from perdure.ledger.glance import MOST_COUNTED
+from perdure.model.text.error_names import short_name
 from perdure.model.text.folding import folded
+from perdure.model.text.safe import json_text
 
 #: Bootstrap's badge for each state, outcome and condition.
 _BADGES = {
@@ -75,6 +77,16 @@ def at_least(number: int) -> str:
     return count(number) + ("+" if number >= MOST_COUNTED else "")
 
 
+def error_name(stored: str | None) -> str:
+    """Return the name of an error's type as people read it."""
+    return short_name(stored or "")
+
+
+def many(number: int, noun: str) -> str:
+    """Return a number of things, one thing as one."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def trace(traceback: str) -> str:
     """Return a traceback as people read it first: without perdure's own frames."""
     return folded(traceback)
@@ -82,7 +94,7 @@ def trace(traceback: str) -> str:
 
 def pretty(value: Any) -> str:
     """Return a value as indented JSON."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return json_text(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def short(job_id: str) -> str:

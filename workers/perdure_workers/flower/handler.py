@@ -23,6 +23,7 @@ from perdure.errors import (
     UnknownBulkhead,
     UnknownSchedule,
 )
+from perdure.model.moments import UNDERSTOOD
 from perdure_workers.flower import charts, formatting
 from perdure_workers.flower.access import Role, role_of, user_of
 from perdure_workers.flower.known import remember
@@ -126,6 +127,7 @@ class PageHandler(PerdureHandler):
             "as_of": datetime.now(UTC),
             "live_now": False,
             "question": {},
+            "understood": UNDERSTOOD,
             "form": {},
         }
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from perdure_workers.flower import job_facts
+from perdure.manage.jobs import FILTERS
 from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each
 from perdure_workers.flower.letter_actions import replay
 
-#: What many jobs are found by.
-JOB_FILTERS = ("state", "task", "bulkhead", "tag", "hours")
+if TYPE_CHECKING:
+    from perdure import Perdure
+    from perdure.model.records import JobRecord
+
 #: The states in which a job can be cancelled.
 CANCELLABLE = ("scheduled", "queued", "retrying", "running")
-#: Jobs that are cancelled in one go.
-MOST_CANCELLED = 1_000
+#: Jobs that are cancelled in one go, and jobs of each state that are looked through for those with a text.
+MOST_CANCELLED, LOOKED_THROUGH = 1_000, 5_000
 
 
 def cancel(ask: Ask) -> Done:
@@ -59,16 +63,30 @@ def retry_selected(ask: Ask) -> Done:
 
 def cancel_many(ask: Ask) -> Done:
     """Cancel the jobs that a filter means, so many at most that an answer comes in time."""
-    filters = job_facts.job_filters({name: ask.text(name) for name in JOB_FILTERS})
-    cancelled = 0
-    for state in CANCELLABLE:
-        if filters.get("state", state) != state:
-            continue
-        for job in ask.app.jobs.list(limit=MOST_CANCELLED - cancelled, **{**filters, "state": state}):
-            cancelled += ask.app.jobs.cancel(job.id, _because(ask, "cancelled"))
-        if cancelled >= MOST_CANCELLED:
-            return Done(f"{cancelled} jobs are cancelled; there may be more.", good=False)
+    jobs, are_more = cancellable(ask.app, ask.filters(FILTERS, "reason"))
+    cancelled = sum(ask.app.jobs.cancel(job.id, _because(ask, "cancelled")) for job in jobs)
+    if are_more:
+        return Done(f"{cancelled} jobs are cancelled; there may be more.", good=False)
     return Done(f"{cancelled} jobs are cancelled, or asked to stop at their next checkpoint.")
+
+
+def cancellable(app: Perdure, filters: Mapping[str, Any]) -> tuple[list[JobRecord], bool]:
+    """Return the jobs that match and have not ended, as many as are cancelled in one go, and whether there may be more.
+
+    Raises:
+        InvalidArguments: A filter is unknown, or its value not allowed.
+    """
+    found: list[JobRecord] = []
+    are_more = False
+    for state in CANCELLABLE:
+        if filters.get("state") in (None, "", state):
+            room = MOST_CANCELLED - len(found)
+            page = app.jobs.search(**{**filters, "state": state}, limit=room, within=LOOKED_THROUGH)
+            found += page.jobs
+            are_more = are_more or page.following is not None
+        if len(found) == MOST_CANCELLED:
+            break
+    return found, are_more
 
 
 def _because(ask: Ask, done: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,29 +14,24 @@ import msgspec
 from perdure.errors import DeadLetterNotFound
 from perdure.ledger.jobs import job_facts
 from perdure.manage.dead_letters.halted import halted
-from perdure.manage.jobs import FILTERS, job_filter
+from perdure.manage.jobs import job_filter
 from perdure.manage.masked import masked_attempt, masked_job, masked_log
 from perdure.model.dead_letter import OPEN
 from perdure.model.masking import masker
 from perdure.model.records import JobRecord
 from perdure.model.states import JobState
-from perdure_workers.flower.ask import finite
 
 if TYPE_CHECKING:
     from perdure import Perdure
 
-#: What lists are asked for by, as texts; a moment is told in ``hours`` ago.
-ASKED = tuple(name for name in FILTERS if name not in ("since", "until"))
+#: What a list is asked for besides its filters.
+HOW = ("sort", "after")
 #: Rows of a page of a list.
 PAGE = 50
-#: Hours to which lists can go back: a hundred years.
-LONGEST_HOURS = 876_000.0
 #: The newest jobs that match the other filters, of which a list is sorted and searched.
 SORTED, SEARCHED = 1_000, 5_000
 #: Lines that a job's page shows of what it said, the newest ones.
 SHOWN_LINES = 200
-#: Jobs that are read at once in a search.
-READ = 500
 
 #: What lists are sorted by; "newest" is their own order.
 SORTS: dict[str, Callable[[JobRecord], Any]] = {
@@ -53,12 +49,12 @@ def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
 
     Args:
         app: The application.
-        asked: ``state``, ``task``, ``bulkhead``, ``tag``, ``hours``, ``text``, ``sort`` and ``after``, as texts.
+        asked: The filters of :meth:`perdure.manage.jobs.Jobs.list`, ``sort`` and ``after``, as texts.
 
     Raises:
-        InvalidArguments: A filter's value is not allowed.
+        InvalidArguments: A filter is unknown, or its value not allowed.
     """
-    filters = job_filters(asked)
+    filters: dict[str, Any] = {name: text for name, text in asked.items() if name not in HOW}
     page, following, note = _page(app, asked, filters)
     return {
         "jobs": page,
@@ -70,14 +66,6 @@ def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
         "counted": job_facts.COUNTED,
         "now": datetime.now(UTC),
     }
-
-
-def job_filters(asked: Mapping[str, str]) -> dict[str, Any]:
-    """Return what jobs are found by, as :meth:`perdure.manage.jobs.Jobs.list` takes it."""
-    filters: dict[str, Any] = {name: asked[name] for name in ASKED if asked.get(name)}
-    if asked.get("hours"):
-        filters["since"] = datetime.now(UTC) - timedelta(hours=min(abs(finite("hours", asked["hours"])), LONGEST_HOURS))
-    return filters
 
 
 def job(app: Perdure, job_id: str) -> dict[str, Any]:
@@ -119,45 +107,24 @@ def _masked(app: Perdure, record: JobRecord) -> JobRecord:
 
 
 def _page(app: Perdure, asked: Mapping[str, str], filters: dict[str, Any]) -> tuple[list[JobRecord], str | None, str]:
-    text, sort, after = asked.get("text", "").lower(), asked.get("sort", ""), asked.get("after")
-    if text:
-        found, following = _search(app, filters, text, after)
-        note = f"Searched in {SEARCHED:,} jobs that match the rest."
-    elif sort in SORTS:
-        found, following = [_masked(app, handle.record) for handle in app.jobs.list(limit=SORTED, **filters)], None
-        note = f"Sorted within the newest {SORTED:,} that match."
-    else:
-        records = [handle.record for handle in app.jobs.list(limit=PAGE + 1, after=after, **filters)]
-        found, note = [_masked(app, record) for record in records[:PAGE]], ""
-        following = found[-1].id if len(records) > PAGE else None
-    return sorted(found, key=SORTS[sort])[:PAGE] if sort in SORTS else found, following, note
-
-
-def _search(app: Perdure, filters: dict[str, Any], text: str, after: str | None) -> tuple[list[JobRecord], str | None]:
-    """Return jobs in whose arguments or error a text stands, and where the search goes on.
-
-    It goes by what is shown: a masked secret is not found by guessing.
-    """
-    found: list[JobRecord] = []
-    for _ in range(SEARCHED // READ):
-        page = [_masked(app, handle.record) for handle in app.jobs.list(limit=READ, after=after, **filters)]
-        found += [job for job in page if text in _words(job)]
-        if len(found) > PAGE:
-            return found[:PAGE], found[PAGE - 1].id
-        if len(page) < READ:
-            return found, None
-        after = page[-1].id
-    return found, after
-
-
-def _words(job: JobRecord) -> str:
-    call = msgspec.json.encode([job.args, job.kwargs]).decode()
-    return f"{call} {job.error_type or ''} {job.error or ''}".lower()
+    sort = SORTS.get(asked.get("sort", ""))
+    found = app.jobs.search(limit=SORTED if sort else PAGE, after=asked.get("after") or None, within=SEARCHED, **filters)
+    page = [_masked(app, record) for record in found.jobs]
+    notes = [f"Searched in {SEARCHED:,} jobs that match the rest."] if filters.get("text") else []
+    if sort is None:
+        return page, found.following, "".join(notes)
+    notes.append(f"Sorted within the newest {SORTED:,} that match.")
+    return sorted(page, key=sort)[:PAGE], None, " ".join(notes)
 
 
 def _counts(app: Perdure, filters: dict[str, Any]) -> dict[str, int]:
-    which = job_filter(**filters)
-    counts = app.ledger.read(lambda c: job_facts.count_newest(c, which))
+    others = {name: value for name, value in filters.items() if name != "state"}
+    which, text = job_filter(**others)
+    if text:
+        found = app.jobs.search(limit=SEARCHED, within=SEARCHED, **others).jobs
+        counts: Mapping[str, int] = Counter(job.state.value for job in found)
+    else:
+        counts = app.ledger.read(lambda c: job_facts.count_newest(c, which))
     return {state.value: counts.get(state.value, 0) for state in JobState}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import InvalidArguments
+from perdure.manage.dead_letters.filters import NAMES
 from perdure.model.dead_letter import DISCARDED, OPEN
 from perdure.model.ids import new_id
 from perdure.model.masking import MASK
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from perdure import JobHandle
     from perdure.manage.dead_letters.replay_plan import ReplayPlan
 
-#: What many letters are found by, in forms and in the JSON API.
-FILTERS = ("task", "error", "fingerprint", "status", "text", "reason", "tag", "breaker", "bulkhead")
+#: How a bulk replay is done.
+BULK = ("rate", "canary", "max_failure_rate")
 #: Canaries of a bulk replay at most.
 MOST_CANARIES = 100_000
 
@@ -66,7 +67,7 @@ def note(ask: Ask) -> Done:
 
 def replay_many(ask: Ask) -> Done:
     """Replay all letters that a filter means, or say what that would do."""
-    letters, how = ask.app.dead_letters, {**filters_of(ask.form), **bulk_replay(ask.form)}
+    letters, how = ask.app.dead_letters, {**ask.filters(NAMES, *BULK, "dry_run", "because"), **bulk_replay(ask.form)}
     if ask.flag("dry_run"):
         plan: ReplayPlan = letters.replay_many(dry_run=True, **how)
         return Done(_said(plan))
@@ -115,7 +116,7 @@ def discard_many(ask: Ask) -> Done:
     """Discard all letters that a filter means."""
     because = ask.text("because") or "discarded in Flower"  # "reason" is what letters are found by
     first = new_id()
-    which: dict[str, Any] = {"status": OPEN, **filters_of(ask.form)}
+    which: dict[str, Any] = {"status": OPEN, **ask.filters(NAMES, *BULK, "because")}
     count = ask.app.dead_letters.discard_many(because, ask.by, source=SOURCE, **which)
     return Done(f"{count} letters are discarded.", undo=(first, new_id()))
 
@@ -126,19 +127,13 @@ def note_group(ask: Ask) -> Done:
     return Done("The note on this fault is saved.")
 
 
-def filters_of(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what letters are found by, of a query, a form or a JSON body; what is empty is not said."""
-    texts = {name: str(said.get(name) or "").replace("\x00", "").strip() for name in FILTERS}
-    return {name: text for name, text in texts.items() if text}
-
-
 def bulk_replay(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return how many letters are to be replayed at what rate, as ``replay_many`` takes it.
 
     Raises:
         InvalidArguments: A number is none, or outside of what is allowed.
     """
-    rate, canary, failures = (str(said.get(name) or "").strip() for name in ("rate", "canary", "max_failure_rate"))
+    rate, canary, failures = (str(said.get(name) or "").strip() for name in BULK)
     return {
         "rate": rate or None,
         "canary": int(within("canary", canary, MOST_CANARIES)) if canary else 0,

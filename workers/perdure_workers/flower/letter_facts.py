@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from perdure.ledger.dead_letters.group_match import COUNTED, matching_by_fault
-from perdure.manage.dead_letters.filters import letter_filter
+from perdure.manage.dead_letters.filters import NAMES, letter_filter
 from perdure.manage.dead_letters.replay_plan import ReplayPlan
 from perdure.manage.masked import masked_detail, masked_letter
 from perdure.model.dead_letter import OPEN, DeadLetterGroup
 from perdure_workers.flower.faults import next_step
-from perdure_workers.flower.letter_actions import bulk_replay, filters_of
+from perdure_workers.flower.letter_actions import bulk_replay
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -21,11 +21,15 @@ PAGE, FAULTS = 50, 20
 
 
 def letter_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
-    """Return a page of letters, and the faults that the letters that match are of; filters as texts."""
-    filters = filters_of(asked)
-    found = app.dead_letters.list(limit=PAGE + 1, after=asked.get("after"), **filters)
-    page = [masked_letter(app.tasks.get(letter.task), letter) for letter in found[:PAGE]]
+    """Return a page of letters, and the faults that the letters that match are of; filters as texts.
+
+    Raises:
+        InvalidArguments: A filter is unknown, or its value not allowed.
+    """
+    filters = {name: text for name, text in asked.items() if text and name != "after"}
     matching = _matching(app, filters)
+    found = app.dead_letters.list(limit=PAGE + 1, after=asked.get("after") or None, **filters)
+    page = [masked_letter(app.tasks.get(letter.task), letter) for letter in found[:PAGE]]
     return {
         "letters": page,
         "next": page[-1].id if len(found) > PAGE else None,
@@ -54,7 +58,7 @@ def bulk_question(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
         app: The application.
         asked: The filters and ``action``, ``replay`` or ``discard``, with the settings of a replay; as texts.
     """
-    filters = {"status": OPEN, **filters_of(asked)}
+    filters = {"status": OPEN, **{name: text for name, text in asked.items() if name in NAMES}}
     plan: ReplayPlan | None = None
     if asked.get("action") != "discard":
         plan = app.dead_letters.replay_many(dry_run=True, **filters, **bulk_replay(asked))

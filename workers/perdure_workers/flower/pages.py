@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import authenticated
 
 from perdure.errors import DeadLetterNotFound, JobNotFound
+from perdure.manage.dead_letters.filters import NAMES as LETTER_FILTERS
+from perdure.manage.jobs import FILTERS as JOB_FILTERS
 from perdure_workers.flower import job_facts, letter_facts, queries, task_facts
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.asking import ask_url
 from perdure_workers.flower.handler import PageHandler
-from perdure_workers.flower.letter_actions import FILTERS
 from perdure_workers.flower.overview import overview
 from perdure_workers.flower.page import Page, Question
 
@@ -38,7 +39,7 @@ class JobsPage(Page):
 
     name = "jobs"
     template, live = "perdure_jobs.html", "perdure_jobs_live.html"
-    asks = ("state", "task", "bulkhead", "tag", "hours", "text", "sort", "after")
+    asks = (*JOB_FILTERS, *job_facts.HOW)
     acts_on = "jobs"
 
     @classmethod
@@ -49,7 +50,8 @@ class JobsPage(Page):
     @staticmethod
     def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return a page of jobs."""
-        return job_facts.job_list(server.perdure, question) | {"bulkhead_names": list(server.perdure.bulkheads)}
+        bulkheads, how = list(server.perdure.bulkheads), job_facts.HOW
+        return job_facts.job_list(server.perdure, question) | {"bulkhead_names": bulkheads, "how": how}
 
     def asks_first(self, ask: Ask) -> str | None:
         """Return the page that asks whether all jobs that match are to be cancelled."""
@@ -74,7 +76,7 @@ class LettersPage(Page):
 
     name = "letters"
     template, live = "perdure_letters.html", "perdure_letters_live.html"
-    asks = (*FILTERS, "after")
+    asks = (*LETTER_FILTERS, "after")
     acts_on = "letters"
 
     @staticmethod

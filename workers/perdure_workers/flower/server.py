@@ -38,7 +38,7 @@ class PerdureFlower(Flower):  # type: ignore[misc]
     """
 
     def __init__(self, *, perdure: Perdure, **settings: Any) -> None:
-        loader = TwoFolders(settings["template_path"], autoescape="xhtml_escape")
+        loader = TwoFolders(settings["template_path"])
         # Flower's own scripts read the cookie of the token, so that it cannot be kept from scripts.
         settings["xsrf_cookie_kwargs"] = {"samesite": "Lax"}
         super().__init__(template_loader=loader, **settings)

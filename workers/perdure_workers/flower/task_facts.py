@@ -12,7 +12,7 @@ from perdure.ledger.jobs.history import Ended, added, percentile
 from perdure.ledger.jobs.last_errors import LastError, last_errors
 from perdure.ledger.schedules.schedule_facts import LastTick, Pause
 from perdure.model.masking import mask_call
-from perdure_workers.shared.moments import UNDERSTOOD, moment
+from perdure.model.moments import UNDERSTOOD, moment
 
 if TYPE_CHECKING:
     from perdure import Perdure

@@ -23,7 +23,7 @@ _NEWEST = 200
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs a list or a count means, wherever it is asked for; None leaves a part open.
+    """Which jobs a list or a count means, as far as the ledger can say; None leaves a part open.
 
     Args:
         state: In this state, as people see it.

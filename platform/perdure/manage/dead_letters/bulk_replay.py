@@ -131,10 +131,14 @@ class BulkReplay:
             self._save()
             self._rounds += 1
             self._pace(len(page), started)
-        self._ctx.progress(report.total, report.total, report.halted or "done")
+        self._ctx.progress(self._looked_at if report.halted else report.total, report.total, report.halted or "done")
         outcome = {"replayed": report.replayed, "skipped": report.skipped or None, "halted": report.halted}
         self._letters.record(self._actor, "replay_many_ended", [{"job_id": self._ctx.job_id, **outcome}])
         return report
+
+    @property
+    def _looked_at(self) -> int:
+        return self._report.replayed + sum(self._report.skipped.values())
 
     def _begun(self) -> ReplayReport:
         saved = self._ctx.checkpoint.load()
@@ -147,7 +151,7 @@ class BulkReplay:
 
     def _save(self) -> None:
         report = self._report
-        self._ctx.progress(report.replayed + sum(report.skipped.values()), report.total, f"{report.replayed} replayed")
+        self._ctx.progress(self._looked_at, report.total, f"{report.replayed} replayed")
         self._ctx.checkpoint.save(asdict(report))
 
     def _replay(self, page: list[DeadLetterRecord]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.manage.jobs import as_tag
-from perdure.model.clock import to_epoch
 from perdure.model.dead_letter import STATUSES, LetterFilter
+from perdure.model.moments import moment
 from perdure.model.states import DeadReason
+from perdure.model.text.error_names import stored_name
 
 #: What letters are found by, as callers and the command line name it.
 NAMES = ("task", "bulkhead", "error", "text", "fingerprint", "reason", "tag", "breaker", "since", "until", "status")
@@ -19,13 +19,13 @@ def letter_filter(**named: Any) -> LetterFilter:
     """Return the filter that a caller describes.
 
     Args:
-        named: The fields of :class:`LetterFilter`; times may be datetimes, the tag ``"tenant=a"``.
-            None counts as not given.
+        named: The fields of :class:`LetterFilter`; times may be datetimes or texts such as ``2h`` and ``yesterday``, the
+            tag ``"tenant=a"``. None and empty texts count as not given.
 
     Raises:
         InvalidArguments: A name or a value is not allowed; the message says what is.
     """
-    given = {name: value for name, value in named.items() if value is not None}
+    given = {name: value for name, value in named.items() if value not in (None, "")}
     for name in given:
         if name not in NAMES:
             hint = did_you_mean(name, NAMES)
@@ -34,7 +34,9 @@ def letter_filter(**named: Any) -> LetterFilter:
     _check("reason", given.get("reason"), [reason.value for reason in DeadReason])
     for name in ("since", "until"):
         if name in given:
-            given[name] = _moment(name, given[name])
+            given[name] = moment(name, given[name])
+    if "error" in given:
+        given["error"] = stored_name(given["error"])
     if "tag" in given:
         given["tag"] = as_tag(given["tag"])
     return LetterFilter(**given)
@@ -44,12 +46,3 @@ def _check(name: str, value: str | None, allowed: list[str] | tuple[str, ...]) -
     if value is not None and value not in allowed:
         hint = did_you_mean(str(value), allowed)
         raise InvalidArguments(f"{name}={value!r} is not known.{hint} Allowed: {', '.join(allowed)}")
-
-
-def _moment(name: str, value: Any) -> float:
-    if isinstance(value, (datetime, float, int)):
-        return float(to_epoch(value) or 0.0)
-    try:
-        return datetime.fromisoformat(str(value)).timestamp()
-    except ValueError:
-        raise InvalidArguments(f"{name}={value!r} is no moment. Write it like 2026-01-31T12:00:00+00:00") from None

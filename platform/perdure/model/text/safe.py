@@ -6,6 +6,7 @@ clipboard, characters that turn the direction of writing (CVE-2021-42574). All o
 
 from __future__ import annotations
 
+import json
 import re
 
 #: Controls (C0, DEL, C1), marks that turn the direction, invisible characters, separators of lines and paragraphs, lone
@@ -14,6 +15,9 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+
+#: Those of them that JSON lets stand as they are.
+_UNSAFE_IN_JSON = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", ""))
 
 
 def one_line(text: object) -> str:
@@ -24,6 +28,11 @@ def one_line(text: object) -> str:
 def many_lines(text: object) -> str:
     """Return a text of several lines, such as a traceback, as :func:`one_line` does but with its newlines and tabs."""
     return _UNSAFE_BUT_LINES.sub(_escaped, str(text))
+
+
+def json_text(document: str) -> str:
+    """Return a JSON document that is safe to print and still says the same: such characters become JSON's escapes."""
+    return _UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def _escaped(found: re.Match[str]) -> str:

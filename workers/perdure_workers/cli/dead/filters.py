@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from perdure.manage.dead_letters.filters import NAMES, letter_filter
+from perdure.model.moments import UNDERSTOOD
 from perdure.system.who import whoami
-from perdure_workers.shared.moments import UNDERSTOOD, moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ def filters_of(where: tuple[str, ...], **named: Any) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f"--where {text!r} must be NAME=VALUE")
-        found[name.strip()] = moment(name.strip(), value) if name.strip() in ("since", "until") else value
+        found[name.strip()] = value
     letter_filter(**found)
     return found
 

@@ -9,14 +9,16 @@ import click
 
 from perdure.manage.masked import masked_detail, masked_letter
 from perdure.model.dead_letter import DeadLetterDetail, DeadLetterGroup
+from perdure.model.text.error_names import short_name
 from perdure.model.text.folding import folded
 from perdure_workers.cli.dead.filters import filters_of, where_option
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.log_lines import print_log
 from perdure_workers.cli.output import ago, json_option, print_json, print_table, say, say_lines, show
 
-#: The steps of a trend, from no letter to the busiest hour.
-_BARS = " ▁▂▃▄▅▆▇█"
+#: The steps of a trend, from no letter to the busiest part of the day, and the hours of a part.
+_BARS = "·▁▂▃▄▅▆▇█"
+_PART = 3
 _TEXT = 60
 
 limit_option = click.option("--limit", default=50, type=click.IntRange(1, 10_000), show_default=True)
@@ -135,7 +137,8 @@ def _print(detail: DeadLetterDetail) -> None:
         print_table(("at", "who", "action", "detail"), done, title="what was done")
     if detail.group is not None:
         group = detail.group
-        say(f"This fault: {group.count} letters, {group.open} open. {group.note or ''}".rstrip())
+        letters = "1 letter" if group.count == 1 else f"{group.count} letters"
+        say(f"This fault: {letters}, {group.open} open. {group.note or ''}".rstrip())
     say_lines(folded(detail.letter.traceback or ""))
     if detail.log:
         say("The last that it said:")
@@ -143,9 +146,10 @@ def _print(detail: DeadLetterDetail) -> None:
 
 
 def _error(kind: str | None, text: str | None) -> str:
-    return ": ".join(part for part in (kind, (text or "")[:_TEXT]) if part)
+    return ": ".join(part for part in (short_name(kind or ""), (text or "")[:_TEXT]) if part)
 
 
 def _trend(group: DeadLetterGroup) -> str:
-    most = max(group.trend, default=0)
-    return "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] for count in group.trend) if most else ""
+    parts = [sum(group.trend[start : start + _PART]) for start in range(0, len(group.trend), _PART)]
+    most = max(parts, default=0)
+    return "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] for count in parts) if most else ""

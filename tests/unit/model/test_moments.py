@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perdure.errors import InvalidArguments
-from perdure_workers.shared.moments import UNDERSTOOD, moment
+from perdure.model.moments import UNDERSTOOD, moment
 
 NOW = 1_769_860_800.0 + 3600  # 2026-01-31 13:00 UTC
 DAY = 86400.0

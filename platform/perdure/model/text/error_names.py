@@ -1,0 +1,26 @@
+"""Errors' names as people read and type them: perdure's own go without their modules, from which nobody imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perdure.model.text.described import type_name
+
+_OWN = "perdure."
+
+
+def short_name(stored: str) -> str:
+    """Return what people are shown of the name of an error's type."""
+    return stored.rpartition(".")[2] if stored.startswith(_OWN) else stored
+
+
+def stored_name(said: str) -> str:
+    """Return the name under which the ledger has what people call an error's type by."""
+    own = (type_name(kind) for kind in _below(Exception) if kind.__name__ == said)
+    return next((name for name in own if name.startswith(_OWN)), said) if "." not in said else said
+
+
+def _below(kind: type[BaseException]) -> Iterator[type[BaseException]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _below(one)
