@@ -30,6 +30,11 @@ def give_up(order: str) -> None:
     raise Discard(f"{order} is no order")
 
 
+@app.job(name="site." + ".".join(["a_task_with_a_long_name"] * 4), retry="none")
+def long_name(order: str) -> None:
+    raise ValueError(order * 40)
+
+
 @app.job(name="site.steps", retry="none")
 def steps(ctx: JobContext, order: str) -> str:
     ctx.step("quote", len, order)
