@@ -24,7 +24,6 @@ A name that nobody uses is deleted, not added here.
     _.close_async,
     _.elect,
     _.generate,
-    _.sweep,
     _.permits_of_task,
     _.schema_version,
 )

@@ -10,21 +10,21 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import PerdureError
+from perdure.model.blob_ref import BLOB
 from perdure.model.records import ELSEWHERE, AttemptRecord, Claim, DeadLetterRecord, JobRecord, NewJob, Settlement, field_of
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.model.text.storable import MAX_ERROR, MAX_TRACEBACK, SEALED, storable
 
 if TYPE_CHECKING:
     from perdure.settings.settings import Settings
+    from perdure.stores.blobs.blobs import BlobStore
     from perdure.stores.blobs.offload import Offloader
     from perdure.stores.encryption.cipher import Cipher
 
 logger = logging.getLogger("perdure.vault")
-
-_BLOB: Final = "blob:sha256:"
 
 
 class Vault:
@@ -77,6 +77,11 @@ class Vault:
         """Whether new values are changed at all."""
         return self.seals or self._blobs is not None
 
+    @property
+    def blobs(self) -> BlobStore | None:
+        """Where large values go, if anywhere."""
+        return None if self._blobs is None else self._offloader.blobs
+
     # -- values --------------------------------------------------------------------------------------------------------
 
     def put(self, text: str, column: str, job_id: str, task: str | None) -> str:
@@ -101,7 +106,7 @@ class Vault:
             Undecipherable: It was changed, or belongs elsewhere, or is not sealed where it must be.
             BlobNotFound, CorruptBlob, StoreUnavailable: It was offloaded and cannot be read.
         """
-        if stored.startswith(_BLOB):
+        if stored.startswith(BLOB):
             self._need_blobs(column, job_id)
             stored = self._offloader.resolve_text(stored)
         if not self.seals and not stored.startswith(SEALED):
@@ -117,7 +122,7 @@ class Vault:
 
     def get_bytes(self, stored: bytes, column: str, job_id: str, task: str | None) -> bytes:
         """Return the bytes of what :meth:`put_bytes` returned; raises as :meth:`get` does."""
-        if stored.startswith(_BLOB.encode()):
+        if stored.startswith(BLOB.encode()):
             self._need_blobs(column, job_id)
             stored = self._offloader.resolve_data(stored)
         if not self.seals and not stored.startswith(SEALED.encode()):

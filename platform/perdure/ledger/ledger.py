@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
-from perdure.ledger import migrate, probe
+from perdure.ledger import migrate, offloaded, probe
 from perdure.ledger.bulkhead_statements import BulkheadStatements
 from perdure.ledger.dead_letters.letters import Letters
 from perdure.ledger.engine import Database, Result
@@ -60,6 +60,14 @@ class Ledger:
     def clock(self) -> float:
         """Return the ledger's time, seconds since the epoch."""
         return self._work.read(ticks.clock)
+
+    def identity(self) -> str:
+        """Return what tells this ledger from others; see :func:`offloaded.identity`."""
+        return self._work.run(offloaded.identity)
+
+    def references(self, table: Table, after: str, size: int) -> offloaded.Page:
+        """Return which blobs some rows of a table refer to; see :func:`offloaded.references`."""
+        return self._work.read(lambda c: offloaded.references(c, table, after, size))
 
     def upgrade(self) -> str:
         """Bring the schema to this release's version and return it."""

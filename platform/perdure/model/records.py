@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from perdure.model.blob_ref import BLOB
 from perdure.model.clock import to_datetime
 from perdure.model.states import DeadReason, JobState, Outcome, Transition
 from perdure.model.text.storable import SEALED
@@ -17,7 +18,7 @@ from perdure.model.text.storable import SEALED
 Row = Mapping[Any, Any]
 
 #: How a column's text begins that is not the value itself: sealed, or a reference to a blob.
-ELSEWHERE = (SEALED, "blob:sha256:")
+ELSEWHERE = (SEALED, BLOB)
 
 
 @dataclass(frozen=True, slots=True)

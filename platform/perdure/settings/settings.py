@@ -169,6 +169,8 @@ class Settings(BaseModel):
         checkpoint_secret: Signs checkpoints, so that a store that lies is found out.
         blob_store: Where large arguments, results and checkpoints go: a folder or an fsspec URL; by default nowhere.
         offload_threshold: Bytes from which on they do.
+        blob_retention: How long what nothing refers to any more stays there. Longer than any transaction that submits is
+            open.
         encryption_keys: Keys as ``id:base64,...``, the sealing one first, with which they are sealed.
         encryption_accept_plain: Whether values are read that are not sealed although there are keys.
         log_level: The least important level that is logged.
@@ -215,6 +217,7 @@ class Settings(BaseModel):
     checkpoint_secret: str | None = Field(default=None, min_length=16, max_length=64)
     blob_store: FolderUrl | None = None
     offload_threshold: int = Field(default=256 * 1024, ge=1024)
+    blob_retention: Seconds = Field(default=WEEK, ge=3600.0)
     encryption_keys: Keys | None = None
     encryption_accept_plain: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

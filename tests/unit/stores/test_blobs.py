@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -58,10 +59,10 @@ def test_a_sweep_removes_what_is_old_and_unused(url: str) -> None:
     used, unused = blobs.put(b"used"), blobs.put(b"unused")
     written = blobs._files.modified(f"{unused[12:14]}/{unused[12:]}")
     assert written is not None
-    assert BlobStore(url, clock=lambda: written + 99).sweep({used}, min_age=100) == 0
-    later = BlobStore(url, clock=lambda: written + 200)
-    assert later.sweep({used}, min_age=100) == 1
-    assert list(later.refs()) == [used]
+    assert blobs.sweep({used}, before=written) == 0
+    assert blobs.sweep({used}, before=written + 1) == 1
+    assert list(blobs.refs()) == [used]
+    assert blobs.sweep({used}, before=written + 1) == 0
 
 
 def test_a_put_makes_an_existing_blob_young_again(tmp_path: Path) -> None:
@@ -69,8 +70,35 @@ def test_a_put_makes_an_existing_blob_young_again(tmp_path: Path) -> None:
     ref = blobs.put(b"again")
     os.utime(tmp_path / ref[12:14] / ref[12:], (1, 1))
     blobs.put(b"again")
-    assert blobs.sweep(set(), min_age=3600) == 0
+    assert blobs.sweep(set(), before=time.time() - 3600) == 0
     assert blobs.get(ref) == b"again"
+
+
+def test_what_is_written_while_it_is_removed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A submit of the same content comes between the look at the blob and its removal."""
+    blobs = BlobStore(str(tmp_path))
+    ref = blobs.put(b"wanted again")
+    os.utime(tmp_path / ref[12:14] / ref[12:], (1, 1))
+    look = blobs._files.modified
+
+    def looked(path: str) -> float | None:
+        when = look(path)
+        blobs.put(b"wanted again")
+        return when
+
+    monkeypatch.setattr(blobs._files, "modified", looked)
+    assert blobs.sweep(set(), before=1000) == 0
+    assert blobs.get(ref) == b"wanted again"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [ref[12:]]
+
+
+def test_who_uses_a_store_is_noted_once(url: str) -> None:
+    blobs = BlobStore(url)
+    first = blobs.mark("a")
+    assert list(first) == ["a"]
+    assert list(blobs.mark("b")) == ["a", "b"]
+    assert blobs.mark("a")["a"] == first["a"]
+    assert list(blobs.refs()) == []
 
 
 @given(st.one_of(st.text(max_size=40), st.just("blob:sha256:" + "0" * 64), st.just("blob:x")))

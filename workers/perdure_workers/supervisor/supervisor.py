@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
+from perdure_workers.supervisor.blob_sweep import register_blob_sweep
 from perdure_workers.supervisor.duties.auto_replay import AutoReplayer
 from perdure_workers.supervisor.duties.bury import Bury
 from perdure_workers.supervisor.duties.duty import Duty
@@ -27,6 +28,7 @@ logger = logging.getLogger("perdure.supervisor")
 def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
+    register_blob_sweep(app)
     duties = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app)]
     return [*duties, Report(app, duties)]
 

@@ -82,6 +82,24 @@ class Files:
         with self._translated("remove", path), suppress(FileNotFoundError):
             self._fs.rm_file(self._full(path))
 
+    def remove_old(self, path: str, before: float) -> bool:
+        """Remove a file that was last written before a moment, and return whether it was.
+
+        On a local disk one that is written at this very moment stays. An object store is asked for its time and then told
+        to remove it, so there what is written between the two goes.
+
+        Args:
+            path: The file.
+            before: Seconds since the Unix epoch.
+        """
+        if (written := self.modified(path)) is None or written >= before:
+            return False
+        if self._local:
+            with self._translated("remove", path):
+                return _remove_old(self._full(path), before)
+        self.remove(path)
+        return True
+
     def remove_tree(self, path: str) -> None:
         """Remove a directory with all that is in it; it is no error when there is none."""
         with self._translated("remove", path), suppress(FileNotFoundError):
@@ -142,6 +160,21 @@ def _replace_file(path: str, data: bytes, *, fsync: bool) -> None:
         raise
     if fsync:
         _fsync_directory(directory)  # the rename itself is lost in a power failure otherwise
+
+
+def _remove_old(path: str, before: float) -> bool:
+    """Take a file away, and put it back when it turns out to have been replaced by a new one before that."""
+    taken = os.path.join(os.path.dirname(path), f"{TEMPORARY_PREFIX}{uuid4().hex}")
+    try:
+        os.rename(path, taken)
+    except FileNotFoundError:
+        return False
+    is_old = os.stat(taken).st_mtime < before
+    if not is_old:
+        with suppress(FileExistsError):  # it was written once more
+            os.link(taken, path)
+    os.unlink(taken)
+    return is_old
 
 
 def _make_directories(path: str, *, fsync: bool) -> None:

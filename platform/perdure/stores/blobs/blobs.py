@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from typing import Any, Final
 
+from perdure.model.blob_ref import BLOB, REF
 from perdure.model.storage_errors import BlobNotFound, CorruptBlob
 from perdure.stores.backends.files import Files
 
-REF: Final = re.compile(r"blob:sha256:([0-9a-f]{64})")
-
-DEFAULT_MIN_AGE_S: Final = 24 * 3600.0
-"""A blob is written before the row that names it is committed; a sweep leaves younger blobs alone."""
+_MARKS: Final = "ledgers"
 
 
 class BlobStore:
@@ -23,15 +19,12 @@ class BlobStore:
     Args:
         url: a path or an fsspec URL.
         fsync: flush each local write to the disk.
-        clock: gives the time in seconds since the Unix epoch.
         storage_options: passed on to the fsspec file system.
     """
 
-    def __init__(
-        self, url: str, *, fsync: bool = True, clock: Callable[[], float] = time.time, **storage_options: Any
-    ) -> None:
+    def __init__(self, url: str, *, fsync: bool = True, **storage_options: Any) -> None:
+        self.url = url
         self._files = Files(url, fsync=fsync, **storage_options)
-        self._clock = clock
 
     def put(self, data: bytes) -> str:
         """Store ``data`` durably and return its reference; the same bytes give the same reference.
@@ -40,7 +33,7 @@ class BlobStore:
             StoreFull: when there is no room; nothing of it is visible.
             StoreUnavailable: when it cannot be written.
         """
-        ref = f"blob:sha256:{sha256(data).hexdigest()}"
+        ref = f"{BLOB}{sha256(data).hexdigest()}"
         # Also when it is there already: this makes it young again, so that a sweep that has judged it unused by the
         # rows of yesterday leaves it to the row of today; and it mends a damaged copy.
         self._files.write(_path(ref), data)
@@ -60,7 +53,7 @@ class BlobStore:
                 f"{ref} is not in {self._files.url}. Is this the blob store that the submitter uses, "
                 "and was it swept or restored from a backup that is older than the ledger?"
             )
-        if f"blob:sha256:{sha256(data).hexdigest()}" != ref:
+        if f"{BLOB}{sha256(data).hexdigest()}" != ref:
             raise CorruptBlob(f"{ref} in {self._files.url} is damaged: its {len(data)} bytes have another hash")
         return data
 
@@ -72,28 +65,28 @@ class BlobStore:
         """Yield the references of all blobs."""
         for shard in self._files.names(""):
             for name in self._files.names(shard):
-                ref = f"blob:sha256:{name}"
+                ref = f"{BLOB}{name}"
                 if REF.fullmatch(ref):
                     yield ref
 
-    def sweep(self, live_refs: Collection[str], *, min_age: float = DEFAULT_MIN_AGE_S) -> int:
+    def mark(self, owner: str) -> dict[str, float]:
+        """Note who uses this store and return all who do, each with the time of its mark, seconds since the Unix epoch."""
+        owners = self._files.names(_MARKS)
+        if owner not in owners:
+            self._files.write(f"{_MARKS}/{owner}", b"")
+            owners.append(owner)
+        return {name: self._files.modified(f"{_MARKS}/{name}") or 0.0 for name in owners}
+
+    def sweep(self, live_refs: Collection[str], *, before: float) -> int:
         """Remove the blobs that nothing refers to and return how many there were.
 
         Args:
             live_refs: every reference that is in use, collected before this call.
-            min_age: seconds that a blob must have been left alone. Longer than it takes from a ``put`` to the commit
-                of the row that names it, plus the time that collecting ``live_refs`` took.
+            before: only blobs that were written last before this moment, seconds since the Unix epoch. Before the
+                collecting of ``live_refs`` began by more than it takes from a ``put`` to the commit of the row that
+                names it, and than clocks differ.
         """
-        removed = 0
-        for ref in self.refs():
-            if ref not in live_refs and self._old(ref, min_age):
-                self.delete(ref)
-                removed += 1
-        return removed
-
-    def _old(self, ref: str, min_age: float) -> bool:
-        written = self._files.modified(_path(ref))
-        return written is not None and self._clock() - written >= min_age
+        return sum(self._files.remove_old(_path(ref), before) for ref in self.refs() if ref not in live_refs)
 
     def health(self) -> None:
         """Write, read and remove a small file.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from perdure.stores.blobs.blobs import REF, BlobStore
+from perdure.model.blob_ref import REF
+from perdure.stores.blobs.blobs import BlobStore
 
 DEFAULT_THRESHOLD_BYTES: Final = 256 * 1024
 """A row of this size is still quick to write and replicate; above it a table's pages serve mostly one value."""
@@ -25,7 +26,7 @@ class Offloader:
     """
 
     def __init__(self, blobs: BlobStore, threshold: int = DEFAULT_THRESHOLD_BYTES) -> None:
-        self._blobs, self._threshold = blobs, threshold
+        self.blobs, self._threshold = blobs, threshold
 
     def text(self, value: str) -> str:
         """Return what to store for ``value``: itself, or a reference.
@@ -37,7 +38,7 @@ class Offloader:
         if len(value) * 4 <= self._threshold and not value.startswith(_PREFIX):
             return value
         encoded = value.encode()
-        return value if not self._too_large(encoded) else self._blobs.put(encoded)
+        return value if not self._too_large(encoded) else self.blobs.put(encoded)
 
     def data(self, value: bytes) -> bytes:
         """Return what to store for ``value``: itself, or a reference.
@@ -45,7 +46,7 @@ class Offloader:
         Raises:
             StoreUnavailable: when it cannot be offloaded.
         """
-        return value if not self._too_large(value) else self._blobs.put(value).encode()
+        return value if not self._too_large(value) else self.blobs.put(value).encode()
 
     def resolve_text(self, stored: str) -> str:
         """Return the value of what :meth:`text` returned.
@@ -54,7 +55,7 @@ class Offloader:
             BlobNotFound, CorruptBlob, StoreUnavailable: when it was offloaded and cannot be read.
         """
         ref = reference(stored)
-        return stored if ref is None else self._blobs.get(ref).decode()
+        return stored if ref is None else self.blobs.get(ref).decode()
 
     def resolve_data(self, stored: bytes) -> bytes:
         """Return the value of what :meth:`data` returned.
@@ -63,7 +64,7 @@ class Offloader:
             BlobNotFound, CorruptBlob, StoreUnavailable: when it was offloaded and cannot be read.
         """
         ref = reference(stored)
-        return stored if ref is None else self._blobs.get(ref)
+        return stored if ref is None else self.blobs.get(ref)
 
     def _too_large(self, value: bytes) -> bool:
         return len(value) > self._threshold or value.startswith(_PREFIX.encode())

@@ -1,0 +1,10 @@
+"""The reference that stands in place of a value that was offloaded: the hash of its content."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: How a reference begins.
+BLOB: Final = "blob:sha256:"
+REF: Final = re.compile(rf"{BLOB}([0-9a-f]{{64}})")
