@@ -30,6 +30,9 @@ A name that nobody uses is deleted, not added here.
 FailoverGroup, ResourcePool, Timeouts, Inbox, KeysetCursor, TextLines, PostgresServer, RedisServer
 _.create_database, _.drop_database, _.restart
 
+# What http.server and socketserver call.
+_.block_on_close, _.handle_error, _.version_string
+
 # Fields of records that applications, templates and ``--json`` read.
 _.noted_by, _.noted_at, _.replayed_at, _.divergent, _.manager_pid, _.LEASE_LOST, _.USAGE, _.CLOSED
 _.failures_in_a_row, _.window_slow, _.trials_under_way, _.openings_in_succession, _.slow_calls

@@ -1,4 +1,4 @@
-"""Write docs/settings.md and docs/cli.md from the code: ``python docs/reference.py``."""
+"""Write docs/settings.md, docs/cli.md and the table of docs/metrics.md from the code: ``python docs/reference.py``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from perdure.model.metrics import METRICS
 from perdure.settings.settings import BulkheadSettings, Settings
 from perdure_workers.cli.main import perdure
 
 HERE = Path(__file__).parent
 #: Settings with a description of their own.
 _TABLES = ("bulkheads", "resilience")
+#: What is between them is written anew.
+_BEGIN, _END = "<!-- written by docs/reference.py -->", "<!-- end -->"
 _OPTIONAL = re.compile(r"Optional\[([^\[\]]+)\]")
 
 
@@ -64,6 +67,16 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
+def metrics_page() -> str:
+    """Return the page of metrics, with the table of those that there are."""
+    rows = [
+        f"| `{one.name}` | {one.kind} | {' '.join(f'`{name}`' for name in one.labels)} | {one.help} |" for one in METRICS
+    ]
+    table = "\n".join(["| metric | kind | labels | |", "|---|---|---|---|", *rows])
+    before, _, rest = (HERE / "metrics.md").read_text().partition(_BEGIN)
+    return f"{before}{_BEGIN}\n{table}\n{_END}{rest.partition(_END)[2]}"
+
+
 def _table(model: type[BaseModel]) -> list[str]:
     types, meanings = get_type_hints(model), meanings_of(model)
     rows = [_row(name, field, types, meanings[name]) for name, field in model.model_fields.items() if name not in _TABLES]
@@ -106,3 +119,4 @@ def _contexts(parent: click.Context) -> list[click.Context]:
 if __name__ == "__main__":
     (HERE / "settings.md").write_text(settings_page())
     (HERE / "cli.md").write_text(cli_page())
+    (HERE / "metrics.md").write_text(metrics_page())

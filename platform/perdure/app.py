@@ -19,6 +19,7 @@ from perdure.manage.dead_letters.bulk_replay import ReplayReport, bulk_replay_by
 from perdure.manage.dead_letters.dead_letters import DeadLetters
 from perdure.manage.dead_letters.replayer import Replayer
 from perdure.manage.jobs import Jobs
+from perdure.manage.metrics import Metrics, Sources
 from perdure.manage.platform_checks import platform_health
 from perdure.manage.schedules import Schedules
 from perdure.manage.workers import Workers
@@ -26,6 +27,7 @@ from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
 from perdure.model.events import EventBus
 from perdure.model.retry_policy import RetryPolicy
+from perdure.model.tally import Tally
 from perdure.model.worker_health import WorkerEvent
 from perdure.resilience.listeners import Listeners
 from perdure.running.checkpoint_storage import storage_of
@@ -81,6 +83,8 @@ class Perdure:
         self.events = EventBus()
         self.breaker_events: Listeners[BreakerEvent] = Listeners()
         self.breaker_events.add(_log_breaker)
+        #: What this process has counted and its worker or supervisor has not written yet.
+        self.tally = Tally()
         url, durability = self.settings.effective_ledger_url, self.settings.ledger_durability
         self.ledger = Ledger(url, durability, Vault.of(self.settings), self.events)
         self.storage = storage_of(self.settings, self.ledger)
@@ -106,6 +110,15 @@ class Perdure:
         self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
         self.workers = Workers(self.ledger, self.settings.max_outvoted)
         self.health = platform_health(self.settings, self.ledger, lambda: self.breakers, lambda: self.celery)
+        self.metrics = Metrics(
+            Sources(
+                self.ledger,
+                bulkheads=self.settings.bulkheads,
+                breakers=lambda: self.breakers,
+                failovers=lambda: self.failover,
+                services=lambda: [self.service(name) for name in self.settings.resilience.services],
+            )
+        )
         self._services: dict[str, Service] = {}
         #: Primary-backup groups by name.
         self.groups: dict[str, PrimaryBackup[Any]] = {}
@@ -296,8 +309,9 @@ class Perdure:
     @once
     def breakers(self) -> Breakers:
         """The circuit breakers by name; ``app.breaker_events.add(listener)`` tells of what happens to them here."""
-        from perdure.admission.breakers import breakers_of
+        from perdure.admission.breakers import breakers_of, count_breaker
 
+        self.breaker_events.add(partial(count_breaker, self.tally))
         return breakers_of(self.settings, self.breaker_events.emit)
 
     @once
@@ -305,7 +319,7 @@ class Perdure:
         """The failover groups by name: ``app.failover["mail"]``, or ``app.failover.add("mail", [Member(...), ...])``."""
         from perdure.admission.breakers import failovers_of
 
-        return failovers_of(self.settings)
+        return failovers_of(self.settings, self.tally)
 
     @once
     def timeouts(self) -> Timeouts:
@@ -350,7 +364,7 @@ class Perdure:
         if found is None or parts:
             from perdure.admission.breakers import service_of
 
-            found = self._services[name] = service_of(self.settings, self.breakers, name, parts)
+            found = self._services[name] = service_of(self.settings, self.breakers, self.tally, name, parts)
         return found
 
     def primary_backup(

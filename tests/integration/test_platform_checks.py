@@ -78,7 +78,7 @@ def test_duties_that_nobody_does(app: Perdure) -> None:
     *duties, report = default_duties(app)
     assert report.run_once() == 0  # of a supervisor that has done nothing yet
     assert check(app, "duties").healthy
-    supervisor = Supervisor(duties)
+    supervisor = Supervisor(duties, app.tally)
     supervisor.start()
     wait_until(lambda: all(duty.done_at for duty in duties))
     supervisor.stop()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
 from sqlalchemy import Connection, Table
 
-from perdure.ledger import migrate, offloaded, probe
+from perdure.ledger import counts, migrate, offloaded, probe
 from perdure.ledger.bulkhead_statements import BulkheadStatements
 from perdure.ledger.dead_letters.letters import Letters
 from perdure.ledger.engine import Database, Result
@@ -19,6 +19,7 @@ from perdure.ledger.schedules.statements import ScheduleStatements
 from perdure.ledger.work import Work
 from perdure.ledger.workers.statements import WorkerStatements
 from perdure.model.events import EventBus
+from perdure.model.metrics import Count
 from perdure.sealing import Vault
 
 
@@ -68,6 +69,20 @@ class Ledger:
     def references(self, table: Table, after: str, size: int) -> offloaded.Page:
         """Return which blobs some rows of a table refer to; see :func:`offloaded.references`."""
         return self._work.read(lambda c: offloaded.references(c, table, after, size))
+
+    def count(self, some: Sequence[Count]) -> None:
+        """Append what a process has counted for metrics; what fails is not written."""
+        self._work.read(lambda c: counts.add(c, some))
+
+    def add_up_counts(self, *, enough: float, full: bool) -> bool:
+        """Add up what was counted; see :func:`counts.fold`. Begins no transaction when there is nothing."""
+        if not (full or self._work.read(counts.is_to_fold)):
+            return False
+        return self._work.run(lambda c: counts.fold(c, enough=enough, full=full))
+
+    def counts(self) -> counts.Reading:
+        """Return what was counted, and what waits and runs; see :func:`counts.read`."""
+        return self._work.read(counts.read)
 
     def upgrade(self) -> str:
         """Bring the schema to this release's version and return it."""

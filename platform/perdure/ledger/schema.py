@@ -437,6 +437,31 @@ bulkheads = Table(
     Column("reason", Text),
 )
 
+#: What was counted for metrics and is not added up yet: rows are appended by settlements, and deleted soon.
+counts = Table(
+    "perdure_counts",
+    metadata,
+    Column("at", Double, nullable=False),
+    Column("name", String(64), nullable=False),
+    # A JSON list of the labels' values, in the metric's order.
+    Column("labels", Text, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("sum", Double, nullable=False),
+)
+Index("ix_perdure_counts_at", counts.c.at)
+
+#: What was counted since the ledger was made: one row for each series, or each bucket of a histogram.
+Table(
+    "perdure_count_totals",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("labels", Text, primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+    Column("sum", Double, nullable=False),
+)
+
 #: Small facts about the platform itself.
 facts = Table(
     "perdure_facts",

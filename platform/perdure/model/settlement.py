@@ -39,7 +39,7 @@ class Ended:
 
 
 def decide(ended: Ended, claim: Claim, policy: RetryPolicy, rng: random.Random | None = None) -> Settlement:
-    """Return how to settle an attempt.
+    """Return how to settle an attempt, with how long it ran.
 
     The time is the ledger's: the claim's ``started_at`` plus what the attempt took, so that a worker's clock may be wrong.
 

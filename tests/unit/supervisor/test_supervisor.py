@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, ClassVar
 
 import pytest
-from prometheus_client import REGISTRY
 
 from perdure.errors import LedgerUnavailable
+from perdure.model.metrics import DUTY
+from perdure.model.tally import Tally
 from perdure_workers.supervisor.duties.duty import Duty
 from perdure_workers.supervisor.supervisor import Supervisor
 from support.waiting import wait_until
@@ -46,28 +48,31 @@ class Busy(Counting):
         return int(self.runs < 4)
 
 
-def runs(duty: str, outcome: str) -> float:
-    labels = {"duty": duty, "outcome": outcome}
-    return REGISTRY.get_sample_value("perdure_duty_seconds_count", labels) or 0.0
+def runs(tally: Tally) -> dict[tuple[str, ...], int]:
+    """How often each duty was run, by its outcome."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for one in tally.take():
+        assert one.name == DUTY.name
+        found[one.labels] += one.count
+    return dict(found)
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), LedgerUnavailable("away")], ids=["broken", "ledger away"])
 def test_a_duty_that_fails_is_tried_again_and_stops_no_other(error: Any) -> None:
     good, bad = Counting(), Failing(error)
-    done, failed = runs("counting", "done"), runs("failing", "failed")
-    supervisor = Supervisor([bad, good])
+    tally = Tally()
+    supervisor = Supervisor([bad, good], tally)
     supervisor.start()
     try:
         wait_until(lambda: good.runs > 2 and bad.runs > 2, timeout=30)
     finally:
         supervisor.stop()
-    assert runs("counting", "done") - done == good.runs
-    assert runs("failing", "failed") - failed == bad.runs
+    assert runs(tally) == {("counting", "done"): good.runs, ("failing", "failed"): bad.runs}
 
 
 def test_a_duty_with_more_to_do_is_run_again_at_once() -> None:
     duty = Busy()
-    supervisor = Supervisor([duty])
+    supervisor = Supervisor([duty], Tally())
     supervisor.start()
     try:
         wait_until(lambda: duty.runs == 4, timeout=30)

@@ -27,6 +27,7 @@ _COMMANDS = {
     "groups": "cli.groups:groups",
     "health": "cli.health:health",
     "jobs": "cli.jobs:jobs",
+    "metrics": "cli.metrics:metrics",
     "schedules": "cli.schedules:schedules",
     "status": "cli.status:status",
     "submit": "cli.jobs:submit",

@@ -35,6 +35,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
 @pass_context
 def supervisor(context: Context) -> None:
     """Run a supervisor alone: it takes back the jobs of lost workers and submits periodic ones."""
+    from perdure_workers.monitoring.tally_writer import IDLE_WAIT, TallyWriter
     from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level, context.app.settings.log_format)
@@ -42,14 +43,17 @@ def supervisor(context: Context) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    running = Supervisor(default_duties(context.app))
+    app = context.app
+    running, tally = Supervisor(default_duties(app), app.tally), TallyWriter(app, IDLE_WAIT)
     running.start()
+    tally.start()
     pulse = Pulse(context.app.settings.home_folder.path, "supervisor")
     pulse.beat()
     say("supervisor ready", err=True)
     while not stop.wait(EVERY):
         pulse.beat()
     running.stop()
+    tally.stop()
     pulse.end()
     leave(0)
 

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
+from perdure.model.metrics import DUTY
+from perdure.model.tally import Tally
 from perdure_workers.supervisor.blob_sweep import register_blob_sweep
+from perdure_workers.supervisor.duties.add_up import AddUp
 from perdure_workers.supervisor.duties.auto_replay import AutoReplayer
 from perdure_workers.supervisor.duties.bury import Bury
 from perdure_workers.supervisor.duties.duty import Duty
@@ -20,7 +23,6 @@ from perdure_workers.supervisor.duties.report import Report
 from perdure_workers.supervisor.duties.tick import Tick
 from perdure_workers.supervisor.duties.watch import Watch
 from perdure_workers.supervisor.maintenance import register_maintenance
-from perdure_workers.supervisor.metrics import count_duty
 
 logger = logging.getLogger("perdure.supervisor")
 
@@ -29,7 +31,7 @@ def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
     register_blob_sweep(app)
-    duties = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app)]
+    duties = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app), AddUp(app)]
     return [*duties, Report(app, duties)]
 
 
@@ -38,9 +40,11 @@ class Supervisor:
 
     Args:
         duties: What to do.
+        tally: Counts how long each run took.
     """
 
-    def __init__(self, duties: Sequence[Duty]) -> None:
+    def __init__(self, duties: Sequence[Duty], tally: Tally) -> None:
+        self._tally = tally
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(duty,), name=f"perdure-{duty.name}", daemon=True) for duty in duties
@@ -63,7 +67,7 @@ class Supervisor:
             started = time.monotonic()
             done, outcome = self._run_once(duty)
             elapsed = time.monotonic() - started
-            count_duty(duty.name, outcome, elapsed)
+            self._tally.observe(elapsed, DUTY, duty.name, outcome)
             if done == 0 or elapsed > duty.period:
                 self._stop.wait(max(0.0, duty.period - elapsed) if done else duty.period)
 

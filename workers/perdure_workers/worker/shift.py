@@ -18,6 +18,7 @@ from perdure.model.job_log import Chunk
 from perdure.model.records import RELEASED, Claim, Settlement
 from perdure.model.states import Transition
 from perdure.system.tracing import flush
+from perdure_workers.monitoring.tally_writer import WAIT, TallyWriter
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.choice import Choice
 from perdure_workers.worker.execute import Attempt, Executor, undescribed
@@ -62,6 +63,8 @@ class Shift:
         self._choice = Choice(app, Claimer(worker.bulkhead, worker.id, worker.name, os.getpid(), tuple(app.tasks)))
         self._executor = Executor(app, shared.draining, shared.time_limits.of)
         self._events = JobEvents(app, worker.name)
+        app.tally.take()  # what the main process had counted is its own to tell
+        self._tally = TallyWriter(app, WAIT)
         self._keeper = SliceKeeper(lambda: logger.exception("letting go of a slice failed"))
         self._size = SliceSize()
         self._expected: dict[str, float] = {}
@@ -72,6 +75,7 @@ class Shift:
     def run(self) -> None:
         """Work until the worker drains."""
         self._events.start()
+        self._tally.start()
         self._keeper.start()
         while not self._shared.draining():
             try:
@@ -83,6 +87,7 @@ class Shift:
         self._shared.wakeups.post()  # the next one may be asleep
         self._executor.close()
         self._events.stop()
+        self._tally.stop()
         _quietly(lambda: flush(FLUSH_TIMEOUT))
 
     def _serve(self) -> bool:

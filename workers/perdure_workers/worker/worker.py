@@ -25,6 +25,7 @@ from perdure_workers.intake.gate import guard_the_gate
 from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.intake.remote_control import install_remote_control
 from perdure_workers.logs import in_worker
+from perdure_workers.monitoring.tally_writer import IDLE_WAIT, TallyWriter
 from perdure_workers.recovery.background import Background
 from perdure_workers.recovery.child_watch import ChildExit, ChildWatch, end_children
 from perdure_workers.recovery.incarnation import Incarnation
@@ -73,7 +74,8 @@ class Worker:
             LifeLock(app.settings.home_folder.worker_lock(self.incarnation.id)),
             on_lost=self._stop_at_once,
         )
-        self._supervisor = Supervisor(default_duties(app))
+        self._supervisor = Supervisor(default_duties(app), app.tally)
+        self._tally = TallyWriter(app, IDLE_WAIT)
         self._pulse = Pulse(app.settings.home_folder.path, self.incarnation.name)
         self._celery_worker: Any = None
         self._children = ChildWatch(self._on_child_exit)
@@ -102,6 +104,7 @@ class Worker:
         self._background.start()
         self._lease.start()
         self._supervisor.start()
+        self._tally.start()
         self.app.failover.start()
         self._children.start()
         self._overseer.start()
@@ -222,6 +225,7 @@ class Worker:
         self._looker.stop()
         end_orphans(self._child_pids)
         self._background.stop(timeout=5.0)
+        self._tally.stop()
         self._lease.end(WorkerState.GONE, "stopped")
         self._pulse.end()
 

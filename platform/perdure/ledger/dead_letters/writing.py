@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Table, bindparam, case, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from perdure.ledger import counts
 from perdure.ledger.conditions import DIALECTS, insert_ignoring
 from perdure.ledger.now import now
 from perdure.ledger.schema import (
@@ -72,6 +73,7 @@ def quarantine(connection: Connection, letter: Mapping[str, Any]) -> bool:
     Returns:
         Whether it was kept.
     """
+    counts.add(connection, [counts.quarantined(letter["bulkhead"] or "", letter["reason"])])
     group = dead_letter_groups.c
     of_flaw = group.fingerprint == letter["fingerprint"]
     counted = update(dead_letter_groups).where(of_flaw, group.open >= MOST_QUARANTINED)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, or_, select, update
 
+from perdure.ledger import counts
 from perdure.ledger.conditions import may
 from perdure.ledger.dead_letters import writing
 from perdure.ledger.jobs import before
@@ -107,5 +109,7 @@ def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str,
 
 def _buried(connection: Connection, rows: Sequence[Any], reason: DeadReason, error_type: str, error: str) -> list[JobEvent]:
     writing.write(connection, [_bury(connection, row, reason, error_type, error) for row in rows])
+    of_each = Counter((row.task, row.bulkhead) for row in rows)
+    counts.add(connection, [counts.died(*where, reason.value, many) for where, many in of_each.items()])
     fault = {"death": reason, "error_type": error_type}
     return [JobEvent.of_waiting(row, Transition.DIE, error, **fault) for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, case, func, literal_column, null, update
 
+from perdure.ledger import counts
 from perdure.ledger.conditions import may, state_is
 from perdure.ledger.jobs import before
 from perdure.ledger.now import now
@@ -38,4 +39,7 @@ def cancel(connection: Connection, job_id: str, reason: str) -> tuple[JobState |
     if job is None:
         return None, None
     state = JobState(connection.execute(_CANCEL, {"of_job": job_id, "why": storable(reason, MAX_REASON)}).scalar_one())
-    return state, JobEvent.of_waiting(job, Transition.CANCEL, reason) if state is JobState.CANCELLED else None
+    if state is not JobState.CANCELLED:
+        return state, None
+    counts.add(connection, [counts.cancelled(job.task, job.bulkhead)])
+    return state, JobEvent.of_waiting(job, Transition.CANCEL, reason)

@@ -1,4 +1,4 @@
-"""Recording how attempts ended: the jobs' transitions, the attempts' rows and dead letters commit together.
+"""Recording how attempts ended: the jobs' transitions, the attempts' rows, dead letters and counts commit together.
 
 Any number of attempts is settled by one statement (two on SQLite), each under its own fence: what a stale one says is not
 written, and holds up no other.
@@ -13,8 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, text
 
 from perdure.errors import LeaseLost
+from perdure.ledger import counts
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dead_letters import writing
+from perdure.ledger.jobs import recovery
 from perdure.ledger.now import NOW
 from perdure.ledger.schema import attempts, jobs
 from perdure.model.ids import new_id
@@ -77,6 +79,9 @@ _COLUMNS = {
     "new_outcome": "text",
     "by_worker": "text",
     "by_pid": "int",
+    "kind": "int",
+    "ran": "float8",
+    "waited": "float8",
 }
 
 _RECORDED = "(job_id, number, outcome, worker, worker_pid, started_at, finished_at, error_type, error, traceback)"
@@ -119,7 +124,7 @@ def _attempt_values(dialect: str) -> str:
     return f"of_job, of_fence, new_outcome, by_worker, by_pid, began_at, {NOW[dialect]}, {errors}"
 
 
-#: PostgreSQL takes both changes in one statement, which is its own transaction: one round trip and not four.
+#: PostgreSQL takes all changes in one statement, which is its own transaction: one round trip and not four.
 _SETTLE_AND_RECORD = text(
     f"""
     WITH settled AS ({_update("postgresql")} RETURNING s.*, perdure_jobs.state AS now_state),
@@ -127,7 +132,8 @@ _SETTLE_AND_RECORD = text(
         INSERT INTO perdure_attempts {_RECORDED}
         SELECT {_attempt_values("postgresql")} FROM settled WHERE new_outcome IS NOT NULL
         ON CONFLICT DO NOTHING
-    )
+    ),
+    counted AS ({counts.APPEND_SETTLED})
     SELECT of_job, now_state FROM settled
     """
 )
@@ -151,7 +157,7 @@ _LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"
 
 def in_one_statement(dialect: str, endings: Sequence[Ending]) -> bool:
     """Return whether these settlements need no transaction around them."""
-    return dialect == "postgresql" and not any(settlement.death for _, settlement in endings)
+    return dialect == "postgresql" and not any(settlement.death or claim.crashes for claim, settlement in endings)
 
 
 def settle_all(connection: Connection, endings: Sequence[Ending]) -> Settled:
@@ -164,8 +170,14 @@ def settle_all(connection: Connection, endings: Sequence[Ending]) -> Settled:
         endings: Claims of different jobs, and how each ended.
     """
     rows = [_row(claim, settlement) for claim, settlement in endings]
-    states = _write(connection, rows)
+    kinds: dict[counts.Kind, int] = {}
+    for row, (claim, settlement) in zip(rows, endings, strict=True):
+        row["kind"] = kinds.setdefault(counts.kind_of(claim, settlement), len(kinds))
+    states = _write(connection, rows, list(kinds))
     _bury(connection, endings, rows, states)
+    for claim, settlement in endings:
+        if claim.crashes and settlement.outcome is not None and claim.job_id in states:
+            counts.add(connection, recovery.of(connection, claim))
     settled = Settled(states)
     for claim, settlement in endings:
         if claim.job_id in states or settlement.outcome is None:
@@ -195,14 +207,16 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> tupl
     return settled, connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
 
 
-def _write(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _write(connection: Connection, rows: Sequence[dict[str, Any]], kinds: Sequence[counts.Kind]) -> dict[str, str]:
     """Write and return the states of those jobs whose fences hold."""
     if connection.dialect.name == "postgresql":
-        ids = [row["of_job"] for row in rows]
-        written = connection.execute(_SETTLE_AND_RECORD, {**encoded(rows), "ids": ids})
-        return {row.of_job: row.now_state for row in written}
-    states = {row.id: row.state for row in connection.execute(_SETTLE, encoded(rows))}
-    connection.execute(_RECORD, encoded([row for row in rows if row["of_job"] in states]))
+        more = {"ids": [row["of_job"] for row in rows], "kinds": counts.encoded_kinds(kinds)}
+        found = connection.execute(_SETTLE_AND_RECORD, {**encoded(rows), **more})
+        return {row.of_job: row.now_state for row in found}
+    states: dict[str, str] = {row.id: row.state for row in connection.execute(_SETTLE, encoded(rows))}
+    written = [row for row in rows if row["of_job"] in states]
+    connection.execute(_RECORD, encoded(written))
+    counts.add(connection, counts.of_settled(kinds, written, states))
     return states
 
 
@@ -231,6 +245,8 @@ def _row(claim: Claim, settlement: Settlement) -> dict[str, Any]:
         "is_final": int(state.is_final),
         "began_at": claim.started_at,
         "new_result": settlement.result,
+        "ran": settlement.ran,
+        "waited": max(0.0, claim.started_at - claim.queued_at),
     }
     if settlement.outcome is not None:
         row |= {"new_outcome": settlement.outcome.value, "by_worker": claim.worker_name, "by_pid": claim.worker_pid}

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
+from perdure.ledger import counts
 from perdure.ledger.conditions import insert_ignoring
 from perdure.ledger.now import now
 from perdure.ledger.schema import replication_groups as groups
@@ -19,6 +20,7 @@ from perdure.ledger.schema import replication_log as log
 from perdure.ledger.schema import replication_members as members
 from perdure.ledger.schema import replication_promotions as promotions
 from perdure.model.clock import to_datetime
+from perdure.model.metrics import FAILOVERS, Count
 from perdure.model.replication import Fenced
 from perdure.model.text.storable import MAX_REASON, storable, storable_name
 
@@ -174,6 +176,7 @@ def promote(connection: Connection, name: str, seen: GroupState, primary: str, b
     if connection.execute(update(groups).where(*still).values(**values, updated_at=now())).rowcount == 0:
         return None
     is_well(connection, name, primary)
+    counts.add(connection, [Count(FAILOVERS.name, (name, seen.primary, primary), 1)])
     record = promotions.insert().values(group_name=name, before=seen.primary, **values, at=now(), tell_at=now())
     return _promotion(connection.execute(record.returning(*promotions.c)).one())
 

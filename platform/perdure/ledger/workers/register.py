@@ -7,12 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
+from perdure.ledger import counts
 from perdure.ledger.now import now
 from perdure.ledger.running.claims import RUNS
 from perdure.ledger.schema import jobs, workers
 from perdure.ledger.workers.events import last_state_of, record
 from perdure.ledger.workers.verdicts import UNFIT, votes_lost
 from perdure.model.clock import to_datetime
+from perdure.model.metrics import WORKER_FAILURES, Count
 from perdure.model.records import WorkerRecord
 from perdure.model.worker_health import WorkerEvent, WorkerState
 
@@ -84,6 +86,8 @@ def change_state(connection: Connection, worker_id: str, target: str, reason: st
         return None
     values = {"state": target, "state_reason": reason, "state_changed_at": now()}
     connection.execute(update(workers).where(workers.c.id == worker_id).values(**values))
+    if target == FAILED:
+        counts.add(connection, [Count(WORKER_FAILURES.name, (row.bulkhead,), 1)])
     names = (row.id, row.name, row.bulkhead)
     return record(connection, *names, source=row.state, target=target, reason=reason, silence=row.silence)
 

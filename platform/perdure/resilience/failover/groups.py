@@ -12,6 +12,7 @@ from redis import Redis
 
 from perdure.errors import SettingsError, did_you_mean
 from perdure.resilience.failover.group import FailoverConfig, FailoverGroup, Member
+from perdure.resilience.failover.store import FailoverRecord
 from perdure.resilience.redis.keys import DEFAULT_PREFIX
 from perdure.resilience.redis.link import connect
 
@@ -41,6 +42,7 @@ class Failovers(Mapping[str, FailoverGroup[Any]]):
         settings: groups by name, as ``[resilience.failover.NAME]`` has them.
         default: configuration of the other groups.
         prefix: begins each key in Redis.
+        on_switch: called with each switch of any group that this process makes.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Failovers(Mapping[str, FailoverGroup[Any]]):
         *,
         default: FailoverConfig | None = None,
         prefix: str = DEFAULT_PREFIX,
+        on_switch: Callable[[FailoverRecord], None] = lambda record: None,
     ) -> None:
+        self._on_switch = on_switch
         self._redis, self._settings, self._prefix = connect(redis), dict(settings or {}), prefix
         self._default = default or FailoverConfig()
         self._groups: dict[str, FailoverGroup[Any]] = {}
@@ -69,6 +73,7 @@ class Failovers(Mapping[str, FailoverGroup[Any]]):
         """
         config = config or self._settings.get(name, self._default)
         group = FailoverGroup(self._redis, name, members, config, prefix=self._prefix)
+        group.listen(self._on_switch)
         if (old := self._groups.get(name)) is not None:
             old.stop(0)
         self._groups[name] = group

@@ -19,8 +19,9 @@ The order, from the outside in, and why:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -35,6 +36,7 @@ from perdure.resilience.decorating import decorated
 from perdure.resilience.errors import check_name
 from perdure.resilience.limits.permits import Permits, PermitsConfig, PermitsSnapshot
 from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig, RateLimitSnapshot
+from perdure.resilience.listeners import Listeners
 from perdure.resilience.redis.keys import DEFAULT_PREFIX
 from perdure.resilience.redis.link import connect
 from perdure.resilience.retry.budget import RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot
@@ -45,7 +47,7 @@ from perdure.resilience.service.timeouts import Timeout, TimeoutSnapshot
 from perdure.system.tracing import span
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    pass
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,6 +98,23 @@ class ServiceSnapshot:
     fallback: FallbackSnapshot | None
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """One call of a service, as its caller saw it.
+
+    Attributes:
+        name: The service.
+        seconds: How long it took, with retries and waits.
+        level: What served it, see :class:`~perdure.resilience.service.fallback.Served`; empty when it failed.
+        error: What the caller got instead of a value.
+    """
+
+    name: str
+    seconds: float
+    level: str
+    error: Exception | None = None
+
+
 class Service:
     """Calls to one service, protected. Thread-safe.
 
@@ -131,6 +150,7 @@ class Service:
         config = config or ServiceConfig()
         client = connect(redis)
         self.name, self.config = name, config
+        self._listeners: Listeners[ServiceCall] = Listeners()
         self.timeout = Timeout(name, config.attempt_timeout)
         if breaker is None and config.breaker is not None:
             breaker = CircuitBreaker(client, name, config.breaker, prefix=prefix)
@@ -157,18 +177,13 @@ class Service:
 
     def serve(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
         """Call ``fn`` like :meth:`call`; the answer says which level served it."""
-        with self._span() as made:
-            return _told(made, self._served(fn, *args, **kwargs))
+        with self._telling() as told:
+            told.append(served := self._serve(fn, *args, **kwargs))
+        return served
 
-    def _served(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
-        if self.fallback is None:
-            return Served(self._bounded(fn, *args, **kwargs))
-        try:
-            value = self._bounded(fn, *args, **kwargs)
-        except self.fallback.config.on as error:
-            return self.fallback.recover(error, fn, *args, **kwargs)
-        self.fallback.keep(value, fn, *args, **kwargs)
-        return Served(value)
+    def listen(self, listener: Callable[[ServiceCall], None]) -> Callable[[], None]:
+        """Call ``listener`` with each call of this process that has ended; returns a function that unsubscribes."""
+        return self._listeners.add(listener)
 
     async def call_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """Await ``fn`` with all the service's protection. A fallback's secondaries and default may be asynchronous too."""
@@ -176,21 +191,9 @@ class Service:
 
     async def serve_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
         """Await ``fn`` like :meth:`call_async`; the answer says which level served it."""
-        with self._span() as made:
-            return _told(made, await self._served_async(fn, *args, **kwargs))
-
-    def _span(self) -> AbstractContextManager[Span | None]:
-        return span(f"call {self.name}", "client", {"service.peer.name": self.name})
-
-    async def _served_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Served[R]:
-        if self.fallback is None:
-            return Served(await self._bounded_async(fn, *args, **kwargs))
-        try:
-            value = await self._bounded_async(fn, *args, **kwargs)
-        except self.fallback.config.on as error:
-            return await self.fallback.recover_async(error, fn, *args, **kwargs)
-        await asyncio.to_thread(self.fallback.keep, value, fn, *args, **kwargs)
-        return Served(value)
+        with self._telling() as told:
+            told.append(served := await self._serve_async(fn, *args, **kwargs))
+        return served
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or coroutine function."""
@@ -208,6 +211,40 @@ class Service:
             permits=self.permits.snapshot() if self.permits else None,
             fallback=self.fallback.snapshot() if self.fallback else None,
         )
+
+    @contextmanager
+    def _telling(self) -> Iterator[list[Served[Any]]]:
+        """Tell a span and the listeners of the call that the block makes, whose answer it adds to the list."""
+        began, served = time.monotonic(), list[Served[Any]]()
+        try:
+            with span(f"call {self.name}", "client", {"service.peer.name": self.name}) as made:
+                yield served
+                if made is not None:
+                    made.set_attribute("perdure.served_by", served[0].level)
+        except Exception as error:
+            self._listeners.emit(ServiceCall(self.name, time.monotonic() - began, "", error))
+            raise
+        self._listeners.emit(ServiceCall(self.name, time.monotonic() - began, served[0].level))
+
+    def _serve(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> Served[R]:
+        if self.fallback is None:
+            return Served(self._bounded(fn, *args, **kwargs))
+        try:
+            value = self._bounded(fn, *args, **kwargs)
+        except self.fallback.config.on as error:
+            return self.fallback.recover(error, fn, *args, **kwargs)
+        self.fallback.keep(value, fn, *args, **kwargs)
+        return Served(value)
+
+    async def _serve_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> Served[R]:
+        if self.fallback is None:
+            return Served(await self._bounded_async(fn, *args, **kwargs))
+        try:
+            value = await self._bounded_async(fn, *args, **kwargs)
+        except self.fallback.config.on as error:
+            return await self.fallback.recover_async(error, fn, *args, **kwargs)
+        await asyncio.to_thread(self.fallback.keep, value, fn, *args, **kwargs)
+        return Served(value)
 
     def _bounded(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         with deadline(self.config.timeout):
@@ -255,10 +292,3 @@ class Service:
         if self.rate is not None:
             await self.rate.acquire_async(timeout=self.config.rate_wait)
         return await self.timeout.call_async(fn, *args, **kwargs)
-
-
-def _told(made: Span | None, served: Served[R]) -> Served[R]:
-    """Say in a call's span which level served it."""
-    if made is not None:
-        made.set_attribute("perdure.served_by", served.level)
-    return served

@@ -1,0 +1,270 @@
+"""What was counted, for metrics: how jobs and attempts ended, and what processes have measured.
+
+A settlement appends what it counts to a table in its own transaction, one or a few rows for each slice: so the counts are
+exact whatever is killed, and workers, who never update a row of each other, do not wait for each other. A supervisor adds
+the rows up every few seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, insert, select, text
+
+from perdure.ledger.conditions import DIALECTS, upsert
+from perdure.ledger.now import NOW, now
+from perdure.ledger.schema import counts, facts
+from perdure.model import metrics
+from perdure.model.metrics import Count
+from perdure.model.records import Claim, Settlement
+from perdure.model.states import FINAL_STATES, JobState, target
+
+#: Under which name the ends of jobs and attempts are kept: task, bulkhead, outcome, state after, reason of the death.
+ENDED = "ended"
+#: The counts of one thing that is counted as several metrics: of this many jobs.
+Kind = tuple[str, str, str, str, str, int | None, int]
+
+#: Rows from so many seconds before the last fold on are read. They are deleted soon, and where an old transaction keeps
+#: dead rows from being vacuumed it matters to pass by those; what came later than that is found by the next full look.
+LATE = 120.0
+_FOLDED = "counts_folded"
+
+
+def kind_of(claim: Claim, settlement: Settlement) -> Kind:
+    """Return what is counted of how a claim ended; equal for jobs that are counted together."""
+    death, outcome = settlement.death, settlement.outcome
+    return (
+        claim.task,
+        claim.bulkhead,
+        "" if outcome is None else outcome.value,
+        target(settlement.transition).value,
+        "" if death is None else death.reason.value,
+        None if settlement.ran is None else metrics.RUN.place(settlement.ran),
+        metrics.WAIT.place(claim.started_at - claim.queued_at),
+    )
+
+
+def _as_cancelled(kind: Kind) -> Kind:
+    """Return the kind of a job that was to wait and that somebody had cancelled meanwhile."""
+    return *kind[:3], JobState.CANCELLED.value, *kind[4:]
+
+
+def counted(kind: Kind, count: int, ran: float, waited: float) -> list[Count]:
+    """Return the counts of so many jobs of a kind, with the seconds that they ran and waited together.
+
+    Of one that is given back, not begun and not cancelled, nothing is counted.
+    """
+    task, bulkhead, outcome, state, _, run_place, wait_place = kind
+    found = [Count(ENDED, kind[:5], count)] if outcome or state in FINAL_STATES else []
+    if outcome:
+        found.append(Count(metrics.WAIT.name, (task, bulkhead), count, waited, wait_place))
+        if run_place is not None:
+            found.append(Count(metrics.RUN.name, (task, bulkhead), count, ran, run_place))
+    return found
+
+
+def died(task: str, bulkhead: str, reason: str, count: int = 1) -> Count:
+    """Return the count of jobs that became dead letters without being run."""
+    return Count(ENDED, (task, bulkhead, "", JobState.DEAD.value, reason), count)
+
+
+def cancelled(task: str, bulkhead: str) -> Count:
+    """Return the count of a job that was cancelled before it ran."""
+    return Count(ENDED, (task, bulkhead, "", JobState.CANCELLED.value, ""), 1)
+
+
+def quarantined(bulkhead: str, reason: str) -> Count:
+    """Return the count of a message that was no job; whoever sent it chose the task, so that is no label."""
+    return Count(ENDED, ("", bulkhead, "", "", reason), 1)
+
+
+def add(connection: Connection, some: Iterable[Count]) -> None:
+    """Append counts, in the caller's transaction."""
+    rows = [
+        {"name": one.name, "labels": encoded(one.labels), "place": one.place, "count": one.count, "sum": one.sum}
+        for one in some
+    ]
+    if rows:
+        connection.execute(insert(counts).values(at=now()), rows)
+
+
+def encoded(labels: Sequence[str]) -> str:
+    """Return labels as they are stored."""
+    return msgspec.json.encode(labels).decode()
+
+
+#: For the statement that settles on PostgreSQL: appends the counts of those rows of ``settled`` that were written.
+APPEND_SETTLED = f"""
+    INSERT INTO perdure_counts (at, name, labels, place, count, sum)
+    SELECT {NOW["postgresql"]}, c.name, c.labels, c.place, g.jobs,
+        CASE c.sums WHEN 'ran' THEN g.ran WHEN 'waited' THEN g.waited ELSE 0 END
+    FROM (
+        SELECT kind, now_state = '{JobState.CANCELLED}' AS cancelled,
+            count(*) AS jobs, sum(ran) AS ran, sum(waited) AS waited
+        FROM settled GROUP BY kind, cancelled
+    ) AS g
+    JOIN json_to_recordset(CAST(:kinds AS json))
+        AS c(kind int, cancelled bool, name text, labels text, place int, sums text)
+        ON c.kind = g.kind AND c.cancelled = g.cancelled
+"""
+
+_SUMS = {metrics.RUN.name: "ran", metrics.WAIT.name: "waited"}
+
+
+def encoded_kinds(kinds: Iterable[Kind]) -> str:
+    """Return kinds, numbered in their order, as :data:`APPEND_SETTLED` reads them."""
+    rows = [
+        {
+            "kind": number,
+            "cancelled": is_cancelled,
+            "name": one.name,
+            "labels": encoded(one.labels),
+            "place": one.place,
+            "sums": _SUMS.get(one.name),
+        }
+        for number, kind in enumerate(kinds)
+        for is_cancelled, found in ((False, kind), (True, _as_cancelled(kind)))
+        if is_cancelled or kind[3] != JobState.CANCELLED
+        for one in counted(found, 1, 0.0, 0.0)
+    ]
+    return msgspec.json.encode(rows).decode()
+
+
+def of_settled(kinds: Sequence[Kind], rows: Iterable[Mapping[str, Any]], states: Mapping[str, str]) -> list[Count]:
+    """Return the counts of settled rows, as :data:`APPEND_SETTLED` does.
+
+    Args:
+        kinds: The kinds by their number.
+        rows: Rows that were written, which say their kind, and how many seconds they ran and waited.
+        states: The states that their jobs have now.
+    """
+    jobs: Counter[Kind] = Counter()
+    ran: dict[Kind, float] = {}
+    waited: dict[Kind, float] = {}
+    for row in rows:
+        kind = kinds[row["kind"]]
+        if states[row["of_job"]] == JobState.CANCELLED:
+            kind = _as_cancelled(kind)
+        jobs[kind] += 1
+        ran[kind] = ran.get(kind, 0.0) + (row.get("ran") or 0.0)
+        waited[kind] = waited.get(kind, 0.0) + row["waited"]
+    return [one for kind, many in jobs.items() for one in counted(kind, many, ran[kind], waited[kind])]
+
+
+_TO_TOTALS = "INSERT INTO perdure_count_totals AS t (name, labels, place, count, sum)"
+_ADDED = "ON CONFLICT (name, labels, place) DO UPDATE SET count = t.count + excluded.count, sum = t.sum + excluded.sum"
+
+
+def _by_series(source: str, where: str) -> str:
+    # In one order, so that two who write totals never wait for each other in a circle.
+    columns = "name, labels, place"
+    return f"SELECT {columns}, sum(count), sum(sum) FROM {source} WHERE {where} GROUP BY {columns} ORDER BY {columns}"
+
+
+_APPENDED = "perdure_counts WHERE at >= :since"
+_FOLD = {
+    "sqlite": [
+        text(f"{_TO_TOTALS} {_by_series('perdure_counts', 'at >= :since')} {_ADDED}"),
+        text(f"DELETE FROM {_APPENDED}"),
+    ],
+    "postgresql": [
+        text(
+            f"WITH gone AS (DELETE FROM {_APPENDED} RETURNING name, labels, place, count, sum) "
+            f"{_TO_TOTALS} {_by_series('gone', 'true')} {_ADDED}"
+        )
+    ],
+}
+_FOLDED_AT = select(facts.c.updated_at, now().label("now")).where(facts.c.name == _FOLDED).with_for_update()
+
+
+_SINCE = f"coalesce((SELECT updated_at FROM perdure_facts WHERE name = '{_FOLDED}'), 0) - {LATE:g}"
+_ANY = text(f"SELECT 1 FROM perdure_counts WHERE at >= {_SINCE} LIMIT 1")
+
+
+def is_to_fold(connection: Connection) -> bool:
+    """Return whether there is anything to add up, but for what came very late."""
+    return connection.execute(_ANY).first() is not None
+
+
+def fold(connection: Connection, *, enough: float, full: bool = False) -> bool:
+    """Add up what was appended, and return whether it was done.
+
+    Args:
+        connection: A connection in a transaction.
+        enough: Seconds for which somebody else's work is new enough, so that nothing is done.
+        full: Whether to look for rows of transactions that came very late as well.
+    """
+    row = connection.execute(_FOLDED_AT).one_or_none()
+    if row is not None and row.now - row.updated_at < enough:
+        return False
+    since = 0.0 if full or row is None else row.updated_at - LATE
+    for statement in _FOLD[connection.dialect.name]:
+        connection.execute(statement, {"since": since})
+    values = {"name": _FOLDED, "value": "", "updated_at": now()}
+    connection.execute(upsert(facts, connection.dialect.name, ["name"]).values(**values))
+    return True
+
+
+def _read(dialect: str) -> Any:
+    moment = NOW[dialect]
+    waits, runs = "FROM perdure_jobs WHERE run_at IS NOT NULL", "FROM perdure_jobs WHERE state = 'running'"
+    # Expressions in place of columns: SQLite would read all jobs by the columns' index to have them grouped already.
+    bulkhead, task = "bulkhead || ''", "task || ''"
+    return text(
+        f"""
+        SELECT name, labels, '' AS task, place, sum(count) AS many, sum(sum) AS total FROM (
+            SELECT name, labels, place, count, sum FROM perdure_count_totals
+            UNION ALL SELECT name, labels, place, count, sum FROM perdure_counts WHERE at >= {_SINCE}
+        ) AS c GROUP BY name, labels, place
+        UNION ALL SELECT 'queued', {bulkhead}, '', 0, count(*), {moment} - min(run_at) {waits} AND run_at <= {moment}
+        GROUP BY {bulkhead}
+        UNION ALL SELECT 'waiting', {bulkhead}, '', 0, count(*), 0 {waits} AND run_at > {moment} GROUP BY {bulkhead}
+        UNION ALL SELECT 'running', {bulkhead}, {task}, 0, count(*), 0 {runs} GROUP BY {bulkhead}, {task}
+        """
+    )
+
+
+_READ = {dialect: _read(dialect) for dialect in DIALECTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was counted, and what waits and runs, at one moment.
+
+    Attributes:
+        counts: Counts of processes' own, and histograms.
+        ended: Ends of jobs and attempts, by what is counted of them; see :data:`ENDED`.
+        queued: By bulkhead, how many jobs may run now, and how many seconds the oldest has waited.
+        waiting: By bulkhead, how many wait for their time.
+        running: By task and bulkhead, how many run.
+    """
+
+    counts: list[Count]
+    ended: dict[tuple[str, ...], int]
+    queued: dict[str, tuple[int, float]]
+    waiting: dict[str, int]
+    running: dict[tuple[str, str], int]
+
+
+def read(connection: Connection) -> Reading:
+    """Return what was counted, and what waits and runs, by one statement: at one moment, so that sums are right."""
+    found = Reading([], {}, {}, {}, {})
+    for row in connection.execute(_READ[connection.dialect.name]):
+        count, total = int(row.many), float(row.total)
+        if row.name == "queued":
+            found.queued[row.labels] = count, max(0.0, total)
+        elif row.name == "waiting":
+            found.waiting[row.labels] = count
+        elif row.name == "running":
+            found.running[row.task, row.labels] = count
+        else:
+            labels = tuple(msgspec.json.decode(row.labels, type=list[str]))
+            if row.name == ENDED:
+                found.ended[labels] = count
+            else:
+                found.counts.append(Count(row.name, labels, count, total, row.place))
+    return found

@@ -1,0 +1,1 @@
+"""What tells others how a process and the platform are: metrics, and whether they live."""
