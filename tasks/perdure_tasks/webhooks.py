@@ -22,6 +22,7 @@ import httpx
 import msgspec
 
 from perdure import Discard, JobContext, RetryAfter, RetryPolicy
+from perdure.model.text.cut import cut
 from perdure_tasks.errors import DeliveryFailed
 from perdure_tasks.named import from_environment
 from perdure_tasks.routes import Route, routes
@@ -219,8 +220,7 @@ def _excerpt(response: httpx.Response) -> str:
                 break
     except (httpx.TransportError, httpx.DecodingError) as error:
         read += f" [{type(error).__name__}]".encode()
-    text = " ".join(read[:SHOWN_BODY].decode("utf-8", "replace").split())
-    return f"{text}..." if len(read) > SHOWN_BODY else text
+    return cut(" ".join(read.decode("utf-8", "replace").split()), SHOWN_BODY)
 
 
 def _body(ctx: JobContext, event: str, payload: dict[str, Any]) -> bytes:

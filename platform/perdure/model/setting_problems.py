@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from perdure.errors import did_you_mean
+from perdure.model.text.cut import cut
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -34,8 +35,4 @@ def explained(problem: ErrorDetails, path: Sequence[str], beside: Iterable[str],
     given = problem["input"]
     if hidden:
         return f"{name} = ***: {message}"
-    return f"{name} = {_cut(repr(given))}: {message}" if isinstance(given, _SHOWN) else f"{name}: {message}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    return f"{name} = {cut(repr(given), LONGEST_SHOWN)}: {message}" if isinstance(given, _SHOWN) else f"{name}: {message}"

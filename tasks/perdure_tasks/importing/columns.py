@@ -12,6 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import JSON, Column
 
+from perdure.model.text.cut import cut
+
 Converter = Callable[[str], Any]
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
@@ -161,7 +163,7 @@ def _json(text: str) -> Any:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+    return repr(cut(text, 60))
 
 
 _CONVERTERS: dict[type, Converter] = {

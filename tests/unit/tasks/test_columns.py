@@ -83,7 +83,7 @@ def test_empty_field_where_null_is_not_allowed() -> None:
         (Integer(), "1.0", "is no whole number"),
         (Integer(), "٣", "is no whole number"),
         (Integer(), str(2**63), "does not fit 64 bits"),
-        (Integer(), "x" * 500, r"'x{57}\.\.\.' is no whole number"),
+        (Integer(), "x" * 500, "'x{59}…' is no whole number"),
         (Float(), "1,5", "is no number"),
         (Numeric(), "12e99999", "is no number"),
         (Boolean(), "maybe", "is neither true nor false"),

@@ -22,6 +22,7 @@ from perdure.model.job_log import LogLine
 from perdure.model.masking import Masker, masker
 from perdure.model.moments import UNDERSTOOD
 from perdure.model.records import JobRecord
+from perdure.model.text.cut import cut
 from perdure.settings.home import never_started
 from perdure.settings.settings import Settings
 from perdure_workers.cli.loading import Context, pass_context
@@ -122,7 +123,7 @@ def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
         "state": lambda job: job.state,
         "attempt": lambda job: job.attempt,
         "submitted": lambda job: ago(job.created_at),
-        "error": lambda job: (job.error or "")[:60],
+        "error": lambda job: cut(job.error or "", 60),
     }
     show(as_json, records, columns)
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from perdure.ledger.glance import MOST_COUNTED
+from perdure.model.text.cut import cut
 from perdure.model.text.error_names import short_name
 from perdure.model.text.folding import folded
 from perdure.model.text.safe import json_text
@@ -116,4 +117,4 @@ def link(question: Mapping[str, str], **changes: str | None) -> str:
 def brief(value: Any, length: int = 80) -> str:
     """Return a value as one line of text."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    return cut(text, length)

@@ -18,6 +18,7 @@ from perdure.manage.masked import masker_of
 from perdure.model.masking import NOTHING, Masker, mask_call_json
 from perdure.model.records import Claim, Settlement
 from perdure.model.states import Transition
+from perdure.model.text.cut import cut
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -95,7 +96,7 @@ class JobEvents:
 
     def _call(self, claim: Claim) -> tuple[str, str]:
         args, kwargs = mask_call_json(self._app.tasks.get(claim.task), claim.args, claim.kwargs)
-        return _cut(args), _cut(kwargs)
+        return cut(args, MAX_SHOWN), cut(kwargs, MAX_SHOWN)
 
     def _add(self, kind: str, job_id: str, moment: float, **fields: Any) -> None:
         self._waiting.append(
@@ -151,16 +152,12 @@ def told_of(settlement: Settlement, *, seals: bool = False, mask: Masker = NOTHI
         mask: Takes the call's secrets out of the result.
     """
     if settlement.transition is Transition.SUCCEED:
-        return "task-succeeded", {"result": HIDDEN if seals else _cut(mask.json(settlement.result or "null"))}
+        return "task-succeeded", {"result": HIDDEN if seals else cut(mask.json(settlement.result or "null"), MAX_SHOWN)}
     error = HIDDEN if seals else settlement.error or ""
-    text = _cut(error_text(settlement.error_type, error))
+    text = cut(error_text(settlement.error_type, error), MAX_SHOWN)
     trace = "" if seals else settlement.traceback or ""
     if settlement.transition is Transition.DIE:
         return "task-failed", {"exception": text, "traceback": trace}
     if settlement.transition is Transition.CANCEL:
         return "task-revoked", {"terminated": True, "signum": None, "expired": False, "exception": text}
     return "task-retried", {"exception": retry_text(text, settlement.delay), "traceback": trace}
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

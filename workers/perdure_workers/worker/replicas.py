@@ -20,6 +20,7 @@ from perdure.model.records import Claim, Death, JobRecord, NewJob, Settlement
 from perdure.model.replication import Answer, Verdict, VerdictKind, majority
 from perdure.model.states import DeadReason, JobState, Outcome, Transition
 from perdure.model.storage_errors import MissingKey, StoreError, StoreUnavailable
+from perdure.model.text.cut import cut
 from perdure.model.text.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ logger = logging.getLogger("perdure.replicas")
 POLL = 5.0
 #: Seconds that replicas get to answer after a majority has: so that those that disagree can be named.
 GRACE = 2.0
+#: Longest answer that is shown where replicas disagree, in characters.
+MAX_SHOWN = 2000
 
 
 def coordinate(app: Perdure, claim: Claim, task: Task[..., Any]) -> Settlement:
@@ -141,4 +144,4 @@ def _settled(verdict: Verdict, given: Mapping[str, Answer], task: Task[..., Any]
 def _shown(answer: Answer) -> str:
     if answer.error is not None:
         return answer.error
-    return msgspec.json.encode(answer.result).decode()[:2000]
+    return cut(msgspec.json.encode(answer.result).decode(), MAX_SHOWN)

@@ -100,5 +100,5 @@ class BlobStore:
 def _path(ref: str) -> str:
     match = REF.fullmatch(ref)
     if match is None:
-        raise BlobNotFound(f"{ref[:100]!r} is not a blob reference; they look like blob:sha256:<64 hex digits>")
+        raise BlobNotFound(f"{ref!r:.100} is not a blob reference; they look like blob:sha256:<64 hex digits>")
     return f"{match[1][:2]}/{match[1]}"

@@ -9,6 +9,7 @@ import click
 
 from perdure.manage.masked import masked_detail, masked_letter
 from perdure.model.dead_letter import DeadLetterDetail, DeadLetterGroup
+from perdure.model.text.cut import cut
 from perdure.model.text.error_names import short_name
 from perdure.model.text.folding import folded
 from perdure_workers.cli.dead.filters import filters_of, where_option
@@ -146,7 +147,7 @@ def _print(detail: DeadLetterDetail) -> None:
 
 
 def _error(kind: str | None, text: str | None) -> str:
-    return ": ".join(part for part in (short_name(kind or ""), (text or "")[:_TEXT]) if part)
+    return ": ".join(part for part in (short_name(kind or ""), cut(text or "", _TEXT)) if part)
 
 
 def _trend(group: DeadLetterGroup) -> str:
