@@ -101,7 +101,7 @@ def test_the_services_run_jobs_of_another_process_and_flower_shows_them(
     tasks = _tasks(port)
     assert (tasks[added]["name"], tasks[added]["args"], tasks[added]["result"]) == ("shop.add", "[2,3]", "5")
     assert tasks[retried]["retries"] == 1
-    assert "ValueError: never" in tasks[dead]["exception"]
+    assert "ValueError('never')" in tasks[dead]["exception"]
 
 
 def _start(command: ServiceCommand, shop: Path, overrides: dict[str, str], port: int) -> subprocess.Popen[bytes]:

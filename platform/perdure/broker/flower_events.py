@@ -98,8 +98,8 @@ def _text(event: JobEvent) -> str:
 
 
 def error_text(error_type: str | None, error: str) -> str:
-    """Return what is shown of an error: its type, when there is one, and its message."""
-    return f"{error_type}: {error}" if error_type else error
+    """Return an error as Celery writes it: monitors read its type up to the parenthesis. Without a type, its message."""
+    return f"{error_type.rpartition('.')[2]}({error!r})" if error_type else error
 
 
 def retry_text(why: str, delay: float | None) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -33,6 +34,7 @@ from perdure.running.context import JobContext
 from perdure_workers.logs import between_jobs, in_job
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.attempt_span import attempt_span
+from perdure_workers.worker.error_tracker import tell_death, told_apart
 from perdure_workers.worker.log_keeper import LogKeeper
 from perdure_workers.worker.replicas import answered, coordinate
 from perdure_workers.worker.time_limit import soft_time_limit, time_for_calls
@@ -93,7 +95,7 @@ class Executor:
             began: Called before its function is.
         """
         mask = masker_of(claim, self._app.tasks.get(claim.task), self._app.ledger.vault)
-        with attempt_span(claim, seals=self._app.ledger.vault.seals) as made:
+        with attempt_span(claim, seals=self._app.ledger.vault.seals) as made, told_apart(claim):
             in_job(claim, mask, made.trace_id)
             attempt = self._masked(claim, began, mask)
             made.ended(attempt.settlement)
@@ -101,7 +103,7 @@ class Executor:
 
     def _masked(self, claim: Claim, began: Began, mask: Masker) -> Attempt:
         self._logs.begin(claim, mask)
-        attempt = self._run(claim, began)
+        attempt = self._run(claim, began, mask)
         between_jobs()
         if (said := self._logs.end()) is not None:
             attempt = replace(attempt, said=said)
@@ -113,8 +115,9 @@ class Executor:
             logger.error("%s %s: its error cannot be shown (%s)", claim.task, claim.job_id, type(error).__name__)
             return replace(attempt, settlement=untold(attempt.settlement, error))
 
-    def _run(self, claim: Claim, began: Began) -> Attempt:
-        run = Run(self._app, claim, self._loop, self._draining, self._logs.told)
+    def _run(self, claim: Claim, began: Began, mask: Masker) -> Attempt:
+        died = partial(tell_death, mask=mask, seals=self._app.ledger.vault.seals)
+        run = Run(self._app, claim, self._loop, self._draining, self._logs.told, died)
         try:
             limit = time_limit(claim, self._limit_of(claim.task) or self._app.task(claim.task).timeout)
             if claim.deadline is not None and claim.started_at >= claim.deadline:
@@ -160,9 +163,10 @@ class Run:
         loop: EventLoop,
         draining: Callable[[], bool],
         told: Callable[[JobLog, bool], object],
+        died: Callable[[BaseException], object],
     ) -> None:
         self._app = app
-        self._told = told
+        self._told, self._died = told, died
         self._claim = claim
         self._task: Task[..., Any] = app.task(claim.task)
         self._loop = loop
@@ -188,7 +192,15 @@ class Run:
         if isinstance(ended.error, CircuitOpen):
             return self._turned_away(ended.error, ended.ran)
         settlement = blamed(decide(ended, claim, task.retry, JITTER), task.breaker)
+        if ended.error is not None and settlement.transition is Transition.DIE:
+            self._tell_death(ended.error)
         return Attempt(answered(settlement) if claim.replica_of else settlement, ended.ran)
+
+    def _tell_death(self, error: BaseException) -> None:
+        try:
+            self._died(error)
+        except Exception:
+            logger.exception("nobody is told what %s %s died of", self._claim.task, self._claim.job_id)
 
     def _coordinate(self) -> Settlement:
         try:

@@ -81,6 +81,7 @@ class JobEvents:
             kwargs=kwargs,
             retries=claim.attempt - 1,
             routing_key=queue_name(claim.bulkhead),
+            queue=queue_name(claim.bulkhead),  # celery-exporter's label
             parent_id=claim.replay_of,
         )
         self._add("task-started", claim.job_id, moment)
