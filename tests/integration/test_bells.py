@@ -285,4 +285,4 @@ def test_looks_note_jobs_that_nobody_knows_and_cut_a_flood(app: Perdure, looker:
     with redis.Redis.from_url(redis_url) as client:
         client.rpush(QUEUE, *[json.dumps({})] * 1000)
         wait_until(lambda: looker.look() and client.llen(QUEUE) == MOST)
-    assert [buried.id for buried in app.ledger.jobs.bury_unknown(0.0, 9)] == [unknown]
+    assert [event.job_id for event in app.ledger.jobs.bury_unknown(0.0, 9)] == [unknown]
