@@ -87,7 +87,7 @@ class Perdure:
         self.tally = Tally()
         url, durability = self.settings.effective_ledger_url, self.settings.ledger_durability
         self.ledger = Ledger(url, durability, Vault.of(self.settings), self.events)
-        self.storage = storage_of(self.settings, self.ledger)
+        self.storage = storage_of(self.settings, self.ledger, self.tally)
         self.flower_events = FlowerEvents(lambda: self.celery, self.ledger)
         self.events.subscribe(self.flower_events.hear, FlowerEvents.HEARD)
         canceller = Canceller(self.ledger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from perdure import Perdure
+from perdure.ledger.migrate import SCHEMA_VERSION, VERSION_TABLE
 from perdure.ledger.workers import duty_reports
 from perdure.manage.health import CheckResult
+from perdure.manage.platform_checks import ClockOff, exact
 from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 from support.ledgers import claimed
 from support.waiting import wait_until
@@ -121,3 +124,35 @@ def test_a_disk_that_is_almost_full(app: Perdure, monkeypatch: pytest.MonkeyPatc
     assert not found.healthy
     assert "has 100 MB of free space left" in found.error
     assert app.settings.home_folder.path.is_relative_to(looked_at[0])  # it need not be there yet
+
+
+def test_a_schema_that_somebody_has_changed(app: Perdure) -> None:
+    assert check(app, "schema").details == f"schema {SCHEMA_VERSION}"
+    for version, told in (("0003", "run: perdure db upgrade"), ("9999", "a newer release has upgraded it")):
+        change = text(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'")
+        app.ledger.transact(lambda c, change=change: c.execute(change))
+        found = check(app, "schema")
+        assert not found.healthy
+        assert told in found.error
+        assert app.health().status == "unhealthy"
+    restore = text(f"UPDATE {VERSION_TABLE} SET version_num = '{SCHEMA_VERSION}'")
+    app.ledger.transact(lambda c: c.execute(restore))
+    assert check(app, "schema").healthy
+
+
+def test_a_clock_that_is_off(app: Perdure) -> None:
+    app.ledger.upgrade()
+    assert check(app, "clock").healthy
+    for off in (5.0, -5.0):
+        with pytest.raises(ClockOff, match=r"differs from the ledger's by [45]\.\d s, more than 2 s"):
+            exact(app.ledger, lambda off=off: time.time() + off)
+
+
+def test_a_breaker_store_that_is_away(sqlite_app: Perdure) -> None:
+    assert check(sqlite_app, "breaker_store").healthy
+    urls = {"ledger_url": sqlite_app.settings.ledger_url, "broker_url": sqlite_app.settings.broker_url}
+    app = Perdure(**urls, redis_url="redis://127.0.0.1:1/0", home=sqlite_app.settings.home)
+    assert not check(app, "breaker_store").healthy
+    assert check(app, "broker").healthy
+    assert app.health().status == "degraded"
+    app.close()

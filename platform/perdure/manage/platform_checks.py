@@ -6,12 +6,14 @@ Each check returns what it found in a few words, or raises what is wrong and wha
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perdure.errors import BulkheadFull, PerdureError
+from perdure.errors import BulkheadFull, LedgerOutdated, PerdureError
+from perdure.ledger.migrate import SCHEMA_VERSION
 from perdure.ledger.workers import duty_reports
 from perdure.manage.health import Health
 from perdure.model.records import WorkerRecord
@@ -28,8 +30,15 @@ if TYPE_CHECKING:
 DUTY_PATIENCE = 60.0
 #: Bytes of free space in the data folder below which people should make room.
 LEAST_FREE = 512 * 1024 * 1024
+#: Seconds by which this machine's clock may differ from the ledger's. Nothing is decided by it, but logs, ids and what
+#: people see would be in another order than things happened.
+MOST_OFF = 2.0
 #: How long a node that was declared unfit is told of, and of how many changes of workers.
 LATELY, EVENTS = timedelta(hours=1), 50
+
+
+class ClockOff(PerdureError):
+    """This machine's clock differs from the ledger's."""
 
 
 class CircuitOpenNow(PerdureError):
@@ -59,8 +68,8 @@ class DiskAlmostFull(PerdureError):
 def platform_health(
     settings: Settings, ledger: Ledger, breakers: Callable[[], Breakers], celery: Callable[[], Celery]
 ) -> Health:
-    """Return the checks that every application has. Only the ledger's is critical: without the rest jobs are accepted and
-    kept all the same.
+    """Return the checks that every application has. Only those of the ledger are critical: without the rest jobs are
+    accepted and kept all the same.
 
     Args:
         settings: The application's settings.
@@ -70,7 +79,10 @@ def platform_health(
     """
     health = Health()
     health.register("ledger", ledger.probe)
+    health.register("schema", lambda: current(ledger))
+    health.register("clock", lambda: exact(ledger), critical=False)
     health.register("broker", lambda: reached(settings, celery), critical=False)
+    health.register("breaker_store", lambda: stored(settings), critical=False)
     health.register("breakers", lambda: closed(breakers()), critical=False)
     health.register("bulkheads", lambda: free(settings, ledger), critical=False)
     health.register("workers", lambda: served(settings, ledger), critical=False)
@@ -83,15 +95,61 @@ def platform_health(
 
 def reached(settings: Settings, celery: Callable[[], Celery]) -> None:
     """Reach the broker. In a Redis write a key: one that is full, or a replica, answers and takes no bells."""
-    from perdure.resilience.redis.address import connect, is_redis
+    from perdure.resilience.redis.address import is_redis
 
     url = settings.effective_broker_url
-    if not is_redis(url):
-        with celery().connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
+    if is_redis(url):
+        _written(url, settings.redis_prefix)
         return
+    with celery().connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, timeout=2)
+
+
+def stored(settings: Settings) -> None:
+    """Write a key to the Redis that breakers, permits and rate limits share; without it each process has its own."""
+    _written(settings.effective_redis_url, settings.redis_prefix)
+
+
+def _written(url: str, prefix: str) -> None:
+    from perdure.resilience.redis.address import connect
+
     with connect(url, socket_connect_timeout=2, socket_timeout=2) as client:
-        client.set(f"{settings.redis_prefix}health", "1", px=1000)
+        client.set(f"{prefix}health", "1", px=1000)
+
+
+def current(ledger: Ledger) -> str:
+    """Check that the ledger's schema is this release's, also when somebody has changed it since this process began.
+
+    Raises:
+        LedgerOutdated: It is not.
+    """
+    found = ledger.schema_version()
+    if found is not None and found != SCHEMA_VERSION:
+        what = "run: perdure db upgrade" if found < SCHEMA_VERSION else "a newer release has upgraded it: restart with that"
+        raise LedgerOutdated(f"the ledger has schema {found}, this release needs {SCHEMA_VERSION}; {what}")
+    return f"schema {found or 'none yet'}"
+
+
+def exact(ledger: Ledger, clock: Callable[[], float] = time.time) -> str:
+    """Check that this machine's clock shows the ledger's time.
+
+    Args:
+        ledger: The ledger.
+        clock: This machine's clock, in seconds since the epoch.
+
+    Raises:
+        ClockOff: It is off.
+    """
+    before = clock()
+    there = ledger.clock()
+    after = clock()
+    off = max(before - there, there - after, 0.0)  # what the question took is no difference
+    if off > MOST_OFF:
+        raise ClockOff(
+            f"this machine's clock differs from the ledger's by {off:.1f} s, more than {MOST_OFF:g} s. Is its time service "
+            "running (chrony, systemd-timesyncd)?"
+        )
+    return f"{off:.3f} s off"
 
 
 def closed(breakers: Breakers) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
-from perdure.errors import CheckpointTooLarge
+from perdure.errors import CheckpointTooLarge, LedgerUnavailable
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.model import checkpoint_schema as states
 from perdure.model.checkpoint_schema import StateMismatch
+from perdure.model.metrics import CHECKPOINT, CHECKPOINT_FAILURES, CHECKPOINT_SIZE
+from perdure.model.storage_errors import StoreUnavailable
 from perdure.running.attempt import RunningAttempt
 from perdure.stores.record import CheckpointRecord, check_name
 
@@ -152,7 +154,14 @@ class Checkpoint:
         attempt.check_not_in_doubt()
         if attempt.open_transaction is not None:
             return attempt.open_transaction.save(self, record, self._seq)
-        seq, standing = storage.save(record, attempt.job_id, attempt.fence, self.name, self._seq)
+        task, began = attempt.claim.task, monotonic()
+        try:
+            seq, standing = storage.save(record, attempt.job_id, attempt.fence, self.name, self._seq)
+        except (StoreUnavailable, LedgerUnavailable):
+            storage.tally.add(CHECKPOINT_FAILURES, task)
+            raise
+        storage.tally.observe(monotonic() - began, CHECKPOINT, task)
+        storage.tally.observe(len(stored), CHECKPOINT_SIZE, task)
         self.saved(seq)
         attempt.obey(standing)
         return seq

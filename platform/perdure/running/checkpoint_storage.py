@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from perdure.errors import LeaseLost
 from perdure.ledger.running.checkpoints import Standing
 from perdure.model.storage_errors import BlobNotFound, CorruptBlob, CorruptRecord, StaleWrite, Undecipherable
+from perdure.model.tally import Tally
 from perdure.sealing import Vault
 from perdure.stores.protocol import CheckpointStore, Damage, StoredVersion, stored_version
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
@@ -59,6 +60,7 @@ class Storage:
         open_store: Makes the store, once in each process; None for the ledger.
         interval: Seconds from one checkpoint to the next that ``due()`` aims at.
         max_bytes: The size of the largest state, in bytes of JSON.
+        tally: Counts saves.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Storage:
         open_store: Callable[[Callable[[Damage], None]], CheckpointStore] | None = None,
         interval: float = DEFAULT_INTERVAL_S,
         max_bytes: int = DEFAULT_MAX_BYTES,
+        tally: Tally | None = None,
     ) -> None:
+        self.tally = tally or Tally()
         self._ledger, self.vault, self._codec = ledger, vault or Vault(), codec or RecordCodec()
         self._open_store = open_store
         self.interval, self.max_bytes = interval, max_bytes
@@ -187,8 +191,8 @@ class Storage:
         return self._open_store(self._damages.append)
 
 
-def storage_of(settings: Settings, ledger: Ledger) -> Storage:
-    """Return the storage that the settings describe."""
+def storage_of(settings: Settings, ledger: Ledger, tally: Tally) -> Storage:
+    """Return the storage that the settings describe; ``tally`` counts its saves."""
     codec = RecordCodec(settings.checkpoint_secret.encode() if settings.checkpoint_secret else None)
     urls = [settings.checkpoint_store] if isinstance(settings.checkpoint_store, str) else settings.checkpoint_store
 
@@ -215,6 +219,7 @@ def storage_of(settings: Settings, ledger: Ledger) -> Storage:
         open_store=None if urls == [LEDGER] else open_store,
         interval=settings.checkpoint_interval,
         max_bytes=settings.checkpoint_max_bytes,
+        tally=tally,
     )
 
 

@@ -122,6 +122,8 @@ class SettingsGiven(TypedDict, total=False):
     log_format: Literal["text", "json"] | None
     job_log_lines: int | None
     job_log_bytes: int | None
+    http_port: int | None
+    http_address: str | None
     flower_port: int | None
     flower_user: str | None
     flower_password: str | None

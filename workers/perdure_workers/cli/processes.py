@@ -36,6 +36,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
 def supervisor(context: Context) -> None:
     """Run a supervisor alone: it takes back the jobs of lost workers and submits periodic ones."""
     from perdure_workers.monitoring.tally_writer import IDLE_WAIT, TallyWriter
+    from perdure_workers.recovery.probes import serve_probes
     from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level, context.app.settings.log_format)
@@ -45,9 +46,10 @@ def supervisor(context: Context) -> None:
         signal.signal(number, lambda *_: stop.set())
     app = context.app
     running, tally = Supervisor(default_duties(app), app.tally), TallyWriter(app, IDLE_WAIT)
+    pulse = Pulse(app.settings.home_folder.path, "supervisor")
+    serve_probes(app, pulse, running.missing)
     running.start()
     tally.start()
-    pulse = Pulse(context.app.settings.home_folder.path, "supervisor")
     pulse.beat()
     say("supervisor ready", err=True)
     while not stop.wait(EVERY):

@@ -41,7 +41,7 @@ def status(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(shown)
         return
-    columns = ("role", "name", "bulkhead", "pid", "children", "state")
+    columns = ("role", "name", "bulkhead", "pid", "children", "state", "http")
     for name in ("home", "ledger_url", "redis_url", "flower_url"):
         say(f"{name.removesuffix('_url')} {shown[name] or 'none'}")
     print_table(columns, ([process.get(column) for column in columns] for process in shown["processes"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -40,6 +41,7 @@ class Lease:
         self._lock = lock
         self._line = app.ledger.workers.life_line(worker.id)
         self._on_lost = on_lost
+        self._renewed_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perdure-lease", daemon=True)
 
@@ -62,6 +64,11 @@ class Lease:
         if self._line:
             self._line.close()
 
+    @property
+    def age(self) -> float:
+        """Seconds since it was renewed; infinity before it is taken."""
+        return time.monotonic() - self._renewed_at
+
     def _run(self) -> None:
         while not self._stop.wait(self._app.settings.heartbeat_interval):
             try:
@@ -83,4 +90,8 @@ class Lease:
         return True
 
     def _renew(self) -> str | None:
-        return self._line.beat() if self._line else self._app.ledger.workers.beat(self._worker.id)
+        began = time.monotonic()
+        state = self._line.beat() if self._line else self._app.ledger.workers.beat(self._worker.id)
+        if state is not None:
+            self._renewed_at = began
+        return state

@@ -29,11 +29,13 @@ class Beat:
         name: Its name, such as ``normal@host``.
         pid: Its process id.
         age: Seconds since its last beat; None when that cannot be said: the machine was started anew since.
+        http: Where it serves its probes, if it does.
     """
 
     name: str
     pid: int
     age: float | None
+    http: str | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -52,14 +54,23 @@ class Pulse:
     def __init__(self, home: Path, name: str) -> None:
         self._file = _folder(home) / (name if "@" in name else f"{name}@{socket.gethostname()}")
         self._pid = os.getpid()
+        self._beat_at: float | None = None
+        #: Where this process serves its probes, if it does.
+        self.http = ""
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last beat; None before the first one."""
+        return None if self._beat_at is None else time.monotonic() - self._beat_at
 
     def beat(self) -> None:
         """Say that this process' main loop goes round. A disk that is full must not end it."""
+        self._beat_at = time.monotonic()
         with suppress(OSError):
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # One short write in place: who reads it meanwhile sees the beat before or this one.
             with open(self._file, "r+b" if self._file.exists() else "wb", buffering=0) as file:
-                file.write(f"{time.monotonic():020.3f} {self._pid:<10}\n".encode())
+                file.write(f"{self._beat_at:020.3f} {self._pid:<10} {self.http:<64}\n".encode())
 
     def end(self) -> None:
         """Say that this process ends as it should."""
@@ -86,9 +97,9 @@ def _is(found: str, name: str | None, host: str) -> bool:
 
 def _read(file: Path) -> Beat | None:
     try:
-        beat, pid = file.read_text().split()
+        beat, pid, *http = file.read_text().split()
         age = time.monotonic() - float(beat)
-        return Beat(file.name, int(pid), max(0.0, age) if age >= -ROUNDED else None)
+        return Beat(file.name, int(pid), max(0.0, age) if age >= -ROUNDED else None, http[0] if http else None)
     except FileNotFoundError:
         return None
     except (OSError, ValueError):

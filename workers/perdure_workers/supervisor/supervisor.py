@@ -27,6 +27,10 @@ from perdure_workers.supervisor.maintenance import register_maintenance
 logger = logging.getLogger("perdure.supervisor")
 
 
+#: Seconds by which a duty may be late before its supervisor is not ready.
+LATE = 30.0
+
+
 def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
@@ -44,7 +48,7 @@ class Supervisor:
     """
 
     def __init__(self, duties: Sequence[Duty], tally: Tally) -> None:
-        self._tally = tally
+        self._duties, self._tally = duties, tally
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(duty,), name=f"perdure-{duty.name}", daemon=True) for duty in duties
@@ -61,6 +65,11 @@ class Supervisor:
         give_up_at = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, give_up_at - time.monotonic()))
+
+    def missing(self) -> str:
+        """Return what is not done as it should be; "" when each duty was done lately."""
+        late = [duty.name for duty in self._duties if duty.done_at is None or _age(duty.done_at) > duty.period + LATE]
+        return f"not done lately: {', '.join(late)}" if late else ""
 
     def _run(self, duty: Duty) -> None:
         while not self._stop.is_set():
@@ -82,3 +91,7 @@ class Supervisor:
         except Exception:
             logger.exception("duty %s failed", duty.name)
         return 0, "failed"
+
+
+def _age(moment: float) -> float:
+    return time.monotonic() - moment

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
 import psutil
 
+from perdure_workers.recovery.pulse import beats
 from perdure_workers.up.processes import State
 from perdure_workers.up.runtime import ProcessRecord, Runtime
 
@@ -20,6 +22,7 @@ class ProcessStatus(TypedDict):
     pid: int | None
     children: list[int]
     state: str
+    http: str | None
 
 
 class Status(TypedDict):
@@ -41,7 +44,8 @@ def read_status(home: Path) -> Status | None:
     if runtime is None:
         return None
     managed = runtime.managed
-    processes = [process_status(record, managed=managed) for record in runtime.processes]
+    http = {beat.pid: beat.http for beat in beats(home)}
+    processes = [process_status(record, http, managed=managed) for record in runtime.processes]
     if not managed and all(process["state"] == State.STOPPED for process in processes):
         return None
     return Status(
@@ -53,11 +57,12 @@ def read_status(home: Path) -> Status | None:
     )
 
 
-def process_status(record: ProcessRecord, *, managed: bool) -> ProcessStatus:
+def process_status(record: ProcessRecord, http: Mapping[int, str | None], *, managed: bool) -> ProcessStatus:
     """Return what one process does now.
 
     Args:
         record: what the manager wrote about it.
+        http: where processes serve their probes, by process id.
         managed: whether the manager lives, which will start a dead process again.
     """
     process = record.identity.process() if record.identity else None
@@ -77,4 +82,5 @@ def process_status(record: ProcessRecord, *, managed: bool) -> ProcessStatus:
         pid=process.pid if process else None,
         children=children,
         state=state.value,
+        http=http.get(process.pid) if process else None,
     )

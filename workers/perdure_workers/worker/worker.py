@@ -34,6 +34,7 @@ from perdure_workers.recovery.looker import Looker
 from perdure_workers.recovery.orphans import adopt_orphans, end_orphans
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.recovery.overseer import Overseer
+from perdure_workers.recovery.probes import serve_probes
 from perdure_workers.recovery.process_lock import LifeLock
 from perdure_workers.recovery.pulse import Pulse
 from perdure_workers.recovery.rescue import hand_back, rescue_child
@@ -101,6 +102,7 @@ class Worker:
             optimization="fair",
             quiet=True,
         )
+        serve_probes(self.app, self._pulse, self._missing)
         self._background.start()
         self._lease.start()
         self._supervisor.start()
@@ -128,6 +130,14 @@ class Worker:
             for slot in self.shared.slots.all(self._child_pids())
             if slot.job_id
         ]
+
+    def _missing(self) -> str:
+        """Return why no job can run here now; "" when they can."""
+        if self.shared.draining():
+            return "the worker drains"
+        if self._lease.age > self.app.settings.lease_ttl:
+            return "the worker has no lease: the ledger is not reached"
+        return ""
 
     def _make_parts(self) -> None:
         """Make what the application makes on first use, before there are threads.
