@@ -40,7 +40,7 @@ _.in_use, _.idle, _.created, _.replaced, _.denied, _.gave_up, _.abandoned
 _.p50, _.p95, _.p95_by_minute, _.last_error
 
 # Functions that Flower's templates call.
-points, badge, machine, at_least, pretty, short, error_name, many
+points, badge, machine, at_least, pretty, short, error_name, named_error
 
 # What libraries call or read by name.
 _.ensure_connected, _.first_connection_attempt, _._do_exit, _.did_start_ok, _._receive, _.requires  # Celery

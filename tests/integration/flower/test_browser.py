@@ -163,7 +163,7 @@ def test_ticked_letters_stay_ticked_while_the_page_updates_and_a_discard_is_undo
     expect(page.get_by_role("status").first).to_contain_text("1 discarded")
     assert site.app.dead_letters.get(mine).status == "discarded"
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("status").first).to_contain_text("1 letters are what they were")
+    expect(page.get_by_role("status").first).to_contain_text("1 letter put back")
     assert site.app.dead_letters.get(mine).status == "open"
 
 

@@ -132,7 +132,7 @@ def test_ticked_jobs_are_cancelled_or_run_again(site: Site, visitor: Visitor) ->
     page = f"/perdure/jobs?{urlencode({'tag': 'wave=bulk', 'text': 'B-2'})}"
     assert "Cancel 1 job?" in visitor.send(page, action="cancel", **visitor.carried(page))
     assert waits[2].state == "scheduled"
-    assert "2 jobs are cancelled" in visitor.send("/perdure/jobs", action="cancel", tag="wave=bulk", confirmed="yes")
+    assert "2 jobs cancelled" in visitor.send("/perdure/jobs", action="cancel", tag="wave=bulk", confirmed="yes")
     assert [job.state for job in waits] == ["cancelled"] * 3
 
 
@@ -247,12 +247,12 @@ def test_many_letters_are_counted_asked_for_replayed_and_discarded(site: Site, v
     assert f"Discard {open_now} dead letters?" in visitor.send(path, action="discard", fingerprint=fingerprint)
     assert {site.app.dead_letters.get(letter).status for letter in letters} == {"open"}
     discarded = visitor.send(path, action="discard", because="tests", **confirmed)
-    assert f"{open_now} letters are discarded" in discarded
+    assert f"{open_now} letters discarded" in discarded
     assert {site.app.dead_letters.get(letter).status for letter in letters} == {"discarded"}
 
     first, last = (re.findall(rf'name="{name}" value="([^"]+)"', discarded)[0] for name in ("first", "last"))
     undone = visitor.send(path, action="undo-discard", first=first, last=last)
-    assert f"{open_now} letters are what they were" in undone
+    assert f"{open_now} letters put back" in undone
     assert {site.app.dead_letters.get(letter).status for letter in letters} == {"open"}
     assert "0 letters" in visitor.send(path, action="undo-discard", first=first, last=last)
 
@@ -279,6 +279,25 @@ def test_faults_are_those_of_the_letters_that_match(visitor: Visitor, die: Die) 
     assert "ValueError" in faults
     assert "ZeroDivisionError" not in faults
     assert "ZeroDivisionError" in visitor.see("/perdure/dead-letters?task=site.divide").partition('id="letters"')[0]
+
+
+def test_the_settings_of_a_bulk_replay_stay_after_a_mistake(visitor: Visitor, die: Die) -> None:
+    die("o-1", task="site.refuse")
+    asked = {"task": "site.refuse", "canary": "7", "rate": "fast", "confirmed": "yes"}
+    token = re.findall(r'name="_xsrf" value="([^"]+)"', visitor.see("/perdure/dead-letters"))[0]
+    form = {"_xsrf": token, "action": "replay", **asked}
+    again = visitor.client.post("/perdure/dead-letters", data=form, follow_redirects=True).text
+    assert "rate=&#x27;fast&#x27; cannot be read" in again
+    assert {'value="7"', 'value="fast"'} <= set(re.findall(r'value="[^"]*"', again))
+    assert "Replay " in again.partition("<h1>")[2][:8]
+
+
+@pytest.mark.parametrize("kind", ["jobs", "dead-letters"])
+def test_a_wrong_filter_stays_in_its_form_with_what_is_wrong(visitor: Visitor, kind: str) -> None:
+    answer = visitor.client.get(f"/perdure/{kind}?since=whenever&task=site.pay")
+    assert answer.status_code == 400
+    assert "since=&#x27;whenever&#x27; is no moment" in answer.text
+    assert re.search('name="since"[^>]*value="whenever"', answer.text)
 
 
 def test_what_turns_or_hides_text_is_shown_as_an_escape(site: Site, visitor: Visitor, die: Die) -> None:
@@ -426,7 +445,7 @@ def test_a_backfill_counts_and_asks_first(site: Site, visitor: Visitor) -> None:
     assert "Submit 3 jobs?" in visitor.send("/perdure/schedules", action="backfill:site.nightly", **stretch)
     assert site.app.jobs.list(task="site.nightly", state="queued") == []
     said = visitor.send("/perdure/schedules", action="backfill", confirmed="yes", **stretch)
-    assert "3 jobs of site.nightly were submitted" in said
+    assert "3 jobs of site.nightly submitted" in said
     again = visitor.see("/perdure/ask/backfill?" + urlencode(stretch))
     assert "Submit 0 jobs?" in again
     assert "3 have one" in again

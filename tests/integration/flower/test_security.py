@@ -189,6 +189,10 @@ def test_errors_say_what_is_wrong(site: Site) -> None:
         refused = site.flower.post(f"/api/perdure/{misspelt}", json={"tsk": "x"})  # nothing else would mean all
         assert (refused.status_code, "Did you mean 'task'?" in refused.text) == (400, True)
     assert site.flower.post("/api/perdure/breakers/site/open", json={"seconds": "nan"}).status_code == 400
+    for action in ("open", "closed", "reset"):  # one of a misspelt name would guard nothing
+        refused = site.flower.post(f"/api/perdure/breakers/sit/{action}", json={})
+        assert (refused.status_code, "Did you mean 'site'?" in refused.text) == (400, True)
+    assert "sit" not in site.app.breakers
     assert site.flower.post("/api/perdure/bulkheads/nope/pause", json={}).status_code == 404
     assert site.flower.post("/api/perdure/bulkheads/normal/explode", json={}).status_code == 404
 

@@ -8,13 +8,11 @@ from typing import Any
 
 import click
 
-from perdure import Perdure
-from perdure.errors import InvalidArguments, did_you_mean
-from perdure.resilience.breaker.breaker import CircuitBreaker
 from perdure.resilience.breaker.events import BreakerSnapshot
 from perdure.system.who import whoami
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import ago, json_option, print_json, print_table, say
+from perdure_workers.shared.named_breakers import breaker_names, named_breaker
 
 #: Seconds for which an override holds when nothing is said: a forgotten one must not decide for ever.
 DEFAULT_LASTS = 3600.0
@@ -42,7 +40,7 @@ def breakers() -> None:
 def list_breakers(context: Context, as_json: bool) -> None:
     """List the breakers that are configured, that tasks name, or that any process has used."""
     app = context.app
-    found = [app.breakers[name].snapshot() for name in sorted(_names(app))]
+    found = [app.breakers[name].snapshot() for name in sorted(breaker_names(app))]
     if as_json:
         print_json([dataclasses.asdict(each) for each in found])
         return
@@ -58,7 +56,7 @@ def list_breakers(context: Context, as_json: bool) -> None:
 @pass_context
 def open_breaker(context: Context, name: str, lasts: float, reason: str, create: bool, as_json: bool) -> None:
     """Let no call through for a while; then a trial call decides."""
-    _named(context, name, create).force_open(reason=reason or "forced open", by=_me(), lasts=lasts)
+    named_breaker(context.app, name, create=create).force_open(reason=reason or "forced open", by=_me(), lasts=lasts)
     _tell(context, name, as_json)
 
 
@@ -71,7 +69,7 @@ def open_breaker(context: Context, name: str, lasts: float, reason: str, create:
 @pass_context
 def close_breaker(context: Context, name: str, lasts: float, reason: str, create: bool, as_json: bool) -> None:
     """Let all calls through for a while, whatever they do."""
-    _named(context, name, create).force_closed(reason=reason or "forced closed", by=_me(), lasts=lasts)
+    named_breaker(context.app, name, create=create).force_closed(reason=reason or "forced closed", by=_me(), lasts=lasts)
     _tell(context, name, as_json)
 
 
@@ -82,27 +80,8 @@ def close_breaker(context: Context, name: str, lasts: float, reason: str, create
 @pass_context
 def reset(context: Context, name: str, reason: str, as_json: bool) -> None:
     """Close a breaker, and forget its counts and any override."""
-    _named(context, name).reset(reason=reason or "reset", by=_me())
+    named_breaker(context.app, name).reset(reason=reason or "reset", by=_me())
     _tell(context, name, as_json)
-
-
-def _named(context: Context, name: str, create: bool = False) -> CircuitBreaker:
-    """Return a breaker that somebody configured, names or uses: one of a misspelt name would guard nothing.
-
-    Raises:
-        InvalidArguments: There is none of that name.
-    """
-    app = context.app
-    if not create and name not in (known := _names(app)):
-        hint = did_you_mean(name, known)
-        listed = f"Known: {', '.join(sorted(known))}" if known else "There are none yet"
-        raise InvalidArguments(f"no circuit breaker {name!r} is configured, named by a task or in use.{hint} {listed}")
-    return app.breakers[name]
-
-
-def _names(app: Perdure) -> set[str]:
-    named = (task.breaker for task in app.tasks.values() if task.breaker)
-    return {*app.breakers, *app.settings.resilience.services, *named}
 
 
 def _tell(context: Context, name: str, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from perdure.errors import InvalidArguments
 from perdure_workers.flower import job_actions, letter_actions, schedule_actions
 from perdure_workers.flower.ask import Ask, Done
+from perdure_workers.shared.named_breakers import named_breaker
 
 #: Seconds for which a breaker is forced at most: ten years.
 LONGEST_FORCED = 10 * 365 * 86_400.0
@@ -27,7 +28,7 @@ def run_action(ask: Ask) -> Done:
 
 
 def _force(ask: Ask) -> Done:
-    breaker = ask.app.breakers[ask.of]
+    breaker = named_breaker(ask.app, ask.of)
     force = breaker.force_open if ask.action == "open" else breaker.force_closed
     seconds = ask.number("seconds", LONGEST_FORCED) or 600.0
     force(reason=ask.text("reason") or f"forced {ask.action} in Flower", by=ask.by, lasts=seconds)
@@ -35,7 +36,7 @@ def _force(ask: Ask) -> Done:
 
 
 def _reset(ask: Ask) -> Done:
-    ask.app.breakers[ask.of].reset(reason=ask.text("reason") or "reset in Flower", by=ask.by)
+    named_breaker(ask.app, ask.of).reset(reason=ask.text("reason") or "reset in Flower", by=ask.by)
     return Done("The breaker is closed and has forgotten its failures.")
 
 

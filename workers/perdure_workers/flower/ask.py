@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import InvalidArguments, PerdureError, did_you_mean
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 SOURCE = "flower"
 #: Rows that can be ticked at once.
 MOST_SELECTED = 200
+#: What a form carries that has been asked already.
+CONFIRMED = "confirmed"
 #: What forms say besides what is asked for.
-_OF_FORMS = ("_xsrf", "action", "confirmed", "id", "ids", "of")
+_OF_FORMS = ("_xsrf", "action", CONFIRMED, "id", "ids", "of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class Ask:
                 hint = did_you_mean(name, known)
                 raise InvalidArguments(f"{name!r} means nothing here.{hint} Allowed: {', '.join(known)}")
         return {name: text for name in names if (text := self.text(name))}
+
+    def unconfirmed(self) -> Ask:
+        """Return this as it was before it was confirmed."""
+        return replace(self, form={name: value for name, value in self.form.items() if name != CONFIRMED})
 
     @property
     def ids(self) -> list[str]:

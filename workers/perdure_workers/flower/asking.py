@@ -9,13 +9,11 @@ from tornado.web import HTTPError, authenticated
 from perdure.manage.dead_letters.filters import NAMES
 from perdure.manage.jobs import FILTERS
 from perdure_workers.flower import letter_facts, task_facts
-from perdure_workers.flower.ask import Ask
+from perdure_workers.flower.ask import CONFIRMED, Ask
 from perdure_workers.flower.handler import PageHandler
 from perdure_workers.flower.job_actions import cancellable
 from perdure_workers.flower.letter_actions import BULK
 
-#: What a form carries that has been asked already.
-CONFIRMED = "confirmed"
 #: How many letters are to be replayed at what rate.
 _HOW = (*BULK, "because")
 
@@ -36,6 +34,8 @@ class AskLetters(PageHandler):
         """Show it, with the form that does it."""
         asked = _asked(self, ("action", *NAMES, *_HOW))
         facts = await self.in_thread(lambda: letter_facts.bulk_question(self.perdure, asked))
+        if facts["problem"]:
+            self.set_status(400)
         self.page("perdure_ask_letters.html", **facts)
 
 

@@ -83,6 +83,11 @@ def error_name(stored: str | None) -> str:
     return short_name(stored or "")
 
 
+def named_error(kind: str | None, text: str | None) -> str:
+    """Return an error with the name of its type before it, as far as there are both."""
+    return ": ".join(part for part in (error_name(kind), text) if part)
+
+
 def many(number: int, noun: str) -> str:
     """Return a number of things, one thing as one."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"

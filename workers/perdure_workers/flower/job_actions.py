@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.manage.jobs import FILTERS
 from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each
+from perdure_workers.flower.formatting import many
 from perdure_workers.flower.letter_actions import replay
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def cancel_many(ask: Ask) -> Done:
     jobs, are_more = cancellable(ask.app, ask.filters(FILTERS, "reason"))
     cancelled = sum(ask.app.jobs.cancel(job.id, _because(ask, "cancelled")) for job in jobs)
     if are_more:
-        return Done(f"{cancelled} jobs are cancelled; there may be more.", good=False)
-    return Done(f"{cancelled} jobs are cancelled, or asked to stop at their next checkpoint.")
+        return Done(f"{many(cancelled, 'job')} cancelled; there may be more.", good=False)
+    return Done(f"{many(cancelled, 'job')} cancelled, or asked to stop at their next checkpoint.")
 
 
 def cancellable(app: Perdure, filters: Mapping[str, Any]) -> tuple[list[JobRecord], bool]:

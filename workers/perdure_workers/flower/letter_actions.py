@@ -12,6 +12,7 @@ from perdure.model.dead_letter import DISCARDED, OPEN
 from perdure.model.ids import new_id
 from perdure.model.masking import MASK
 from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each, within
+from perdure_workers.flower.formatting import many
 
 if TYPE_CHECKING:
     from perdure import JobHandle
@@ -100,11 +101,11 @@ def discard_selected(ask: Ask) -> Done:
 def undo_discard(ask: Ask) -> Done:
     """Take back what this user has discarded in one go."""
     count = ask.app.dead_letters.undo_discard(ask.text("first"), ask.text("last"), ask.by, source=SOURCE)
-    return Done(f"{count} letters are what they were before they were discarded.", good=count > 0)
+    return Done(f"{many(count, 'letter')} put back to what was before the discard.", good=count > 0)
 
 
 def _said(plan: ReplayPlan) -> str:
-    parts = [f"{plan.count} letters would be replayed, in about {plan.estimated_seconds:g} s."]
+    parts = [f"{many(plan.count, 'letter')} would be replayed, in about {plan.estimated_seconds:g} s."]
     if plan.does_not_fit:
         parts.append(f"{plan.does_not_fit} do not fit what the application has now and would stay.")
     if plan.breaker_open:
@@ -118,7 +119,7 @@ def discard_many(ask: Ask) -> Done:
     first = new_id()
     which: dict[str, Any] = {"status": OPEN, **ask.filters(NAMES, *BULK, "because")}
     count = ask.app.dead_letters.discard_many(because, ask.by, source=SOURCE, **which)
-    return Done(f"{count} letters are discarded.", undo=(first, new_id()))
+    return Done(f"{many(count, 'letter')} discarded.", undo=(first, new_id()))
 
 
 def note_group(ask: Ask) -> Done:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from perdure.errors import InvalidArguments
 from perdure.ledger.dead_letters.group_match import COUNTED, matching_by_fault
 from perdure.manage.dead_letters.filters import NAMES, letter_filter
 from perdure.manage.dead_letters.replay_plan import ReplayPlan
@@ -59,11 +60,18 @@ def bulk_question(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
         asked: The filters and ``action``, ``replay`` or ``discard``, with the settings of a replay; as texts.
     """
     filters = {"status": OPEN, **{name: text for name, text in asked.items() if name in NAMES}}
-    plan: ReplayPlan | None = None
-    if asked.get("action") != "discard":
-        plan = app.dead_letters.replay_many(dry_run=True, **filters, **bulk_replay(asked))
-    count = app.dead_letters.count(**filters) if plan is None else plan.count
-    return {"filters": filters, "count": count, "plan": plan, "asked": asked}
+    if asked.get("action") == "discard":
+        return {"filters": filters, "count": app.dead_letters.count(**filters), "plan": None, "asked": asked, "problem": ""}
+    plan, problem = _plan(app, filters, asked)
+    return {"filters": filters, "count": plan.count, "plan": plan, "asked": asked, "problem": problem}
+
+
+def _plan(app: Perdure, filters: Mapping[str, Any], asked: Mapping[str, str]) -> tuple[ReplayPlan, str]:
+    """Return what a bulk replay would do, and what is wrong with its settings: then what it would do without them."""
+    try:
+        return app.dead_letters.replay_many(dry_run=True, **filters, **bulk_replay(asked)), ""
+    except InvalidArguments as error:
+        return app.dead_letters.replay_many(dry_run=True, **filters), str(error)
 
 
 def _matching(app: Perdure, filters: Mapping[str, Any]) -> dict[str, int]:

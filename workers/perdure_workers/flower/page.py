@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from tornado.web import HTTPError, authenticated
 
-from perdure.errors import PerdureError
+from perdure.errors import InvalidArguments, PerdureError
 from perdure_workers.flower.actions import run_action
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.handler import Flash, PageHandler
@@ -59,7 +59,14 @@ class Page(PageHandler):
     async def show(self, of: str | None, **more: Any) -> None:
         """Show the page; ``more`` takes the place of what all templates are given."""
         question = self.question(self, of)
-        facts = await self.in_thread(lambda: self.facts(self.server, question))
+        try:
+            facts = await self.in_thread(lambda: self.facts(self.server, question))
+        except HTTPError as error:
+            if not isinstance(error.__cause__, InvalidArguments) or not self.asks:
+                raise
+            self.set_status(error.status_code)  # the filter stays in its form, with what is wrong with it
+            facts = await self.in_thread(lambda: self.facts(self.server, {}))
+            more = {"flash": Flash(f"{error.__cause__}. Nothing is filtered below.", good=False), "live_now": False, **more}
         common = {"question": question, "stream": self.stream_url(question), "live_now": self.is_live(question)}
         self.page(self.template, **{**common, **facts, **more})
 
@@ -80,6 +87,9 @@ class Page(PageHandler):
         except HTTPError as error:
             if not isinstance(error.__cause__, PerdureError) or error.status_code in (404, 503):
                 raise
+            if (page := self.asks_first(ask.unconfirmed())) is not None:
+                self.done(Flash(str(error.__cause__), good=False), page)  # where it asks again
+                return
             self.set_status(error.status_code)
             await self.show(of, form=form, flash=Flash(str(error.__cause__), good=False))
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perdure_workers.flower.ask import Ask, Done
+from perdure_workers.flower.formatting import many
 from perdure_workers.flower.task_facts import stretch
 
 
@@ -28,4 +29,4 @@ def resume(ask: Ask) -> Done:
 def backfill(ask: Ask) -> Done:
     """Submit a job for each tick of a stretch of time that has none."""
     count = ask.app.schedules.backfill(ask.of, *stretch({name: ask.text(name) for name in ("from", "to")}))
-    return Done(f"{count} jobs of {ask.of} were submitted, behind all others of their bulkhead.")
+    return Done(f"{many(count, 'job')} of {ask.of} submitted, behind all others of their bulkhead.")
