@@ -105,7 +105,7 @@ def test_status_tells_what_runs(home: Path, start: Start) -> None:
         ("worker", "normal", "normal"),
     ]
     worker = find(status, "critical")
-    assert list(worker) == ["role", "name", "bulkhead", "pid", "children", "state"]
+    assert list(worker) == ["role", "name", "bulkhead", "pid", "children", "state", "http"]
     assert worker["children"] == [child.pid for child in psutil.Process(worker["pid"]).children()]
     assert len(worker["children"]) == 1
     assert psutil.Process(worker["pid"]).ppid() == manager.pid
