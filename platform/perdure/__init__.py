@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from perdure.model.auto_replay import AutoReplay
     from perdure.model.job_options import SubmitOptions
-    from perdure.model.outcomes import Discard, RetryAfter, Snooze
+    from perdure.model.outcomes import Discard, NodeUnfit, RetryAfter, Snooze
     from perdure.model.retry_policy import RetryPolicy
     from perdure.model.secrets import Secret
     from perdure.model.states import JobState
@@ -44,6 +44,7 @@ __all__ = [
     "JobState",
     "LeaseLost",
     "LedgerUnavailable",
+    "NodeUnfit",
     "Perdure",
     "PerdureError",
     "RetryAfter",
@@ -71,6 +72,7 @@ _WHERE = {
     "JobState": "perdure.model.states",
     "LeaseLost": "perdure.errors",
     "LedgerUnavailable": "perdure.errors",
+    "NodeUnfit": "perdure.model.outcomes",
     "Perdure": "perdure.app",
     "PerdureError": "perdure.errors",
     "RetryAfter": "perdure.model.outcomes",

@@ -12,7 +12,7 @@ from typing import Any
 from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import text
 
-from perdure import JobContext, Perdure
+from perdure import JobContext, NodeUnfit, Perdure
 
 FOLDER = Path(os.environ.get("CHAOS_FOLDER", "."))
 #: Seconds after which a job that nobody releases gives up.
@@ -102,6 +102,13 @@ def build(**settings: Any) -> Perdure:
         if ctx.attempt <= times:
             ctx.log.warning("about to die by %s", how)
             end_process(how)
+        return ctx.attempt
+
+    @app.job(name="particular")
+    def particular(ctx: JobContext) -> int:
+        note(ctx, "start")
+        if ctx.attempt == 1:
+            raise NodeUnfit("the disk is read-only")
         return ctx.attempt
 
     @app.job(name="stubborn", timeout=0.3, retry="none")

@@ -65,6 +65,25 @@ def test_whatever_stops_a_worker_drains_it(make_cluster: MakeCluster, sqlite_url
     assert [record.state for record in cluster.app.workers.list(all_states=True)] == ["gone"]
 
 
+def test_a_job_that_finds_its_node_unfit_drains_the_worker_and_runs_on_another(
+    make_cluster: MakeCluster, sqlite_url: str, redis_url: str
+) -> None:
+    cluster = make_cluster(sqlite_url, redis_url)
+    first = cluster.worker("w1")
+    held = cluster.submit("hold", "gate")
+    cluster.await_effect(held, "start")
+    particular = cluster.submit("particular")
+    wait_until(lambda: [worker.unfit for worker in cluster.app.workers.list()] == ["the disk is read-only"], PATIENCE)
+    cluster.open("gate")
+
+    assert first.exit_code() == 0
+    assert held.wait(PATIENCE) == 1, "what ran there ended in peace"
+    assert "the disk is read-only" in next(one.error for one in cluster.app.health().checks if one.name == "nodes")
+    cluster.worker("w2")
+    assert particular.wait(PATIENCE) == 2
+    assert cluster.outcomes(particular) == ["crashed", "succeeded"]
+
+
 def test_cancel_time_limits_and_deadlines(make_cluster: MakeCluster, ledger_url: str, redis_url: str) -> None:
     cluster = make_cluster(ledger_url, redis_url, cancel_grace="0.5")
     cluster.worker("w1", concurrency=5)

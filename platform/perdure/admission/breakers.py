@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BrokerUnavailable, HandedBack, JobCancelled, LeaseLost, LedgerUnavailable
 from perdure.model.metrics import BREAKER_TRANSITIONS, FAILOVERS, FALLBACK, SERVICE_CALLS, SERVICE_SECONDS
-from perdure.model.outcomes import Discard, Snooze
+from perdure.model.outcomes import Discard, NodeUnfit, Snooze
 from perdure.model.tally import Tally
 from perdure.resilience.breaker.breakers import Breakers
 from perdure.resilience.breaker.config import BreakerConfig
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: What a job raises to the platform, or the platform to a job, says nothing about the service that the job calls.
 NO_VERDICT: tuple[type[Exception], ...] = (
     Discard,
+    NodeUnfit,
     Snooze,
     HandedBack,
     JobCancelled,

@@ -37,3 +37,14 @@ class Snooze(Exception):
     def __init__(self, seconds: float, reason: str = "") -> None:
         super().__init__(reason or f"snoozed for {seconds:g} s")
         self.seconds = min(max(0.0, float(seconds)), LONGEST_DELAY)
+
+
+class NodeUnfit(Exception):
+    """Stop this node's worker: the node, and not the job, is at fault (a disk that is read-only, a device that is gone).
+
+    Fail-stop (Schlichting and Schneider 1983): the worker begins no more jobs, drains and ends. The job goes to another one
+    at once, as after a crash: no retry is burned, and after ``max_crashes`` nodes it is a dead letter.
+
+    Args:
+        reason: Why; shown with the worker.
+    """

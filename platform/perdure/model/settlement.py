@@ -124,6 +124,12 @@ def handed_back(claim: Claim, times: int, most: int, why: str) -> Settlement:
     return Settlement(Transition.DIE, Outcome.HANDED_BACK, burns=False, error_type="HandedBack", error=told, death=death)
 
 
+def unfit(claim: Claim, max_crashes: int, error: BaseException) -> Settlement:
+    """Return how to settle an attempt that found its node unfit: as if its process were gone."""
+    settlement = lost(claim, max_crashes, described.text(error))
+    return replace(settlement, error_type=described.type_name(type(error)))
+
+
 class Stop(StrEnum):
     """Why a running job is ended by force."""
 

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from perdure.resilience.breaker.config import BreakerConfig
     from perdure.resilience.breaker.events import CircuitOpen
     from perdure.resilience.failover.group import FailoverConfig, FailoverGroup, Member
+    from perdure.resilience.heartbeat import HeartbeatConfig, HeartbeatMonitor, NodeEvent
     from perdure.resilience.limits.permits import Permits, PermitsConfig
     from perdure.resilience.limits.rate_limit import RateLimit, RateLimitConfig, RateLimited
     from perdure.resilience.limits.resource_pool import PoolConfig, ResourcePool
+    from perdure.resilience.n_version import NVersion, Outvoted, VoteConfig
     from perdure.resilience.retry.budget import RetryBudget, RetryBudgetConfig
     from perdure.resilience.retry.retrying import retrying
     from perdure.resilience.service.call_key import keyed
@@ -30,8 +32,13 @@ __all__ = [
     "FailoverConfig",
     "FailoverGroup",
     "Fallback",
+    "HeartbeatConfig",
+    "HeartbeatMonitor",
     "Member",
+    "NVersion",
+    "NodeEvent",
     "OperationTimeout",
+    "Outvoted",
     "Permits",
     "PermitsConfig",
     "PoolConfig",
@@ -44,6 +51,7 @@ __all__ = [
     "Service",
     "Timeouts",
     "TimeoutsConfig",
+    "VoteConfig",
     "deadline",
     "keyed",
     "remaining",
@@ -60,8 +68,13 @@ __getattr__, __dir__ = lazy_names(
         "FailoverConfig": "perdure.resilience.failover.group",
         "FailoverGroup": "perdure.resilience.failover.group",
         "Fallback": "perdure.resilience.service.fallback",
+        "HeartbeatConfig": "perdure.resilience.heartbeat",
+        "HeartbeatMonitor": "perdure.resilience.heartbeat",
         "Member": "perdure.resilience.failover.group",
+        "NVersion": "perdure.resilience.n_version",
+        "NodeEvent": "perdure.resilience.heartbeat",
         "OperationTimeout": "perdure.resilience.service.timeouts",
+        "Outvoted": "perdure.resilience.n_version",
         "Permits": "perdure.resilience.limits.permits",
         "PermitsConfig": "perdure.resilience.limits.permits",
         "PoolConfig": "perdure.resilience.limits.resource_pool",
@@ -74,6 +87,7 @@ __getattr__, __dir__ = lazy_names(
         "Service": "perdure.resilience.service.service",
         "Timeouts": "perdure.resilience.service.timeouts",
         "TimeoutsConfig": "perdure.resilience.service.timeouts",
+        "VoteConfig": "perdure.resilience.n_version",
         "deadline": "perdure.resilience.service.deadline",
         "keyed": "perdure.resilience.service.call_key",
         "remaining": "perdure.resilience.service.deadline",

@@ -6,15 +6,17 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import DataError
 
-from perdure import Discard, JobContext, Perdure, RetryPolicy, Snooze
+from perdure import Discard, JobContext, NodeUnfit, Perdure, RetryPolicy, Snooze
 from perdure.errors import LedgerUnavailable
 from perdure.model.events import JobEvent
 from perdure.model.signature import Signature
+from perdure.model.worker_health import WorkerEvent
 from perdure_workers.recovery.incarnation import Incarnation
 from perdure_workers.shared.shared import Shared
 from perdure_workers.shared.wakeups import Wakeups
@@ -33,9 +35,13 @@ class Child:
         self.app = app
         self.shared = Shared(Wakeups(2))
         self.worker = Incarnation.new("w", "normal", 2)
-        self.shift = Shift(app, self.worker, self.shared, 0)
+        self.ended = False
+        self.shift = Shift(app, self.worker, self.shared, 0, self._end)
         self.shift._size._most = size
         self.shift._keeper.start()
+
+    def _end(self) -> None:
+        self.ended = True
 
     def serve(self) -> bool:
         """Claim a slice, run and settle it; return whether there was any."""
@@ -474,3 +480,35 @@ def test_a_coordinator_that_is_cancelled_when_it_is_to_wait_takes_its_replicas_a
     worker.serve()
     assert job.state == "cancelled"
     assert [str(replica.state) for replica in job.replicas()] == ["cancelled"] * 3
+
+
+def test_a_job_that_finds_its_node_unfit_ends_the_worker_and_goes_elsewhere(app: Perdure, child: Any, add: Any) -> None:
+    @app.job(name="write", retry="none")
+    def write(secret: str) -> None:
+        raise NodeUnfit("the disk is read-only")
+
+    made, job, other = child(1), write.submit("x"), add.submit(1)
+    app.ledger.workers.register(asdict(made.worker) | {"lease_ttl": 60.0, "lock_path": None})
+    events: list[WorkerEvent] = []
+    app.workers.subscribe(events.append)
+    assert made.serve()
+    assert (made.ended, made.shared.draining()) == (True, True)
+    assert not made.serve() or other.state == "queued"
+    record = job.refresh().record
+    assert (record.state, record.crashes, record.error_type) == ("queued", 1, "perdure.control.NodeUnfit")
+    assert [(event.target, event.reason) for event in events] == [("unfit", "the disk is read-only")]
+    [worker] = app.workers.list()
+    assert (worker.draining, worker.unfit) == (True, "the disk is read-only")
+
+
+def test_a_job_that_finds_all_nodes_unfit_is_a_dead_letter(app: Perdure, child: Any) -> None:
+    @app.job(name="write", retry="none")
+    def write() -> None:
+        raise NodeUnfit("the disk is read-only")
+
+    job = write.submit()
+    for _ in range(app.settings.max_crashes):
+        child(1).serve()
+    assert job.state == "dead"
+    [letter] = app.dead_letters.list()
+    assert letter.reason == "crashed"

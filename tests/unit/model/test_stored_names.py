@@ -15,7 +15,7 @@ from perdure.model.text.stored_names import present_module
 
 #: As ledgers of released versions have them. A name may be added, and never changed.
 STORED = """
-perdure.control.Discard perdure.control.RetryAfter perdure.control.Snooze
+perdure.control.Discard perdure.control.NodeUnfit perdure.control.RetryAfter perdure.control.Snooze
 perdure.cron.CronUnreadable
 perdure.decision.TimeLimitReached
 perdure.errors.BulkheadFull perdure.errors.CommitWasInDoubt perdure.errors.DuplicateTask perdure.errors.HandedBack

@@ -22,9 +22,9 @@ from perdure.model.jitter import JITTER
 from perdure.model.job_log import Chunk, JobLog
 from perdure.model.lanes import lane_of
 from perdure.model.masking import Masker
-from perdure.model.outcomes import Snooze
+from perdure.model.outcomes import NodeUnfit, Snooze
 from perdure.model.records import RELEASED, Claim, Death, Settlement
-from perdure.model.settlement import Ended, TimeLimitReached, blamed, decide, time_limit
+from perdure.model.settlement import Ended, TimeLimitReached, blamed, decide, time_limit, unfit
 from perdure.model.states import DeadReason, Outcome, Transition
 from perdure.model.text.fingerprint import fingerprint
 from perdure.resilience.breaker.events import CircuitOpen
@@ -58,6 +58,7 @@ class Attempt:
         is_settled: Whether the function's own final transaction has committed the settlement.
         lane: Where the job goes back to when it was turned away.
         said: What the job has said and nobody has written yet.
+        unfit: Whether it found that its node cannot do the work.
     """
 
     settlement: Settlement
@@ -65,6 +66,7 @@ class Attempt:
     is_settled: bool = False
     lane: str = ""
     said: Chunk | None = None
+    unfit: bool = False
 
 
 #: Called when a job begins, with its time limit in seconds.
@@ -191,6 +193,8 @@ class Run:
             return Attempt(settled, ended.ran, is_settled=True)
         if isinstance(ended.error, CircuitOpen):
             return self._turned_away(ended.error, ended.ran)
+        if isinstance(ended.error, NodeUnfit):
+            return Attempt(unfit(claim, self._app.settings.max_crashes, ended.error), ended.ran, unfit=True)
         settlement = blamed(decide(ended, claim, task.retry, JITTER), task.breaker)
         if ended.error is not None and settlement.transition is Transition.DIE:
             self._tell_death(ended.error)

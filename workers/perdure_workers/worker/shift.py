@@ -53,10 +53,15 @@ class Shift:
         worker: Whose child this is.
         shared: What it shares with its main process.
         index: The child's number.
+        end_worker: Tells the main process to drain.
     """
 
-    def __init__(self, app: Perdure, worker: Incarnation, shared: Shared, index: int) -> None:
+    def __init__(
+        self, app: Perdure, worker: Incarnation, shared: Shared, index: int, end_worker: Callable[[], object]
+    ) -> None:
         self._app = app
+        self._worker_id = worker.id
+        self._end_worker = end_worker
         self._bulkhead = worker.bulkhead
         self._shared = shared
         shared.slots.take(index, os.getpid())
@@ -134,7 +139,19 @@ class Shift:
         self._expected[claim.task] = ran if expected is None else expected + NEWEST * (ran - expected)
         if attempt.settlement.transition is Transition.RELEASE:
             self._choice.pass_by(attempt.lane)
+        if attempt.unfit:
+            self._give_up_node(attempt.settlement.error or "")
         return attempt
+
+    def _give_up_node(self, reason: str) -> None:
+        """Have the worker drain, before the job is queued again: no child of this node shall claim it."""
+        self._shared.draining.raise_()
+        _quietly(lambda: self._say_unfit(reason))
+        self._end_worker()
+
+    def _say_unfit(self, reason: str) -> None:
+        if (event := self._app.ledger.workers.declare_unfit(self._worker_id, reason)) is not None:
+            self._app.workers.emit(event)
 
     def _began(self, claim: Claim, limit: float | None) -> None:
         self._shared.slots.begin(claim.job_id, claim.fence, claim.task, limit)
@@ -176,6 +193,8 @@ class Shift:
         _quietly(lambda: self._events.ended(claim, settlement))
         if settlement.transition is Transition.CANCEL:
             _quietly(lambda: self._app.jobs.cancel_replicas(claim.job_id, OF_CANCELLED))
+        if settlement.transition is Transition.LOSE:  # its node is unfit: others are to have it at once
+            _quietly(lambda: self._app.bells.ring(self._bulkhead))
         if claim.replica_of is not None:
             until_the_ledger_is_back(lambda: self._app.ledger.running.wake(str(claim.replica_of)))
 

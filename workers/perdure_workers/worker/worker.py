@@ -79,6 +79,7 @@ class Worker:
         self._tally = TallyWriter(app, IDLE_WAIT)
         self._pulse = Pulse(app.settings.home_folder.path, self.incarnation.name)
         self._celery_worker: Any = None
+        self._drains = False
         self._children = ChildWatch(self._on_child_exit)
         self._overseer = Overseer(app, self.incarnation.id, self._child_pids, self.shared.slots)
         self._looker = Looker(app, bulkhead, self.shared.wakeups, lambda: app.bells.hush(bulkhead))
@@ -176,7 +177,11 @@ class Worker:
     def _work(self, index: int) -> None:
         """Work a child's shift."""
         let_forks_end()
-        Shift(self.app, self.incarnation, self.shared, index).run()
+        Shift(self.app, self.incarnation, self.shared, index, self._end).run()
+
+    def _end(self) -> None:
+        """Tell the main process to drain; called in a child."""
+        os.kill(self.incarnation.pid, signal.SIGTERM)
 
     def _on_child_exit(self, child: ChildExit) -> None:
         stopped, slot = self._overseer.stopped.pop(child.pid, None), self.shared.slots.of(child.pid)
@@ -194,9 +199,10 @@ class Worker:
 
     def _drain(self) -> None:
         """Have the children end, each after its job. Told by a signal, and by the pool when it is closed without one."""
-        if self.shared.draining():
+        if self._drains:
             return
-        self.shared.draining.raise_()
+        self._drains = True
+        self.shared.draining.raise_()  # unless a child has done so, whose job found this node unfit
         self.shared.wakeups.post()  # each child that ends wakes the next one
         threading.Thread(target=self._bound_drain, name="perdure-drain", daemon=True).start()
 

@@ -38,6 +38,11 @@ def failover_key(name: str, prefix: str) -> str:
     return f"{prefix}failover:{{{name}}}"
 
 
+def heartbeat_key(group: str, prefix: str) -> str:
+    """Return the key of a hash of a group's last heartbeats; ``:states`` is added for that of the nodes' states."""
+    return f"{prefix}heartbeat:{{{group}}}"
+
+
 def fallback_key(name: str, call: str, prefix: str) -> str:
     """Return the key of a call's last good value, a string."""
     return f"{prefix}fallback:{{{name}}}:{call}"

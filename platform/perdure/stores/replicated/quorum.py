@@ -68,6 +68,7 @@ class Reading:
         lost: a version newer than the winner of which only damaged copies were found.
         unconfirmed: newer records that too few stores hold, by store: a save that did not succeed, or a lie. They are
             neither returned nor copied.
+        held: all good records, each with the stores that hold it.
         open: whether stores that are silent or damaged might confirm one of those.
     """
 
@@ -80,6 +81,7 @@ class Reading:
     sound: int = 0
     lost: Version | None = None
     unconfirmed: Mapping[str, Version] = field(default_factory=dict)
+    held: Mapping[CheckpointRecord, frozenset[str]] = field(default_factory=dict)
     open: bool = False
 
     @property
@@ -142,6 +144,7 @@ def judge(
         sound=len(answers) - len(beyond),
         lost=max(beyond.values(), default=None),
         unconfirmed={store: record.version for record in doubtful for store in holding[record]},
+        held=holding,
         open=any(len(holding[each] | _may_hold(each, damaged, failed or {})) >= confirming for each in doubtful),
     )
 
