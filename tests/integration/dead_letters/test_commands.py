@@ -189,3 +189,13 @@ def test_show_tells_the_last_that_the_job_said(shop: Perdure, die: Die, dead: De
     assert "1970-01-01 00:00:00 #1 INFO    line 30\n  | and more" in shown
     assert "line 10\n" not in shown
     assert [line["number"] for line in dead("show", letter.id, "--json").json["log"]] == list(range(11, 31))
+
+
+def test_errors_go_by_the_names_that_people_know(shop: Perdure, dead: Dead, die: Die) -> None:
+    letter = die(error_type="perdure.control.Discard")  # the ledger keeps the name that it has known first
+    for command in (["list"], ["groups"], ["show", letter]):
+        shown = dead(*command).out
+        assert "Discard" in shown, command
+        assert "perdure.control" not in shown, command
+    found = dead("list", "--where", "error=Discard", "--json").json
+    assert [(each["id"], each["error_type"]) for each in found] == [(letter, "perdure.control.Discard")]

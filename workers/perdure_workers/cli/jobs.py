@@ -23,6 +23,7 @@ from perdure.model.masking import Masker, masker
 from perdure.model.moments import UNDERSTOOD
 from perdure.model.records import JobRecord
 from perdure.model.text.cut import cut
+from perdure.model.text.error_names import short_name
 from perdure.settings.home import never_started
 from perdure.settings.settings import Settings
 from perdure_workers.cli.loading import Context, pass_context
@@ -35,6 +36,7 @@ from perdure_workers.cli.output import (
     print_json,
     print_json_line,
     print_table,
+    rows_of,
     say,
     show,
 )
@@ -151,7 +153,7 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
         say(unfinished, fg="red")
     for title, columns in _PARTS.items():
         if more[title]:
-            print_table(columns, ([getattr(each, name) for name in columns] for each in more[title]), title=title)
+            print_table(columns, rows_of(more[title], columns), title=title)
 
 
 @jobs.command("logs")
@@ -245,6 +247,8 @@ def _facts(record: JobRecord) -> Iterator[tuple[str, Any]]:
             yield name, f"{done}{of} {record.progress.message or ''}".rstrip()
         elif name == "checkpointed_at" and record.checkpointed_at is not None:
             yield "checkpoint", f"number {record.checkpoint_seq}, {ago(record.checkpointed_at)}"
+        elif name == "error_type" and value:
+            yield name, short_name(value)
         elif value not in (None, {}, []) and name != "checkpoint_seq":
             yield name, value
 

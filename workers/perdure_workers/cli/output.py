@@ -148,6 +148,16 @@ def show(as_json: bool, records: Sequence[Any], columns: dict[str, Callable[[Any
         print_table(list(columns), ([value(record) for value in columns.values()] for record in records))
 
 
+def rows_of(records: Iterable[Any], columns: Sequence[str]) -> list[list[Any]]:
+    """Return the fields of records as rows of a table; an error's type by the name that people know."""
+    from perdure.model.text.error_names import short_name
+
+    def shown(name: str, value: Any) -> Any:
+        return short_name(value) if name == "error_type" and value else value
+
+    return [[shown(name, getattr(record, name)) for name in columns] for record in records]
+
+
 def ago(moment: datetime | None) -> str:
     """Return how long ago a moment was, in words."""
     if moment is None:

@@ -16,6 +16,7 @@ from perdure_workers.cli.asking import ask, yes_option
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import ago, json_option, print_json, print_table, say
 from perdure_workers.cli.progress import progress
+from perdure_workers.shared.counted import many
 
 
 @click.group()
@@ -100,11 +101,11 @@ def backfill(
         if as_json:
             print_json({"name": name, "submitted": 0, **facts})
         return
-    ask(f"Submit {count} jobs of {one_line(name)}?", yes=yes)
+    ask(f"Submit {many(count, 'job')} of {one_line(name)}?", yes=yes)
     with progress() as bars:
         bar = bars.add_task("submitting", total=count)
         done = all_schedules.backfill(name, *stretch, priority=priority, on_batch=lambda made: bars.advance(bar, made))
-    _tell({"name": name, "submitted": done, **facts}, f"{done} jobs submitted", as_json)
+    _tell({"name": name, "submitted": done, **facts}, f"{many(done, 'job')} submitted", as_json)
 
 
 def _tell(facts: dict[str, Any], text: str, as_json: bool) -> None:

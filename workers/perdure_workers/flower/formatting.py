@@ -88,11 +88,6 @@ def named_error(kind: str | None, text: str | None) -> str:
     return ": ".join(part for part in (error_name(kind), text) if part)
 
 
-def many(number: int, noun: str) -> str:
-    """Return a number of things, one thing as one."""
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
-
-
 def trace(traceback: str) -> str:
     """Return a traceback as people read it first: without perdure's own frames."""
     return folded(traceback)

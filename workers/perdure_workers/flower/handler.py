@@ -27,6 +27,7 @@ from perdure.model.moments import UNDERSTOOD
 from perdure_workers.flower import charts, formatting
 from perdure_workers.flower.access import Role, role_of, user_of
 from perdure_workers.flower.known import remember
+from perdure_workers.shared.counted import many
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -121,6 +122,7 @@ class PageHandler(PerdureHandler):
         return {
             "shown": formatting,
             "plots": charts,
+            "many": many,
             "may_write": self.may_write,
             "user": self.user,
             "flash": self._take_flash(),

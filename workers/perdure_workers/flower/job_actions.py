@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.manage.jobs import FILTERS
 from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each
-from perdure_workers.flower.formatting import many
 from perdure_workers.flower.letter_actions import replay
+from perdure_workers.shared.counted import many
 
 if TYPE_CHECKING:
     from perdure import Perdure

@@ -12,7 +12,7 @@ from perdure.model.dead_letter import DISCARDED, OPEN
 from perdure.model.ids import new_id
 from perdure.model.masking import MASK
 from perdure_workers.flower.ask import SOURCE, Ask, Done, to_each, within
-from perdure_workers.flower.formatting import many
+from perdure_workers.shared.counted import many
 
 if TYPE_CHECKING:
     from perdure import JobHandle

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from perdure_workers.flower.ask import Ask, Done
-from perdure_workers.flower.formatting import many
 from perdure_workers.flower.task_facts import stretch
+from perdure_workers.shared.counted import many
 
 
 def trigger(ask: Ask) -> Done:

@@ -15,7 +15,8 @@ from perdure.model.text.folding import folded
 from perdure_workers.cli.dead.filters import filters_of, where_option
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.log_lines import print_log
-from perdure_workers.cli.output import ago, json_option, print_json, print_table, say, say_lines, show
+from perdure_workers.cli.output import ago, json_option, print_json, print_table, rows_of, say, say_lines, show
+from perdure_workers.shared.counted import many
 
 #: The steps of a trend, from no letter to the busiest part of the day, and the hours of a part.
 _BARS = "·▁▂▃▄▅▆▇█"
@@ -121,10 +122,11 @@ def audit(context: Context, /, as_json: bool, **which: Any) -> None:
 
 def _print(detail: DeadLetterDetail) -> None:
     letter = dataclasses.asdict(detail.letter)
-    facts = ((name, value) for name, value in letter.items() if value not in (None, {}) and name != "traceback")
+    letter["error_type"] = short_name(letter["error_type"] or "")
+    facts = ((name, value) for name, value in letter.items() if value not in (None, {}, "") and name != "traceback")
     print_table(("", ""), facts, title=f"dead letter {detail.letter.id}")
     columns = ("number", "outcome", "worker", "started_at", "finished_at", "error_type", "error")
-    print_table(columns, ([getattr(attempt, name) for name in columns] for attempt in detail.attempts), title="attempts")
+    print_table(columns, rows_of(detail.attempts, columns), title="attempts")
     if detail.checkpoints:
         names = list(detail.checkpoints[0])
         print_table(names, ([each[name] for name in names] for each in detail.checkpoints), title="checkpoints")
@@ -138,8 +140,7 @@ def _print(detail: DeadLetterDetail) -> None:
         print_table(("at", "who", "action", "detail"), done, title="what was done")
     if detail.group is not None:
         group = detail.group
-        letters = "1 letter" if group.count == 1 else f"{group.count} letters"
-        say(f"This fault: {letters}, {group.open} open. {group.note or ''}".rstrip())
+        say(f"This fault: {many(group.count, 'letter')}, {group.open} open. {group.note or ''}".rstrip())
     say_lines(folded(detail.letter.traceback or ""))
     if detail.log:
         say("The last that it said:")

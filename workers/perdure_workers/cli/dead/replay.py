@@ -19,6 +19,7 @@ from perdure_workers.cli.jobs import parsed, wait_and_exit
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table, say
 from perdure_workers.cli.progress import progress
+from perdure_workers.shared.counted import many
 
 #: Seconds between two looks at a bulk replay.
 _LOOK = 0.3
@@ -101,7 +102,7 @@ def _replay_many(app: Perdure, which: dict[str, Any], how: dict[str, Any], as_js
     if dry_run:
         print_json(dataclasses.asdict(plan)) if as_json else _print_plan(plan)
         return
-    ask(f"Replay {plan.count} dead letters?", yes=yes)
+    ask(f"Replay {many(plan.count, 'dead letter')}?", yes=yes)
     job: JobHandle[ReplayReport] = app.dead_letters.replay_many(**request, **who())
     if wait:
         _watch(job, plan.count)
@@ -109,7 +110,7 @@ def _replay_many(app: Perdure, which: dict[str, Any], how: dict[str, Any], as_js
     elif as_json:
         print_json({"job": job.id, "letters": plan.count})
     else:
-        say(f"{plan.count} letters are replayed by job {job.id}. Follow it: perdure jobs wait {job.id}")
+        say(f"Job {job.id} replays {many(plan.count, 'letter')}. Follow it: perdure jobs wait {job.id}")
 
 
 def _watch(job: JobHandle[ReplayReport], count: int) -> None:
@@ -124,7 +125,7 @@ def _watch(job: JobHandle[ReplayReport], count: int) -> None:
 
 
 def _print_plan(plan: ReplayPlan) -> None:
-    say(f"{plan.count} letters would be replayed, in about {plan.estimated_seconds:g} s.")
+    say(f"{many(plan.count, 'letter')} would be replayed, in about {plan.estimated_seconds:g} s.")
     if plan.checked < plan.count:
         say(f"The oldest {plan.checked} were checked one by one:")
     print_table(("task", "letters"), plan.by_task.items())

@@ -19,6 +19,7 @@ from perdure_workers.cli.dead.filters import filters_of, where_option, who
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, say
 from perdure_workers.cli.progress import progress
+from perdure_workers.shared.counted import many
 
 
 @click.command("discard")
@@ -42,7 +43,7 @@ def discard(
         return
     which = {"status": "open", **filters_of(where)}
     count = letters.count(**which)
-    ask(f"Discard {count} dead letters?", yes=yes)
+    ask(f"Discard {many(count, 'dead letter')}?", yes=yes)
     with _progress("discarding", count) as on_batch:
         done = letters.discard_many(reason, on_batch=on_batch, **which, **who())
     _print_count("discarded", done, as_json)
@@ -71,7 +72,7 @@ def reopen(
         return
     which = {**filters_of(where), "status": DISCARDED}
     count = letters.count(**which)
-    ask(f"Reopen {count} dead letters?", yes=yes)
+    ask(f"Reopen {many(count, 'dead letter')}?", yes=yes)
     with _progress("reopening", count) as on_batch:
         done = letters.reopen_many(on_batch=on_batch, **which, **who())
     _print_count("reopened", done, as_json)
@@ -116,7 +117,7 @@ def purge(context: Context, where: tuple[str, ...], everything: bool, yes: bool,
     letters, which = context.app.dead_letters, filters_of(where)
     statuses = [which["status"]] if "status" in which else ["replayed", "discarded"]
     count = sum(letters.count(**{**which, "status": status}) for status in statuses)
-    ask(f"Delete {count} dead letters for good?", yes=yes)
+    ask(f"Delete {many(count, 'dead letter')} for good?", yes=yes)
     with _progress("deleting", count) as on_batch:
         done = letters.purge(everything=everything, on_batch=on_batch, **which, **who())
     _print_count("deleted", done, as_json)
