@@ -7,19 +7,21 @@ the rows up every few seconds.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, select, text
 
+from perdure.ledger import batch
 from perdure.ledger.conditions import DIALECTS, upsert
 from perdure.ledger.now import NOW, now
-from perdure.ledger.schema import counts, facts
+from perdure.ledger.schema import facts
 from perdure.model import metrics
-from perdure.model.metrics import Count
+from perdure.model.metrics import SECONDS, Count
 from perdure.model.records import Claim, Settlement
 from perdure.model.states import FINAL_STATES, JobState, target
 
@@ -28,6 +30,10 @@ ENDED = "ended"
 #: The counts of one thing that is counted as several metrics: of this many jobs.
 Kind = tuple[str, str, str, str, str, int | None, int]
 
+#: A claim and how it ended.
+Ending = tuple[Claim, Settlement]
+_CANCELLED = JobState.CANCELLED.value
+
 #: Rows from so many seconds before the last fold on are read. They are deleted soon, and where an old transaction keeps
 #: dead rows from being vacuumed it matters to pass by those; what came later than that is found by the next full look.
 LATE = 120.0
@@ -35,22 +41,22 @@ _FOLDED = "counts_folded"
 
 
 def kind_of(claim: Claim, settlement: Settlement) -> Kind:
-    """Return what is counted of how a claim ended; equal for jobs that are counted together."""
-    death, outcome = settlement.death, settlement.outcome
+    """Return what is counted of how a claim ended; equal for jobs that are counted together. Called for each job."""
+    death, ran = settlement.death, settlement.ran
     return (
         claim.task,
         claim.bulkhead,
-        "" if outcome is None else outcome.value,
-        target(settlement.transition).value,
-        "" if death is None else death.reason.value,
-        None if settlement.ran is None else metrics.RUN.place(settlement.ran),
-        metrics.WAIT.place(claim.started_at - claim.queued_at),
+        settlement.outcome or "",
+        target(settlement.transition),
+        "" if death is None else death.reason,
+        None if ran is None else bisect_left(SECONDS, ran),
+        bisect_left(SECONDS, claim.started_at - claim.queued_at),
     )
 
 
 def _as_cancelled(kind: Kind) -> Kind:
     """Return the kind of a job that was to wait and that somebody had cancelled meanwhile."""
-    return *kind[:3], JobState.CANCELLED.value, *kind[4:]
+    return *kind[:3], _CANCELLED, *kind[4:]
 
 
 def counted(kind: Kind, count: int, ran: float, waited: float) -> list[Count]:
@@ -89,10 +95,21 @@ def add(connection: Connection, some: Iterable[Count]) -> None:
         for one in some
     ]
     if rows:
-        connection.execute(insert(counts).values(at=now()), rows)
+        connection.execute(_APPEND[connection.dialect.name], batch.encoded(rows))
 
 
-def encoded(labels: Sequence[str]) -> str:
+_COLUMNS = {"name": "text", "labels": "text", "place": "int", "count": "bigint", "sum": "float8"}
+_APPEND = {
+    dialect: text(
+        f"INSERT INTO perdure_counts (at, {', '.join(_COLUMNS)}) "
+        f"SELECT {NOW[dialect]}, {', '.join(f's.{name}' for name in _COLUMNS)} FROM {batch.rows_of(dialect, _COLUMNS)}"
+    )
+    for dialect in DIALECTS
+}
+
+
+@lru_cache(maxsize=1024)
+def encoded(labels: tuple[str, ...]) -> str:
     """Return labels as they are stored."""
     return msgspec.json.encode(labels).decode()
 
@@ -115,44 +132,38 @@ APPEND_SETTLED = f"""
 _SUMS = {metrics.RUN.name: "ran", metrics.WAIT.name: "waited"}
 
 
-def encoded_kinds(kinds: Iterable[Kind]) -> str:
-    """Return kinds, numbered in their order, as :data:`APPEND_SETTLED` reads them."""
-    rows = [
-        {
-            "kind": number,
-            "cancelled": is_cancelled,
-            "name": one.name,
-            "labels": encoded(one.labels),
-            "place": one.place,
-            "sums": _SUMS.get(one.name),
-        }
-        for number, kind in enumerate(kinds)
-        for is_cancelled, found in ((False, kind), (True, _as_cancelled(kind)))
-        if is_cancelled or kind[3] != JobState.CANCELLED
-        for one in counted(found, 1, 0.0, 0.0)
-    ]
-    return msgspec.json.encode(rows).decode()
+def numbered(endings: Sequence[Ending], rows: Sequence[dict[str, Any]]) -> str:
+    """Say in the rows of a settlement what :data:`APPEND_SETTLED` counts, and return its kinds for it."""
+    kinds: dict[Kind, int] = {}
+    for (claim, settlement), row in zip(endings, rows, strict=True):
+        row["kind"] = kinds.setdefault(kind_of(claim, settlement), len(kinds))
+        row["ran"], row["waited"] = settlement.ran, claim.started_at - claim.queued_at
+    return msgspec.json.encode([row for kind, number in kinds.items() for row in _rows_of(kind, number)]).decode()
 
 
-def of_settled(kinds: Sequence[Kind], rows: Iterable[Mapping[str, Any]], states: Mapping[str, str]) -> list[Count]:
-    """Return the counts of settled rows, as :data:`APPEND_SETTLED` does.
+def _rows_of(kind: Kind, number: int) -> Iterator[dict[str, Any]]:
+    for cancelled, found in ((False, kind), (True, _as_cancelled(kind))):
+        for one in counted(found, 1, 0.0, 0.0):
+            of = {"kind": number, "cancelled": cancelled, "sums": _SUMS.get(one.name)}
+            yield {**of, "name": one.name, "labels": encoded(one.labels), "place": one.place}
+
+
+def of_settled(endings: Iterable[Ending], states: Mapping[str, str]) -> list[Count]:
+    """Return the counts of what was settled, as :data:`APPEND_SETTLED` does.
 
     Args:
-        kinds: The kinds by their number.
-        rows: Rows that were written, which say their kind, and how many seconds they ran and waited.
-        states: The states that their jobs have now.
+        endings: Claims and how they ended.
+        states: The states that the jobs have now whose settlement was written.
     """
-    jobs: Counter[Kind] = Counter()
-    ran: dict[Kind, float] = {}
-    waited: dict[Kind, float] = {}
-    for row in rows:
-        kind = kinds[row["kind"]]
-        if states[row["of_job"]] == JobState.CANCELLED:
-            kind = _as_cancelled(kind)
-        jobs[kind] += 1
-        ran[kind] = ran.get(kind, 0.0) + (row.get("ran") or 0.0)
-        waited[kind] = waited.get(kind, 0.0) + row["waited"]
-    return [one for kind, many in jobs.items() for one in counted(kind, many, ran[kind], waited[kind])]
+    found: dict[Kind, tuple[int, float, float]] = {}
+    for claim, settlement in endings:
+        if (state := states.get(claim.job_id)) is not None:
+            kind = kind_of(claim, settlement)
+            if state == _CANCELLED:
+                kind = _as_cancelled(kind)
+            jobs, ran, waited = found.get(kind, (0, 0.0, 0.0))
+            found[kind] = jobs + 1, ran + (settlement.ran or 0.0), waited + claim.started_at - claim.queued_at
+    return [one for kind, sums in found.items() for one in counted(kind, *sums)]
 
 
 _TO_TOTALS = "INSERT INTO perdure_count_totals AS t (name, labels, place, count, sum)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import threading
 
@@ -12,18 +13,22 @@ from perdure.model.metrics import Distribution, Series
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, say
 from perdure_workers.embedded.errors import PortTaken
+from perdure_workers.monitoring.dashboard import dashboard
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Serve them on this TCP port until told to stop; 0 takes any.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--dashboard", "is_dashboard", is_flag=True, help="Print a Grafana dashboard of all metrics instead.")
 @json_option
 @pass_context
-def metrics(context: Context, port: int | None, address: str, as_json: bool) -> None:
+def metrics(context: Context, port: int | None, address: str, is_dashboard: bool, as_json: bool) -> None:
     """Print all metrics as Prometheus reads them, or serve them at /metrics with --port."""
     from perdure_workers.monitoring.exposition import exposition
 
-    if port is not None:
+    if is_dashboard:
+        click.echo(json.dumps(dashboard(), indent=2))
+    elif port is not None:
         _serve(context, address, port)
     elif as_json:
         print_json([_as_json(one) for one in context.app.metrics.read()])

@@ -170,10 +170,7 @@ def settle_all(connection: Connection, endings: Sequence[Ending]) -> Settled:
         endings: Claims of different jobs, and how each ended.
     """
     rows = [_row(claim, settlement) for claim, settlement in endings]
-    kinds: dict[counts.Kind, int] = {}
-    for row, (claim, settlement) in zip(rows, endings, strict=True):
-        row["kind"] = kinds.setdefault(counts.kind_of(claim, settlement), len(kinds))
-    states = _write(connection, rows, list(kinds))
+    states = _write(connection, rows, endings)
     _bury(connection, endings, rows, states)
     for claim, settlement in endings:
         if claim.crashes and settlement.outcome is not None and claim.job_id in states:
@@ -207,16 +204,15 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> tupl
     return settled, connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
 
 
-def _write(connection: Connection, rows: Sequence[dict[str, Any]], kinds: Sequence[counts.Kind]) -> dict[str, str]:
+def _write(connection: Connection, rows: Sequence[dict[str, Any]], endings: Sequence[Ending]) -> dict[str, str]:
     """Write and return the states of those jobs whose fences hold."""
     if connection.dialect.name == "postgresql":
-        more = {"ids": [row["of_job"] for row in rows], "kinds": counts.encoded_kinds(kinds)}
+        more = {"ids": [row["of_job"] for row in rows], "kinds": counts.numbered(endings, rows)}
         found = connection.execute(_SETTLE_AND_RECORD, {**encoded(rows), **more})
         return {row.of_job: row.now_state for row in found}
     states: dict[str, str] = {row.id: row.state for row in connection.execute(_SETTLE, encoded(rows))}
-    written = [row for row in rows if row["of_job"] in states]
-    connection.execute(_RECORD, encoded(written))
-    counts.add(connection, counts.of_settled(kinds, written, states))
+    connection.execute(_RECORD, encoded([row for row in rows if row["of_job"] in states]))
+    counts.add(connection, counts.of_settled(endings, states))
     return states
 
 
@@ -245,8 +241,6 @@ def _row(claim: Claim, settlement: Settlement) -> dict[str, Any]:
         "is_final": int(state.is_final),
         "began_at": claim.started_at,
         "new_result": settlement.result,
-        "ran": settlement.ran,
-        "waited": max(0.0, claim.started_at - claim.queued_at),
     }
     if settlement.outcome is not None:
         row |= {"new_outcome": settlement.outcome.value, "by_worker": claim.worker_name, "by_pid": claim.worker_pid}
