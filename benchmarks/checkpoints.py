@@ -118,7 +118,7 @@ def resumption(ctx: JobContext, length: int, folder: Path | None = None) -> floa
         path = folder / f"{length}.txt"
         path.write_bytes(b"0123456789\n" * length)
         source, position = TextLines(path), 11 * (length - 1)
-    ctx.checkpoint_named(name).save([position])
+    ctx.checkpoint.named(name).save([position])
     return statistics.median(timed(lambda: next(ctx.iterate(source, name=name))) for _ in range(20))
 
 
@@ -136,7 +136,7 @@ def stores(home: Path, redis_url: str, postgres_url: str) -> Iterator[tuple[str,
     yield "the ledger, PostgreSQL", ledger_store(postgres_url)
     yield "Redis", RedisStore.from_url(redis_url)
     yield "replicated, 3 local disks, fsync", ReplicatedStore([FilesystemStore(str(home / f"r{n}")) for n in range(3)])
-    mixed = [
+    mixed: list[CheckpointStore] = [
         FilesystemStore(str(home / "m0")),
         FilesystemStore(str(home / "m1")),
         RedisStore.from_url(redis_url, prefix="mixed:"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import click
 from pydantic import BaseModel
@@ -59,7 +59,7 @@ def cli_page() -> str:
         "`--wait` and `jobs wait`: 3 dead, 4 cancelled, 5 timed out, 6 a bulk replay that halted.",
         "",
     ]
-    width = {"terminal_width": 100, "max_content_width": 100}
+    width: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
     root = click.Context(perdure, info_name="perdure", **width, **perdure.context_settings)
     for context in _contexts(root):
         path, command = context.command_path, context.command

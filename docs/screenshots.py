@@ -13,12 +13,12 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs" / "pictures"))
 
-SIZE = {"width": 1280, "height": 900}
+SIZE: ViewportSize = {"width": 1280, "height": 900}
 USER = ("perdure", "pictures")
 #: Texts that no picture may show: a path of this machine, but for where the shop says that it is.
 PATHS = re.compile(r"(?<![\w/])/(?!srv/shop/|perdure/|static/)(?:[\w.-]+/)+[\w.-]+")

@@ -92,6 +92,7 @@ def test_a_backup_takes_over_by_itself(cluster: Cluster, members: Members, fate:
 
     assert Client("eu", cluster.folder).ask(key="late", epoch=1) == {"fenced": 2}
     assert "late" not in members.done("eu")
-    told = wait_until(lambda: (cluster.folder / "promotions").exists(), PATIENCE) and cluster.folder / "promotions"
+    told = cluster.folder / "promotions"
+    wait_until(told.exists, PATIENCE)
     assert [line.split()[:3] for line in told.read_text().splitlines()] == [["2", "eu", promotion.primary]]
     assert stock.snapshot().primary == promotion.primary

@@ -46,7 +46,8 @@ class Exporter:
 
     def _track(self, event: dict[str, Any]) -> None:
         self._state.event(event)
-        task = self._state.tasks.get(event["uuid"])
+        state: Any = self._state
+        task = state.tasks.get(event["uuid"])
         labels = [task.name, task.hostname.partition("@")[0], task.queue]
         if event["type"] == "task-failed":
             found = re.match(r"^(\w+)\(", task.exception)

@@ -80,7 +80,8 @@ def test_applications_with_prefixes_of_their_own_do_not_hear_each_other(
         wait_until(lambda: client.llen("shop:" + queue_name("normal")) == 0, PATIENCE)
 
         assert crm.app.celery.control.ping(timeout=0.5) == []
-        assert [next(iter(answer)).partition("@")[0] for answer in shop.app.celery.control.ping(timeout=2)] == ["shop"]
+        answers = shop.app.celery.control.ping(timeout=2)
+        assert [next(iter(answer)).partition("@")[0] for answer in answers or []] == ["shop"]
         crm.worker("crm")
         assert held.wait(PATIENCE) == 1
         others = [key for key in client.keys("*") if not key.startswith((b"shop:", b"crm:"))]

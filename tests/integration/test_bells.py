@@ -17,7 +17,8 @@ from kombu.asynchronous import Hub as EventLoop
 from vine import promise
 
 from perdure import Perdure
-from perdure.broker.bells import BELL, MOST, Bells
+from perdure.broker.bells import MOST, Bells
+from perdure.broker.queues import BELL
 from perdure_workers.embedded.redis import RedisServer
 from perdure_workers.intake import bell_reader
 from perdure_workers.intake.bell_reader import BellReader
@@ -93,7 +94,7 @@ def test_a_key_of_another_type_does_not_leave_workers_deaf(bells: Bells, client:
 def test_kombu_reads_a_bell_as_a_message_of_celery(app: Perdure) -> None:
     app.bells.ring("normal", 2)
     with app.celery.connection_for_read() as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         messages = [channel.basic_get(QUEUE, no_ack=True) for _ in range(3)]
     assert messages[2] is None
     assert [message.headers["task"] for message in messages[:2]] == [BELL] * 2
@@ -154,7 +155,7 @@ class Bell:
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> BellReader:
     kept: list[Any] = []
-    made = BellReader(Wakeups(2), lambda message, why: kept.append((message, why)))
+    made = BellReader(Wakeups(2), kept.append)
     monkeypatch.setattr(bell_reader, "reader", made)
     return made
 
@@ -192,7 +193,8 @@ def test_a_bell_that_was_held_is_acknowledged_before_the_event_loop_sleeps(reade
         return is_posted
 
     reader._wakeups.post = count  # type: ignore[method-assign]
-    hub.on_tick.add(lambda: told.append((posts, len(acknowledged))))  # where kombu decides whether it hears another one
+    on_tick: Any = hub.on_tick
+    on_tick.add(lambda: told.append((posts, len(acknowledged))))  # where kombu decides whether it hears another one
     ours, theirs = os.pipe()
     hub.add_reader(ours, lambda: None)  # a loop without anything to wait for does not sleep
     turns = hub.create_loop()

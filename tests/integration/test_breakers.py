@@ -114,7 +114,8 @@ def test_the_last_good_value_serves(app: Perdure) -> None:
     assert rates.call(keyed("all", answers.pop)) == {"EUR": 1}
     served = rates.serve(keyed("all", answers.pop))
     assert (served.value, served.level) == ({"EUR": 1}, "cached")
-    assert rates.call(list[int]().pop, 1) == {}
+    nobody: Any = list[int]().pop
+    assert rates.call(nobody, 1) == {}
 
 
 def test_a_wrong_setting_names_itself(app: Perdure, tmp_path: Path) -> None:

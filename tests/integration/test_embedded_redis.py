@@ -14,6 +14,7 @@ import redis
 from perdure_workers.embedded import redis as embedded
 from perdure_workers.embedded.errors import PortTaken, ServerBinaryMissing, ServerStartFailed
 from perdure_workers.embedded.redis import RedisServer, find_redis_server, redis_version
+from perdure_workers.embedded.server import EmbeddedServer
 from support.processes import alive
 from support.waiting import wait_until
 
@@ -86,8 +87,8 @@ def test_a_self_chosen_port_that_was_snatched_is_replaced(tmp_path: Path, monkey
         snatcher.listen()
         taken = snatcher.getsockname()[1]
         choices = iter([taken, taken])
-        real = embedded.EmbeddedServer.start.__globals__["free_port"]
-        monkeypatch.setitem(embedded.EmbeddedServer.start.__globals__, "free_port", lambda: next(choices, None) or real())
+        real = EmbeddedServer.start.__globals__["free_port"]
+        monkeypatch.setitem(EmbeddedServer.start.__globals__, "free_port", lambda: next(choices, None) or real())
         with RedisServer(tmp_path) as server:
             assert server.port != taken
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -17,14 +18,14 @@ from support.ledgers import DIE, claimed
 KEYS = KeyRing.generate("k1")
 
 
-def shop(ledger_url: str, redis_url: str, **settings: object) -> Perdure:
+def shop(ledger_url: str, redis_url: str, **settings: Any) -> Perdure:
     app = Perdure(ledger_url=ledger_url, broker_url=redis_url, encryption_keys=KEYS, **settings)
     for name in ("pay", "refund"):
         app.register(_action(name), name=f"shop.{name}", retry="none")
     return app
 
 
-def _action(name: str) -> object:
+def _action(name: str) -> Callable[[int], str]:
     def action(cents: int) -> str:
         return f"{name} {cents}"
 

@@ -150,7 +150,7 @@ def test_a_clock_that_is_off(app: Perdure) -> None:
 
 def test_a_breaker_store_that_is_away(sqlite_app: Perdure) -> None:
     assert check(sqlite_app, "breaker_store").healthy
-    urls = {"ledger_url": sqlite_app.settings.ledger_url, "broker_url": sqlite_app.settings.broker_url}
+    urls: dict[str, Any] = {"ledger_url": sqlite_app.settings.ledger_url, "broker_url": sqlite_app.settings.broker_url}
     app = Perdure(**urls, redis_url="redis://127.0.0.1:1/0", home=sqlite_app.settings.home)
     assert not check(app, "breaker_store").healthy
     assert check(app, "broker").healthy

@@ -9,9 +9,9 @@ import pytest
 
 from perdure import JobHandle, Perdure
 from perdure.errors import InvalidJobDefinition, SettingsError
-from perdure.ledger.running.replicated_log import MemberState
+from perdure.ledger.running.replicated_log import MemberState, Promotion
 from perdure.manage.group_failover import GroupFailover, successor
-from perdure.manage.primary_backup import Operation, PrimaryBackup, Promotion
+from perdure.manage.primary_backup import Operation, PrimaryBackup
 from perdure.stores.encryption.cipher import KeyRing
 from support.inline import run, run_once
 from support.ledgers import at_once

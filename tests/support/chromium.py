@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Error, Playwright
 
@@ -71,7 +72,7 @@ def launch(playwright: Playwright) -> Browser:
 def _installed() -> str | None:
     """Install a Chromium and return its path; None for the one that playwright finds itself."""
     if may_install_packages():
-        quiet = {"check": True, "timeout": PACKAGE, "stdout": subprocess.DEVNULL}
+        quiet: dict[str, Any] = {"check": True, "timeout": PACKAGE, "stdout": subprocess.DEVNULL}
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update"], env=environment, **quiet)
         subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", "chromium"], env=environment, **quiet)

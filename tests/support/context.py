@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from perdure import JobContext
 from perdure.model.ids import new_id
 
 
@@ -24,6 +25,11 @@ class RecordingContext:
         self.attempt = attempt
         self.checkpoint = RecordingCheckpoint(file, on_save)
         self.reports: list[tuple[float, float | None, str]] = []
+
+    @property
+    def given(self) -> JobContext:
+        """The same as a task's function is given it."""
+        return cast(JobContext, self)
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         self.reports.append((done, total, message))

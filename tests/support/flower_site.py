@@ -23,5 +23,5 @@ class Site:
     folder: Path
 
     def another(self, *options: str, prefix: str = "") -> Any:
-        command = [PERDURE, "-A", "flower_site", "flower", *options]
+        command = [str(PERDURE), "-A", "flower_site", "flower", *options]
         return flower_process(command, self.folder, self.environment, OPERATOR, prefix)

@@ -31,6 +31,7 @@ def in_children(works: Sequence[Callable[[], T]], within: float = 60) -> list[T]
 
 
 def _run(work: Callable[[], Any], sending: Any, within: float) -> None:
+    assert sys.__stderr__ is not None
     faulthandler.dump_traceback_later(within, exit=True, file=sys.__stderr__)
     try:
         sending.send((True, work()))

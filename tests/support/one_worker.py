@@ -33,7 +33,7 @@ def adding_worker(ledger_url: str, broker_url: str, folder: Path) -> Iterator[Ta
 
     app.ledger.upgrade()
     urls = {"PERDURE_LEDGER_URL": ledger_url, "PERDURE_BROKER_URL": broker_url, "PERDURE_HOME": str(folder / "home")}
-    command = [PERDURE, "worker", "normal", "-c", "1", "-A", "adding_shop:app"]
+    command = [str(PERDURE), "worker", "normal", "-c", "1", "-A", "adding_shop:app"]
     with (folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(command, cwd=folder, env={**os.environ, **urls}, stderr=log, start_new_session=True)
     try:

@@ -23,7 +23,7 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
 
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+Answer = Callable[[BaseHTTPRequestHandler], object]
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Answer:

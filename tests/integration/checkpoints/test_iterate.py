@@ -53,7 +53,8 @@ def test_ten_million_items_are_not_read_again(attempt: Attempts) -> None:
             self.read += 1
             return index
 
-    first, source = attempt(), Watched()
+    first = attempt()
+    source: Any = Watched()
     iteration = first.iterate(source)
     next(iteration)
     iteration._position = 9_999_990
@@ -102,7 +103,7 @@ def test_a_function_of_a_position(attempt: Attempts) -> None:
 
 def test_a_generator_is_refused(attempt: Attempts) -> None:
     with pytest.raises(TypeError, match="can be read once only"):
-        attempt().iterate(number for number in range(3))
+        attempt().iterate(number for number in range(3))  # type: ignore[call-overload]
 
 
 def test_two_loops_have_places_of_their_own(attempt: Attempts) -> None:
@@ -133,9 +134,11 @@ def test_progress_is_told(attempt: Attempts, app: Perdure) -> None:
     first = attempt()
     loop(first, range(40), until=20, every=5)
     progress = app.ledger.jobs.get(first.job_id).progress
+    assert progress is not None
     assert (progress.done, progress.total) == (1, 40)  # the others are within the progress interval
     loop(attempt(first), range(40))
     progress = app.ledger.jobs.get(first.job_id).progress
+    assert progress is not None
     assert (progress.done, progress.total) == (40, 40)
 
 

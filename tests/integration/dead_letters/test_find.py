@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,7 @@ def test_groups_have_counts_times_trend_and_note(shop: Perdure, die: Die) -> Non
 
 
 def test_everything_about_one_letter(shop: Perdure) -> None:
-    options = {"task": "shop.mail", "tags": {"tenant": "a"}, "priority": 3, "timeout": 20.0}
+    options: dict[str, Any] = {"task": "shop.mail", "tags": {"tenant": "a"}, "priority": 3, "timeout": 20.0}
     claim = running(shop.ledger, "ann", **options)
     shop.ledger.running.save_checkpoint(claim.job_id, claim.fence, "main", b"123", 0)
     shop.ledger.jobs.settle(claim, replace(RETRY, delay=0.0))

@@ -34,7 +34,9 @@ def test_notices_are_given_once_to_hooks(shop: Perdure, die: Die) -> None:
     def tell(notice: DeadLetterNotice) -> None:
         told.append((str(notice.kind), notice.group.task, notice.before, notice.now))
 
-    new, grown, back = [], [], []
+    new: list[DeadLetterNotice] = []
+    grown: list[DeadLetterNotice] = []
+    back: list[DeadLetterNotice] = []
     shop.dead_letters.on_new_group(new.append)
     shop.dead_letters.on_growth(grown.append)
     shop.dead_letters.on_boomerang(back.append)

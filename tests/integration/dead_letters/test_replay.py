@@ -16,6 +16,7 @@ import pytest
 from perdure import InvalidArguments, Perdure, Secret
 from perdure.errors import ReplayRefused, UnknownBulkhead, UnknownTask
 from perdure.ledger.schema import jobs
+from perdure.model.events import JobEvent
 from support.ledgers import DIE, SUCCEED, claimed, dead, running, submitted
 from support.replay_driver import PROCESSES
 
@@ -43,7 +44,8 @@ def test_a_replay_is_told_with_its_reason_even_when_no_bell_can_be_rung(
     def deaf(*_: Any) -> None:
         raise RuntimeError("no broker understands this")
 
-    letter, told = die(), []
+    letter = die()
+    told: list[JobEvent] = []
     shop.events.subscribe(told.append)
     monkeypatch.setattr(shop.submitter, "ring", deaf)
     job = shop.dead_letters.replay(letter, by="ann")  # it is written: who asks again would get the same job
@@ -76,7 +78,7 @@ def test_typed_arguments_are_replayed_as_they_were_or_edited_as_json(shop: Perdu
     def order(items: tuple[Item, ...], at: datetime) -> None: ...
 
     payload = order.signature.encode(((Item("a"), Item("b")), datetime(2026, 1, 1)), {})
-    stored = {"args": payload.args, "payload_digest": payload.digest}
+    stored: dict[str, Any] = {"args": payload.args, "payload_digest": payload.digest}
     letter_id = dead(shop.ledger, task="shop.order", **stored)[1]
     as_it_was = shop.dead_letters.replay(letter_id)
     edited = shop.dead_letters.replay(letter_id, [[{"sku": "c"}], "2026-01-02T00:00:00"], force=True)

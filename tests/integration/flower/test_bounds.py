@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -158,5 +159,5 @@ def test_a_shortage_of_files_is_waited_out_without_a_flood(
 
 def test_fewer_connections_are_taken_where_few_files_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
     for files, most in ((1024, 896), (200, 72), (64, 16), (10**6, bounds.MOST_CONNECTIONS)):
-        monkeypatch.setattr(bounds.resource, "getrlimit", lambda _which, files=files: (files, files))
+        monkeypatch.setattr(resource, "getrlimit", lambda _which, files=files: (files, files))
         assert bounds.most_connections() == most

@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def worker(site: Site) -> Iterator[None]:
-    command = [PERDURE, "-A", "flower_site", "worker", "normal", "-c", "2"]
+    command = [str(PERDURE), "-A", "flower_site", "worker", "normal", "-c", "2"]
     with (site.folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=site.folder, env={**os.environ, **site.environment}, stdout=log, stderr=log)
     wait_until(lambda: site.app.workers.list(), 60)

@@ -226,7 +226,8 @@ def test_read_only_refuses_operators_as_well_and_a_prefix_is_kept(site: Site, jo
 @pytest.mark.parametrize("path", ["/perdure/overview", "/api/perdure/overview", "/tasks", "/api/tasks", "/"])
 def test_a_header_of_odd_bytes_signs_nobody_in(site: Site, header: str, path: str) -> None:
     headers = {"Authorization": header.encode("latin-1"), **{k: v.encode() for k, v in from_elsewhere().items()}}
-    assert httpx.get(site.flower.url + path, headers=headers).status_code == 401
+    raw = [(name.encode(), value) for name, value in headers.items()]
+    assert httpx.get(site.flower.url + path, headers=raw).status_code == 401
 
 
 def test_who_guesses_is_made_to_wait_and_a_known_browser_is_not(site: Site) -> None:
@@ -317,8 +318,8 @@ def test_streams_of_one_user_are_bounded_and_closed_ones_make_room(site: Site) -
         client = stack.enter_context(httpx.Client(base_url=site.flower.url, auth=VIEWER, timeout=60))
         stream = stack.enter_context(client.stream("GET", "/perdure/stream/workers"))
         if stream.status_code == 200:
-            lines = stack.enter_context(closing(stream.iter_lines()))
-            next(lines)
+            lines: Any = stream.iter_lines()
+            next(stack.enter_context(closing(lines)))
         return int(stream.status_code)
 
     with ExitStack() as stack:

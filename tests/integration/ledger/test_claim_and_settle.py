@@ -234,7 +234,7 @@ def test_nothing_is_a_fine_number_of_endings(ledger: Ledger) -> None:
         (replace(DIE, outcome=Outcome.CRASHED), "dead", 1, 1, 0),
         (CANCEL, "cancelled", 1, 0, 0),
     ],
-    ids=lambda value: value.outcome.value if isinstance(value, Settlement) else "",
+    ids=lambda value: str(value.outcome) if isinstance(value, Settlement) else "",
 )
 def test_each_settlement(
     ledger: Ledger, settlement: Settlement, state: str, attempt: int, crashes: int, snoozes: int
@@ -250,7 +250,7 @@ def test_each_settlement(
     assert record.dead_letter_id == letter
     assert (letter is not None) == (state == "dead")
     [entry] = ledger.jobs.attempts(claim.job_id)
-    assert (entry.number, entry.outcome, entry.worker) == (1, settlement.outcome.value, "w-1")
+    assert (entry.number, entry.outcome, entry.worker) == (1, settlement.outcome, "w-1")
     assert (entry.error_type, entry.error, entry.traceback) == (
         settlement.error_type,
         settlement.error,
@@ -310,7 +310,7 @@ def test_of_two_that_settle_at_once_one_wins(ledger: Ledger) -> None:
             ledger.jobs.settle(claim, settlement)
         except LeaseLost:
             return "lost"
-        return settlement.outcome.value
+        return str(settlement.outcome)
 
     results = at_once([lambda s=s: attempt(s) for s in (SUCCEED, LOSE) * 3])  # type: ignore[misc]
     won = set(results) - {"lost"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from support.ledgers import SUCCEED, dead, job, running, submitted
 from support.waiting import wait_until
 
 
-def ids(ledger: Ledger, **filters: object) -> list[str]:
+def ids(ledger: Ledger, **filters: Any) -> list[str]:
     return [record.id for record in ledger.jobs.listing(**filters)]
 
 

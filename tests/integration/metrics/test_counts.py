@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 from sqlalchemy import select, text
@@ -123,8 +124,8 @@ def test_what_is_added_up_is_the_same(ledger: Ledger) -> None:
 
 def test_several_add_up_at_once_while_jobs_end(ledger: Ledger) -> None:
     claims = [running(ledger, number) for number in range(12)]
-    settling = [lambda claim=claim: ledger.jobs.settle(claim, SUCCEED) and None for claim in claims]
-    folding = [lambda: ledger.add_up_counts(enough=0.0, full=True)] * 4
+    settling: list[Callable[[], object]] = [partial(ledger.jobs.settle, claim, SUCCEED) for claim in claims]
+    folding: list[Callable[[], object]] = [partial(ledger.add_up_counts, enough=0.0, full=True)] * 4
     at_once([*settling[:6], *folding, *settling[6:]])
     agree(ledger)
 

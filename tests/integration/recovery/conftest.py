@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
@@ -46,7 +47,7 @@ def register(app: Perdure) -> Callable[..., str]:
 def claim(app: Perdure) -> Callable[..., Claim]:
     """A function that submits a job and claims it for a worker's child."""
 
-    def make(worker_id: str, pid: int = 4711, task: str = "work", **options: object) -> Claim:
+    def make(worker_id: str, pid: int = 4711, task: str = "work", **options: Any) -> Claim:
         job = app.task(task).options(**options).submit()
         return claimed(app.ledger, job.id, worker=worker_id, pid=pid)
 

@@ -51,6 +51,12 @@ def searches(watch: Overseer, times: int = SEARCHES) -> None:
         watch.look()
 
 
+def stopped_by(watch: Overseer) -> bool:
+    """Have it look, and return whether it has stopped anything."""
+    watch.look()
+    return bool(watch.stopped)
+
+
 def test_a_job_that_no_child_holds_is_taken_back(
     app: Perdure, register: Any, claim: Callable[..., Claim], slots: Slots
 ) -> None:
@@ -148,7 +154,7 @@ def test_a_child_that_runs_over_its_limit_is_killed(
     assert watch.stopped == {}  # it has a grace to end by itself
     monkeypatch.setattr(overseer, "HARD_LIMIT_GRACE", 0.0)
 
-    wait_until(lambda: watch.look() or watch.stopped)
+    wait_until(lambda: stopped_by(watch))
 
     assert child.wait() == -signal.SIGKILL
     assert watch.stopped == {child.pid: Stop.TIMEOUT}
@@ -169,7 +175,7 @@ def test_a_job_that_was_cancelled_and_does_not_stop_is_killed(
     watch = Overseer(app, worker_id, lambda: [child.pid], slots)
     app.ledger.jobs.cancel(job.job_id, "no more")
 
-    wait_until(lambda: watch.look() or watch.stopped)
+    wait_until(lambda: stopped_by(watch))
 
     assert child.wait() == -signal.SIGKILL
     assert watch.stopped == {child.pid: Stop.CANCELLED}

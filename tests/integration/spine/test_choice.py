@@ -290,7 +290,12 @@ def test_after_a_slow_read_the_next_one_goes_on_where_it_ended(
     task("plain").submit_many([(n,) for n in range(4)])
     seen: list[Any] = []
     claim = app.ledger.jobs.claim
-    monkeypatch.setattr(app.ledger.jobs, "claim", lambda *a, **k: seen.append(k.get("since")) or claim(*a, **k))
+
+    def claiming(*args: Any, **options: Any) -> Any:
+        seen.append(options.get("since"))
+        return claim(*args, **options)
+
+    monkeypatch.setattr(app.ledger.jobs, "claim", claiming)
     child = choice()
     assert [numbers(child.claim(1)) for _ in range(5)] == [[0], [1], [2], [3], []]
     assert not seen[0]

@@ -14,14 +14,17 @@ from sqlalchemy.exc import DataError
 
 from perdure import Discard, JobContext, NodeUnfit, Perdure, RetryPolicy, Snooze
 from perdure.errors import LedgerUnavailable
+from perdure.manage.masked import masked_settlement
 from perdure.model.events import JobEvent
+from perdure.model.settlement import decide
 from perdure.model.signature import Signature
 from perdure.model.worker_health import WorkerEvent
 from perdure_workers.recovery.incarnation import Incarnation
 from perdure_workers.shared.shared import Shared
 from perdure_workers.shared.wakeups import Wakeups
-from perdure_workers.worker import execute, shift
+from perdure_workers.worker import execute
 from perdure_workers.worker.shift import Shift
+from perdure_workers.worker.slice import SliceKeeper
 from support.ledgers import LOSE, RETRY, claimed, job
 from support.waiting import wait_until
 
@@ -225,7 +228,7 @@ def test_a_shift_ends_when_its_worker_drains(app: Perdure, add: Any, child: Make
     worker = child()
     jobs = add.submit_many([(n,) for n in range(30)])
     thread = threading.Thread(target=worker.shift.run)
-    worker.shift._keeper = shift.SliceKeeper(lambda: None)
+    worker.shift._keeper = SliceKeeper(lambda: None)
     thread.start()
     wait_until(lambda: {str(job.state) for job in jobs} == {"succeeded"})
     worker.shared.draining.raise_()
@@ -244,7 +247,7 @@ def bad_codec(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> 
 
 
 def bad_decide(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
-    patch.setattr(execute, "decide", raising(execute.decide, lambda _ended, claim, *_: of_bad(claim), error))
+    patch.setattr(execute, "decide", raising(decide, lambda _ended, claim, *_: of_bad(claim), error))
 
 
 def bad_vault(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -300,7 +303,7 @@ def test_a_secret_s_mask_that_fails_lets_nothing_out_and_the_job_settles(
         raise ValueError(f"secret-{n}")
 
     jobs = fails.submit_many([(n,) for n in (1, BAD, 2)])
-    original = execute.masked_settlement
+    original = masked_settlement
     bad = raising(original, lambda settlement, _mask: f"secret-{BAD}" in str(settlement.error), RuntimeError("a bug"))
     monkeypatch.setattr(execute, "masked_settlement", bad)
     assert child().work(*jobs) == ["dead"] * 3

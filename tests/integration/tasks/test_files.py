@@ -7,7 +7,7 @@ import os
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Any, Never
+from typing import IO, Any, Never
 
 import pytest
 
@@ -36,8 +36,14 @@ def every_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "CHECKPOINT_S", 0.0)
 
 
-def archive(tree: Path, destination: Path, ctx: Any = None, **options: Any) -> Any:
-    return files.archive(ctx or RecordingContext(), str(tree), str(destination), **options)
+def member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    file = tar.extractfile(name)
+    assert file is not None
+    return file
+
+
+def archive(tree: Path | str, destination: Path, ctx: Any = None, **options: Any) -> Any:
+    return files.archive((ctx or RecordingContext()).given, str(tree), str(destination), **options)
 
 
 def check_manifest(folder: Path, destination: Path) -> Any:
@@ -120,7 +126,7 @@ def test_empty_tree(tmp_path: Path, destination: Path) -> None:
 
 def during(path_in_state: Any, act: Any) -> Any:
     """Return a hook that acts once, in the middle of the file of that name."""
-    acted = []
+    acted: list[bool] = []
 
     def hook(state: Any) -> None:
         opened = state["open"]
@@ -145,7 +151,7 @@ def test_file_that_grows_is_archived_as_it_is_found_and_reported(tree: Path, des
     assert result["changed"] == ["log"]
     with tarfile.open(destination) as tar:
         assert tar.getmember("log").size > 3 * CHUNK
-        assert set(tar.extractfile("log").read(3 * CHUNK)) == {ord("x")}
+        assert set(member(tar, "log").read(3 * CHUNK)) == {ord("x")}
         assert "with space" in tar.getnames()
 
 
@@ -157,7 +163,7 @@ def test_file_that_changes_once_is_read_again_and_is_whole(tree: Path, destinati
     assert result["changed_count"] == result["skipped_count"] == 0
     check_manifest(tree, destination)
     with tarfile.open(destination) as tar:
-        assert set(tar.extractfile("data").read()) == {ord("y")}
+        assert set(member(tar, "data").read()) == {ord("y")}
 
 
 @pytest.mark.usefixtures("every_pulse")
@@ -231,8 +237,13 @@ def test_finished_files_are_not_read_again_and_a_large_one_goes_on_in_its_middle
         archive(tree, destination, ctx)
     assert not destination.exists()
     ctx.checkpoint.on_save, ctx.attempt = None, 2
-    read = []
-    monkeypatch.setattr("perdure_tasks.archiving.copier._read", lambda file, size: read.append(size) or file.read(size))
+    read: list[int] = []
+
+    def reading(file: IO[bytes], size: int) -> bytes:
+        read.append(size)
+        return file.read(size)
+
+    monkeypatch.setattr("perdure_tasks.archiving.copier._read", reading)
     result = archive(tree, destination, ctx)
     assert sum(read) < 2 * CHUNK + 100
     assert result["resumed"][0]["attempt"] == 2

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def test_archive_under_fire_is_the_same_archive(tmp_path: Path, seed: int) -> None:
     tree = make_tree(tmp_path / "tree", files=400, largest=20_000, seed=seed)
     (tree / "large").write_bytes(random.Random(seed).randbytes(2_000_000))
-    files.archive(RecordingContext(), str(tree), str(tmp_path / "whole.tar"))
+    files.archive(RecordingContext().given, str(tree), str(tmp_path / "whole.tar"))
     destination = tmp_path / "out" / "tree.tar"
     spec = {
         "task": "files.archive",

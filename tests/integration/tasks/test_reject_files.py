@@ -14,6 +14,7 @@ from perdure import Discard
 from perdure.errors import HandedBack
 from perdure_tasks import tables
 from perdure_tasks.importing import marker as markers
+from perdure_tasks.importing.rejects import RejectFile
 from support.context import RecordingContext
 
 BAD = "id,name\n1,a\nx,=HYPERLINK(1)\ny,b\n"
@@ -37,7 +38,7 @@ def file(tmp_path: Path) -> Any:
 
 
 def import_csv(file: Path, database: Any, ctx: Any = None, **options: Any) -> Any:
-    return tables.import_csv(ctx or RecordingContext(), str(file), database, "items", **options)
+    return tables.import_csv((ctx or RecordingContext()).given, str(file), database, "items", **options)
 
 
 def names(folder: Path) -> set[str]:
@@ -160,7 +161,7 @@ def test_a_crash_before_the_file_has_its_name_and_one_whose_rejects_went_away(
 def test_a_crash_between_the_last_commit_and_the_end(file: Path, database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = RecordingContext()
     with monkeypatch.context() as patch:
-        patch.setattr(tables.RejectFile, "finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(RejectFile, "finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             import_csv(file, database, ctx)
     result = import_csv(file, database, ctx)

@@ -16,6 +16,7 @@ from perdure import Discard
 from perdure.errors import HandedBack
 from perdure_tasks import tables
 from perdure_tasks.errors import ImportOvertaken
+from perdure_tasks.importing import marker as markers
 from perdure_tasks.importing import target as targets
 from perdure_tasks.importing.marker import imports
 from support.context import RecordingContext
@@ -58,7 +59,7 @@ def rows(engine: Any) -> Any:
 
 
 def import_csv(file: Path, url: str, ctx: Any = None, **options: Any) -> Any:
-    return tables.import_csv(ctx or RecordingContext(), str(file), url, "items", **options)
+    return tables.import_csv((ctx or RecordingContext()).given, str(file), url, "items", **options)
 
 
 def rejects(result: Any) -> Any:
@@ -122,7 +123,7 @@ def test_empty_json_field_is_null_and_not_json_s_own_null(file: Path, url: str, 
     NOTES.drop(engine, checkfirst=True)
     NOTES.create(engine)
     file.write_text('id,body\n1,"{""a"": [1]}"\n2,\n')
-    tables.import_csv(RecordingContext(), str(file), url, "notes")
+    tables.import_csv(RecordingContext().given, str(file), url, "notes")
     with engine.connect() as connection:
         assert connection.scalar(sa.select(NOTES.c.body).where(NOTES.c.id == 1)) == {"a": [1]}
         assert connection.scalar(sa.select(sa.func.count()).where(NOTES.c.body.is_(sa.null()))) == 1
@@ -181,17 +182,17 @@ def test_crash_between_reject_file_and_commit_leaves_no_reject_twice(
 ) -> None:
     file.write_text("id,name\n" + "".join(f"{n if n % 3 else 'x'},a\n" for n in range(1, 31)))
     ctx = RecordingContext()
-    save = tables.markers.save
+    save = markers.save
 
     def crash(connection: Any, key: str, marker: Any) -> None:
         if marker.rejected > 4:
             raise KeyboardInterrupt
         save(connection, key, marker)
 
-    monkeypatch.setattr(tables.markers, "save", crash)
+    monkeypatch.setattr(markers, "save", crash)
     with pytest.raises(KeyboardInterrupt):
         import_csv(file, url, ctx, batch_rows=10)
-    monkeypatch.setattr(tables.markers, "save", save)
+    monkeypatch.setattr(markers, "save", save)
     result = import_csv(file, url, ctx, batch_rows=10)
     assert (result["rows"], result["rejected"]) == (20, 10)
     assert [line for line, *_ in rejects(result)[1:]] == [str(n) for n in range(4, 32, 3)]
@@ -285,7 +286,7 @@ def test_what_does_not_fit_is_discarded_and_nothing_is_written(
 def test_unknown_table_is_discarded(file: Path, url: str) -> None:
     file.write_text("id,name\n")
     with pytest.raises(Discard, match=r"no table 'item'\. Did you mean 'items'\?"):
-        tables.import_csv(RecordingContext(), str(file), url, "item")
+        tables.import_csv(RecordingContext().given, str(file), url, "item")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``resolve("name", first, second)`` lets a name mean these addresses, one after the other, the last one for ever."""
-    real, known = socket.getaddrinfo, {}
+    real = socket.getaddrinfo
+    known: dict[str, list[str]] = {}
 
     def getaddrinfo(host: str, port: int, *args: Any, **options: Any) -> Any:
         if host not in known:
@@ -58,7 +59,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def deliver(url: str, **options: Any) -> Any:
-    return webhooks.deliver(RecordingContext(), url, {"id": 7}, event="e", secret="shop", timeout=5.0, **options)
+    return webhooks.deliver(RecordingContext().given, url, {"id": 7}, event="e", secret="shop", timeout=5.0, **options)
 
 
 @pytest.mark.parametrize("address", PRIVATE)

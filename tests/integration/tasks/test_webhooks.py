@@ -31,7 +31,7 @@ def secret_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def deliver(url: str, ctx: Any = None, **options: Any) -> Any:
     options = {"event": "invoice.paid", "secret": "shop-eu", "timeout": 5.0, **options}
-    return webhooks.deliver(ctx or RecordingContext(), url, {"id": 7, "text": "grün"}, **options)
+    return webhooks.deliver((ctx or RecordingContext()).given, url, {"id": 7, "text": "grün"}, **options)
 
 
 def test_delivered_event_is_authentic_and_says_what_happened() -> None:

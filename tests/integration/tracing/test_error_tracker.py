@@ -25,7 +25,7 @@ class InMemory(Transport):
         self.events: list[dict[str, Any]] = []
 
     def capture_envelope(self, envelope: Envelope) -> None:
-        self.events += [item.payload.json for item in envelope.items if item.type == "event"]
+        self.events += [item.payload.json or {} for item in envelope.items if item.type == "event"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -184,7 +185,7 @@ def test_lines_of_a_job_say_its_trace(app: Perdure, spans: Spans) -> None:
     seen: list[Any] = []
 
     def talk() -> None:
-        record = logs.logging.LogRecord("x", 20, "f", 1, "m", (), None)
+        record = logging.LogRecord("x", 20, "f", 1, "m", (), None)
         seen.append(logs.context_of(record)["trace_id"])
 
     run(app, app.register(talk, name="talk").submit())

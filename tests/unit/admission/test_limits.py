@@ -58,7 +58,7 @@ def test_a_key_s_limit_counts_in_all_bulkheads(bounded: Bounded) -> None:
 def test_a_bulkhead_s_limit_goes_round_between_keys(bounded: Bounded) -> None:
     limits = bounded(bulkhead=1)
     lanes = [lane("t", key) for key in "abc"]
-    turns = []
+    turns: list[str] = []
     for _ in range(6):
         turns += limits.admitted("normal", lanes, {})
         assert [*limits.admitted("normal", lanes, {})] == turns[-1:]  # to ask takes no turn

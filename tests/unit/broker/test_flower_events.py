@@ -29,7 +29,8 @@ TASK = {"type": "task-succeeded", "hostname": "normal@h", "timestamp": 1.7e9, "u
 def receiver(taken: list[Any]) -> PlausibleEvents:
     """Return a receiver that is not connected and passes on what it has read."""
     made = PlausibleEvents(None, app=Celery(set_as_current=False), handlers={})
-    made.process = lambda *read: taken.append(read)
+    monkey: Any = made
+    monkey.process = lambda *read: taken.append(read)
     return made
 
 

@@ -51,7 +51,7 @@ def test_home_inside_the_tree_is_left_out(tree: Path) -> None:
 
 
 def test_archive_is_verified_and_a_lie_is_found(tree: Path, tmp_path: Path) -> None:
-    result = files.archive(RecordingContext(), str(tree), str(tmp_path / "a.tar"))
+    result = files.archive(RecordingContext().given, str(tree), str(tmp_path / "a.tar"))
     manifest = tmp_path / "a.tar.sha256"
     verified = verify_archive(tree, tmp_path / "a.tar", manifest)
     assert (verified.files, verified.wrong) == (result["files"], [])

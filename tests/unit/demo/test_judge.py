@@ -17,7 +17,7 @@ from perdure_workers.demo.judge import Evidence, judge
 KILLED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def job(number: int, state: Any = JobState.SUCCEEDED, attempt: int = 1) -> Any:
+def job(number: int | str, state: Any = JobState.SUCCEEDED, attempt: int = 1) -> Any:
     return SimpleNamespace(id=str(number), task="webhooks.deliver", state=state, attempt=attempt, error="an error")
 
 
@@ -56,6 +56,7 @@ def received(**counts: Any) -> Any:
 
 
 def accident(**values: Any) -> Any:
+    assert GOOD.accident is not None
     return {"accident": replace(GOOD.accident, **values)}
 
 

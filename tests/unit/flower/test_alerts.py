@@ -13,7 +13,7 @@ from perdure.model.dead_letter import DeadLetterGroup
 from perdure.model.records import WorkerRecord
 from perdure.model.states import DeadReason
 from perdure.model.worker_health import WorkerEvent
-from perdure.resilience.breaker.config import BreakerConfig
+from perdure.resilience.breaker.config import BreakerConfig, BreakerState
 from perdure.resilience.breaker.events import BreakerSnapshot, Override
 from perdure.resilience.breaker.machine import MachineState
 from perdure.resilience.breaker.snapshot import snapshot
@@ -26,7 +26,7 @@ HEALTHY = HealthReport("healthy", [])
 BULKHEAD = BulkheadView("normal", 0, 0, 0, None, False, None, None, None, 1, 2, [], [], [], None, None)
 WORKER = WorkerRecord("1", "normal@a", "normal", "a", 7, 2, "healthy", False, NOW, NOW, 0.4, 0)
 CLOSED = replace(
-    snapshot("pay", BreakerConfig(), MachineState(), 0, shared=True), state="closed", since=NOW.timestamp() - 60
+    snapshot("pay", BreakerConfig(), MachineState(), 0, shared=True), state=BreakerState.CLOSED, since=NOW.timestamp() - 60
 )
 FAILED = WorkerEvent("1", "normal@a", "normal", "healthy", "failed", "no heartbeat", NOW - timedelta(minutes=5), 5.0)
 
@@ -59,7 +59,7 @@ def test_a_breaker_that_is_not_closed_is_told_of_once(state: Any, level: str) ->
 
 
 def test_a_forced_breaker_is_somebody_s_wish() -> None:
-    forced = replace(CLOSED, state="open", override=Override("open", "ann", "deploy", None))
+    forced = replace(CLOSED, state=BreakerState.OPEN, override=Override("open", "ann", "deploy", None))
     [alert] = alerts(breakers=[forced])
     assert alert.level == "waiting"
     assert "ann" in alert.todo

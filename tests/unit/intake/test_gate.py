@@ -77,7 +77,8 @@ anything = read_values | nearly_messages() | texts.map(NotJson)
 def built(admitted: Any) -> Any:
     """Build kombu's message, as its transport does: what raises here ends a worker."""
     with Connection("memory://") as connection, connection.channel() as channel:
-        made = channel.Message(admitted, channel=channel)
+        of_redis: Any = channel
+        made = of_redis.Message(admitted, channel=channel)
         assert isinstance(made.delivery_tag, str)
         assert {"exchange", "routing_key"} <= made.delivery_info.keys()
         assert made.content_type == "application/json"
@@ -196,7 +197,7 @@ def test_a_bell_is_made_anew() -> None:
 
 
 def test_remote_control_of_celery_gets_in() -> None:
-    called = {"method": "ping", "arguments": {}, "destination": None}
+    called: dict[str, Any] = {"method": "ping", "arguments": {}, "destination": None}
     body = base64.b64encode(json.dumps(called).encode()).decode()
     admitted = admit(message(None, body, clock=42), of_bells=False)
     made = built(admitted)

@@ -129,7 +129,8 @@ def test_ticks_do_not_depend_on_where_one_begins_to_look(
     expression: str, zone: Any, change: datetime, offset: int, part: float
 ) -> None:
     cron, look = Cron(expression, zone), change.timestamp() + offset
-    found, moment = [], change.timestamp() - 10 * 3600
+    found: list[float] = []
+    moment = change.timestamp() - 10 * 3600
     while not found or found[-1] <= look + 1:
         moment = cron.next_after(moment)
         found.append(moment)

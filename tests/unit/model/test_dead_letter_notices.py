@@ -36,7 +36,8 @@ def test_decision(seen: int, boomerangs: int, seen_before: int, boomerangs_befor
 
 
 def test_a_subscriber_that_fails_stops_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
-    notices, told = Notices(), []
+    notices = Notices()
+    told: list[DeadLetterNotice] = []
 
     def fail(_notice: DeadLetterNotice) -> None:
         raise RuntimeError("broken pager")

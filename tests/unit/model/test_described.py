@@ -86,7 +86,8 @@ def errors(draw: st.DrawFn) -> BaseException:
     base, args = draw(st.sampled_from(BASES))
     names = draw(st.lists(st.sampled_from(sorted(PARTS)), max_size=4, unique=True))
     members = {name: draw(st.sampled_from(PARTS[name])) for name in names}
-    kind: Any = type(Meta if draw(st.booleans()) else base)("Odd", (base,), members)
+    meta: Any = Meta if draw(st.booleans()) else base
+    kind: Any = type(meta)("Odd", (base,), members)
     return base.__new__(kind, *args) if draw(st.booleans()) else _made(kind, base, args)
 
 
@@ -141,7 +142,8 @@ def test_a_policy_of_odd_types_settles_as_well(field: str) -> None:
 
 
 def test_a_syntax_error_of_bytes_keeps_its_frames() -> None:
-    settlement = settled(raised(SyntaxError("x", ("f", 3, 7, b"..."))))
+    place: Any = ("f", 3, 7, b"...")
+    settlement = settled(raised(SyntaxError("x", place)))
     assert "in raised" in (settlement.traceback or "")
     assert "SyntaxError: x" in (settlement.traceback or "")
 

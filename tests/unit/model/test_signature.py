@@ -138,7 +138,9 @@ def test_a_dict_of_anything_refuses_what_would_come_back_as_something_else() -> 
     def store(document: dict[str, Any], rows: list[Any], more: dict) -> None: ...  # type: ignore[type-arg]
 
     signature(store).encode(({"a": [1, {"b": Decimal(2)}]}, [], {}), {})
-    for call in (({"a": Item("a", 1)}, [], {}), ({}, [Item("a", 1)], {}), ({}, [], {"a": Item("a", 1)})):
+    item: Any = Item("a", 1)
+    calls: list[tuple[Any, ...]] = [({"a": item}, [], {}), ({}, [item], {}), ({}, [], {"a": item})]
+    for call in calls:
         with pytest.raises(Unserialisable, match="a Item would come back as plain JSON"):
             signature(store).encode(call, {})
 

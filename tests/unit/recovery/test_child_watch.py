@@ -50,7 +50,12 @@ def test_a_child_that_is_killed_is_told_of_and_left_to_its_pool() -> None:
     assert told == []
 
     child.process.kill()
-    wait_until(lambda: watch.look() or told)
+
+    def is_told() -> bool:
+        watch.look()
+        return bool(told)
+
+    wait_until(is_told)
 
     assert told == [ChildExit(child.pid, "killed by SIGKILL")]
     assert child.process.wait(30) == -9

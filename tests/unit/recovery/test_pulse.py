@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from perdure_workers.recovery import pulse
 from perdure_workers.recovery.pulse import PATIENCE, Pulse, beats
 
 
 @pytest.fixture(autouse=True)
 def _host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse.socket, "gethostname", lambda: "here")
+    monkeypatch.setattr(socket, "gethostname", lambda: "here")
 
 
 def age_file(home: Path, name: str, seconds: float) -> None:
@@ -38,7 +38,7 @@ def test_a_process_beats_until_it_ends(tmp_path: Path) -> None:
 def test_a_beat_that_was_written_rounded_up_is_none_of_an_earlier_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse.time, "monotonic", lambda: 1000.0006)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0006)
     Pulse(tmp_path, "normal").beat()
     assert [beat.age for beat in beats(tmp_path)] == [0.0]
 

@@ -79,4 +79,7 @@ def hold(url: str, lease: float) -> None:
 
 if __name__ == "__main__":
     mode, url, number = sys.argv[1:]
-    {"hammer": hammer, "hold": hold, "flow": flow}[mode](url, int(number) if mode == "hammer" else float(number))
+    if mode == "hammer":
+        hammer(url, int(number))
+    else:
+        {"hold": hold, "flow": flow}[mode](url, float(number))

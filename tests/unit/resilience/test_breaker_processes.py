@@ -65,7 +65,8 @@ def test_when_it_opens_no_process_makes_more_than_the_call_that_it_had_begun(
 
     opened = sorted(change.at_ms for change in breaker.history() if change.to_state == "open")
     probed = sorted(change.at_ms for change in breaker.history() if change.to_state == "half_open")
-    calls = [(int(pid), int(at)) for pid, at in (entry.decode().split(":") for entry in client.lrange("failed", 0, -1))]
+    entries: list[Any] = client.lrange("failed", 0, -1)
+    calls = [(int(pid), int(at)) for pid, at in (entry.decode().split(":") for entry in entries)]
     after_opening = Counter(pid for pid, at in calls if opened[0] < at < probed[0])
     assert all(count == 1 for count in after_opening.values()), after_opening
     assert [sum(start <= at < end for _, at in calls) for start, end in pairwise(probed[:3])] == [1] * (len(probed[:3]) - 1)

@@ -289,7 +289,12 @@ def test_a_check_that_hangs_holds_up_neither_the_others_nor_stop(
 def test_stop_may_be_called_by_a_listener(redis_url: str, sites: list[Site], until: Callable[..., None]) -> None:
     group = make(redis_url, sites, failure_threshold=1, check_interval=0.02)
     stopped = Event()
-    group.listen(lambda record: (group.stop(), stopped.set()))
+
+    def stop(_record: FailoverRecord) -> None:
+        group.stop()
+        stopped.set()
+
+    group.listen(stop)
     sites[0].up = False
     group.start()
     until(stopped.is_set, "the switch")

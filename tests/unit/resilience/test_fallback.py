@@ -310,7 +310,7 @@ def test_values_without_json_are_served_and_not_kept(
     redis_url: str, answering: list[bool], caplog: pytest.LogCaptureFixture
 ) -> None:
     fallback = Fallback("rates", redis=redis_url, default="none")
-    found = Opaque("x")
+    found: Any = Opaque("x")
     assert fallback.call(keyed("x", lambda: found)) is found
     assert "not kept" in caplog.text
     assert fallback.serve(keyed("x", down)).level == "default"

@@ -35,7 +35,7 @@ PERMITS, WAITING = "perdure:permits:{exports:}", "perdure:permits:{exports:}:wai
 RATE, BUDGET = "perdure:rate:{mail:}", "perdure:retry-budget:{mail}"
 GROUP, RECORDS, TURN = "perdure:failover:{mail}", "perdure:failover:{mail}:records", "perdure:failover:{mail}:turn"
 TYPES = ["string", "list", "set", "zset", "hash", "stream"]
-ODD = [
+ODD: list[Any] = [
     *["q", "", "nan", "-nan", "inf", "-inf", "-1", "-9e99", "1e308", "9" * 15, "9" * 400, "0x10", "1.5", "007", "-0", " 1"],
     *["null", "[1]", "1:2:3:4", "a:b,c:d", "a:" + "9" * 14, "a:1" + "0" * 30, "5:5:5:5," + "9" * 30 + ":1:1:1", "é:1"],
     *["ssff", "half", "open", "closed", "half_open", b"\xff\xfe\x00"],
@@ -193,7 +193,7 @@ def test_lua_and_python_make_the_same_sense_of_each_odd_value(client: redis.Redi
     ],
 )
 def test_values_that_would_let_no_call_through_for_ever(
-    redis_url: str, client: redis.Redis, values: dict[str, Any]
+    redis_url: str, client: redis.Redis, values: dict[Any, Any]
 ) -> None:
     client.hset(BREAKER, mapping=values)
     breaker = new(redis_url, recovery_timeout=0.001)
@@ -391,7 +391,8 @@ def test_odd_values_of_a_fallback(redis_url: str, client: redis.Redis, value: An
     down = keyed("rates", lambda: 1 // 0)
     rates = Fallback("rates", redis=redis_url, default=5)
     rates.keep(4, down)
-    (key,) = client.keys("perdure:fallback:*")
+    keys: list[Any] = client.keys("perdure:fallback:*")
+    (key,) = keys
     client.set(key, value)
     assert rates.call(down) == 5
     for kind in TYPES[1:]:

@@ -52,7 +52,7 @@ def fails(n: int) -> int:
 
 
 def test_the_majority_s_result_counts_and_a_liar_is_told_of(called: Call) -> None:
-    vote = NVersion("double", {"a": right, "b": right_too, "c": wrong})
+    vote: NVersion[[int], Any] = NVersion("double", {"a": right, "b": right_too, "c": wrong})
     told: list[Outvoted] = []
     vote.listen(told.append)
     assert called(vote, 21) == 42
@@ -62,13 +62,15 @@ def test_the_majority_s_result_counts_and_a_liar_is_told_of(called: Call) -> Non
 
 @pytest.mark.parametrize("versions", [(right, right_too, fails), (fails, right, right)])
 def test_a_version_that_fails_has_no_vote(called: Call, versions: Any) -> None:
-    vote = NVersion("double", dict(zip("abc", versions, strict=True)))
+    vote: NVersion[[int], Any] = NVersion("double", dict(zip("abc", versions, strict=True)))
     assert called(vote, 1) == 2
     assert set(vote.snapshot().outvoted.values()) == {0}
 
 
 def test_one_that_hangs_is_not_waited_for(released: threading.Event) -> None:
-    vote = NVersion("double", {"hangs": lambda n: released.wait(60) or n, "a": right, "b": right}, VoteConfig(timeout=50))
+    vote: NVersion[[int], Any] = NVersion(
+        "double", {"hangs": lambda n: released.wait(60) or n, "a": right, "b": right}, VoteConfig(timeout=50)
+    )
     assert vote.call(1) == 2
     assert not released.is_set()
 
@@ -83,16 +85,18 @@ def test_a_coroutine_that_hangs_is_cancelled() -> None:
             ended.append("cancelled")
         return n
 
-    vote = NVersion("double", {"hangs": hangs, "a": right_too, "b": right_too})
+    vote: NVersion[[int], Any] = NVersion("double", {"hangs": hangs, "a": right_too, "b": right_too})
     assert asyncio.run(vote.call_async(1)) == 2
     assert ended == ["cancelled"]
 
 
 def test_without_a_majority_it_says_who_said_what(called: Call, released: threading.Event) -> None:
-    vote = NVersion("double", {"a": right, "b": wrong, "c": fails})
+    vote: NVersion[[int], Any] = NVersion("double", {"a": right, "b": wrong, "c": fails})
     with pytest.raises(NoQuorum, match=r"no 2 of 3 versions agree \(a: another result.*c: ConnectionError: no answer\)"):
         called(vote, 1)
-    late = NVersion("double", {"a": right, "b": lambda n: released.wait(60), "c": fails}, VoteConfig(timeout=0.2))
+    late: NVersion[[int], Any] = NVersion(
+        "double", {"a": right, "b": lambda n: released.wait(60), "c": fails}, VoteConfig(timeout=0.2)
+    )
     with pytest.raises(NoQuorum, match="b: no answer in time"):
         late.call(1)
 
@@ -114,7 +118,9 @@ def test_a_version_that_lies_too_often_is_asked_no_more_until_it_is_trusted() ->
 
         return run
 
-    vote = NVersion("double", {"a": together(right), "b": together(right), "c": together(liar)}, VoteConfig(max_outvoted=2))
+    vote: NVersion[[int], Any] = NVersion(
+        "double", {"a": together(right), "b": together(right), "c": together(liar)}, VoteConfig(max_outvoted=2)
+    )
     for times in (1, 2):
         assert vote.call(1) == 2
         wait_until(lambda times=times: vote.snapshot().outvoted["c"] == times, "the liar to be heard")
@@ -132,7 +138,7 @@ def test_what_is_compared_may_be_less_than_the_result(called: Call) -> None:
         return lambda x: {"value": x + noise}
 
     versions = {"a": near(1e-9), "b": near(-1e-9), "c": near(1.0)}
-    vote = NVersion("near", versions, compare=lambda result: round(result["value"], 3))
+    vote: NVersion[[int], Any] = NVersion("near", versions, compare=lambda result: round(result["value"], 3))
     assert round(called(vote, 2.0)["value"], 3) == 2.0
     with pytest.raises(NoQuorum, match="TypeError"):  # JSON has no form of it
         called(NVersion("objects", dict.fromkeys("abc", lambda n: object())), 1)

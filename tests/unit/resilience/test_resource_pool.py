@@ -298,7 +298,7 @@ def test_a_cancelled_task_holds_nothing() -> None:
 
 
 def test_asynchronous_parts_of_a_synchronous_call_are_refused() -> None:
-    pool = ResourcePool("db", connect)
+    pool: ResourcePool[Any] = ResourcePool("db", connect)
     with pytest.raises(TypeError, match="acquire_async"), pool.acquire():
         pass
     assert pool.snapshot().in_use == 0

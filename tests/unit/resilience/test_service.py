@@ -31,13 +31,13 @@ class Flaky:
     def __init__(self, failures: int) -> None:
         self.failures, self.calls = failures, 0
 
-    def __call__(self, *args: Any) -> int:
+    def __call__(self, *args: Any) -> Any:  # the service answers with other things than a number
         self.calls += 1
         if self.calls <= self.failures:
             raise Down
         return 7
 
-    async def answer(self) -> int:
+    async def answer(self) -> Any:
         return self()
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from perdure import Perdure
 from perdure.errors import SettingsError
+from perdure.model.text.masked_url import masked_url
 from perdure.settings.ledger_url import with_driver
 from perdure.settings.service_links import drop_service_links
-from perdure.settings.settings import Settings, load_settings, masked_url
+from perdure.settings.settings import Settings, load_settings
 
 SECRET = "s3cr3t-word"
 

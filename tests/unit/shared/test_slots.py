@@ -5,11 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from uuid import UUID
 
 import pytest
 
-from perdure_workers.shared import slots as module
 from perdure_workers.shared.slots import Slots
 
 FORK = multiprocessing.get_context("fork")
@@ -20,7 +20,7 @@ OTHER = str(UUID(int=8))
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 

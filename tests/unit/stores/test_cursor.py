@@ -19,7 +19,7 @@ def pages(position: int | None) -> Iterator[tuple[str, int]]:
         yield LETTERS[index], index + 1
 
 
-SOURCES = {
+SOURCES: dict[str, Any] = {
     "list": LETTERS,
     "tuple": tuple(LETTERS),
     "text": "abcd",
@@ -33,7 +33,8 @@ SOURCES = {
 @given(stop=st.integers(0, 4))
 def test_reading_in_two_parts_gives_every_item_once(kind: str, stop: int) -> None:
     whole = [item for item, _ in as_cursor(SOURCES[kind]).open(None)]
-    first, position = [], None
+    first: list[Any] = []
+    position = None
     for item, after in as_cursor(SOURCES[kind]).open(None):
         if len(first) == stop:
             break
@@ -48,7 +49,8 @@ def test_reading_in_two_parts_gives_every_item_once(kind: str, stop: int) -> Non
 @given(stop=st.integers(0, 4), first_size=st.integers(1, 5), second_size=st.integers(1, 5))
 def test_batches_read_in_two_parts_give_every_item_once(kind: str, stop: int, first_size: int, second_size: int) -> None:
     whole = [item for item, _ in as_cursor(SOURCES[kind]).open(None)]
-    batches, position = [], None
+    batches: list[Any] = []
+    position = None
     for batch, after in Batches(as_cursor(SOURCES[kind]), first_size).open(None):
         if len(batches) == stop:
             break
@@ -109,7 +111,8 @@ def test_a_source_that_became_shorter_is_told(source: Any) -> None:
 
 @pytest.mark.parametrize("position", [-1, "3", 1.5, True, [1]])
 def test_what_is_no_position_is_told(position: Any) -> None:
-    for cursor in (SequenceCursor(LETTERS), MappingCursor({}), FactoryCursor(lambda: LETTERS)):
+    cursors: list[Any] = [SequenceCursor(LETTERS), MappingCursor({}), FactoryCursor(lambda: LETTERS)]
+    for cursor in cursors:
         with pytest.raises(CursorMismatch, match="no position"):
             cursor.open(position)  # type: ignore[attr-defined]
 

@@ -21,7 +21,7 @@ class Foreign:
     def __bool__(self) -> bool:
         raise AssertionError("an attribute of the function was used")
 
-    __call__ = __getattr__ = __eq__ = __hash__ = __lt__ = __bool__  # type: ignore[assignment]
+    __call__ = __getattr__ = __eq__ = __hash__ = __lt__ = __bool__  # type: ignore[assignment,misc]
 
 
 def decorated(function: Callable[..., Any], attributes: list[str]) -> Callable[..., Any]:

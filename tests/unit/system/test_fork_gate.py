@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -55,8 +56,13 @@ def test_a_use_waits_for_a_fork_that_is_under_way() -> None:
 def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_gate, "LONGEST_WAIT", 0.05)
     gate = ForkGate()
+
+    def fork() -> None:
+        gate.before_fork()
+        gate.after_fork_in_parent()
+
     with gate.use():
-        other = threading.Thread(target=lambda: (gate.before_fork(), gate.after_fork_in_parent()))
+        other = threading.Thread(target=fork)
         other.start()
         other.join(30)
         assert not other.is_alive()
@@ -64,11 +70,15 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_one_fork_has_waited_for_in_vain_the_next_ones_do_not_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_gate, "LONGEST_WAIT", 0.01)
-    gate, went_at_once = ForkGate(), []
+    gate = ForkGate()
+    went_at_once: list[bool] = []
     wait_for = gate._free.wait_for
-    monkeypatch.setattr(
-        gate._free, "wait_for", lambda done, longest: went_at_once.append(done()) or wait_for(done, longest)
-    )
+
+    def waited(done: Callable[[], bool], longest: float) -> bool:
+        went_at_once.append(done())
+        return wait_for(done, longest)
+
+    monkeypatch.setattr(gate._free, "wait_for", waited)
     is_inside, may_leave = threading.Event(), threading.Event()
 
     def stay() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ class Thing:
 def test_all_threads_get_the_same_object() -> None:
     for _ in range(50):
         thing, Thing.made = Thing(), 0
-        assert len({id(part) for part in at_once([lambda thing=thing: thing.part for _ in range(4)])}) == 1
+        assert len({id(part) for part in at_once([partial(getattr, thing, "part") for _ in range(4)])}) == 1
         assert Thing.made == 1
     assert Thing.part.__doc__ == "What is made once."
 

@@ -47,9 +47,14 @@ def test_going_on_behind_an_entry_that_is_gone(tree: Path) -> None:
 
 
 def test_finished_folders_are_not_listed_again(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = []
+    listed: list[str] = []
     listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: listed.append(os.path.relpath(path, tree)) or listdir(path))
+
+    def listing(path: str) -> list[str]:
+        listed.append(os.path.relpath(path, tree))
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", listing)
     list(walk(tree, after="a-b/1"))
     assert "a/x" not in listed
     assert "B" not in listed

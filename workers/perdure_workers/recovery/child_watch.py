@@ -26,7 +26,9 @@ REAPING = 0.1
 class Child(Protocol):
     """What the watch needs of a pool's process object. ``exitcode`` is negative for a signal."""
 
-    pid: int
+    @property
+    def pid(self) -> int:
+        """The process id."""
 
     @property
     def exitcode(self) -> int | None:
