@@ -20,7 +20,8 @@ def test_all_is_well(app: Perdure) -> None:
     report = app.health()
     assert report.status == "healthy"
     assert [one.name for one in report.checks] == [
-        "ledger", "broker", "breakers", "bulkheads", "workers", "queue_age", "duties", "disk"
+        "ledger", "schema", "clock", "broker", "breaker_store", "breakers", "bulkheads", "workers", "nodes", "queue_age",
+        "duties", "disk",
     ]  # fmt: skip
     assert all(one.healthy for one in report.checks)
 
