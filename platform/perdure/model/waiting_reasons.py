@@ -165,7 +165,7 @@ def _in_line(facts: Facts) -> Reason:
         busy = f"{facts.running} of {facts.slots} places are taken"
         return Reason("waiting", f"{facts.ahead} jobs of bulkhead {facts.bulkhead} are before it; {busy}.")
     if facts.running >= facts.slots:
-        return Reason("busy", f"It is next; all {facts.slots} places of bulkhead {facts.bulkhead} are taken.")
+        return Reason("busy", f"It is next; the places of bulkhead {facts.bulkhead} are taken ({facts.slots} in all).")
     return Reason("next", "It is next: a worker should take it now.")
 
 

@@ -152,6 +152,10 @@ def test_ticked_letters_stay_ticked_while_the_page_updates_and_a_discard_is_undo
     mine = str(job.refresh().record.dead_letter_id)
     page.goto(f"{site.flower.url}/perdure/dead-letters?task=site.divide")
     box = page.locator(f'input[value="{mine}"]')
+    ticked = page.locator('input[name="id"]:checked')
+    for checked, count in ((True, page.locator('input[name="id"]').count()), (False, 0)):
+        page.get_by_label("Tick all shown").set_checked(checked)
+        expect(ticked).to_have_count(count)
     box.check()
     other = site.app.task("site.divide").submit(3, 0)
     wait_until(lambda: other.state == "dead", 60)
@@ -180,6 +184,8 @@ def test_nothing_is_clipped(browser: Browser, site: Site, letter: str, width: in
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), path
         clipped = "[...document.querySelectorAll('.perdure-scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)"
         assert page.evaluate(f"{clipped}.map(e => e.id)") == [], path
+        sticks_out = "[...document.querySelectorAll('.perdure-facts dd')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+        assert page.evaluate(f"{sticks_out}.map(e => e.textContent)") == [], path
         lines = "[...document.querySelectorAll('.perdure-line, .perdure-badge')].map(e => e.getClientRects().length)"
         assert set(page.evaluate(lines)) <= {0, 1}, path
     context.close()
