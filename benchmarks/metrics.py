@@ -66,7 +66,7 @@ def row(app: Perdure) -> list[str]:
 def turns(app: Perdure) -> tuple[list[float], list[float]]:
     """Return the milliseconds of turns that are counted, and of those that are not; one of each after the other."""
     task = app.register(lambda: None, name="bench.nothing")
-    shift = Shift(app, Incarnation.new("bench", "normal", 1), Shared(Wakeups(1)), 0, lambda: None)
+    shift = Shift(app, Incarnation.new("bench", "normal", 1), Shared(Wakeups(1)), 0)
     shift._events.start()
     shift._keeper.start()
     found: tuple[list[float], list[float]] = ([], [])

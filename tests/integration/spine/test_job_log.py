@@ -37,7 +37,7 @@ def either_app(migrated_url: str, redis_url: str, request: pytest.FixtureRequest
 
 def serve(app: Perdure, size: int = 10) -> Callable[[], None]:
     """Return what runs all that waits, as a worker's child does."""
-    shift = Shift(app, Incarnation.new("w", "normal", 1), Shared(Wakeups(1)), 0, lambda: None)
+    shift = Shift(app, Incarnation.new("w", "normal", 1), Shared(Wakeups(1)), 0)
     shift._size._most = size
     shift._keeper.start()
 

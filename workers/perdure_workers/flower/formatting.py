@@ -16,8 +16,8 @@ from perdure.model.text.safe import json_text
 
 #: Bootstrap's badge for each state, outcome and condition.
 _BADGES = {
-    "good": ("succeeded", "healthy", "closed", "ok"),
-    "bad": ("dead", "failed", "crashed", "open", "timeout", "unhealthy", "lease_lost", "halted"),
+    "good": ("succeeded", "healthy", "closed", "ok", "trusted"),
+    "bad": ("dead", "failed", "crashed", "open", "timeout", "unhealthy", "lease_lost", "halted", "outvoted", "unfit"),
     "waiting": ("retrying", "suspect", "half_open", "degraded", "paused"),
     "active": ("running",),
 }

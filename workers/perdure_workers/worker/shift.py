@@ -53,15 +53,11 @@ class Shift:
         worker: Whose child this is.
         shared: What it shares with its main process.
         index: The child's number.
-        end_worker: Tells the main process to drain.
     """
 
-    def __init__(
-        self, app: Perdure, worker: Incarnation, shared: Shared, index: int, end_worker: Callable[[], object]
-    ) -> None:
+    def __init__(self, app: Perdure, worker: Incarnation, shared: Shared, index: int) -> None:
         self._app = app
         self._worker_id = worker.id
-        self._end_worker = end_worker
         self._bulkhead = worker.bulkhead
         self._shared = shared
         shared.slots.take(index, os.getpid())
@@ -145,9 +141,8 @@ class Shift:
 
     def _give_up_node(self, reason: str) -> None:
         """Have the worker drain, before the job is queued again: no child of this node shall claim it."""
-        self._shared.draining.raise_()
+        self._shared.draining.ask()
         _quietly(lambda: self._say_unfit(reason))
-        self._end_worker()
 
     def _say_unfit(self, reason: str) -> None:
         if (event := self._app.ledger.workers.declare_unfit(self._worker_id, reason)) is not None:

@@ -112,6 +112,7 @@ class Worker:
         self._children.start()
         self._overseer.start()
         self._looker.start()
+        threading.Thread(target=self._drain_when_asked, name="perdure-unfit", daemon=True).start()
         self._celery_worker.start()
         return int(self._celery_worker.exitcode or 0)
 
@@ -177,11 +178,7 @@ class Worker:
     def _work(self, index: int) -> None:
         """Work a child's shift."""
         let_forks_end()
-        Shift(self.app, self.incarnation, self.shared, index, self._end).run()
-
-    def _end(self) -> None:
-        """Tell the main process to drain; called in a child."""
-        os.kill(self.incarnation.pid, signal.SIGTERM)
+        Shift(self.app, self.incarnation, self.shared, index).run()
 
     def _on_child_exit(self, child: ChildExit) -> None:
         stopped, slot = self._overseer.stopped.pop(child.pid, None), self.shared.slots.of(child.pid)
@@ -202,9 +199,15 @@ class Worker:
         if self._drains:
             return
         self._drains = True
-        self.shared.draining.raise_()  # unless a child has done so, whose job found this node unfit
+        self.shared.draining.raise_()
         self.shared.wakeups.post()  # each child that ends wakes the next one
         threading.Thread(target=self._bound_drain, name="perdure-drain", daemon=True).start()
+
+    def _drain_when_asked(self) -> None:
+        """Drain when a child wants it, whose job found this node unfit; once, since a second signal would cut it short."""
+        self.shared.draining.wait_until_asked()
+        if not self._drains:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _bound_drain(self) -> None:
         """Note the drain in the ledger, and end it in time."""
