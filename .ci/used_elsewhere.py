@@ -13,6 +13,7 @@ A name that nobody uses is deleted, not added here.
     _.on_new_group,
     _.on_growth,
     _.on_boomerang,
+    _.on_regression,
     _.primary_backup,
     _.include_name,
 )
@@ -44,7 +45,18 @@ _.create_database, _.drop_database, _.restart
 _.block_on_close, _.handle_error, _.version_string
 
 # Fields of records that applications, templates and ``--json`` read.
-_.confirmed, _.noted_by, _.noted_at, _.replayed_at, _.divergent, _.manager_pid, _.LEASE_LOST, _.USAGE, _.CLOSED
+(
+    _.confirmed,
+    _.noted_by,
+    _.noted_at,
+    _.resolved_at,
+    _.replayed_at,
+    _.divergent,
+    _.manager_pid,
+    _.LEASE_LOST,
+    _.USAGE,
+    _.CLOSED,
+)
 _.failures_in_a_row, _.window_slow, _.trials_under_way, _.openings_in_succession, _.slow_calls
 _.in_use, _.idle, _.created, _.replaced, _.denied, _.gave_up, _.abandoned
 _.p50, _.p95, _.p95_by_minute, _.last_error

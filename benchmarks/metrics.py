@@ -39,7 +39,7 @@ def main() -> None:
     """Measure on both databases and print a table."""
     logging.disable(logging.ERROR)
     head = ("counted, us a job", "not counted", "ratio", "adding up, ms", "reading all, ms")
-    table = Table(Column("ledger", no_wrap=True), *head, title="a child's shift of jobs that do nothing (medians)")
+    table = Table(Column("ledger", no_wrap=True), *head, title="a child's shift of jobs that do nothing")
     with tempfile.TemporaryDirectory(prefix="perdure-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -58,9 +58,9 @@ def row(app: Perdure) -> list[str]:
     counted, not_counted = turns(app)
     adding_up = timed(lambda: app.ledger.add_up_counts(enough=0.0, full=True))
     reading = statistics.median(timed(app.metrics.read) for _ in range(5))
-    ratio = statistics.median(one / other for one, other in zip(counted, not_counted, strict=True))
-    each = [statistics.median(times) / JOBS * 1000 for times in (counted, not_counted)]
-    return [*(f"{value:.1f}" for value in each), f"{ratio:.3f}", f"{adding_up:.1f}", f"{reading:.1f}"]
+    # The quickest tenth: what else runs on a machine only adds, and by more than what is looked for.
+    one, other = (statistics.quantiles(times, n=10)[0] / JOBS * 1000 for times in (counted, not_counted))
+    return [f"{one:.1f}", f"{other:.1f}", f"{one / other:.3f}", f"{adding_up:.1f}", f"{reading:.1f}"]
 
 
 def turns(app: Perdure) -> tuple[list[float], list[float]]:

@@ -86,7 +86,7 @@ class Perdure:
         #: What this process has counted and its worker or supervisor has not written yet.
         self.tally = Tally()
         url, durability = self.settings.effective_ledger_url, self.settings.ledger_durability
-        self.ledger = Ledger(url, durability, Vault.of(self.settings), self.events)
+        self.ledger = Ledger(url, durability, Vault.of(self.settings), self.events, self.settings.release)
         self.storage = storage_of(self.settings, self.ledger, self.tally)
         self.flower_events = FlowerEvents(lambda: self.celery, self.ledger)
         self.events.subscribe(self.flower_events.hear, FlowerEvents.HEARD)

@@ -31,6 +31,7 @@ class Ledger:
         durability: See :class:`~perdure.ledger.engine.Database`.
         vault: What seals and offloads arguments, results and errors; None leaves them as they are.
         events: Told of each transition of a job that this process writes, once it is committed.
+        release: The release of the application, by which faults that come back are known; by default git's, if any.
 
     Every method raises ``LedgerUnavailable`` when the database cannot be reached or refuses to work, and
     ``LedgerOutdated`` when its schema is another release's. SQLite files are made and migrated on first use.
@@ -42,11 +43,12 @@ class Ledger:
         durability: Literal["normal", "full"] = "normal",
         vault: Vault | None = None,
         events: EventBus | None = None,
+        release: str | None = None,
     ) -> None:
         self.vault = vault or Vault()
         self.events = events or EventBus()
         self.database = Database(url, durability)
-        self._work = work = Work(self.database, self.vault)
+        self._work = work = Work(self.database, self.vault, release)
         self.jobs = JobStatements(work, self.events)
         self.running = RunningStatements(work)
         self.workers = WorkerStatements(work)

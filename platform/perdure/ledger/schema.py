@@ -232,6 +232,14 @@ dead_letter_groups = Table(
     Column("noticed_seen", Integer, nullable=False, server_default="0"),
     Column("noticed_boomerangs", Integer, nullable=False, server_default="0"),
     Column("changed", Boolean, nullable=False),
+    # When its last letter was dealt with, or a note was written, and under which release of the application; and the last
+    # time that it came back under another one.
+    Column("resolved_at", Double),
+    Column("resolved_in", String(255)),
+    Column("regressions", Integer, nullable=False, server_default="0"),
+    Column("regressed_at", Double),
+    Column("regressed_in", String(255)),
+    Column("noticed_regressions", Integer, nullable=False, server_default="0"),
 )
 _partial("ix_perdure_dead_letter_groups_changed", dead_letter_groups.c.fingerprint, where="changed")
 

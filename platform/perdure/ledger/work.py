@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from perdure.ledger import migrate
 from perdure.ledger.engine import Database
 from perdure.sealing import Vault
-from perdure.system.fork_locks import fork_lock
+from perdure.system.fork_locks import fork_lock, once
+from perdure.system.release import checked_out
 
 Result = TypeVar("Result")
 
@@ -21,13 +22,20 @@ class Work:
     Args:
         database: The ledger's database.
         vault: What seals and offloads arguments, results and errors.
+        release: The release of the application; by default what git has checked out, if anything.
     """
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, vault: Vault, release: str | None = None) -> None:
         self.database = database
         self.vault = vault
+        self._release = release
         self._checked = False
         self._check_lock = fork_lock()
+
+    @once
+    def release(self) -> str | None:
+        """The release of the application that runs here; None where that is not known."""
+        return self._release or checked_out()
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
         """Return what work that is safe to repeat returns in a transaction; see :meth:`Database.run`."""

@@ -91,6 +91,11 @@ class DeadLetterGroup:
         seen: Letters that there ever were, those that were purged as well.
         boomerangs: Those of them that were replays, and died again.
         trend: Letters of each of the last 24 hours, the current one last.
+        regressions: How often it came back under another release after it had been dealt with.
+        regressed_at: When it did so last, until it is dealt with again; None if it did not.
+        regressed_in: The release that it came back under.
+        resolved_at: When its last letter was replayed or discarded, or a note was written; None once it came back.
+        resolved_in: The release under which that was done.
     """
 
     fingerprint: str
@@ -110,6 +115,11 @@ class DeadLetterGroup:
     noted_by: str | None
     noted_at: datetime | None
     trend: list[int] = field(default_factory=list)
+    regressions: int = 0
+    regressed_at: datetime | None = None
+    regressed_in: str | None = None
+    resolved_at: datetime | None = None
+    resolved_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

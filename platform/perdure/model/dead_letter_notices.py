@@ -1,4 +1,4 @@
-"""What is worth telling somebody about dead letters: a new fault, one that grows, a replay that died again."""
+"""What is worth telling somebody about dead letters: faults that are new, grow or come back, replays that died again."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class NoticeKind(StrEnum):
     NEW_GROUP = "new_group"
     GROWTH = "growth"
     BOOMERANG = "boomerang"
+    REGRESSION = "regression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,22 @@ class DeadLetterNotice:
         what = {
             NoticeKind.NEW_GROUP: f"a new fault, {self.now} dead letters",
             NoticeKind.GROWTH: f"grew from {self.before} to {self.now} dead letters",
+            NoticeKind.REGRESSION: f"came back with release {group.regressed_in}, after it had been dealt with",
             NoticeKind.BOOMERANG: f"{self.now - self.before} replays died again, {self.now} in all",
         }[self.kind]
         return f"{group.task} {group.error_type}: {what}. See: perdure dead list --fingerprint {group.fingerprint}"
 
 
-def notices_of(group: DeadLetterGroup, seen_before: int, boomerangs_before: int) -> list[DeadLetterNotice]:
+def notices_of(
+    group: DeadLetterGroup, seen_before: int, boomerangs_before: int, regressions_before: int = 0
+) -> list[DeadLetterNotice]:
     """Return what there is to tell of a fault, given what was told last; a pure decision.
 
     Args:
         group: The fault now.
         seen_before: Letters that it had when it was told of as new or grown; 0 for never.
         boomerangs_before: Boomerangs that were told of.
+        regressions_before: Regressions that were told of.
     """
     notices = []
     if seen_before == 0:
@@ -64,6 +69,8 @@ def notices_of(group: DeadLetterGroup, seen_before: int, boomerangs_before: int)
         notices.append(DeadLetterNotice(NoticeKind.GROWTH, group, seen_before, group.seen))
     if group.boomerangs > boomerangs_before:
         notices.append(DeadLetterNotice(NoticeKind.BOOMERANG, group, boomerangs_before, group.boomerangs))
+    if group.regressions > regressions_before:
+        notices.append(DeadLetterNotice(NoticeKind.REGRESSION, group, regressions_before, group.regressions))
     return notices
 
 

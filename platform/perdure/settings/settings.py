@@ -173,6 +173,8 @@ class Settings(BaseModel):
             open.
         encryption_keys: Keys as ``id:base64,...``, the sealing one first, with which they are sealed.
         encryption_accept_plain: Whether values are read that are not sealed although there are keys.
+        release: The application's release, by which faults that come back are known; by default the commit that git has
+            checked out in the current folder or above.
         log_level: The least important level that is logged.
         log_format: ``text``, or ``json`` for one JSON object a line.
         job_log_lines: Lines that are kept of what a job says by ``ctx.log``; 0 keeps none.
@@ -223,6 +225,7 @@ class Settings(BaseModel):
     blob_retention: Seconds = Field(default=WEEK, ge=3600.0)
     encryption_keys: Keys | None = None
     encryption_accept_plain: bool = False
+    release: str | None = Field(default=None, min_length=1, max_length=255)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
     job_log_lines: int = Field(default=200, ge=0, le=10_000)

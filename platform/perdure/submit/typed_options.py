@@ -118,6 +118,7 @@ class SettingsGiven(TypedDict, total=False):
     offload_threshold: int | None
     encryption_keys: str | None
     encryption_accept_plain: bool | None
+    release: str | None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None
     log_format: Literal["text", "json"] | None
     job_log_lines: int | None

@@ -103,6 +103,7 @@ GROUP = DeadLetterGroup(
     [
         ({}, ""),
         ({"first_seen": NOW - timedelta(minutes=20)}, "new"),
+        ({"regressed_at": NOW, "first_seen": NOW - timedelta(minutes=20)}, "regressed"),
         ({"trend": [0] * 22 + [6, 6]}, "growing"),
         ({"trend": [0] * 22 + [2, 2]}, ""),
         ({"trend": [100] * 22 + [110, 20]}, ""),

@@ -26,7 +26,7 @@ _NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class FaultView:
-    """A fault as the overview shows it; ``growth`` is ``new``, ``growing`` or empty."""
+    """A fault as the overview shows it; ``growth`` is ``regressed``, ``new``, ``growing`` or empty."""
 
     group: DeadLetterGroup
     growth: str
@@ -34,7 +34,11 @@ class FaultView:
 
 
 def growth(group: DeadLetterGroup, now: datetime) -> str:
-    """Return ``new`` for a fault of the last hour, ``growing`` if its last hours are the worse ones, else nothing."""
+    """Return ``regressed`` for a fault that came back with a release, ``new`` for one of the last hour, ``growing`` if its
+    last hours are the worse ones, else nothing.
+    """
+    if group.regressed_at is not None:
+        return "regressed"
     if group.first_seen is not None and now - group.first_seen < timedelta(hours=1):
         return "new"
     recent, before = group.trend[-2:], group.trend[:-2]

@@ -75,11 +75,12 @@ def _trends(connection: Connection, fingerprints: Sequence[str], moment: float) 
 
 def _group(row: Mapping[Any, Any], trend: list[int]) -> DeadLetterGroup:
     same = ("fingerprint", "task", "reason", "error_type", "error", *STATUSES, "seen", "boomerangs", "note", "noted_by")
-    times = ("first_seen", "last_seen", "noted_at")
+    back = ("regressions", "regressed_in", "resolved_in")
+    times = ("first_seen", "last_seen", "noted_at", "regressed_at", "resolved_at")
     return DeadLetterGroup(
         count=sum(row[status] for status in STATUSES),
         trend=trend,
-        **({name: row[name] for name in same} | {name: to_datetime(row[name]) for name in times}),
+        **({name: row[name] for name in (*same, *back)} | {name: to_datetime(row[name]) for name in times}),
     )
 
 

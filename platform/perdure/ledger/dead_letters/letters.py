@@ -63,6 +63,8 @@ class Letters:
 
         def work(connection: Connection) -> None:
             groups.annotate(connection, fingerprint, note, actor)
+            if note is not None:
+                writing.resolve(connection, fingerprint, self._work.release, noted=True)
             audit.record(connection, actor, "group_note", [{"fingerprint": fingerprint, "note": note or ""}])
 
         self._work.run(work)
@@ -71,11 +73,12 @@ class Letters:
         self, items: Sequence[Replay], actor: Actor, *, batch: str | None = None, force: bool = False
     ) -> list[Replayed]:
         """Write new jobs in place of letters; see :func:`replay.replay`."""
-        return self._work.run(lambda c: replay.replay(c, items, actor, batch=batch, force=force))
+        release = self._work.release
+        return self._work.run(lambda c: replay.replay(c, items, actor, batch=batch, force=force, release=release))
 
     def discard(self, letter_ids: Sequence[str], reason: str, actor: Actor) -> list[str]:
         """Mark letters as not to be replayed; see :func:`replay.discard`."""
-        return self._work.run(lambda c: replay.discard(c, letter_ids, reason, actor))
+        return self._work.run(lambda c: replay.discard(c, letter_ids, reason, actor, self._work.release))
 
     def annotate(self, letter_id: str, note: str | None, actor: Actor) -> DeadLetterRecord:
         """Set or remove a letter's note."""

@@ -28,12 +28,13 @@ def take(connection: Connection, page: int) -> list[DeadLetterNotice]:
     notices: list[DeadLetterNotice] = []
     for row in connection.execute(query).all():
         group = of_row(row)
-        found = notices_of(group, row.noticed_seen, row.noticed_boomerangs)
-        grown = any(notice.kind is not NoticeKind.BOOMERANG for notice in found)
+        found = notices_of(group, row.noticed_seen, row.noticed_boomerangs, row.noticed_regressions)
+        grown = any(notice.kind in (NoticeKind.NEW_GROUP, NoticeKind.GROWTH) for notice in found)
         values = {
             "changed": False,
             "noticed_seen": group.seen if grown else row.noticed_seen,
             "noticed_boomerangs": group.boomerangs,
+            "noticed_regressions": group.regressions,
         }
         connection.execute(update(dead_letter_groups).where(_C.fingerprint == group.fingerprint).values(values))
         notices += found

@@ -59,7 +59,13 @@ class Replayed:
 
 
 def replay(
-    connection: Connection, items: Sequence[Replay], actor: Actor, *, batch: str | None = None, force: bool = False
+    connection: Connection,
+    items: Sequence[Replay],
+    actor: Actor,
+    *,
+    batch: str | None = None,
+    force: bool = False,
+    release: str | None = None,
 ) -> list[Replayed]:
     """Write a new job in place of each letter and return what became of each, in their order.
 
@@ -71,6 +77,7 @@ def replay(
         actor: Who does it, from where.
         batch: The bulk replay that it is part of; a letter is replayed once in it, also with ``force``.
         force: Replay letters that were replayed or discarded before.
+        release: The application's release, under which they are dealt with; None if it is not known.
 
     Raises:
         DeadLetterNotFound: There is no such letter; nothing was written.
@@ -91,11 +98,15 @@ def replay(
     for item, submitted in zip(fresh, submit(connection, [item.new for item in fresh]), strict=True):
         results[item.letter_id] = Replayed(submitted, is_new=True)
     if fresh:
+        moved = [(letters[item.letter_id].fingerprint, letters[item.letter_id].status, REPLAYED) for item in fresh]
         _mark(connection, fresh, letters, actor, batch)
+        writing.shift(connection, moved, release)
     return [results[item.letter_id] for item in items]
 
 
-def discard(connection: Connection, letter_ids: Sequence[str], reason: str, actor: Actor) -> list[str]:
+def discard(
+    connection: Connection, letter_ids: Sequence[str], reason: str, actor: Actor, release: str | None = None
+) -> list[str]:
     """Mark letters as not to be replayed and return the ids of those that were not before.
 
     Raises:
@@ -115,7 +126,7 @@ def discard(connection: Connection, letter_ids: Sequence[str], reason: str, acto
             for letter in changed
         ]
         audit.record(connection, actor, "discard", entries)
-        writing.shift(connection, [(letter.fingerprint, letter.status, DISCARDED) for letter in changed])
+        writing.shift(connection, [(letter.fingerprint, letter.status, DISCARDED) for letter in changed], release)
     return [letter.id for letter in changed]
 
 
@@ -180,7 +191,6 @@ def _mark(
         for item in items
     ]
     audit.record(connection, actor, "replay", entries)
-    writing.shift(connection, [(letters[i.letter_id].fingerprint, letters[i.letter_id].status, REPLAYED) for i in items])
 
 
 def _copy_checkpoints(connection: Connection, source: str, target: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, case, func, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from perdure.ledger import counts
@@ -44,12 +44,15 @@ _GENERATION = select(func.max(dead_letters.c.generation)).where(dead_letters.c.j
 _OF_JOB = select(jobs.c.tags, jobs.c.priority, jobs.c.timeout, jobs.c.attempt, jobs.c.checkpoint_seq, jobs.c.replay_of)
 
 
-def write(connection: Connection, letters: Iterable[Mapping[str, Any]]) -> int:
+def write(connection: Connection, letters: Iterable[Mapping[str, Any]], release: str | None = None) -> int:
     """Write dead letters, open ones unless they say otherwise, and return how many were new.
+
+    A fault that was resolved under another release has come back with this one: a regression.
 
     Args:
         connection: A connection in a transaction.
         letters: Values by column; those that are left out are empty. ``created_at`` is now unless it is given.
+        release: The release of the application that the jobs died in, if it is known.
     """
     insertion = _INSERT[connection.dialect.name]
     written: list[dict[str, Any]] = []
@@ -60,7 +63,7 @@ def write(connection: Connection, letters: Iterable[Mapping[str, Any]]) -> int:
             written.append({**row, "created_at": created_at})
     if written:
         _index(connection, written)
-        _count(connection, written)
+        _count(connection, written, release)
     return len(written)
 
 
@@ -95,12 +98,13 @@ def of_job(connection: Connection, job_id: str) -> dict[str, Any]:
     return {**values, "attempts": row.attempt, "generation": generation}
 
 
-def shift(connection: Connection, changes: Iterable[tuple[str, str, str | None]]) -> None:
-    """Move letters from one status' count of their group to another's.
+def shift(connection: Connection, changes: Iterable[tuple[str, str, str | None]], release: str | None = None) -> None:
+    """Move letters from one status' count of their group to another's. A group without open letters is resolved.
 
     Args:
         connection: A connection in a transaction.
         changes: For each letter its fingerprint, its status before and the one after; None when it was deleted.
+        release: The release of the application that runs where this is done, if it is known.
     """
     moved: dict[str, Counter[str]] = {}
     for fingerprint, before, after in changes:
@@ -113,6 +117,18 @@ def shift(connection: Connection, changes: Iterable[tuple[str, str, str | None]]
         differences = {status: c[status] + moved[fingerprint][status] for status in STATUSES if moved[fingerprint][status]}
         if differences:
             connection.execute(update(dead_letter_groups).where(c.fingerprint == fingerprint).values(differences))
+        if moved[fingerprint][OPEN] < 0:
+            resolve(connection, fingerprint, release)
+
+
+def resolve(connection: Connection, fingerprint: str, release: str | None, *, noted: bool = False) -> None:
+    """Note that a fault was dealt with under a release, if it has no open letters; or that a note says so of it."""
+    c = dead_letter_groups.c
+    dealt_with = update(dead_letter_groups).where(c.fingerprint == fingerprint)
+    if not noted:
+        dealt_with = dealt_with.where(c.open == 0)
+    values = {"resolved_at": now(), "resolved_in": release, "regressed_at": None, "regressed_in": None}
+    connection.execute(dealt_with.values(values))
 
 
 def _index(connection: Connection, letters: Sequence[Mapping[str, Any]]) -> None:
@@ -136,14 +152,14 @@ def words_of(letter: Mapping[str, Any]) -> list[str]:
     return letter_words(*(letter[name] for name in ("task", "error_type", "error", "args", "kwargs", "raw")))
 
 
-def _count(connection: Connection, letters: Sequence[Mapping[str, Any]]) -> None:
+def _count(connection: Connection, letters: Sequence[Mapping[str, Any]], release: str | None) -> None:
     by_fingerprint: dict[str, list[Mapping[str, Any]]] = {}
     for letter in letters:
         by_fingerprint.setdefault(letter["fingerprint"], []).append(letter)
     dialect = connection.dialect.name
     for fingerprint in sorted(by_fingerprint):
         group = by_fingerprint[fingerprint]
-        connection.execute(_ADD_TO_GROUP[dialect], _group_values(fingerprint, group))
+        connection.execute(_ADD_TO_GROUP[dialect], {**_group_values(fingerprint, group), "in_release": release})
         hours = Counter(int(letter["created_at"] // HOUR) for letter in group)
         rows = [{"fingerprint": fingerprint, "hour": hour, "count": count} for hour, count in sorted(hours.items())]
         connection.execute(_ADD_TO_HOUR[dialect], rows)
@@ -176,8 +192,16 @@ def _add_to_group(dialect: str) -> Any:
     latest = {name: new[name] for name in ("task", "reason", "error_type", "error", "changed")}
     first = case((new.first_seen < c.first_seen, new.first_seen), else_=c.first_seen)
     last = case((new.last_seen > c.last_seen, new.last_seen), else_=c.last_seen)
+    in_release = bindparam("in_release", type_=c.resolved_in.type)
+    comes_back = and_(c.resolved_in.is_not(None), in_release.is_not(None), c.resolved_in != in_release)
+    regressed = {
+        "regressions": c.regressions + case((comes_back, 1), else_=0),
+        "regressed_at": case((comes_back, new.last_seen), else_=c.regressed_at),
+        "regressed_in": case((comes_back, in_release), else_=c.regressed_in),
+        **{name: case((comes_back, null()), else_=c[name]) for name in ("resolved_at", "resolved_in")},
+    }
     return statement.on_conflict_do_update(
-        index_elements=["fingerprint"], set_={**added, **latest, "first_seen": first, "last_seen": last}
+        index_elements=["fingerprint"], set_={**added, **latest, **regressed, "first_seen": first, "last_seen": last}
     )
 
 

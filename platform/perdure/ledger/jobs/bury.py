@@ -56,18 +56,18 @@ def is_due(connection: Connection, ttl: float) -> bool:
     return bool(connection.execute(_ANY, {"ttl": ttl}).scalar_one())
 
 
-def bury_expired(connection: Connection, page: int) -> list[JobEvent]:
+def bury_expired(connection: Connection, page: int, release: str | None = None) -> list[JobEvent]:
     """Make dead letters of waiting jobs whose deadline has passed; at most ``page`` of them."""
     rows = _lock(connection, _EXPIRED, {}, page)
     error = "its deadline passed before it could run"
-    return _buried(connection, rows, DeadReason.EXPIRED, "DeadlinePassed", error)
+    return _buried(connection, rows, DeadReason.EXPIRED, "DeadlinePassed", error, release)
 
 
-def bury_unknown(connection: Connection, ttl: float, page: int) -> list[JobEvent]:
+def bury_unknown(connection: Connection, ttl: float, page: int, release: str | None = None) -> list[JobEvent]:
     """Make dead letters of waiting jobs whose task no worker has known for ``ttl`` seconds; at most ``page`` of them."""
     rows = _lock(connection, _UNKNOWN, {"ttl": ttl}, page)
     error = f"no worker knew its task for {ttl:g} s; deploy a release that does, and replay it"
-    return _buried(connection, rows, DeadReason.UNKNOWN_TASK, "UnknownTask", error)
+    return _buried(connection, rows, DeadReason.UNKNOWN_TASK, "UnknownTask", error, release)
 
 
 def note_unknown(connection: Connection, bulkhead: str, known: Collection[str], page: int) -> int:
@@ -107,8 +107,10 @@ def _bury(connection: Connection, row: Any, reason: DeadReason, error_type: str,
     return {"id": letter, **of_job, **writing.of_job(connection, row.id), **fault, **described}
 
 
-def _buried(connection: Connection, rows: Sequence[Any], reason: DeadReason, error_type: str, error: str) -> list[JobEvent]:
-    writing.write(connection, [_bury(connection, row, reason, error_type, error) for row in rows])
+def _buried(
+    connection: Connection, rows: Sequence[Any], reason: DeadReason, error_type: str, error: str, release: str | None
+) -> list[JobEvent]:
+    writing.write(connection, [_bury(connection, row, reason, error_type, error) for row in rows], release)
     of_each = Counter((row.task, row.bulkhead) for row in rows)
     counts.add(connection, [counts.died(*where, reason.value, many) for where, many in of_each.items()])
     fault = {"death": reason, "error_type": error_type}

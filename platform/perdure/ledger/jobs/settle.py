@@ -160,7 +160,7 @@ def in_one_statement(dialect: str, endings: Sequence[Ending]) -> bool:
     return dialect == "postgresql" and not any(settlement.death or claim.crashes for claim, settlement in endings)
 
 
-def settle_all(connection: Connection, endings: Sequence[Ending]) -> Settled:
+def settle_all(connection: Connection, endings: Sequence[Ending], release: str | None = None) -> Settled:
     """Record how claims ended.
 
     Safe to repeat: a second settling of the same claim with the same outcome is the first one whose commit was in doubt.
@@ -168,10 +168,11 @@ def settle_all(connection: Connection, endings: Sequence[Ending]) -> Settled:
     Args:
         connection: Where to do it, in a transaction unless :func:`in_one_statement`.
         endings: Claims of different jobs, and how each ended.
+        release: The application's release, for dead letters; None if it is not known.
     """
     rows = [_row(claim, settlement) for claim, settlement in endings]
     states = _write(connection, rows, endings)
-    _bury(connection, endings, rows, states)
+    _bury(connection, endings, rows, states, release)
     for claim, settlement in endings:
         if claim.crashes and settlement.outcome is not None and claim.job_id in states:
             counts.add(connection, recovery.of(connection, claim))
@@ -187,7 +188,9 @@ def settle_all(connection: Connection, endings: Sequence[Ending]) -> Settled:
     return settled
 
 
-def settle(connection: Connection, claim: Claim, settlement: Settlement) -> tuple[Settled, str | None]:
+def settle(
+    connection: Connection, claim: Claim, settlement: Settlement, release: str | None = None
+) -> tuple[Settled, str | None]:
     """Record how one claim ended; see :func:`settle_all`.
 
     Returns:
@@ -196,7 +199,7 @@ def settle(connection: Connection, claim: Claim, settlement: Settlement) -> tupl
     Raises:
         LeaseLost: The claim's fence is stale; nothing was written.
     """
-    settled = settle_all(connection, [(claim, settlement)])
+    settled = settle_all(connection, [(claim, settlement)], release)
     for error in settled.lost.values():
         raise error
     if settlement.death is None:
@@ -217,7 +220,11 @@ def _write(connection: Connection, rows: Sequence[dict[str, Any]], endings: Sequ
 
 
 def _bury(
-    connection: Connection, endings: Sequence[Ending], rows: Sequence[dict[str, Any]], settled: Container[str]
+    connection: Connection,
+    endings: Sequence[Ending],
+    rows: Sequence[dict[str, Any]],
+    settled: Container[str],
+    release: str | None,
 ) -> None:
     letters = [
         _letter(claim, settlement, row) | writing.of_job(connection, claim.job_id)
@@ -225,7 +232,7 @@ def _bury(
         if settlement.death is not None and claim.job_id in settled
     ]
     if letters:
-        writing.write(connection, letters)
+        writing.write(connection, letters, release)
 
 
 def _row(claim: Claim, settlement: Settlement) -> dict[str, Any]:

@@ -120,7 +120,9 @@ class JobStatements:
         """Record how a claim ended; see :func:`settle.settle`."""
         stored = self._work.vault.settlement(of.job_id, of.task, settlement)
         alone = settle.in_one_statement(self._work.database.dialect, [(of, stored)])
-        settled, letter = (self._work.read if alone else self._work.run)(lambda c: settle.settle(c, of, stored))
+        settled, letter = (self._work.read if alone else self._work.run)(
+            lambda c: settle.settle(c, of, stored, self._work.release)
+        )
         self.settled(settled.written([(of, settlement)]))
         return letter
 
@@ -132,7 +134,7 @@ class JobStatements:
         def work(connection: Connection) -> Settled:
             if said:
                 logs.write(connection, said, self._seal_log)
-            return settle.settle_all(connection, stored) if stored else Settled()
+            return settle.settle_all(connection, stored, self._work.release) if stored else Settled()
 
         settled = (self._work.read if alone else self._work.run)(work)
         self.settled(settled.written(endings))
@@ -192,11 +194,11 @@ class JobStatements:
 
     def bury_expired(self, page: int) -> list[JobEvent]:
         """Make dead letters of waiting jobs whose deadline has passed; return the events."""
-        return self._moved(self._work.run(lambda c: bury.bury_expired(c, page)))
+        return self._moved(self._work.run(lambda c: bury.bury_expired(c, page, self._work.release)))
 
     def bury_unknown(self, ttl: float, page: int) -> list[JobEvent]:
         """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds; return the events."""
-        return self._moved(self._work.run(lambda c: bury.bury_unknown(c, ttl, page)))
+        return self._moved(self._work.run(lambda c: bury.bury_unknown(c, ttl, page, self._work.release)))
 
     def _moved(self, events: list[JobEvent]) -> list[JobEvent]:
         for event in events:

@@ -108,3 +108,8 @@ class DeadLetters(LetterReplaying, LetterResolving):
         """Call a function with the notice of each fault of which a replay died again."""
         self.notices.subscribe(hook, NoticeKind.BOOMERANG)
         return hook
+
+    def on_regression(self, hook: Hook) -> Hook:
+        """Call a function with the notice of each fault that came back with another release after it was dealt with."""
+        self.notices.subscribe(hook, NoticeKind.REGRESSION)
+        return hook

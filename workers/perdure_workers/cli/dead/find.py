@@ -74,6 +74,7 @@ def groups(context: Context, /, limit: int, as_json: bool, **how: Any) -> None:
         "first seen": lambda group: ago(group.first_seen),
         "last seen": lambda group: ago(group.last_seen),
         "last 24 h": _trend,
+        "back with": lambda group: group.regressed_in,
         "note": lambda group: group.note,
     }
     show(as_json, context.app.dead_letters.groups(limit, **how), columns)

@@ -1,6 +1,6 @@
-"""what is counted for metrics
+"""what is counted for metrics; faults that come back are told from those that go on
 
-Only adds: workers of the release before go on meanwhile; what they settle is not counted.
+Only adds: workers of the release before go on meanwhile; what they settle is not counted, and they notice no regression.
 """
 
 import sqlalchemy as sa
@@ -32,3 +32,12 @@ def upgrade() -> None:
         sa.Column("sum", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("name", "labels", "place", name=op.f("pk_perdure_count_totals")),
     )
+    for column in (
+        sa.Column("resolved_at", sa.Double(), nullable=True),
+        sa.Column("resolved_in", sa.String(255), nullable=True),
+        sa.Column("regressions", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("regressed_at", sa.Double(), nullable=True),
+        sa.Column("regressed_in", sa.String(255), nullable=True),
+        sa.Column("noticed_regressions", sa.Integer(), server_default="0", nullable=False),
+    ):
+        op.add_column("perdure_dead_letter_groups", column)
