@@ -25,6 +25,7 @@ from perdure.resilience.config_checks import check_numbers
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, heartbeat_key
 from perdure.resilience.redis.link import RedisLink, SharedStateUnavailable
 from perdure.resilience.redis.lua_scripts import text
+from perdure.resilience.watcher import Watcher
 
 log = logging.getLogger("perdure.resilience")
 
@@ -109,8 +110,7 @@ class HeartbeatMonitor:
         self._keys = [key, f"{key}:states"]
         self._kinds = dict.fromkeys(self._keys, "hash")
         self._hooks: list[tuple[Callable[[NodeEvent], bool], Callable[[NodeEvent], Any]]] = []
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._watcher = Watcher(f"perdure-watch-{group}", self._watch)
 
     def on_node_failure(self, hook: Hook) -> Hook:
         """Call a function, or a coroutine function, with the event of each node that is found dead; a decorator.
@@ -222,18 +222,11 @@ class HeartbeatMonitor:
 
     def start(self) -> None:
         """Watch from a daemon thread, until :meth:`stop`."""
-        if self._thread is None or not self._thread.is_alive():
-            self._stop = threading.Event()
-            name = f"perdure-watch-{self.group}"
-            self._thread = threading.Thread(target=self._watch, args=(self._stop,), name=name, daemon=True)
-            self._thread.start()
+        self._watcher.start()
 
     def stop(self, timeout: float = 1.0) -> None:
         """Stop that thread; a hook that is running is waited for ``timeout`` seconds."""
-        self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+        self._watcher.stop(timeout)
 
     async def watch(self) -> None:
         """Watch from this event loop, until cancelled."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from perdure.broker.bells import Bells
     from perdure.ledger import Ledger
+    from perdure.model.signature import Payload
     from perdure.model.task_spec import TaskSpec
     from perdure.settings.settings import BulkheadSettings, Settings
     from perdure.submit.after_commit import AfterCommit
@@ -161,10 +162,24 @@ class Submitter:
             self._bells().ring(bulkhead, count)
 
     def _new_job(self, task: TaskSpec, args: Sequence[Any], kwargs: dict[str, Any], how: SubmitOptions) -> NewJob:
-        payload = task.signature.encode(args, kwargs)
+        new = self.new_job(task, task.signature.encode(args, kwargs), args, kwargs, how)
+        return self._ledger.vault.new_job(new)
+
+    def new_job(
+        self, task: TaskSpec, payload: Payload, args: Sequence[Any], kwargs: Mapping[str, Any], how: SubmitOptions
+    ) -> NewJob:
+        """Return a job as it is to be sealed and written.
+
+        Args:
+            task: Its task.
+            payload: Its arguments as they are stored.
+            args: The same as they were given.
+            kwargs: Likewise, by keyword.
+            how: What is to be done with it.
+        """
         bulkhead = how.bulkhead or task.bulkhead
         limits = self._settings.bulkhead(bulkhead)
-        new = NewJob(
+        return NewJob(
             id=new_id(),
             task=task.name,
             bulkhead=bulkhead,
@@ -180,11 +195,10 @@ class Submitter:
             deadline=to_epoch(how.deadline),
             timeout=how.timeout,
             breaker=task.breaker,
-            limit_key=self.limit_key(task, limits, args, kwargs, how.tags),
+            limit_key=self._limit_key(task, limits, args, kwargs, how.tags),
         )
-        return self._ledger.vault.new_job(new)
 
-    def limit_key(
+    def _limit_key(
         self,
         task: TaskSpec,
         limits: BulkheadSettings,

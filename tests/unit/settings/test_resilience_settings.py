@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,6 @@ from perdure.settings.settings import load_settings
 
 BREAKER = "PERDURE_RESILIENCE__BREAKERS__DEP__"
 SERVICE = "PERDURE_RESILIENCE__SERVICES__PAY__"
-
-
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("PERDURE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def breaker() -> BreakerConfig:

@@ -17,14 +17,6 @@ from perdure.settings.settings import Settings, load_settings
 SECRET = "s3cr3t-word"
 
 
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("PERDURE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def toml(text: str) -> None:
     Path("perdure.toml").write_text(text)
 

@@ -14,7 +14,7 @@ from perdure.errors import InvalidArguments, ReplayRefused, UnknownTask
 from perdure.ledger.dead_letters.replay import Replay, Replayed
 from perdure.model.codec import codec
 from perdure.model.dead_letter import Actor
-from perdure.model.ids import new_id
+from perdure.model.job_options import SubmitOptions
 from perdure.model.masking import MASK, mask_call, mask_parameters, masked_parameters
 from perdure.model.records import DeadLetterRecord, NewJob
 from perdure.model.storage_errors import LetterUnopened
@@ -89,21 +89,9 @@ class Replayer:
         else:
             payload = task.signature.encode(*task.signature.typed(positional, named, typed_in=True))
         bulkhead = bulkhead or self._bulkhead_of(letter, task)
-        limits = self._settings.bulkhead(bulkhead)
-        new = NewJob(
-            id=new_id(),
-            task=letter.task,
-            bulkhead=bulkhead,
-            args=payload.args,
-            kwargs=payload.kwargs,
-            payload_digest=payload.digest,
-            priority=task.priority if letter.priority is None else letter.priority,
-            timeout=letter.timeout,
-            tags=_of_a_new_trace(letter.tags) or None,
-            replay_of=letter.job_id,
-            breaker=task.breaker,
-            limit_key=self._submitter.limit_key(task, limits, positional, named, letter.tags or {}),
-        )
+        tags = _of_a_new_trace(letter.tags)
+        how = SubmitOptions(bulkhead=bulkhead, priority=letter.priority, timeout=letter.timeout, tags=tags)
+        new = replace(self._submitter.new_job(task, payload, positional, named, how), replay_of=letter.job_id)
         changes = _changes(letter, task, payload, new)
         if self._ledger.vault.seals:
             changes.pop("arguments", None)  # the audit trail is not sealed

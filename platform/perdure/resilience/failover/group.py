@@ -35,6 +35,7 @@ from perdure.resilience.listeners import Listeners
 from perdure.resilience.probe import Check, Probe, ask_all
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, failover_key
 from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailable
+from perdure.resilience.watcher import Watcher
 from perdure.system.who import whoami
 
 NO_EXPIRY = -1
@@ -153,8 +154,7 @@ class FailoverGroup(Generic[S]):
         self._tried_at: dict[str, float] = {}
         self._known, self._known_at = GroupState(self._order[0]), float("-inf")
         self._listeners: Listeners[FailoverRecord] = Listeners()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._watcher = Watcher(f"perdure-failover-{name}", self._run)
 
     @property
     def members(self) -> list[Member[S]]:
@@ -274,18 +274,11 @@ class FailoverGroup(Generic[S]):
 
     def start(self) -> None:
         """Check health every ``check_interval`` seconds from a daemon thread."""
-        if self._thread is None or not self._thread.is_alive():
-            self._stop = threading.Event()
-            name = f"perdure-failover-{self.name}"
-            self._thread = threading.Thread(target=self._run, args=(self._stop,), name=name, daemon=True)
-            self._thread.start()
+        self._watcher.start()
 
     def stop(self, timeout: float = 1.0) -> None:
         """Stop the thread. A check that is under way is waited for ``timeout`` seconds, and then left to end by itself."""
-        self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+        self._watcher.stop(timeout)
 
     def _next(self, member: Member[S], failed: Mapping[str, Exception]) -> Member[S] | None:
         """Report that a call failed with a member; returns the one to go on with, None when the caller gets the error."""
