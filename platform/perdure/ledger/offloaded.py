@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, LargeBinary, Table, Text, func, select, union_all
+from sqlalchemy import Column, ColumnElement, Connection, LargeBinary, Table, Text, func, select, union_all
 
 from perdure.ledger.conditions import insert_ignoring
 from perdure.ledger.now import now
@@ -40,10 +40,7 @@ class Page(NamedTuple):
 
 def references(connection: Connection, table: Table, after: str, size: int) -> Page:
     """Return the references in about ``size`` rows of a table, those whose key is above ``after``."""
-    key: Column[str] = next(iter(table.primary_key.columns))
-    bound = select(key).where(key > after).order_by(key).offset(size).limit(1)
-    last = connection.execute(bound).scalar_one_or_none()
-    here = [key > after] if last is None else [key > after, key <= last]
+    last, here = _range(connection, table, after, size)
     found: set[str] = set()
     if texts := _columns(table, Text):
         begins = [select(text).where(*here, func.substr(text, 1, len(BLOB)) == BLOB) for text in texts]
@@ -53,6 +50,16 @@ def references(connection: Connection, table: Table, after: str, size: int) -> P
         for frame in connection.execute(small).scalars():
             found.update(in_frame(bytes(frame)))
     return Page(frozenset(found), last)
+
+
+def _range(connection: Connection, table: Table, after: str, size: int) -> tuple[str | None, list[ColumnElement[bool]]]:
+    """Return the last key of a page and the condition for its rows; a table without a key is one page."""
+    key: Column[str] | None = next(iter(table.primary_key.columns), None)
+    if key is None:
+        return None, []
+    bound = select(key).where(key > after).order_by(key).offset(size).limit(1)
+    last = connection.execute(bound).scalar_one_or_none()
+    return last, [key > after] if last is None else [key > after, key <= last]
 
 
 def in_frame(data: bytes) -> set[str]:
