@@ -157,6 +157,9 @@ def test_jobs_list(perdure: Run, ledger: Ledger) -> None:
     assert listed("--bulkhead", "normal") == []
     assert listed("--since", "10m", "--until", "now") == ids[::-1]
     assert listed("--until", "10m") == listed("--since", "2999-01-01") == []
+    marked = perdure("submit", "shop.add", "--args", "[4711]", "--json").json["id"]
+    assert listed("--text", "4711") == [marked]
+    assert perdure("jobs", "cancel", marked).code == 0
     table = perdure("jobs", "list").out
     assert all(job_id in table for job_id in ids)
     assert "succeeded" in table

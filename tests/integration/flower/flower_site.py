@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from perdure import Discard, JobContext, Perdure, RetryPolicy
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.resilience import Member
@@ -44,6 +46,16 @@ def steps(ctx: JobContext, order: str) -> str:
     ctx.step("mail", str, order)
     ctx.progress(2, 2, "done")
     return "ended"
+
+
+@app.job(name="site.talk", retry="none")
+def talk(ctx: JobContext, lines: int) -> None:
+    for number in range(lines):
+        ctx.log.info("line %d", number)
+    while True:  # until it is cancelled
+        ctx.log.info("more")
+        ctx.checkpoint.save({})
+        time.sleep(0.2)
 
 
 @app.job(name="site.flaky", retry=RetryPolicy(max_retries=3, base=1.0, max_delay=1.0, jitter=False))

@@ -171,6 +171,22 @@ def test_ticked_letters_stay_ticked_while_the_page_updates_and_a_discard_is_undo
     assert site.app.dead_letters.get(mine).status == "open"
 
 
+@pytest.mark.usefixtures("worker")
+def test_a_log_that_somebody_reads_stays_where_he_is(site: Site, page: Page) -> None:
+    job = site.app.task("site.talk").submit(100)
+    page.goto(f"{site.flower.url}/perdure/jobs/{job.id}")
+    log = page.locator(".perdure-log")
+    expect(log).to_contain_text("line 60")
+    log.evaluate("e => { e.scrollTop = -e.scrollHeight / 2 }")
+    top = "e => e.scrollHeight + e.scrollTop"
+    before, height = log.evaluate(top), log.evaluate("e => e.scrollHeight")
+    try:
+        wait_until(lambda: log.evaluate("e => e.scrollHeight") > height, 60)  # it was brought up to date
+        assert abs(log.evaluate(top) - before) <= 2
+    finally:
+        job.cancel()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_clipped(browser: Browser, site: Site, letter: str, width: int) -> None:
     context = signed_in(browser, OPERATOR, viewport={"width": width, "height": 900})

@@ -28,6 +28,11 @@
             || part.querySelector("details[open], input[type=checkbox]:checked");
     }
 
+    // A log begins at its end, which is 0, and goes on there unless somebody reads further up: then from the top.
+    function readUpTo(log) {
+        return log.scrollTop < 0 ? log.scrollHeight + log.scrollTop : undefined;
+    }
+
     function show(html) {
         var fresh = document.createElement("template");
         fresh.innerHTML = html;
@@ -36,8 +41,12 @@
             if (old && !isInUse(old) && old.outerHTML !== part.outerHTML) {
                 var scrolled = old.scrollLeft;
                 var focused = old === document.activeElement;
+                var read = Array.from(old.querySelectorAll(".perdure-log"), readUpTo);
                 old.replaceWith(part);
                 part.scrollLeft = scrolled;
+                part.querySelectorAll(".perdure-log").forEach(function (log, number) {
+                    log.scrollTop = read[number] === undefined ? 0 : read[number] - log.scrollHeight;
+                });
                 if (focused) {
                     part.focus({ preventScroll: true });
                 }
