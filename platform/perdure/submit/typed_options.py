@@ -115,6 +115,7 @@ class SettingsGiven(TypedDict, total=False):
     checkpoint_max_bytes: int | None
     checkpoint_secret: str | None
     blob_store: str | None
+    blob_retention: float | None
     offload_threshold: int | None
     encryption_keys: str | None
     encryption_accept_plain: bool | None
