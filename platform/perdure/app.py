@@ -22,6 +22,7 @@ from perdure.manage.jobs import Jobs
 from perdure.manage.metrics import Metrics, Sources
 from perdure.manage.platform_checks import platform_health
 from perdure.manage.schedules import Schedules
+from perdure.manage.scores import Scores
 from perdure.manage.workers import Workers
 from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
@@ -110,6 +111,7 @@ class Perdure:
         self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
         self.workers = Workers(self.ledger, self.settings.max_outvoted)
         self.health = platform_health(self.settings, self.ledger, lambda: self.breakers, lambda: self.celery)
+        self.scores = Scores(self.settings, self.ledger, lambda: self.breakers)
         self.metrics = Metrics(
             Sources(
                 self.ledger,

@@ -114,38 +114,49 @@ def encoded(labels: tuple[str, ...]) -> str:
     return msgspec.json.encode(labels).decode()
 
 
-#: For the statement that settles on PostgreSQL: appends the counts of those rows of ``settled`` that were written.
+#: For the statement that settles on PostgreSQL: appends the counts of those rows of ``settled`` that were written. Sums are
+#: those of all rows of a kind; where some were not written, they count for their part.
 APPEND_SETTLED = f"""
     INSERT INTO perdure_counts (at, name, labels, place, count, sum)
-    SELECT {NOW["postgresql"]}, c.name, c.labels, c.place, g.jobs,
-        CASE c.sums WHEN 'ran' THEN g.ran WHEN 'waited' THEN g.waited ELSE 0 END
+    SELECT {NOW["postgresql"]}, c.name, c.labels, c.place, g.written, c.sum * g.written / c.count
     FROM (
-        SELECT kind, now_state = '{JobState.CANCELLED}' AS cancelled,
-            count(*) AS jobs, sum(ran) AS ran, sum(waited) AS waited
+        SELECT kind, now_state = '{JobState.CANCELLED}' AS cancelled, count(*) AS written
         FROM settled GROUP BY kind, cancelled
     ) AS g
     JOIN json_to_recordset(CAST(:kinds AS json))
-        AS c(kind int, cancelled bool, name text, labels text, place int, sums text)
+        AS c(kind int, cancelled bool, name text, labels text, place int, count int, sum float8)
         ON c.kind = g.kind AND c.cancelled = g.cancelled
 """
 
-_SUMS = {metrics.RUN.name: "ran", metrics.WAIT.name: "waited"}
+#: How many jobs of a kind, and how many seconds they ran and waited.
+Sums = tuple[int, float, float]
 
 
 def numbered(endings: Sequence[Ending], rows: Sequence[dict[str, Any]]) -> str:
-    """Say in the rows of a settlement what :data:`APPEND_SETTLED` counts, and return its kinds for it."""
+    """Say in the rows of a settlement of which kind they are, and return the kinds as :data:`APPEND_SETTLED` reads them."""
     kinds: dict[Kind, int] = {}
+    found: dict[Kind, Sums] = {}
     for (claim, settlement), row in zip(endings, rows, strict=True):
-        row["kind"] = kinds.setdefault(kind_of(claim, settlement), len(kinds))
-        row["ran"], row["waited"] = settlement.ran, claim.started_at - claim.queued_at
-    return msgspec.json.encode([row for kind, number in kinds.items() for row in _rows_of(kind, number)]).decode()
+        kind = kind_of(claim, settlement)
+        row["kind"] = kinds.setdefault(kind, len(kinds))
+        found[kind] = _added(found.get(kind), claim, settlement)
+    return msgspec.json.encode(
+        [row for kind, number in kinds.items() for row in _rows_of(kind, number, found[kind])]
+    ).decode()
 
 
-def _rows_of(kind: Kind, number: int) -> Iterator[dict[str, Any]]:
-    for cancelled, found in ((False, kind), (True, _as_cancelled(kind))):
-        for one in counted(found, 1, 0.0, 0.0):
-            of = {"kind": number, "cancelled": cancelled, "sums": _SUMS.get(one.name)}
+def _rows_of(kind: Kind, number: int, sums: Sums) -> Iterator[dict[str, Any]]:
+    may_be_cancelled = kind[3] not in FINAL_STATES
+    variants = ((False, kind), (True, _as_cancelled(kind))) if may_be_cancelled else ((kind[3] == _CANCELLED, kind),)
+    for cancelled, variant in variants:
+        for one in counted(variant, *sums):
+            of = {"kind": number, "cancelled": cancelled, "count": one.count, "sum": one.sum}
             yield {**of, "name": one.name, "labels": encoded(one.labels), "place": one.place}
+
+
+def _added(sums: Sums | None, claim: Claim, settlement: Settlement) -> Sums:
+    jobs, ran, waited = sums or (0, 0.0, 0.0)
+    return jobs + 1, ran + (settlement.ran or 0.0), waited + claim.started_at - claim.queued_at
 
 
 def of_settled(endings: Iterable[Ending], states: Mapping[str, str]) -> list[Count]:
@@ -155,14 +166,13 @@ def of_settled(endings: Iterable[Ending], states: Mapping[str, str]) -> list[Cou
         endings: Claims and how they ended.
         states: The states that the jobs have now whose settlement was written.
     """
-    found: dict[Kind, tuple[int, float, float]] = {}
+    found: dict[Kind, Sums] = {}
     for claim, settlement in endings:
         if (state := states.get(claim.job_id)) is not None:
             kind = kind_of(claim, settlement)
             if state == _CANCELLED:
                 kind = _as_cancelled(kind)
-            jobs, ran, waited = found.get(kind, (0, 0.0, 0.0))
-            found[kind] = jobs + 1, ran + (settlement.ran or 0.0), waited + claim.started_at - claim.queued_at
+            found[kind] = _added(found.get(kind), claim, settlement)
     return [one for kind, sums in found.items() for one in counted(kind, *sums)]
 
 

@@ -157,6 +157,8 @@ class Settings(BaseModel):
         cancel_grace: How long a cancelled job gets to stop by itself before its process is ended.
         unknown_task_ttl: How long a job waits for a worker that knows its task before it is a dead letter.
         queue_age_limit: How long a job may wait for its turn before health checks complain.
+        score_window: For how long back tasks and bulkheads have a score.
+        score_minimum_calls: Attempts below which a score is 1, because they say nothing.
         retention: How long jobs that ended are remembered.
         dead_retention: How long dead letters that were dealt with are remembered, and jobs that died.
         progress_interval: Shortest time between two writes of a job's progress.
@@ -211,6 +213,8 @@ class Settings(BaseModel):
     cancel_grace: Seconds = 10.0
     unknown_task_ttl: Seconds = 3600.0
     queue_age_limit: Seconds = 300.0
+    score_window: Seconds = 300.0
+    score_minimum_calls: int = Field(default=10, ge=1)
     retention: Seconds = WEEK
     dead_retention: Seconds = 26 * WEEK
     progress_interval: Seconds = 0.5

@@ -105,6 +105,8 @@ class SettingsGiven(TypedDict, total=False):
     cancel_grace: float | None
     unknown_task_ttl: float | None
     queue_age_limit: float | None
+    score_window: float | None
+    score_minimum_calls: int | None
     retention: float | None
     dead_retention: float | None
     progress_interval: float | None

@@ -563,3 +563,14 @@ def test_flower_s_broker_tab_shows_what_waits_in_the_ledger(site: Site, visitor:
     text = visitor.see("/broker")
     row = text.split('id="perdure.normal"')[1].split("</tr>")[0]
     assert f"<td>{before + 3}</td>" in row
+
+
+def test_the_overview_shows_scores_the_worst_first(site: Site, visitor: Visitor) -> None:
+    for _ in range(10):
+        run_once(site.app, site.app.task("site.refuse").submit("o-1"))
+    text = visitor.see("/perdure/overview")
+    scores = text.split('id="scores-heading"')[1].split("</section>")[0]
+    refused = scores.split("task site.refuse")[1].split("</li>")[0]
+    assert float(re.findall(r">([\d.]+)<", refused)[0]) < 0.5
+    values = [float(value) for value in re.findall(r">([\d]\.\d{3})<", scores)]
+    assert values == sorted(values)

@@ -7,6 +7,9 @@ import sys
 
 import click
 
+from perdure import Perdure
+from perdure.errors import LedgerUnavailable
+from perdure.manage.scores import Score
 from perdure_workers.cli.home_folder import home_of
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import Exit, json_option, print_json, print_table, say
@@ -34,14 +37,25 @@ def health(context: Context, name: str | None, strict: bool, as_json: bool) -> N
     if name is not None:
         _check_processes(context, None if name == _ALL else name, as_json)
         return
-    report = context.app.health()
+    report, scores = context.app.health(), _scores(context.app)
     if as_json:
-        print_json(dataclasses.asdict(report))
+        print_json(dataclasses.asdict(report) | {"scores": [dataclasses.asdict(one) for one in scores]})
     else:
         rows = [(one.name, "ok" if one.healthy else one.error, f"{one.seconds:.3f} s") for one in report.checks]
         print_table(("check", "found", "took"), rows, title=report.status)
+        if scores:
+            found = ((one.kind, one.name, f"{one.score:.3f}", one.calls, one.failures) for one in scores)
+            print_table(("", "name", "score", "calls", "failures"), found, title="lately")
     failed = report.status == "unhealthy" or (strict and report.status != "healthy")
     sys.exit(Exit.ERROR if failed else Exit.OK)
+
+
+def _scores(app: Perdure) -> list[Score]:
+    """Return the scores; none while the ledger cannot be read, which the report says."""
+    try:
+        return app.scores()
+    except LedgerUnavailable:
+        return []
 
 
 def _check_processes(context: Context, name: str | None, as_json: bool) -> None:

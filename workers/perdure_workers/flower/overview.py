@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from perdure_workers.flower.faults import FaultView, fault_views
 
 if TYPE_CHECKING:
     from perdure import Perdure
+    from perdure.ledger.jobs.history import Ended
     from perdure_workers.flower.history import History
 
 #: Faults that are shown, and that are looked at to find them.
@@ -43,9 +45,16 @@ def overview(app: Perdure, history: History, seen: alerts.FirstSeen) -> dict[str
         "alerts": seen.dated(found),
         "bulkheads": bulkheads,
         "breakers": breakers,
+        "scores": app.scores.of(_lately(app, hour), breakers),
         "workers": workers,
         "health": health,
     }
+
+
+def _lately(app: Perdure, hour: Sequence[Sequence[Ended] | None]) -> list[Ended]:
+    """Return what ended in the minutes that scores are about, and so far in the current one."""
+    minutes = math.ceil(app.settings.score_window / 60)
+    return [each for minute in hour[-1 - minutes :] for each in minute or ()]
 
 
 def _faults(app: Perdure, now: datetime) -> Sequence[FaultView]:

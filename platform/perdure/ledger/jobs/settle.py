@@ -80,8 +80,6 @@ _COLUMNS = {
     "by_worker": "text",
     "by_pid": "int",
     "kind": "int",
-    "ran": "float8",
-    "waited": "float8",
 }
 
 _RECORDED = "(job_id, number, outcome, worker, worker_pid, started_at, finished_at, error_type, error, traceback)"
