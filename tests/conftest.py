@@ -28,7 +28,7 @@ database_numbers = itertools.count(1)
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what needs PostgreSQL, for ``make test-fast``."""
     fixtures = getattr(item, "fixturenames", ())
-    if "postgresql" in item.name or any("postgres" in name for name in fixtures):
+    if "postgres" in item.name or any("postgres" in name for name in fixtures):
         item.add_marker(pytest.mark.postgresql)
 
 

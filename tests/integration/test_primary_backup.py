@@ -145,6 +145,7 @@ def test_an_attempt_that_dies_before_the_log_is_run_again_and_after_it_is_not(
     assert (again.result(), stock.snapshot().sequence) == (13, 2)
 
 
+@pytest.mark.slow
 def test_a_member_that_is_too_far_behind_says_so(
     app: Perdure, shelves: dict[str, Shelf], monkeypatch: pytest.MonkeyPatch
 ) -> None:

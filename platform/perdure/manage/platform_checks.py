@@ -111,9 +111,13 @@ def stored(settings: Settings) -> None:
 
 
 def _written(url: str, prefix: str) -> None:
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     from perdure.resilience.redis.address import connect
 
-    with connect(url, socket_connect_timeout=2, socket_timeout=2) as client:
+    # Without redis-py's own retries, which take seconds to say that a Redis is away.
+    with connect(url, socket_connect_timeout=2, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
         client.set(f"{prefix}health", "1", px=1000)
 
 

@@ -80,6 +80,7 @@ def test_a_plan_says_what_would_happen_and_writes_nothing(shop: Perdure, die: Di
     assert shop.dead_letters.get(letters[0]).status == "open"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_lost_half_way_is_gone_on_with(shop: Perdure, die: Die) -> None:
     letters = [die() for _ in range(6)]
     job = shop.dead_letters.replay_many(rate="0.25/s")  # a letter at a time
@@ -195,6 +196,7 @@ def test_what_is_wrong_is_refused(shop: Perdure, how: dict[str, Any]) -> None:
     assert shop.jobs.count() == {}
 
 
+@pytest.mark.slow
 def test_a_full_bulkhead_is_waited_for(shop: Perdure, die: Die) -> None:
     letters = [die() for _ in range(3)]
     shop.settings.bulkheads["critical"].max_depth = 2

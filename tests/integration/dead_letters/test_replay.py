@@ -174,6 +174,7 @@ def test_from_the_checkpoint_or_from_the_start(shop: Perdure) -> None:
     assert shop.dead_letters.audit(letter_id=one)[0].detail == {"from_checkpoint": True}
 
 
+@pytest.mark.slow
 def test_replays_from_several_processes_make_one_job(shop: Perdure, die: Die, tmp_path: Path) -> None:
     letter_id, settings = die(), shop.settings
     command = ["-m", "support.replay_driver", settings.effective_ledger_url, settings.effective_broker_url, letter_id]

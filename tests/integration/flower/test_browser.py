@@ -21,7 +21,7 @@ from support.flower_site import OPERATOR, VIEWER, Site
 from support.waiting import wait_until
 
 #: The first test may have to install the browser.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 #: Milliseconds until something must be seen.
 PATIENCE = 60_000

@@ -24,6 +24,8 @@ from perdure.model.states import JobState
 from perdure_workers.embedded.postgres import PostgresServer
 from support.ledgers import DIE, SUCCEED, claimed, claimer, job
 
+pytestmark = pytest.mark.postgresql
+
 #: Names in another order by their characters than by any language's rules.
 NAMES = ("a-b", "ab", "Ab", "a_c", "a b", "A-B", "ä", "z", "Z", "-", "a.b", "10", "9", "a:b", "~", "aB", "ch", "cz", "d")
 #: In Czech "ch" is a letter, after "h".

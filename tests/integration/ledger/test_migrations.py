@@ -89,6 +89,7 @@ def test_a_newer_schema_is_left_alone(ledger_url: str) -> None:
         one.close()
 
 
+@pytest.mark.slow
 def test_processes_that_first_use_a_sqlite_file_together(tmp_path: Path) -> None:
     forked = multiprocessing.get_context("fork")
     for attempt in range(3):

@@ -37,6 +37,7 @@ def use(app: Perdure) -> None:
     logging.getLogger("tests.forks").debug("used")
 
 
+@pytest.mark.slow
 def test_children_forked_beside_busy_threads_work(
     migrated_url: str, redis_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

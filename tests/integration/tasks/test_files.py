@@ -137,6 +137,7 @@ def during(path_in_state: Any, act: Any) -> Any:
     return hook
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_pulse")
 def test_file_that_grows_is_archived_as_it_is_found_and_reported(tree: Path, destination: Path) -> None:
     log = tree / "log"
@@ -155,6 +156,7 @@ def test_file_that_grows_is_archived_as_it_is_found_and_reported(tree: Path, des
         assert "with space" in tar.getnames()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_pulse")
 def test_file_that_changes_once_is_read_again_and_is_whole(tree: Path, destination: Path) -> None:
     (tree / "data").write_bytes(b"x" * 3 * CHUNK)
@@ -166,6 +168,7 @@ def test_file_that_changes_once_is_read_again_and_is_whole(tree: Path, destinati
         assert set(member(tar, "data").read()) == {ord("y")}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_pulse")
 def test_file_that_keeps_shrinking_is_left_out_and_reported(tree: Path, destination: Path) -> None:
     data = tree / "data"

@@ -31,6 +31,7 @@ GOOD = [
 ]
 
 
+@pytest.mark.slow
 def test_blocks_of_a_page_see_what_those_above_left(tmp_path: Path) -> None:
     code, out = checked(tmp_path / "page.md", "# Page\n\n" + "\n".join(GOOD))
     assert code == 0, out

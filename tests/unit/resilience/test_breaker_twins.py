@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -112,6 +113,7 @@ def run_python(config: BreakerConfig, sequence: list[tuple[int, dict[str, Any]]]
     return concrete, results
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=configs, sequence=steps)
 def test_lua_and_python_take_the_same_steps(
