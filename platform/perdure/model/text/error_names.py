@@ -16,11 +16,13 @@ def short_name(stored: str) -> str:
 
 def stored_name(said: str) -> str:
     """Return the name under which the ledger has what people call an error's type by."""
-    own = (type_name(kind) for kind in _below(Exception) if kind.__name__ == said)
-    return next((name for name in own if name.startswith(_OWN)), said) if "." not in said else said
+    if "." in said:
+        return said
+    own = (name for kind in _below(Exception) if (name := type_name(kind)).startswith(_OWN))
+    return next((name for name in own if short_name(name) == said), said)
 
 
 def _below(kind: type[BaseException]) -> Iterator[type[BaseException]]:
-    for one in kind.__subclasses__():
+    for one in type.__subclasses__(kind):  # an application's class may do anything when it is asked for an attribute
         yield one
         yield from _below(one)
