@@ -19,6 +19,8 @@ from perdure.model.metrics import Count, Metric, Series, bounded, series_of
 from perdure.model.states import FINAL_STATES, DeadReason, JobState, Outcome
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
     from perdure.ledger import Ledger
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.resilience.failover.groups import Failovers
@@ -76,6 +78,18 @@ class Metrics:
                     logger.warning("metrics of the %s cannot be read: %s", part, error)
                 self._away.add(part)
         return bounded(found, MOST_SERIES)
+
+    def observe(self, provider: MeterProvider) -> None:
+        """Give all series to OpenTelemetry as well, under their own names, whenever it asks.
+
+        They are of the whole platform: do this in one process, or each of them tells the same.
+
+        Args:
+            provider: What makes meters, such as ``opentelemetry.metrics.get_meter_provider()``.
+        """
+        from perdure.manage.observed import observe
+
+        observe(self.read, provider)
 
     def _of_ledger(self) -> Iterator[Series]:
         ledger, bulkheads = self._sources.ledger, self._sources.bulkheads
