@@ -328,7 +328,8 @@ class PrimaryBackup(Generic[S]):
         with ctx.transaction() as connection:
             replicated_log.record(connection, self.name, group, entry)
             backups = [(name, entry.sequence) for name in self._members if name != group.primary]
-            self._submitter.submit_within(connection, self._copies, backups)
+            copies = self._submitter.submit_within(connection, self._copies, backups)
+        self._submitter.announce(copies)
         return result
 
     def _after_failure(self, group: GroupState, error: Exception) -> None:
