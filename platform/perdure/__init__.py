@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         UnknownTask,
         Unserialisable,
     )
+    from perdure.model.alerts.rule import Measured
     from perdure.model.auto_replay import AutoReplay
     from perdure.model.job_options import SubmitOptions
     from perdure.model.outcomes import Discard, NodeUnfit, RetryAfter, Snooze
@@ -44,6 +45,7 @@ __all__ = [
     "JobState",
     "LeaseLost",
     "LedgerUnavailable",
+    "Measured",
     "NodeUnfit",
     "Perdure",
     "PerdureError",
@@ -72,6 +74,7 @@ _WHERE = {
     "JobState": "perdure.model.states",
     "LeaseLost": "perdure.errors",
     "LedgerUnavailable": "perdure.errors",
+    "Measured": "perdure.model.alerts.rule",
     "NodeUnfit": "perdure.model.outcomes",
     "Perdure": "perdure.app",
     "PerdureError": "perdure.errors",

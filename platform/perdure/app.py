@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 
     from perdure.admission.limits import Limits
     from perdure.broker.bells import Bells
+    from perdure.manage.alerts.alerts import Alerts
     from perdure.manage.primary_backup import Operation, PrimaryBackup
+    from perdure.model.alerts.slo import Slo
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.resilience.breaker.events import BreakerEvent
     from perdure.resilience.failover.groups import Failovers
@@ -386,6 +388,34 @@ class Perdure:
 
         self.groups[name] = PrimaryBackup(self.register, self.ledger, self.submitter, name, members, run, apply, **more)
         return self.groups[name]
+
+    @once
+    def alerts(self) -> Alerts:
+        """What people should know: rules, what fires, silences, who is told."""
+        from perdure.manage.alerts.alerts import Alerts
+        from perdure.manage.alerts.facts import Sources
+
+        return Alerts(Sources(self.settings, self.ledger, self.health, lambda: self.breakers, lambda: list(self.schedules)))
+
+    def slo(
+        self, name: str, *, task: str, within: float | None = None, target: float = 0.999, window: float = 30 * 86_400.0
+    ) -> Slo:
+        """Set an objective for a task's jobs and return it; alerts tell when its error budget burns too fast.
+
+        Args:
+            name: Its name.
+            task: The task.
+            within: Seconds from when a job could run, or was submitted if it had to run again, to its success; None when
+                its success alone counts.
+            target: The part of the jobs that has to be good, such as 0.999.
+            window: Seconds over which it is judged, 1 to 90 days.
+
+        Raises:
+            SettingsError: A number is not possible.
+        """
+        from perdure.model.alerts.slo import Slo
+
+        return self.alerts.add_slo(Slo(name, task, within, target, window))
 
     @once
     def celery(self) -> Celery:

@@ -65,6 +65,10 @@ class UnknownSchedule(PerdureError, LookupError):
         self.name = name
 
 
+class NoSuchAlert(PerdureError, LookupError):
+    """There is no alert rule of that name, or no notifier."""
+
+
 class DuplicateTask(PerdureError, ValueError):
     """Two different functions were registered under one task name."""
 

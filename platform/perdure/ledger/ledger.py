@@ -9,6 +9,7 @@ from typing import Literal
 from sqlalchemy import Connection, Table
 
 from perdure.ledger import counts, migrate, offloaded, probe
+from perdure.ledger.alerts.statements import AlertStatements
 from perdure.ledger.bulkhead_statements import BulkheadStatements
 from perdure.ledger.dead_letters.letters import Letters
 from perdure.ledger.engine import Database, Result
@@ -55,6 +56,7 @@ class Ledger:
         self.bulkheads = BulkheadStatements(work)
         self.schedules = ScheduleStatements(work)
         self.letters = Letters(work)
+        self.alerts = AlertStatements(work)
 
     def probe(self) -> None:
         """Make sure that the ledger can be written; see :func:`probe.probe`."""

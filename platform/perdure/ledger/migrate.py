@@ -21,7 +21,7 @@ from perdure.system.fork_locks import fork_lock
 _one_at_a_time = fork_lock()
 
 #: The newest migration: what this release works with.
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 #: Where Alembic keeps it: a table of its own, so that the ledger shares a database with an application that uses Alembic.
 VERSION_TABLE = "perdure_alembic_version"
 #: Any number that no other user of the database takes: makes concurrent upgrades wait for each other.

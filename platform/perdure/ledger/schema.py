@@ -478,3 +478,71 @@ facts = Table(
     Column("value", Text, nullable=False),
     Column("updated_at", Double, nullable=False),
 )
+
+#: One row for each time that something was bad: open while it is, and kept as history.
+alerts = Table(
+    "perdure_alerts",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("rule", String(64), nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("value", Double, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("fired_at", Double),
+    Column("clear_since", Double),
+    Column("resolved_at", Double),
+    Column("seen_at", Double, nullable=False),
+    Column("told", Boolean, nullable=False),
+)
+# One open alert about a thing, whoever finds it first.
+_partial("ux_perdure_alerts_open", alerts.c.key, where="phase <> 'resolved'", unique=True)
+Index("ix_perdure_alerts_rule", alerts.c.rule, alerts.c.id)
+
+#: What notifiers are told: ``due_at`` is when somebody is to send it next, and null once it is sent or given up.
+alert_notifications = Table(
+    "perdure_alert_notifications",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("notifier", String(64), nullable=False),
+    Column("rule", String(64), nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("alerts", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("due_at", Double),
+    Column("fence", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("sender", String(255)),
+    Column("sent_at", Double),
+    Column("error", Text),
+)
+_partial("ix_perdure_alert_notifications_due", alert_notifications.c.due_at, where="due_at IS NOT NULL")
+
+#: Alerts that somebody wants to hear nothing of for a while.
+alert_silences = Table(
+    "perdure_alert_silences",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("rule", String(64), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("made_by", String(255), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+)
+Index("ix_perdure_alert_silences_ends", alert_silences.c.ends_at)
+
+#: How many were good and bad in each stretch of ``span`` seconds from ``start`` on: of tasks, objectives, and more.
+outcome_counts = Table(
+    "perdure_outcome_counts",
+    metadata,
+    Column("series", String(300), primary_key=True),
+    Column("span", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("good", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+)
+Index("ix_perdure_outcome_counts_start", outcome_counts.c.span, outcome_counts.c.start)

@@ -16,6 +16,7 @@ from perdure.errors import BulkheadFull, LedgerOutdated, PerdureError
 from perdure.ledger.migrate import SCHEMA_VERSION
 from perdure.ledger.workers import duty_reports
 from perdure.manage.health import Health
+from perdure.model.alerts.builtin import LEAST_FREE
 from perdure.model.records import WorkerRecord
 from perdure.model.worker_health import Verdict, is_barred
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 #: Seconds after which a duty that no supervisor has done counts as neglected; they report each ten seconds.
 DUTY_PATIENCE = 60.0
-#: Bytes of free space in the data folder below which people should make room.
-LEAST_FREE = 512 * 1024 * 1024
 #: Seconds by which this machine's clock may differ from the ledger's. Nothing is decided by it, but logs, ids and what
 #: people see would be in another order than things happened.
 MOST_OFF = 2.0
@@ -256,14 +255,15 @@ def roomy(settings: Settings) -> str:
     Raises:
         DiskAlmostFull: It has nearly none.
     """
-    folder = _existing(settings.home_folder.path)
+    folder = existing_folder(settings.home_folder.path)
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE:
         raise DiskAlmostFull(f"{folder} has {_megabytes(free)} of free space left. Make room before nothing can be written")
     return f"{_megabytes(free)} free"
 
 
-def _existing(path: Path) -> Path:
+def existing_folder(path: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
     return next((folder for folder in (path, *path.parents) if folder.exists()), path)
 
 

@@ -328,8 +328,7 @@ class PrimaryBackup(Generic[S]):
         with ctx.transaction() as connection:
             replicated_log.record(connection, self.name, group, entry)
             backups = [(name, entry.sequence) for name in self._members if name != group.primary]
-            copies = self._submitter.submit_within(connection, self._copies, backups)
-        self._submitter.announce(copies)
+            self._submitter.submit_within(connection, self._copies, backups)
         return result
 
     def _after_failure(self, group: GroupState, error: Exception) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from perdure.model.dead_letter import DeadLetterGroup
@@ -72,6 +73,21 @@ def notices_of(
     if group.regressions > regressions_before:
         notices.append(DeadLetterNotice(NoticeKind.REGRESSION, group, regressions_before, group.regressions))
     return notices
+
+
+def is_new(group: DeadLetterGroup, now: datetime) -> bool:
+    """Return whether a fault was first seen in the last hour."""
+    return group.first_seen is not None and now - group.first_seen < timedelta(hours=1)
+
+
+def growth(group: DeadLetterGroup) -> float:
+    """Return how many times as many letters as usual came in the last two hours; 0.0 when they are few.
+
+    What is usual are the hours of its trend before, and one letter an hour at least.
+    """
+    recent, before = sum(group.trend[-2:]), group.trend[:-2]
+    usual = sum(before) / len(before) if before else 0.0
+    return recent / max(usual * 2, 1.0) if recent >= GROWTH_FROM else 0.0
 
 
 class Notices:

@@ -28,6 +28,8 @@ from perdure.model.text.masked_url import masked_url
 from perdure.resilience.redis.address import RedisAddress, is_redis
 from perdure.resilience.redis.keys import DEFAULT_PREFIX
 from perdure.settings import rules
+from perdure.settings.alert_settings import AlertSettings
+from perdure.settings.alert_settings import names_beside as names_beside_in_alerts
 from perdure.settings.home import Home
 from perdure.settings.ledger_url import with_driver
 from perdure.settings.sources import Source, from_environment, from_file, merged, place_of
@@ -122,7 +124,7 @@ class ResilienceSettings(BaseModel):
 
 
 #: Settings that hold tables or lists; a variable may hold them as JSON.
-TABLES = ("bulkheads", "resilience", "checkpoint_store", "flower_viewers")
+TABLES = ("bulkheads", "resilience", "alerts", "checkpoint_store", "flower_viewers")
 
 DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
     "critical": {"concurrency": 10},
@@ -147,6 +149,7 @@ class Settings(BaseModel):
         default_retry: The retries of tasks that name none: ``fast``, ``standard``, ``slow`` or ``none``.
         bulkheads: Bulkheads by name, besides ``critical``, ``normal`` and ``background``.
         resilience: Circuit breakers and services by name.
+        alerts: Rules of alerts, and who is told.
         idempotency_ttl: How long a second submit with the same key returns the first job.
         heartbeat_interval: Time between two heartbeats of a worker.
         missed_heartbeats: Heartbeats that a worker may miss before its lease is over.
@@ -203,6 +206,7 @@ class Settings(BaseModel):
     default_retry: RetryPreset = "standard"
     bulkheads: dict[str, BulkheadSettings] = Field(default_factory=dict, validate_default=True)
     resilience: ResilienceSettings = Field(default_factory=ResilienceSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     idempotency_ttl: Seconds = WEEK
     heartbeat_interval: Beat = 1.0
     missed_heartbeats: int = Field(default=5, ge=2)
@@ -405,13 +409,15 @@ def _explain(error: ValidationError, sources: list[Source]) -> str:
 
 
 def _is_secret(path: tuple[str, ...]) -> bool:
-    words = ("password", "secret", "url", "keys", "store", "flower_viewers")
+    words = ("password", "secret", "url", "keys", "store", "flower_viewers", "routing_key")
     return any(word in ".".join(path) for word in words)
 
 
 def _names_beside(path: tuple[str, ...]) -> Iterable[str]:
     if len(path) == 1:
         return Settings.model_fields
+    if path[0] == "alerts":
+        return names_beside_in_alerts(path[1:])
     if path[0] != "resilience":
         return BulkheadSettings.model_fields
     if len(path) == 2:

@@ -138,11 +138,9 @@ class Submitter:
         with sending(new) as sent:
             return self._announce(sent, self._ledger.jobs.submit(sent))
 
-    def submit_within(self, connection: Connection, task: TaskSpec, calls: Iterable[Sequence[Any]]) -> list[NewJob]:
-        """Write jobs in a transaction on the ledger and return them, to be announced when it is committed."""
-        new = [self._new_job(task, call, {}, SubmitOptions()) for call in calls]
-        self._ledger.jobs.submit(new, connection)
-        return new
+    def submit_within(self, connection: Connection, task: TaskSpec, calls: Iterable[Sequence[Any]]) -> None:
+        """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
+        self._ledger.jobs.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
 
     def announce(self, fresh: Sequence[NewJob], reasons: Sequence[str] = ()) -> None:
         """Ring for jobs that were written just now and emit their events; nothing raises once they are written.

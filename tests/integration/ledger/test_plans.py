@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import event
 
 from perdure.ledger import Ledger, glance
+from perdure.ledger.alerts import counts
 from perdure.ledger.dead_letters import reopen
 from perdure.ledger.dead_letters.group_match import matching_by_fault
 from perdure.ledger.dead_letters.replay import Replay
@@ -29,6 +30,7 @@ from perdure.ledger.jobs.claim import NO_MARKS, Claimer, Since
 from perdure.ledger.jobs.read import JobFilter
 from perdure.ledger.schedules import schedule_facts
 from perdure.ledger.schema import attempts, jobs
+from perdure.model.alerts.slo import Slo
 from perdure.model.dead_letter import Actor, LetterFilter
 from perdure.model.ids import earliest_id, new_id
 from perdure.model.lanes import PLAIN, REPLICAS
@@ -50,6 +52,7 @@ BIG_TABLES = {
 }
 #: Names that statements written as text give to the table of jobs.
 ALIASES = {"w", "j", "o"}
+SLO = Slo("adding", "tests.add", 30.0, 0.99, 86_400.0)
 ANN = Actor("ann", "a test")
 #: These hold a few rows only, because few jobs are in these states at a time: they may be read whole.
 SMALL_INDEXES = ("ix_perdure_jobs_running", "ix_perdure_jobs_limited", "ix_perdure_jobs_cancelling")
@@ -214,6 +217,9 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "job by the beginning of its id": lambda ledger: ledger.read(partial(lookup.find_job_id, text=submitted(ledger)[:-1])),
     "letters at a glance": lambda ledger: ledger.read(glance.letter_counts),
     "what ended in a minute": lambda ledger: ledger.read(lambda c: history.ended_between(c, time.time() - 60, time.time())),
+    "count outcomes": lambda ledger: [ledger.alerts.count_on([SLO]) for _ in range(2)],
+    "recent counts": lambda ledger: ledger.read(lambda c: counts.recent(c, time.time(), 300.0, 300.0)),
+    "prune alerts": lambda ledger: ledger.alerts.prune(2e8, 10),
     "last errors": lambda ledger: ledger.read(last_errors.last_errors),
     "newest by state": lambda ledger: ledger.read(lambda c: job_facts.count_newest(c, JobFilter())),
     "newest of a task by state": lambda ledger: ledger.read(

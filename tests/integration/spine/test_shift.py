@@ -510,20 +510,3 @@ def test_a_job_that_finds_all_nodes_unfit_is_a_dead_letter(app: Perdure, child: 
     assert job.state == "dead"
     [letter] = app.dead_letters.list()
     assert letter.reason == "crashed"
-
-
-def test_a_final_transaction_is_told_of_once(app: Perdure, child: MakeChild) -> None:
-    @app.job(name="final")
-    def final(ctx: JobContext) -> int:
-        with ctx.transaction(final=True):
-            pass
-        return 1
-
-    heard: list[JobEvent] = []
-    job = final.submit()
-    worker = child(1)
-    app.events.subscribe(heard.append, ["succeeded", "dead"])
-    assert worker.work(job) == ["succeeded"]
-    [event] = heard
-    assert (event.job_id, event.outcome) == (job.id, "succeeded")
-    assert event.ran is not None

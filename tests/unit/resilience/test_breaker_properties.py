@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -118,7 +117,7 @@ class BreakerRules(RuleBasedStateMachine):
 
 
 BreakerRules.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
-TestBreakerRules = pytest.mark.slow(BreakerRules.TestCase)
+TestBreakerRules = BreakerRules.TestCase
 
 
 def test_calls_that_began_before_the_last_closing_change_nothing() -> None:

@@ -71,7 +71,7 @@ def test_a_typo_in_the_file_names_the_setting_the_file_and_what_is_allowed(empty
     toml("max_crahes = 3")
     said = refusal()
     assert "max_crahes is no setting. Did you mean 'max_crashes'?" in said
-    assert "Allowed here: app, blob_retention, blob_store" in said
+    assert "Allowed here: alerts, app, blob_retention, blob_store" in said
     assert f"(from {empty_folder}/perdure.toml)" in said
 
 

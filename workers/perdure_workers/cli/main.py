@@ -15,6 +15,7 @@ from perdure_workers.cli.output import Exit, say_lines
 
 #: Where each command is.
 _COMMANDS = {
+    "alerts": "cli.alerts:alerts",
     "breakers": "cli.breakers:breakers",
     "bulkheads": "cli.bulkheads:bulkheads",
     "checkpoints": "cli.checkpoints:checkpoints",
@@ -29,6 +30,7 @@ _COMMANDS = {
     "jobs": "cli.jobs:jobs",
     "metrics": "cli.metrics:metrics",
     "schedules": "cli.schedules:schedules",
+    "slo": "cli.slo:slo",
     "status": "cli.status:status",
     "submit": "cli.jobs:submit",
     "supervisor": "cli.processes:supervisor",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from perdure.model.dead_letter import DeadLetterGroup
-from perdure.model.dead_letter_notices import GROWTH, GROWTH_FROM
+from perdure.model.dead_letter_notices import GROWTH, is_new
+from perdure.model.dead_letter_notices import growth as times_as_usual
 from perdure.model.states import DeadReason
 
 #: What to do next about letters that were given up for a reason.
@@ -39,11 +40,9 @@ def growth(group: DeadLetterGroup, now: datetime) -> str:
     """
     if group.regressed_at is not None:
         return "regressed"
-    if group.first_seen is not None and now - group.first_seen < timedelta(hours=1):
+    if is_new(group, now):
         return "new"
-    recent, before = group.trend[-2:], group.trend[:-2]
-    usual = sum(before) / len(before) if before else 0.0
-    return "growing" if sum(recent) >= GROWTH_FROM and sum(recent) > GROWTH * usual * len(recent) else ""
+    return "growing" if times_as_usual(group) > GROWTH else ""
 
 
 def fault_views(groups: Sequence[DeadLetterGroup], now: datetime, most: int) -> list[FaultView]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from perdure import JobContext, Perdure
 from perdure.model.states import JobState
 from perdure.model.storage_errors import StoreError
+from perdure_workers.notifiers.delivery import register_notify
 
 logger = logging.getLogger("perdure.maintenance")
 
@@ -23,8 +24,9 @@ REST, LONGEST_REST = 15.0, 2.0
 
 
 def register_maintenance(app: Perdure) -> None:
-    """Add the maintenance job and the bulk replay to an application, once; workers and supervisors do."""
+    """Add the platform's own jobs to an application, once; workers and supervisors do."""
     app.bulk_replay()
+    register_notify(app)
     if NAME in app.tasks:
         return
 
@@ -50,6 +52,7 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
         "dead_letters": lambda: ledger.letters.prune(keep_dead, PAGE),
         "dead_letter_records": lambda: ledger.letters.prune_leftovers(keep_dead, PAGE),
         "workers": lambda: ledger.workers.prune(keep, PAGE),
+        "alerts": lambda: ledger.alerts.prune(keep_dead, PAGE),
     }
     return {name: _all(step, between) for name, step in steps.items()}
 

@@ -13,12 +13,14 @@ from perdure.model.metrics import DUTY
 from perdure.model.tally import Tally
 from perdure_workers.supervisor.blob_sweep import register_blob_sweep
 from perdure_workers.supervisor.duties.add_up import AddUp
+from perdure_workers.supervisor.duties.alerts import LookForAlerts
 from perdure_workers.supervisor.duties.auto_replay import AutoReplayer
 from perdure_workers.supervisor.duties.bury import Bury
 from perdure_workers.supervisor.duties.duty import Duty
 from perdure_workers.supervisor.duties.expire import Expire
 from perdure_workers.supervisor.duties.groups import Groups
 from perdure_workers.supervisor.duties.notice import Notice
+from perdure_workers.supervisor.duties.notify import Notify
 from perdure_workers.supervisor.duties.report import Report
 from perdure_workers.supervisor.duties.tick import Tick
 from perdure_workers.supervisor.duties.watch import Watch
@@ -35,7 +37,8 @@ def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
     register_blob_sweep(app)
-    duties = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app), AddUp(app)]
+    duties: list[Duty] = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app)]
+    duties += [AddUp(app), LookForAlerts(app), Notify(app)]
     return [*duties, Report(app, duties)]
 
 

@@ -1,0 +1,1 @@
+"""``app.alerts``: looking for what people should know, and telling them."""

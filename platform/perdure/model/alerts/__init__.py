@@ -1,0 +1,1 @@
+"""What an alert is, and when one begins and ends: pure decisions."""

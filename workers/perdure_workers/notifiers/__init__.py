@@ -1,0 +1,1 @@
+"""Notifiers: how people and their systems are told of alerts."""
