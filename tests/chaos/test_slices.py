@@ -45,22 +45,22 @@ def among_others(cluster: Cluster, task: str, *args: Any) -> tuple[list[JobHandl
 
 def await_ends(cluster: Cluster, jobs: list[JobHandle[Any]], timeout: float = 2 * PATIENCE) -> None:
     """Wait until all jobs have ended."""
-    going = list(jobs)
 
-    def ended() -> bool:
-        while going and going[-1].refresh().state.is_final:
-            going.pop()
-        return not going
+    def going() -> list[JobHandle[Any]]:
+        rows = cluster.rows()
+        return [job for job in jobs if rows[job.id].finished_at is None]
 
-    wait_until(ended, timeout, 0.2, lambda: f"{cluster.app.jobs.count()} {cluster.describe(going[-1])}")
+    wait_until(lambda: not going(), timeout, 0.3, lambda: f"{cluster.app.jobs.count()} {cluster.describe(going()[-1])}")
 
 
 def assert_unharmed(cluster: Cluster, jobs: list[JobHandle[Any]], *, runs: int = 1) -> None:
     """Assert that jobs have succeeded at their first attempt, and that none of them ran more often than that."""
     await_ends(cluster, jobs)
+    rows, outcomes = cluster.rows(), cluster.all_outcomes()
     for job in jobs:
-        assert (job.state, job.record.attempt, job.record.crashes) == ("succeeded", 1, 0), cluster.describe(job)
-        assert cluster.outcomes(job) == ["succeeded"], cluster.describe(job)
+        row = rows[job.id]
+        assert (row.state, row.attempt, row.crashes) == ("succeeded", 1, 0), cluster.describe(job)
+        assert outcomes[job.id] == ["succeeded"], cluster.describe(job)
         assert 1 <= cluster.whats(job).count("end") <= runs, cluster.describe(job)
 
 
@@ -72,7 +72,8 @@ def reason_of(cluster: Cluster, job: JobHandle[Any]) -> str:
 
 def were_given_back(cluster: Cluster, jobs: list[JobHandle[Any]]) -> bool:
     """Whether some of the jobs had been claimed before: their slice was broken off."""
-    return any(cluster.effects(job)[-1].fence > job.record.attempt for job in jobs)
+    rows = cluster.rows()
+    return any(cluster.effects(job)[-1].fence > rows[job.id].attempt for job in jobs)
 
 
 def test_a_job_that_kills_its_child_takes_no_other_of_its_slice_with_it(cluster: Cluster) -> None:
@@ -177,8 +178,9 @@ def test_a_child_that_dies_between_a_job_s_end_and_its_settlement(cluster: Clust
         assert 1 <= len(cluster.effects(job)) <= 3  # at least once
         assert cluster.outcomes(job).count("succeeded") == 1
     await_ends(cluster, good)
-    assert all(job.state == "succeeded" for job in good)
-    assert sum(job.record.crashes for job in [*bad, *good]) <= BAD
+    rows = cluster.rows()
+    assert all(rows[job.id].state == "succeeded" for job in good)
+    assert sum(rows[job.id].crashes for job in [*bad, *good]) <= BAD
 
 
 @pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
@@ -206,12 +208,12 @@ def test_whole_workers_killed_in_the_middle_of_slices(cluster: Cluster) -> None:
         started.append(cluster.worker(f"k{number + 2}"))
 
     await_ends(cluster, jobs, 4 * PATIENCE)
+    rows, outcomes = cluster.rows(), cluster.all_outcomes()
     for job in jobs:
-        assert cluster.outcomes(job).count("succeeded") == 1
-        assert set(cluster.outcomes(job)) <= {"succeeded", "crashed"}
+        assert outcomes[job.id].count("succeeded") == 1
+        assert set(outcomes[job.id]) <= {"succeeded", "crashed"}
         assert overlaps(cluster.effects(job)) == []
-    crashes = sum(job.refresh().record.crashes for job in jobs)
-    assert crashes <= 2 * KILLS  # one for each child at most
+    assert sum(rows[job.id].crashes for job in jobs) <= 2 * KILLS  # one for each child at most
 
 
 def test_drain_in_the_middle_of_a_slice(cluster: Cluster) -> None:
@@ -224,8 +226,9 @@ def test_drain_in_the_middle_of_a_slice(cluster: Cluster) -> None:
     assert worker.exit_code() == 0
     counts = cluster.app.jobs.count()
     assert set(counts) == {"succeeded", "queued"}
-    waiting = [job for job in jobs if job.refresh().state == "queued"]
-    assert all((job.record.attempt, job.record.crashes, job.attempts()) == (0, 0, []) for job in waiting)
+    rows, outcomes = cluster.rows(), cluster.all_outcomes()
+    waiting = [job for job in jobs if rows[job.id].state == "queued"]
+    assert all((rows[job.id].attempt, rows[job.id].crashes, outcomes.get(job.id)) == (0, 0, None) for job in waiting)
     assert all(cluster.effects(job) == [] for job in waiting)
     cluster.worker("w2")
     assert_unharmed(cluster, jobs)
