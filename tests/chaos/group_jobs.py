@@ -23,7 +23,7 @@ class Client:
 
     def ask(self, **what: Any) -> dict[str, Any]:
         port = int(self.port_file.read_text())
-        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as connection, connection.makefile("rw") as stream:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection, connection.makefile("rw") as stream:
             stream.write(json.dumps(what) + "\n")
             stream.flush()
             if not (line := stream.readline()):

@@ -69,7 +69,7 @@ def test_and_in_a_process_that_stood_still_until_both_times_were_over(app: Perdu
     job = app.register(price, name="price", timeout=1, retry="none").submit()
 
     def stand_still() -> None:
-        pid = int(wait_until(lambda: began.exists() and began.read_text(), 30))
+        pid = int(wait_until(lambda: began.exists() and began.read_text(), 90))
         os.kill(pid, signal.SIGSTOP)
         both_over = time.monotonic() + 1.5
         wait_until(lambda: time.monotonic() > both_over)
