@@ -80,6 +80,7 @@ def test_the_overview_says_what_there_is(site: Site, visitor: Visitor) -> None:
     assert "no worker" in page
     paused = visitor.send("/perdure/overview", action="pause", of="normal", reason="deploy")
     assert "wait until it is resumed" in paused
+    site.app.alerts.look(always=True)
     assert "normal is paused by perdure" in visitor.see("/perdure/overview")
     visitor.send("/perdure/overview", action="resume", of="normal")
     waiting.cancel()
@@ -388,6 +389,8 @@ def test_a_worker_that_was_outvoted_is_shown_with_how_often(site: Site, visitor:
     assert "its answer in site.pay 1" in page
     wait_until(lambda: 'perdure_worker_outvoted{worker="liar@a"} 1.0' in metrics_of(site), 30)
     assert 'perdure_worker_barred{worker="liar@a"} 0.0' in metrics_of(site)
+    site.app.health(max_age=0)
+    site.app.alerts.look(always=True)
     alerts = [one["text"] for one in site.flower.get("/api/perdure/overview").json()["alerts"]]
     assert any("liar@a was outvoted 1 times" in text for text in alerts)
     site.app.ledger.workers.change_state("liar", "gone", "stopped")
@@ -426,9 +429,11 @@ def test_schedules_are_paused_and_resumed(site: Site, visitor: Visitor) -> None:
     page = visitor.see("/perdure/schedules")
     assert "by perdure: the target is &lt;down&gt;" in page
     assert "resume:site.nightly/hourly" in page
+    site.app.alerts.look(always=True)
     assert "schedule site.nightly/hourly is paused by perdure" in visitor.see("/perdure/overview")
     assert "runs again from its next tick on" in send(action="resume:site.nightly/hourly")
     assert "was not paused" in send(action="resume:site.nightly/hourly")
+    site.app.alerts.look(always=True)
     assert "is paused by" not in visitor.see("/perdure/overview")
 
 
@@ -483,22 +488,41 @@ def test_the_overview_tells_of_dead_letters_first(site: Site, visitor: Visitor, 
 
 def test_an_alert_has_its_time_is_told_once_and_is_gone_when_over(site: Site, visitor: Visitor) -> None:
     def alerts(about: str) -> list[dict[str, Any]]:
+        site.app.alerts.look(always=True)
         return [one for one in site.flower.get("/api/perdure/overview").json()["alerts"] if about in one["text"]]
 
     site.app.breakers["site"].reset()
     assert alerts("breaker site") == []
     site.app.breakers["site"].force_open(reason="tests", by="ann", lasts=60)
     wait_until(lambda: alerts("breaker site"), 30)
-    [alert] = alerts("site is open")
+    [alert] = alerts("site was forced open by ann")
     assert alert["since"] is not None
     site.app.breakers["site"].reset()
-    wait_until(lambda: not alerts("site is open"), 30)
+    wait_until(lambda: not alerts("breaker site"), 30)
     site.app.bulkheads.pause("background", by="ann", reason="deploy")
     [paused] = alerts("background")
     assert paused["since"] is not None
     assert "deploy" in paused["text"]
     visitor.send("/perdure/overview", action="resume:background")
     assert alerts("background is paused") == []
+
+
+def test_alerts_are_shown_and_silenced(site: Site, visitor: Visitor) -> None:
+    site.app.alerts.rule("hot", lambda: {"<oven>": 30.0}, above=20, todo="Open a window.")
+    site.app.slo("paying", task="site.pay", target=0.99)
+    site.app.alerts.look(always=True)
+    page = visitor.see("/perdure/alerts")
+    assert "hot of &lt;oven&gt; is 30" in page
+    assert "Silence" in page
+    silenced = visitor.send("/perdure/alerts", action="silence:bulkhead_unserved", seconds="60", reason="deploy")
+    assert "Nobody is told of bulkhead_unserved for 60 s." in silenced
+    [silence] = site.app.alerts.silences()
+    assert (silence.reason, silence.rule) == ("deploy", "bulkhead_unserved")
+    assert "What still fires is told." in visitor.send("/perdure/alerts", action=f"unsilence:{silence.id}")
+    assert "hot" in {one["name"] for one in site.flower.get("/api/perdure/alerts").json()["alerts"]}
+    site.app.alerts.rule("hot", lambda: 0.0, above=20)
+    site.app.alerts.look(always=True)
+    assert "hot" in {one["name"] for one in site.flower.get("/api/perdure/alerts").json()["history"]}
 
 
 def test_workers_are_shown_with_their_leases(site: Site, visitor: Visitor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perdure.errors import InvalidArguments
-from perdure_workers.flower import job_actions, letter_actions, schedule_actions
+from perdure_workers.flower import alert_actions, job_actions, letter_actions, schedule_actions
 from perdure_workers.flower.ask import Ask, Done
 from perdure_workers.shared.named_breakers import named_breaker
 
@@ -74,6 +74,8 @@ ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("schedule", "pause"): schedule_actions.pause,
     ("schedule", "resume"): schedule_actions.resume,
     ("schedule", "backfill"): schedule_actions.backfill,
+    ("alert", "silence"): alert_actions.silence,
+    ("alert", "unsilence"): alert_actions.unsilence,
     ("bulkhead", "pause"): _pause,
     ("bulkhead", "resume"): _resume,
 }

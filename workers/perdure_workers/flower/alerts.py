@@ -1,159 +1,105 @@
-"""What somebody should look at now: each thing once, since when, and what to do about it. Gone when it is over."""
+"""Alerts as pages show them: those that supervisors keep in the ledger, and no second set."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from perdure.ledger.schedules.schedule_facts import Pause
-from perdure.manage.health import HealthReport
-from perdure.model.records import WorkerRecord
-from perdure.model.worker_health import WorkerEvent, WorkerState
-from perdure.resilience.breaker.events import BreakerSnapshot
-from perdure_workers.flower.bulkhead_view import BulkheadView
+from perdure.ledger.alerts.turn import LastLook
+from perdure.model.alerts.alert import Alert, Phase
+from perdure.model.alerts.rule import Severity
+from perdure.model.clock import to_datetime
 
-#: Health checks whose findings are alerts of their own.
-_OWN_ALERTS = ("breakers", "workers")
-#: How long the failure of a worker that has not come back is an alert.
-FAILURES_COUNT_FOR = timedelta(hours=1)
+if TYPE_CHECKING:
+    from perdure import Perdure
+
+#: Alerts that are over that are shown.
+HISTORY = 50
+#: Looks that may be missed until somebody should know that nobody looks, and the seconds that they take at least.
+MISSED, PATIENCE = 3.0, 30.0
+#: Where more is to be seen about alerts whose names begin so: the name of a route.
+_PAGES = {
+    "breaker": "perdure_breakers",
+    "worker": "perdure_workers",
+    "schedule": "perdure_schedules",
+    "dead_letter": "perdure_letters",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class AlertView:
     """One thing that somebody should look at.
 
     Attributes:
-        key: What it is about; two alerts of the same are one.
-        level: ``bad``, or ``waiting`` for what somebody wanted or what mends itself.
+        name: The alert's name.
+        level: ``bad`` for what fires, ``waiting`` for what somebody wanted or may pass by itself.
         text: What is the matter.
         todo: What to do about it.
         since: Since when.
         page: The page that shows more: the name of a route.
+        state: ``pending``, ``firing`` or ``resolved``.
+        severity: How bad it is.
+        over: When it was over.
     """
 
-    key: str
+    name: str
     level: str
     text: str
     todo: str
-    since: datetime | None = None
-    page: str = "perdure_overview"
+    since: datetime | None
+    page: str
+    state: str
+    severity: str
+    over: datetime | None = None
 
 
-class FirstSeen:
-    """Remembers when this process saw an alert first that has no time of its own. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._moments: dict[str, datetime] = {}
-
-    def dated(self, alerts: Iterable[Alert]) -> list[Alert]:
-        """Return alerts, one of each key, with their times, the newest first; what is over is forgotten."""
-        with self._lock:
-            unique = {alert.key: alert for alert in reversed(list(alerts))}
-            seen = {key: self._moments.get(key, datetime.now(UTC)) for key in unique}
-            self._moments = seen
-        dated = [replace(alert, since=alert.since or seen[alert.key]) for alert in reversed(unique.values())]
-        return sorted(dated, key=lambda alert: (alert.level != "bad", -(alert.since or datetime.now(UTC)).timestamp()))
+def open_alerts(app: Perdure) -> list[AlertView]:
+    """Return what somebody should look at now, the worst and newest first; also when nobody looks for it."""
+    todo = {rule.name: rule.todo for rule in app.alerts.rules()}
+    found = sorted(app.alerts.open(), key=lambda one: (one.phase is Phase.PENDING, -one.severity.rank, -one.since))
+    return [*nobody_looks(app.alerts.last_look(), app.settings.alerts.every), *(view(one, todo) for one in found)]
 
 
-def alerts_of(
-    bulkheads: Sequence[BulkheadView],
-    breakers: Sequence[BreakerSnapshot],
-    health: HealthReport,
-    workers: Sequence[WorkerRecord],
-    events: Sequence[WorkerEvent],
-    now: datetime,
-) -> list[Alert]:
-    """Return what is to be looked at now, given what there is; a pure decision."""
-    return [
-        *_of_health(health),
-        *(alert for one in bulkheads for alert in _of_bulkhead(one, now)),
-        *(_of_breaker(one) for one in breakers if one.state != "closed"),
-        *_of_workers(workers, events, now),
-    ]
-
-
-def of_paused_schedules(pauses: Mapping[str, Pause], known: Container[str]) -> list[Alert]:
-    """Return what is to be said of the paused ones of the schedules that an application knows."""
-    return [
-        Alert(
-            f"schedule:{name}",
-            "waiting",
-            f"schedule {name} is paused by {pause.by or 'somebody'}" + (f": {pause.reason}" if pause.reason else ""),
-            "Resume it when that is over, and backfill what it missed.",
-            pause.at,
-            "perdure_schedules",
-        )
-        for name, pause in sorted(pauses.items())
-        if name in known
-    ]
-
-
-def _of_health(health: HealthReport) -> list[Alert]:
-    failing = [check for check in health.checks if not check.healthy and check.name not in _OWN_ALERTS]
-    todo = {
-        "ledger": "Nothing can be submitted or claimed. See that its database runs and can be reached.",
-        "broker": "Jobs stay in the ledger and go on when it is back. See that Redis runs and can be reached.",
-        "bulkheads": "Start workers, or raise max_depth, or find what submits so much.",
-        "queue_age": "Open one of the jobs: its page says why it is not running.",
-        "duties": "Start a worker or a supervisor, or see in its log why it does not.",
-        "nodes": "See on the page of workers what happened; mend or replace the node, or trust it again.",
-        "disk": "Make room, or move the data folder.",
+def alert_page(app: Perdure) -> dict[str, Any]:
+    """Return what fires, what did, who was told, silences and objectives."""
+    todo = {rule.name: rule.todo for rule in app.alerts.rules()}
+    return {
+        "alerts": open_alerts(app),
+        "names": sorted(todo),
+        "history": [view(one, todo) for one in app.alerts.list(state="resolved", limit=HISTORY)],
+        "silences": [
+            {"id": one.id, "rule": one.rule, "until": to_datetime(one.ends_at), "by": one.by, "reason": one.reason}
+            for one in app.alerts.silences()
+        ],
+        "slos": app.alerts.slo_states(),
     }
-    return [
-        Alert(
-            f"health:{check.name}",
-            "bad" if check.critical else "waiting",
-            f"{check.name}: {check.error}",
-            todo.get(check.name, "See what this check of the application needs."),
-        )
-        for check in failing
-    ]
 
 
-def _of_bulkhead(one: BulkheadView, now: datetime) -> list[Alert]:
-    if one.paused:
-        text = f"{one.name} is paused by {one.paused_by or 'somebody'}" + (f": {one.reason}" if one.reason else "")
-        return [Alert(f"paused:{one.name}", "waiting", text, "Resume it when that is over.", one.paused_since)]
-    if not one.queued or one.workers:
-        return []
-    since = now - timedelta(seconds=one.oldest_wait) if one.oldest_wait is not None else None
-    todo = f"Start one: perdure worker {one.name}"
-    return [Alert(f"unserved:{one.name}", "bad", f"{one.name} has {one.queued} queued jobs and no worker", todo, since)]
-
-
-def _of_breaker(one: BreakerSnapshot) -> Alert:
-    since = None if one.since is None else datetime.fromtimestamp(one.since, UTC)
-    if one.override is not None:
-        level, todo = "waiting", f"{one.override.by} forced it; reset it when that is over."
-    elif one.state == "half_open":
-        level, todo = "waiting", "It lets trial calls through and closes by itself when they succeed."
-    else:
-        level, todo = "bad", "See that what it guards works again: it tries by itself, and its jobs wait unharmed."
-    return Alert(
-        f"breaker:{one.name}", level, f"breaker {one.name} is {one.state}: {one.reason}", todo, since, "perdure_breakers"
+def view(alert: Alert, todo: Mapping[str, str]) -> AlertView:
+    """Return an alert as pages show it; ``todo`` says what to do, by rule."""
+    fires = alert.phase is Phase.FIRING and alert.severity is not Severity.INFO
+    page = next((page for start, page in _PAGES.items() if alert.rule.startswith(start)), "perdure_alerts")
+    return AlertView(
+        alert.rule,
+        "bad" if fires else "waiting",
+        alert.message,
+        todo.get(alert.rule, ""),
+        to_datetime(alert.fired_at or alert.since),
+        page,
+        alert.phase.value,
+        alert.severity.value,
+        to_datetime(alert.resolved_at),
     )
 
 
-def _of_workers(workers: Sequence[WorkerRecord], events: Sequence[WorkerEvent], now: datetime) -> list[Alert]:
-    live = {worker.name: worker for worker in workers}
-    found = [
-        Alert(
-            f"worker:{worker.name}",
-            "waiting",
-            f"worker {worker.name} has not been heard of for {worker.heartbeat_age:.0f} s",
-            "Its jobs go elsewhere if it stays silent.",
-            worker.heartbeat_at,
-            "perdure_workers",
-        )
-        for worker in workers
-        if worker.state == WorkerState.SUSPECT
-    ]
-    for event in events:  # the newest first
-        if event.is_failure and event.name not in live and event.at and now - event.at < FAILURES_COUNT_FOR:
-            text = f"worker {event.name} failed and has not come back: {event.reason}"
-            todo = "Its jobs have been given to others. See why it ended and start it again."
-            found.append(Alert(f"worker:{event.name}", "bad", text, todo, event.at, "perdure_workers"))
-    return found
+def nobody_looks(last: LastLook | None, every: float) -> Sequence[AlertView]:
+    """Return that no supervisor looks for alerts, when that is so; ``every`` is how often in seconds they do."""
+    if last is not None and last.age <= max(PATIENCE, MISSED * every):
+        return ()
+    ago = "ever" if last is None else f"for {last.age:.0f} s"
+    since = None if last is None else to_datetime(datetime.now(UTC).timestamp() - last.age)
+    todo = "Start a worker, or: perdure supervisor"
+    text = f"no supervisor has looked for alerts {ago}: what is below may be old"
+    return (AlertView("nobody_looks", "waiting", text, todo, since, "perdure_alerts", "firing", "warning"),)

@@ -10,6 +10,7 @@ from tornado.web import HTTPError, authenticated
 
 from perdure_workers.flower import job_facts, letter_facts, queries, task_facts
 from perdure_workers.flower.actions import ACTIONS, run_action
+from perdure_workers.flower.alerts import alert_page
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.handler import ApiHandler
 from perdure_workers.flower.overview import overview
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 Reader = Callable[["Site", Mapping[str, str]], Any]
 
 READERS: dict[str, Reader] = {
-    "overview": lambda server, asked: overview(server.perdure, server.history, server.first_seen),
+    "overview": lambda server, asked: overview(server.perdure, server.history),
+    "alerts": lambda server, asked: alert_page(server.perdure),
     "jobs": lambda server, asked: job_facts.job_list(server.perdure, asked),
     "job": lambda server, asked: job_facts.job(server.perdure, asked["of"]),
     "dead-letters": lambda server, asked: letter_facts.letter_list(server.perdure, asked),

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perdure.ledger import glance
-from perdure.ledger.schedules import schedule_facts
-from perdure_workers.flower import alerts
+from perdure_workers.flower.alerts import open_alerts
 from perdure_workers.flower.bulkhead_view import bulkhead_view
 from perdure_workers.flower.faults import FaultView, fault_views
 
@@ -20,29 +19,24 @@ if TYPE_CHECKING:
 
 #: Faults that are shown, and that are looked at to find them.
 FAULTS, LOOKED_AT = 6, 30
-#: Changes of workers' states that are looked at for failures.
-EVENTS = 50
 
 
-def overview(app: Perdure, history: History, seen: alerts.FirstSeen) -> dict[str, Any]:
+def overview(app: Perdure, history: History) -> dict[str, Any]:
     """Return the platform at a glance.
 
     Args:
         app: The application.
         history: What ended in the last hour.
-        seen: When alerts were seen first.
     """
     now = datetime.now(UTC)
     hour, workers, health = history.last_hour(), app.workers.list(), app.health()
     paused = app.ledger.read(glance.paused_since)
     bulkheads = [bulkhead_view(one, paused.get(one.name), workers, hour) for one in app.bulkheads.list()]
     breakers = app.breakers.snapshots()
-    found = alerts.alerts_of(bulkheads, breakers, health, workers, app.workers.events(limit=EVENTS), now)
-    found += alerts.of_paused_schedules(app.ledger.read(schedule_facts.pauses), app.schedules)
     return {
         "letters": app.ledger.read(glance.letter_counts),
         "faults": _faults(app, now),
-        "alerts": seen.dated(found),
+        "alerts": open_alerts(app),
         "bulkheads": bulkheads,
         "breakers": breakers,
         "scores": app.scores.of(_lately(app, hour), breakers),

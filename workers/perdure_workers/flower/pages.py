@@ -11,6 +11,7 @@ from perdure.errors import DeadLetterNotFound, JobNotFound
 from perdure.manage.dead_letters.filters import NAMES as LETTER_FILTERS
 from perdure.manage.jobs import FILTERS as JOB_FILTERS
 from perdure_workers.flower import job_facts, letter_facts, queries, task_facts
+from perdure_workers.flower.alerts import alert_page
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.asking import ask_url
 from perdure_workers.flower.handler import PageHandler
@@ -31,7 +32,20 @@ class OverviewPage(Page):
     @staticmethod
     def facts(server: Site, question: Question) -> dict[str, Any]:
         """Return bulkheads, breakers, workers, health."""
-        return overview(server.perdure, server.history, server.first_seen)
+        return overview(server.perdure, server.history)
+
+
+class AlertsPage(Page):
+    """What fires and did, silences, objectives."""
+
+    name = "alerts"
+    template, live = "perdure_alerts.html", "perdure_alerts_live.html"
+    acts_on = "alert"
+
+    @staticmethod
+    def facts(server: Site, question: Question) -> dict[str, Any]:
+        """Return alerts, silences and objectives."""
+        return alert_page(server.perdure)
 
 
 class JobsPage(Page):
@@ -189,6 +203,7 @@ PAGES: dict[str, type[Page]] = {
     page.name: page
     for page in (
         OverviewPage,
+        AlertsPage,
         JobsPage,
         JobPage,
         LettersPage,

@@ -11,6 +11,7 @@ from perdure_workers.flower.asking import AskBackfill, AskJobs, AskLetters
 from perdure_workers.flower.broker_tab import BrokerTab
 from perdure_workers.flower.pages import (
     PAGES,
+    AlertsPage,
     BreakersPage,
     Find,
     Home,
@@ -33,6 +34,7 @@ def routes(watches: Watches) -> list[Any]:
         url(r"/", Home, name="main"),
         url(r"/broker", BrokerTab, name="broker"),
         url(r"/perdure/overview", OverviewPage, name="perdure_overview"),
+        url(r"/perdure/alerts", AlertsPage, name="perdure_alerts"),
         url(r"/perdure/jobs", JobsPage, name="perdure_jobs"),
         url(r"/perdure/find", Find, name="perdure_find"),
         url(r"/perdure/ask/jobs", AskJobs, name="perdure_ask_jobs"),
@@ -52,7 +54,7 @@ def routes(watches: Watches) -> list[Any]:
 
 
 #: What the API tells of as a whole.
-_LISTS = ("overview", "breakers", "workers", "jobs", "tasks", "schedules")
+_LISTS = ("overview", "alerts", "breakers", "workers", "jobs", "tasks", "schedules")
 
 
 def _api() -> list[Any]:
@@ -67,6 +69,7 @@ def _api() -> list[Any]:
         url(rf"{base}/jobs/([^/]+)/([a-z-]+)", ActApi, {"kind": "job"}),
         url(rf"{base}/dead-letters/(all)/([a-z-]+)", ActApi, {"kind": "letters"}),
         url(rf"{base}/dead-letters/([^/]+)/([a-z-]+)", ActApi, {"kind": "letter"}),
+        url(rf"{base}/alerts/([^/]+)/([a-z-]+)", ActApi, {"kind": "alert"}),
         url(rf"{base}/breakers/([^/]+)/([a-z-]+)", ActApi, {"kind": "breaker"}),
         url(rf"{base}/schedules/([^/]+)/([a-z-]+)", ActApi, {"kind": "schedule"}),
         url(rf"{base}/bulkheads/([^/]+)/([a-z-]+)", ActApi, {"kind": "bulkhead"}),

@@ -13,7 +13,6 @@ from tornado.options import options
 
 from perdure import Perdure
 from perdure_workers.flower.access import credentials
-from perdure_workers.flower.alerts import FirstSeen
 from perdure_workers.flower.bounds import BoundedServer
 from perdure_workers.flower.guard import Refused, TooMany, refusal
 from perdure_workers.flower.history import History
@@ -46,7 +45,6 @@ class PerdureFlower(Flower):  # type: ignore[misc]
         self.sign_in: SignIn = SignIn(credentials(perdure.settings))
         self.facts_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="perdure-facts")
         self.history: History = History(perdure)
-        self.first_seen: FirstSeen = FirstSeen()
         handlers = routes(Watches(self))
         if prefix := self.options.url_prefix:
             handlers = [rewrite_handler(handler, prefix) for handler in handlers]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure_workers.flower.alerts import FirstSeen
     from perdure_workers.flower.history import History
 
 
@@ -19,11 +18,9 @@ class Site(Protocol):
         options: Flower's options.
         facts_pool: Reads the ledger and Redis, off the event loop.
         history: What the plots show.
-        first_seen: Since when each alert is there.
     """
 
     perdure: Perdure
     options: Any
     facts_pool: Executor
     history: History
-    first_seen: FirstSeen
