@@ -1,5 +1,6 @@
+# syntax=docker/dockerfile:1
 # perdure: one image for every role; the command says which (see docker-compose.yml).
-#   docker build -t perdure .
+#   docker build -t perdure:local .
 # An application of your own: FROM perdure, install what it needs, copy it to /app.
 
 ARG PYTHON=3.13
@@ -11,15 +12,19 @@ WORKDIR /build
 # First what changes seldom: the locked dependencies are a layer of their own.
 COPY pyproject.toml uv.lock ./
 ENV EXTRAS="--extra worker --extra flower --extra postgres"
-RUN uv sync --locked --no-dev ${EXTRAS} --no-install-project
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev ${EXTRAS} --no-install-project
 COPY README.md LICENSE ./
 COPY platform platform
 COPY workers workers
 COPY tasks tasks
-RUN uv sync --locked --no-dev ${EXTRAS} --no-editable
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev ${EXTRAS} --no-editable
 
 FROM python:${PYTHON}-slim
-RUN useradd --system --user-group --uid 10001 perdure \
+LABEL org.opencontainers.image.title="perdure" \
+    org.opencontainers.image.description="Fault-tolerant job processing on Celery" \
+    org.opencontainers.image.licenses="MIT"
+RUN groupadd --system --gid 10001 perdure \
+    && useradd --system --gid perdure --uid 10001 perdure \
     && install -d -o perdure -g perdure /app /var/lib/perdure
 COPY --from=build /opt/perdure /opt/perdure
 ENV PATH=/opt/perdure/bin:$PATH PYTHONUNBUFFERED=1 PYTHONPATH=/app PERDURE_HOME=/var/lib/perdure

@@ -20,7 +20,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-again test-fast coverage test-lowest check bench docs sync clean
+.PHONY: help demo up test test-again test-fast coverage test-lowest check bench docs compose-env sync clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -68,6 +68,9 @@ bench: .venv/.synced ## Measure beside Celery and other peers (ARGS=quick: rough
 
 docs: .venv/.synced ## Run every code block of README.md and docs/
 	$(BIN)/python docs/check.py $(ARGS)
+
+compose-env: ## Write .env with new passwords for docker-compose.yml
+	@"$(PYTHON)" deploy/compose_env.py
 
 sync: .venv/.synced ## Make the virtual environment
 

