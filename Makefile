@@ -20,7 +20,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-again test-fast coverage test-lowest check bench docs compose-env sync clean
+.PHONY: help demo up test test-again test-fast coverage simulate test-lowest check bench docs compose-env sync clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -48,6 +48,9 @@ coverage: .venv/.synced ## Measure which branches of the platform the tests run,
 	-$(BIN)/coverage run -m pytest -n 2 --dist loadfile -p no:cacheprovider $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+simulate: .venv/.synced ## Run schedules of misfortune on a simulated platform (SEEDS=10000)
+	SIMULATE_SEEDS=$(or $(SEEDS),10000) $(BIN)/pytest -q tests/integration/ledger/test_simulated.py $(ARGS)
 
 test-lowest: .tools/uv-$(UV_VERSION) ## Run a part of the tests with the oldest libraries that are allowed (QUICK=1: the parts that differ)
 	$(UV) venv --quiet --clear --python .tools/bin/python .venv-lowest
