@@ -34,6 +34,7 @@ _COMMANDS = {
     "status": "cli.status:status",
     "submit": "cli.jobs:submit",
     "supervisor": "cli.processes:supervisor",
+    "top": "cli.top.command:top",
     "up": "cli.up:up",
     "why": "cli.why:why",
     "worker": "cli.processes:worker",

@@ -62,13 +62,23 @@ class ScheduleView:
 
 def task_list(app: Perdure, history: History) -> dict[str, Any]:
     """Return the tasks with their last hour, those that fail most first."""
-    hour, errors = history.last_hour(), app.ledger.read(last_errors)
+    return {"task_views": task_views(app, history.last_hour())}
+
+
+def task_views(app: Perdure, hour: Sequence[Sequence[Ended] | None]) -> list[TaskView]:
+    """Return the tasks, those that fail most first.
+
+    Args:
+        app: The application.
+        hour: What ended in each of the last minutes.
+    """
+    errors = app.ledger.read(last_errors)
     letters: dict[str, int] = {}
     for group in app.dead_letters.groups(limit=500, open_only=True):
         letters[group.task] = letters.get(group.task, 0) + group.open
     names = {*app.tasks, *errors, *letters, *(each.task for minute in hour for each in minute or ())}
     views = [_task(app, name, hour, errors.get(name), letters.get(name, 0)) for name in sorted(names)]
-    return {"task_views": sorted(views, key=lambda view: (-view.failed, -view.open_letters, -view.total))}
+    return sorted(views, key=lambda view: (-view.failed, -view.open_letters, -view.total))
 
 
 def schedule_list(app: Perdure) -> dict[str, Any]:

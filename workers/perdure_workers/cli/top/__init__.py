@@ -1,0 +1,1 @@
+"""``perdure top``: the platform at a glance in a terminal, kept up to date, with keys."""
