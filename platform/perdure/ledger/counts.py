@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, select, text
 
 from perdure.ledger import batch
-from perdure.ledger.conditions import DIALECTS, upsert
+from perdure.ledger.conditions import DIALECTS, insert_ignoring, upsert
 from perdure.ledger.now import NOW, now
 from perdure.ledger.schema import facts
 from perdure.model import metrics
@@ -219,15 +219,22 @@ def fold(connection: Connection, *, enough: float, full: bool = False) -> bool:
         enough: Seconds for which somebody else's work is new enough, so that nothing is done.
         full: Whether to look for rows of transactions that came very late as well.
     """
-    row = connection.execute(_FOLDED_AT).one_or_none()
-    if row is not None and row.now - row.updated_at < enough:
+    row = connection.execute(_FOLDED_AT).one_or_none() or _first(connection)
+    if row.now - row.updated_at < enough:
         return False
-    since = 0.0 if full or row is None else row.updated_at - LATE
+    since = 0.0 if full else row.updated_at - LATE
     for statement in _FOLD[connection.dialect.name]:
         connection.execute(statement, {"since": since})
     values = {"name": _FOLDED, "value": "", "updated_at": now()}
     connection.execute(upsert(facts, connection.dialect.name, ["name"]).values(**values))
     return True
+
+
+def _first(connection: Connection) -> Any:
+    """Return the locked row of the last fold where there was none yet: of two who fold at once one waits for the other."""
+    row = {"name": _FOLDED, "value": "", "updated_at": 0.0}
+    connection.execute(insert_ignoring(facts, connection.dialect.name).values(**row))
+    return connection.execute(_FOLDED_AT).one()
 
 
 def _read(dialect: str) -> Any:
