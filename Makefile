@@ -1,6 +1,8 @@
 # Every target works on a bare Python 3.11+ with pip: it makes its own tools in .tools/ and .venv/ first.
 
 PYTHON ?= python3
+# Tests side by side: one more than two cores have work for, since many of them wait for processes.
+JOBS ?= 3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
@@ -24,7 +26,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
-	@echo "Variables: PYTHON=python3.12 (any from 3.11 on), TREE=folder (demo), ARGS='-k name' (test)"
+	@echo "Variables: PYTHON=python3.12 (any from 3.11 on), TREE=folder (demo), ARGS='-k name' and JOBS=3 (test)"
 
 demo: .venv/.synced ## Watch real jobs run while a worker is killed (TREE=folder archives yours)
 	$(BIN)/perdure demo $(if $(TREE),--tree "$(TREE)") $(ARGS)
@@ -33,7 +35,7 @@ up: .venv/.synced ## Run Redis, the workers and Flower in this folder until Ctrl
 	@exec $(BIN)/perdure up $(ARGS)
 
 test: .venv/.synced ## Run the tests on real servers
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
 
 test-again: .venv/.synced ## Run the tests that failed last time, at most five of them, one after the other
 	@$(BIN)/python -c 'import json, pathlib, sys; failed = json.loads(pathlib.Path(".pytest_cache/v/cache/lastfailed").read_text()); \

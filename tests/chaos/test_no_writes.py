@@ -166,7 +166,7 @@ def test_jobs_go_on_while_redis_refuses_writes(
         assert [cluster.submit("quick").wait(PATIENCE) for _ in range(5)] == [1] * 5
         report = cluster.app.health()
         assert report.status == "degraded"
-        assert [one.name for one in report.checks if not one.healthy] == ["broker"]
+        assert [one.name for one in report.checks if not one.healthy] == ["broker", "breaker_store"]
         assert worker.process.poll() is None, worker.logged()
 
         relent(client)

@@ -227,7 +227,7 @@ def test_what_a_dead_manager_left_is_ended_by_the_next(home: Path, start: Start)
     result = down(home, timeout=0.2)
     assert result.manager_pid is None
     assert result.processes[-1] == "critical"
-    assert [pid for pid in (left, *worker["children"]) if alive(pid)] == []
+    wait_until(lambda: not any(alive(pid) for pid in (left, *worker["children"])), 30, message="all are ended")
     with pytest.raises(NotUp):
         down(home)
 
