@@ -11,6 +11,7 @@ from typing import Any
 from perdure.model.masking import NOTHING, Masker
 from perdure.model.records import Claim
 from perdure.model.text.safe import many_lines, one_line
+from perdure_workers.repeats import Repeats
 
 FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
 #: What lines that belong to the one before begin with: no text of a job begins a line of the log.
@@ -107,6 +108,7 @@ def configure_logging(level: str, form: str = "text") -> None:
         form: ``text``, or ``json`` for one JSON object a line.
     """
     handler = logging.StreamHandler()
+    handler.addFilter(Repeats())
     handler.setFormatter(JsonFormatter() if form == "json" else SafeFormatter(FORMAT))
     logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)
