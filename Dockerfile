@@ -29,5 +29,5 @@ RUN groupadd --system --gid 10001 perdure \
 COPY --from=build /opt/perdure /opt/perdure
 ENV PATH=/opt/perdure/bin:$PATH PYTHONUNBUFFERED=1 PYTHONPATH=/app PERDURE_HOME=/var/lib/perdure
 WORKDIR /app
-USER perdure
+USER 10001:10001
 CMD ["perdure", "--help"]

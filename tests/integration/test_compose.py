@@ -77,7 +77,7 @@ def test_no_service_is_root_and_none_can_become_it(services: dict[str, Any]) -> 
         assert service["user"] in {"redis", "postgres", "perdure"}, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-    assert re.findall(r"^USER (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE) == ["perdure"]
+    assert re.findall(r"^USER (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE) == ["10001:10001"]
 
 
 def test_every_lasting_service_has_a_health_check_and_is_restarted(services: dict[str, Any]) -> None:
