@@ -5,10 +5,12 @@ No fixture skips a test because a server is missing: it fails with the error tha
 
 from __future__ import annotations
 
+import gc
 import itertools
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from multiprocessing import util
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,20 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     fixtures = getattr(item, "fixturenames", ())
     if "postgres" in item.name or any("postgres" in name for name in fixtures):
         item.add_marker(pytest.mark.postgresql)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are there to stay: no collection of garbage has to look at them again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_connections_of_other_tests() -> None:
+    """Have forks of this module leave alone what earlier ones left: kombu would close it there, and wait for its server."""
+    registered = util._afterfork_registry  # type: ignore[attr-defined]
+    for key in [key for key in list(registered) if str(getattr(key[-1], "__module__", "")).startswith(("kombu", "celery"))]:
+        registered.pop(key, None)
 
 
 @pytest.hookimpl(wrapper=True)

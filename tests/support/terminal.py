@@ -21,6 +21,11 @@ from support.waiting import wait_until
 PATIENCE = 30.0
 
 
+def _hear_interrupts() -> None:
+    """Undo what a shell does to what it starts in the background: it has them ignore SIGINT, and they pass that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A program and its terminal; a context that ends the program.
 
@@ -41,7 +46,7 @@ class Terminal:
         self._slave = slave
         self.process = subprocess.Popen(
             command, cwd=cwd, env={**environment, "TERM": "xterm"}, stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=_hear_interrupts,
         )  # fmt: skip
 
     def __enter__(self) -> Terminal:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from perdure import Perdure
 from perdure.errors import LedgerUnavailable
-from perdure.manage.scores import Score
 from perdure_workers.cli.home_folder import home_of
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import Exit, json_option, print_json, print_table, say
 from perdure_workers.recovery.pulse import PATIENCE, Beat, beats
+
+if TYPE_CHECKING:  # a probe loads none of it
+    from perdure import Perdure
+    from perdure.manage.scores import Score
 
 #: What stands for all processes of this host.
 _ALL = "*"
