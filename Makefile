@@ -71,7 +71,8 @@ check: .venv/.synced ## Lint, format, types, dead code, import contracts, lock
 bench: .venv/.synced ## Measure beside Celery and other peers (ARGS=quick: rough, in minutes)
 	$(UV) run --locked --group bench python -m benchmarks $(ARGS)
 
-docs: .venv/.synced ## Run every code block of README.md and docs/
+docs: .venv/.synced ## Build the documentation into site/, warnings are errors; run every code block of README.md and docs/
+	NO_MKDOCS_2_WARNING=1 $(UV) run --locked --group docs mkdocs build --strict
 	$(BIN)/python docs/check.py $(ARGS)
 
 compose-env: ## Write .env with new passwords for docker-compose.yml
@@ -80,7 +81,7 @@ compose-env: ## Write .env with new passwords for docker-compose.yml
 sync: .venv/.synced ## Make the virtual environment
 
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .venv-lowest .tools .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .tools .bench dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a second call does nothing; a new lock, pyproject.toml or uv version does its part again.
