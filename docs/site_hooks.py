@@ -1,6 +1,6 @@
 """How mkdocs reads this folder: pages say the same on a code host and on the site.
 
-README.md, CHANGELOG.md and CONTRIBUTING.md are pages of the site too, links to files that are none become their text, and
+README.md, CHANGELOG.md and the like are pages of the site too, links to files that are none become their text, and
 what stands in comments (blocks that docs/check.py runs and nobody reads) is left out. A page that mkdocs.yml does not
 name is under "More". The page of the Python API is made from what ``perdure`` exports, and filled from docstrings.
 """
@@ -20,7 +20,12 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Pages of the site that are files of the folder above.
-ABOVE = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+ABOVE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "examples/README.md": "examples.md",
+}
 #: What applications import, in the order of the page.
 PUBLIC = ("perdure", "perdure.resilience", "perdure.stores", "perdure.errors")
 LINK = re.compile(r"(?<!!)\[(?P<text>(?:`[^`]*`|[^\]`])*)\]\((?P<target>(?!\w+:|#)[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")

@@ -1,0 +1,6 @@
+"""The project's URLs."""
+
+from django.urls import path
+from shop.views import order
+
+urlpatterns = [path("orders", order)]
