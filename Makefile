@@ -22,7 +22,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-again test-fast coverage simulate test-lowest check bench docs compose-env sync clean
+.PHONY: help demo up test test-again test-fast coverage simulate test-lowest check audit bench docs release compose-env sync clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -67,6 +67,13 @@ check: .venv/.synced ## Lint, format, types, dead code, import contracts, lock
 	$(BIN)/vulture
 	$(BIN)/lint-imports
 	$(UV) lock --check
+	@$(MAKE) --no-print-directory audit
+
+audit: .tools/uv-$(UV_VERSION) ## Look for known vulnerabilities of all locked packages; AUDIT=required fails where osv.dev cannot be asked
+	@UV_HTTP_RETRIES=0 $(UV) audit --locked --preview-features audit; code=$$?; \
+	if [ $$code = 2 ] && [ "$(AUDIT)" != required ]; then \
+		echo "NOT AUDITED: the database of vulnerabilities cannot be asked from here (see above)"; \
+	else exit $$code; fi
 
 bench: .venv/.synced ## Measure beside Celery and other peers (ARGS=quick: rough, in minutes)
 	$(UV) run --locked --group bench python -m benchmarks $(ARGS)
@@ -74,6 +81,16 @@ bench: .venv/.synced ## Measure beside Celery and other peers (ARGS=quick: rough
 docs: .venv/.synced ## Build the documentation into site/, warnings are errors; run every code block of README.md and docs/
 	NO_MKDOCS_2_WARNING=1 $(UV) run --locked --group docs mkdocs build --strict
 	$(BIN)/python docs/check.py $(ARGS)
+
+release: .venv/.synced ## Build what is published, check it, and write release notes with checksums, all in dist/
+	$(UV) build --quiet --clear --out-dir dist
+	$(UV) export --quiet --locked --format cyclonedx1.5 --no-default-groups --all-extras --output-file dist/sbom.cdx.json
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(UV) run --locked --group release twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/python .ci/release.py dist
+	cd dist && ../$(UV) run --quiet --isolated --no-project --with "$$(ls *.whl)[worker]" \
+		python -c 'import platform, perdure, perdure_tasks; assert platform.python_version()' && \
+	../$(UV) run --quiet --isolated --no-project --with "$$(ls *.whl)[worker]" perdure --version
 
 compose-env: ## Write .env with new passwords for docker-compose.yml
 	@"$(PYTHON)" deploy/compose_env.py
