@@ -22,7 +22,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-again test-fast coverage simulate test-lowest check audit bench docs release compose-env sync clean
+.PHONY: help demo up test test-again test-fast coverage simulate chaos test-lowest check audit bench docs release compose-env sync clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -53,6 +53,11 @@ coverage: .venv/.synced ## Measure which branches of the platform the tests run,
 
 simulate: .venv/.synced ## Run schedules of misfortune on a simulated platform (SEEDS=10000)
 	SIMULATE_SEEDS=$(or $(SEEDS),10000) $(BIN)/pytest -q tests/integration/ledger/test_simulated.py $(ARGS)
+
+chaos: .venv/.synced ## Break a platform on purpose, in all ways there are, on SQLite and PostgreSQL: half an hour (SECONDS=20, SEED=1)
+	$(BIN)/perdure chaos run all --duration $(or $(SECONDS),20) --seed $(or $(SEED),1) --report .chaos/sqlite
+	$(BIN)/perdure chaos run all --duration $(or $(SECONDS),20) --seed $(or $(SEED),1) --report .chaos/postgresql --ledger postgresql
+	CHAOS_BROKEN_BUILDS=1 $(BIN)/pytest -q tests/chaos/test_lab.py
 
 test-lowest: .tools/uv-$(UV_VERSION) ## Run a part of the tests with the oldest libraries that are allowed (QUICK=1: the parts that differ)
 	$(UV) venv --quiet --clear --python .tools/bin/python .venv-lowest
@@ -98,7 +103,7 @@ compose-env: ## Write .env with new passwords for docker-compose.yml
 sync: .venv/.synced ## Make the virtual environment
 
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .venv-lowest .tools .bench dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .tools .bench .chaos dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a second call does nothing; a new lock, pyproject.toml or uv version does its part again.

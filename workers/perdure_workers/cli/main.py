@@ -18,6 +18,7 @@ _COMMANDS = {
     "alerts": "cli.alerts:alerts",
     "breakers": "cli.breakers:breakers",
     "bulkheads": "cli.bulkheads:bulkheads",
+    "chaos": "chaos.command:chaos",
     "checkpoints": "cli.checkpoints:checkpoints",
     "db": "cli.database:db",
     "dead": "cli.dead:dead",

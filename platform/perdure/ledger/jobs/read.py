@@ -142,3 +142,11 @@ def attempts_of(connection: Connection, job_id: str) -> list[AttemptRecord]:
     """
     rows = connection.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number))
     return [replace(AttemptRecord.of(row._mapping), number=number) for number, row in enumerate(rows, 1)]
+
+
+def outcomes_by_fence(connection: Connection) -> dict[str, dict[int, str]]:
+    """Return how each claim ended that left an attempt, by the job's id and the claim's fence: of all jobs, for checks."""
+    found: dict[str, dict[int, str]] = {}
+    for job_id, number, outcome in connection.execute(select(attempts.c.job_id, attempts.c.number, attempts.c.outcome)):
+        found.setdefault(job_id, {})[number] = outcome
+    return found

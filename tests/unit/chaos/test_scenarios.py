@@ -1,0 +1,39 @@
+"""Scenarios are data that fit the faults, and a seed repeats them."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from perdure.errors import InvalidArguments
+from perdure_workers.chaos.faults import FAULTS
+from perdure_workers.chaos.scenario import Scenario, chosen, scenarios
+
+
+@pytest.mark.parametrize("scenario", scenarios().values(), ids=lambda scenario: scenario.name)
+def test_faults_are_known_and_take_what_they_are_given(scenario: Scenario) -> None:
+    for fault in scenario.plan(seed=1, duration=20):
+        inspect.signature(FAULTS[fault.do]).bind("bench", **fault.given)
+        assert 0 <= fault.at < 1
+        assert fault.at + fault.lasts <= 1.1
+
+
+def test_each_fault_is_in_a_scenario_that_is_not_left_to_chance() -> None:
+    assert {fault.do for each in scenarios().values() if each.name != "random" for fault in each.faults} == set(FAULTS)
+
+
+def test_a_seed_repeats_a_random_mix() -> None:
+    mix = scenarios()["random"]
+    assert mix.plan(7, 60) == mix.plan(7, 60) != mix.plan(8, 60)
+    assert len(mix.plan(7, 60)) == 20
+
+
+def test_a_scenario_that_is_not_there_or_for_another_ledger_is_refused() -> None:
+    with pytest.raises(InvalidArguments, match="Did you mean 'worker-killed'"):
+        chosen("worker-kiled", "sqlite")
+    with pytest.raises(InvalidArguments, match="--ledger postgresql"):
+        chosen("postgres-killed", "sqlite")
+    assert {scenario.name for scenario in chosen("all", "sqlite")} & {"postgres-killed", "sqlite-locked"} == {
+        "sqlite-locked"
+    }

@@ -1,0 +1,5 @@
+"""The application as workers load it: ``perdure worker normal -A perdure_workers.chaos.app``."""
+
+from perdure_workers.chaos.jobs import chaos_app
+
+app = chaos_app()

@@ -1,0 +1,66 @@
+"""Processes that are killed, frozen, drained and deployed anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from perdure_workers.chaos.cluster import Target
+from perdure_workers.chaos.faults.fault import Bench
+
+
+@contextmanager
+def kill(bench: Bench, target: Target, count: int = 1) -> Iterator[str]:
+    """End processes as the OOM killer does (SIGKILL)."""
+    found = bench.cluster.pids(target)
+    hit = found if target == "everything" else bench.rng.sample(found, min(count, len(found)))
+    for pid in hit:
+        _signal(pid, signal.SIGKILL)
+    yield f"{target} {_named(hit)}"
+
+
+@contextmanager
+def freeze(bench: Bench, target: Target) -> Iterator[str]:
+    """Stop a process and its children for a while, as a machine that hangs does (SIGSTOP, SIGCONT)."""
+    pid = bench.rng.choice(bench.cluster.pids(target))
+    try:
+        family = [child.pid for child in psutil.Process(pid).children(recursive=True)] + [pid]
+    except psutil.NoSuchProcess:
+        family = []
+    for each in family:
+        _signal(each, signal.SIGSTOP)
+    try:
+        yield f"{target} {pid}"
+    finally:
+        for each in family:
+            _signal(each, signal.SIGCONT)
+
+
+@contextmanager
+def drain(bench: Bench) -> Iterator[str]:
+    """Have one worker end in order and start again."""
+    worker = bench.rng.choice(bench.cluster.workers())
+    pid = worker.pid
+    worker.restart()
+    yield f"worker {worker.spec.name} {pid}"
+
+
+@contextmanager
+def rolling_deploy(bench: Bench) -> Iterator[str]:
+    """Restart all processes in order, as a deploy does."""
+    for child in bench.cluster.children.values():
+        child.restart()
+    yield ", ".join(bench.cluster.children)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _named(pids: list[int]) -> str:
+    return ", ".join(map(str, pids)) if len(pids) < 6 else f"{len(pids)} processes"
