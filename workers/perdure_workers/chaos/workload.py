@@ -57,7 +57,7 @@ CALLS: dict[str, Callable[[random.Random], Call]] = {
     "chaos.guarded": lambda rng: Call(),
 }
 #: What a steady load is made of.
-MIX = {"chaos.quick": 50, "chaos.nap": 15, "chaos.flaky": 10, "chaos.pay": 10, "chaos.march": 6, "chaos.guarded": 6,
+MIX = {"chaos.quick": 42, "chaos.nap": 15, "chaos.flaky": 10, "chaos.pay": 10, "chaos.march": 14, "chaos.guarded": 6,
        "chaos.doomed": 3}  # fmt: skip
 
 
