@@ -17,6 +17,7 @@ import pytest
 import redis
 from hypothesis import settings
 
+from perdure import Perdure
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
 
@@ -56,6 +57,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def make_ledger(url: str) -> None:
+    app = Perdure(ledger_url=url)
+    app.ledger.upgrade()
+    app.close()
+
+
 @pytest.fixture(scope="session")
 def server_dir() -> Iterator[Path]:
     """A folder that the account of PostgreSQL can reach; those of pytest (tmp_path) are private to the user."""
@@ -90,26 +97,55 @@ def postgres_server(server_dir: Path) -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> str:
     """Name of the database that `postgres_url` copies for each test. Nobody may stay connected to it."""
-    postgres_server.create_database("perdure_template")
+    make_ledger(postgres_server.create_database("perdure_template"))
     return "perdure_template"
 
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """SQLAlchemy URL of a PostgreSQL database that no other test has seen."""
+    """SQLAlchemy URL of an empty PostgreSQL ledger."""
     name = f"test_{next(database_numbers)}"
     yield postgres_server.create_database(name, template=postgres_template)
     postgres_server.drop_database(name)
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def bare_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """SQLAlchemy URL of a PostgreSQL database without tables."""
+    name = f"test_{next(database_numbers)}"
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def bare_sqlite_url(tmp_path: Path) -> str:
     """SQLAlchemy URL of a SQLite file that does not exist yet."""
     return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(server_dir: Path) -> Path:
+    """An empty SQLite ledger that `sqlite_url` copies for each test."""
+    path = server_dir / "template.sqlite3"
+    make_ledger(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """SQLAlchemy URL of an empty SQLite ledger."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'ledger.sqlite3')}"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest) -> str:
-    """SQLAlchemy URL of an empty database; a test that takes it runs once on SQLite and once on PostgreSQL."""
+    """SQLAlchemy URL of an empty ledger; a test that takes it runs once on SQLite and once on PostgreSQL."""
     url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_url(request: pytest.FixtureRequest) -> str:
+    """SQLAlchemy URL of a database without a ledger; a test that takes it runs once on SQLite and once on PostgreSQL."""
+    url: str = request.getfixturevalue({"sqlite": "bare_sqlite_url", "postgresql": "bare_postgres_url"}[request.param])
     return url

@@ -63,12 +63,13 @@ def settings(**given: str) -> str:
     return f"from perdure import Perdure\nPerdure(**{given})\n"
 
 
+MAKE_LEDGER = "from perdure import Perdure\nPerdure().ledger.upgrade()\n"
 MISSING = [
     ("click", command("status"), "the command line needs click. Install it with: pip install 'perdure[worker]'"),
     ("flower", command("flower"), "perdure flower needs flower. Install it with: pip install 'perdure[flower]'"),
     ("tornado", command("flower"), "perdure flower needs tornado. Install it with: pip install 'perdure[flower]'"),
     ("flower", command("up"), "(to start without it: --no-flower) needs flower"),
-    ("alembic", command("db", "upgrade"), "needs alembic. Install it with: pip install 'perdure[worker]'"),
+    ("alembic", MAKE_LEDGER + command("db", "check"), "needs alembic. Install it with: pip install 'perdure[worker]'"),
     ("psycopg", settings(ledger_url="postgresql://h/d"), "pip install 'perdure[postgres]'"),
     ("cryptography", settings(encryption_keys="k:AA=="), "pip install 'perdure[encryption]'"),
     ("fsspec", settings(blob_store="s3://b"), "pip install 'perdure[stores]'"),

@@ -65,10 +65,8 @@ def version(database: Database) -> str | None:
         return None
 
     def work(connection: Connection) -> str | None:
-        tables = inspect(connection)
-        if tables.has_table(VERSION_TABLE):
-            found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
-            return None if found is None else str(found)
+        if inspect(connection).has_table(VERSION_TABLE):
+            return _stamped(connection)
         return _UNPREFIXED if _is_unprefixed(connection) else None
 
     return database.run(work, autocommit=True)
@@ -85,12 +83,25 @@ def _is_unprefixed(connection: Connection) -> bool:
     return "payload_digest" in {column["name"] for column in tables.get_columns("jobs")}
 
 
+def _stamped(connection: Connection) -> str | None:
+    """Return the version that is written down, or None."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
+    return found
+
+
+def _stamp(connection: Connection, version: str) -> None:
+    """Write the version down, in a table as Alembic makes it."""
+    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"), {"version": version})
+
+
 def _adopt(connection: Connection) -> None:
     """Move the version of a ledger without prefix out of the table that an application may use as well."""
     if inspect(connection).has_table(VERSION_TABLE) or not _is_unprefixed(connection):
         return
-    connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-    connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"), {"version": _UNPREFIXED})
+    _stamp(connection, _UNPREFIXED)
     connection.execute(text("DELETE FROM alembic_version WHERE version_num = :version"), {"version": _UNPREFIXED})
     if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 0:
         connection.execute(text("DROP TABLE alembic_version"))
@@ -98,19 +109,18 @@ def _adopt(connection: Connection) -> None:
 
 def upgrade(database: Database) -> str:
     """Run the migrations that are missing and return the version; safe to run from several processes at once."""
-    with extra("worker", f"making the tables of ledger {database.name}"):
-        from alembic import command  # imported here: it is slow, and rarely needed
 
     def work(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         _adopt(connection)
-        if inspect(connection).has_table(VERSION_TABLE):
-            command.upgrade(_config(connection), "head")
-        else:
+        found = _stamped(connection)
+        if found is None:
             # Not by the migrations: the first one's tables have names that an application's own may have.
             _create(connection)
-            command.stamp(_config(connection), "head")
+            _stamp(connection, SCHEMA_VERSION)
+        elif found != SCHEMA_VERSION:
+            _migrate(connection)
 
     with _one_at_a_time, _alone(database):
         database.run(work)
@@ -131,8 +141,9 @@ def _create(connection: Connection) -> None:
 
 def drift(database: Database) -> list[Any]:
     """Return the differences between the database and the schema that the code expects; none is right."""
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
+    with extra("worker", f"comparing ledger {database.name} with its schema"):
+        from alembic.autogenerate import compare_metadata
+        from alembic.migration import MigrationContext
 
     return database.run(lambda c: list(compare_metadata(MigrationContext.configure(c, opts=_OWN), metadata)))
 
@@ -142,6 +153,12 @@ _OWN = {
     "version_table": VERSION_TABLE,
     "include_name": lambda name, kind, _parents: kind != "table" or name.startswith(PREFIX),
 }
+
+
+def _migrate(connection: Connection) -> None:
+    with extra("worker", "migrating a ledger"):
+        from alembic import command  # imported here: it is slow, and rarely needed
+    command.upgrade(_config(connection), "head")
 
 
 def _config(connection: Connection) -> Any:

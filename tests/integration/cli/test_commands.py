@@ -254,8 +254,8 @@ def test_db(perdure: Run, folder: Path) -> None:
     assert perdure("db", "check").code == 0
 
 
-def test_db_on_postgresql(perdure: Run, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PERDURE_LEDGER_URL", postgres_url)
+def test_db_on_postgresql(perdure: Run, bare_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_LEDGER_URL", bare_postgres_url)
     ended = perdure("jobs", "list")
     assert (ended.code, "Run: perdure db upgrade" in ended.err) == (1, True)
     ended = perdure("db", "upgrade")

@@ -21,8 +21,8 @@ def set_version(ledger: Ledger, version: str) -> None:
         connection.execute(text(f"UPDATE {migrate.VERSION_TABLE} SET version_num = :version"), {"version": version})
 
 
-def test_upgrading_an_empty_database(ledger_url: str) -> None:
-    ledger = Ledger(ledger_url)
+def test_upgrading_an_empty_database(bare_url: str) -> None:
+    ledger = Ledger(bare_url)
     assert ledger.schema_version() is None
     assert ledger.upgrade() == migrate.SCHEMA_VERSION
     assert ledger.schema_version() == migrate.SCHEMA_VERSION
@@ -32,8 +32,8 @@ def test_upgrading_an_empty_database(ledger_url: str) -> None:
     ledger.close()
 
 
-def test_drift_is_found(ledger_url: str) -> None:
-    ledger = Ledger(ledger_url)
+def test_drift_is_found(bare_url: str) -> None:
+    ledger = Ledger(bare_url)
     ledger.upgrade()
     with ledger.database.engine.begin() as connection:
         connection.execute(text("DROP INDEX ix_perdure_jobs_ready"))
@@ -63,8 +63,8 @@ def test_a_sqlite_file_makes_itself_in_folders_that_do_not_exist(tmp_path: Path)
     ledger.close()
 
 
-def test_postgresql_without_a_schema_says_what_to_do(postgres_url: str) -> None:
-    ledger = Ledger(postgres_url)
+def test_postgresql_without_a_schema_says_what_to_do(bare_postgres_url: str) -> None:
+    ledger = Ledger(bare_postgres_url)
     for _ in range(2):
         with pytest.raises(
             LedgerOutdated, match=r"has schema none, this release needs \d+\. Run: perdure db upgrade"
@@ -77,11 +77,11 @@ def test_postgresql_without_a_schema_says_what_to_do(postgres_url: str) -> None:
     ledger.close()
 
 
-def test_a_newer_schema_is_left_alone(ledger_url: str) -> None:
-    first = Ledger(ledger_url)
+def test_a_newer_schema_is_left_alone(bare_url: str) -> None:
+    first = Ledger(bare_url)
     first.upgrade()
     set_version(first, "9999")
-    ledger = Ledger(ledger_url)
+    ledger = Ledger(bare_url)
     with pytest.raises(LedgerOutdated, match=r"has schema 9999.*Install the newer release"):
         ledger.jobs.submit([job(1)])
     assert ledger.schema_version() == "9999"
@@ -116,8 +116,8 @@ def test_processes_that_first_use_a_sqlite_file_together(tmp_path: Path) -> None
         ledger.close()
 
 
-def test_upgrades_at_once(ledger_url: str) -> None:
-    ledgers = [Ledger(ledger_url) for _ in range(4)]
+def test_upgrades_at_once(bare_url: str) -> None:
+    ledgers = [Ledger(bare_url) for _ in range(4)]
     assert at_once([ledger.upgrade for ledger in ledgers]) == [migrate.SCHEMA_VERSION] * 4
     assert migrate.drift(ledgers[0].database) == []
     for ledger in ledgers:

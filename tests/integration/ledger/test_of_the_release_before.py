@@ -90,14 +90,14 @@ def copied_to_postgresql(file: Path, url: str) -> None:
 
 @pytest.fixture
 def app(
-    ledger_url: str, written: Path, shop: ModuleType, redis_url: str, tmp_path: Path, clean_environment: None
+    bare_url: str, written: Path, shop: ModuleType, redis_url: str, tmp_path: Path, clean_environment: None
 ) -> Iterator[Perdure]:
     """This release's application on that ledger, migrated."""
-    if ledger_url.startswith("sqlite"):
+    if bare_url.startswith("sqlite"):
         (tmp_path / "ledger.sqlite3").write_bytes(written.read_bytes())
     else:
-        copied_to_postgresql(written, ledger_url)
-    app: Perdure = shop.build(ledger_url=ledger_url, broker_url=redis_url, home=tmp_path / "home")
+        copied_to_postgresql(written, bare_url)
+    app: Perdure = shop.build(ledger_url=bare_url, broker_url=redis_url, home=tmp_path / "home")
     app.ledger.upgrade()
     yield app
     app.close()

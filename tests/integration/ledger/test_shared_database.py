@@ -23,8 +23,8 @@ Index("ix_orders_cents", ORDERS.c.cents)
 
 
 @pytest.fixture
-def app(ledger_url: str, redis_url: str, tmp_path: Path) -> Iterator[Perdure]:
-    made = Perdure(ledger_url=ledger_url, broker_url=redis_url, home=tmp_path / "home")
+def app(bare_url: str, redis_url: str, tmp_path: Path) -> Iterator[Perdure]:
+    made = Perdure(ledger_url=bare_url, broker_url=redis_url, home=tmp_path / "home")
     made.job(name="work")(lambda: None)
     made.ledger.upgrade()
     yield made
@@ -32,8 +32,8 @@ def app(ledger_url: str, redis_url: str, tmp_path: Path) -> Iterator[Perdure]:
 
 
 @pytest.fixture
-def engine(app: Perdure, ledger_url: str) -> Iterator[Engine]:
-    made = create_engine(ledger_url)
+def engine(app: Perdure, bare_url: str) -> Iterator[Engine]:
+    made = create_engine(bare_url)
     OWN.create_all(made)
     yield made
     made.dispose()
@@ -57,8 +57,8 @@ def test_the_check_of_the_ledger_sees_no_table_of_the_application(app: Perdure, 
     assert migrate.drift(app.ledger.database) == []
 
 
-def test_a_session_of_the_same_database_is_taken_whatever_its_url(app: Perdure, engine: Engine, ledger_url: str) -> None:
-    other = make_url(ledger_url)
+def test_a_session_of_the_same_database_is_taken_whatever_its_url(app: Perdure, engine: Engine, bare_url: str) -> None:
+    other = make_url(bare_url)
     if other.host:
         other = other.set(host="localhost")
     for bound in (engine, create_engine(other)):

@@ -74,11 +74,11 @@ OTHERS = (
 
 
 @pytest.fixture
-def old(ledger_url: str) -> Iterator[Database]:
+def old(bare_url: str) -> Iterator[Database]:
     """A database as the release before made it, with its rows."""
     from alembic import command
 
-    database = Database(ledger_url)
+    database = Database(bare_url)
 
     def make(connection: Connection) -> None:
         command.upgrade(migrate._config(connection), "0001")
@@ -233,8 +233,8 @@ OF_THE_APPLICATION = (
 )
 
 
-def test_an_application_s_tables_and_its_alembic_version_are_left_alone(ledger_url: str) -> None:
-    ledger = Ledger(ledger_url)
+def test_an_application_s_tables_and_its_alembic_version_are_left_alone(bare_url: str) -> None:
+    ledger = Ledger(bare_url)
     with ledger.database.engine.begin() as connection:
         for statement in OF_THE_APPLICATION:
             connection.execute(text(statement))
