@@ -11,6 +11,8 @@ from perdure.model.records import Claim
 from support.cli import Run
 from support.ledgers import DIE, RETRY, claimed
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = [
     r"\[/x]",
     "[/x]",

@@ -24,6 +24,8 @@ from support.inline import run
 from support.terminal import PATIENCE, Terminal
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SHOP = """
 from perdure import Perdure
 

@@ -24,6 +24,8 @@ from perdure.ledger.engine import Database
 from perdure_workers.supervisor.maintenance import NAME as PRUNE
 from support.inline import run, run_once
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[2] / "data" / "release_before"
 
 #: Task, reason, error type and fingerprint of each dead letter, the newest first, and its status.

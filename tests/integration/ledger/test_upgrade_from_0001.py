@@ -15,6 +15,8 @@ from perdure.ledger.schema import metadata
 from perdure.model.lanes import PLAIN, REPLICAS, lane_of
 from support.ledgers import SUCCEED, claimer, job
 
+pytestmark = pytest.mark.slow
+
 LONG_AGO = 1.7e9
 #: What the release before wrote of a job in each state. Times are seconds after LONG_AGO.
 JOBS: dict[str, dict[str, Any]] = {

@@ -20,6 +20,8 @@ from perdure_workers.recovery.pulse import PATIENCE as PULSE_PATIENCE
 from perdure_workers.recovery.pulse import Pulse
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def ask(url: str) -> tuple[int, str]:
     """The status and the text of a page."""

@@ -21,6 +21,8 @@ from perdure_workers.supervisor.duties.watch import Watch
 from support.ledgers import try_claim
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 Register = Callable[..., str]
 
 HOLD = """

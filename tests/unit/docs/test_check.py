@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CHECK = Path(__file__).parents[3] / "docs" / "check.py"
 
 

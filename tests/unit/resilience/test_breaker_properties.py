@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.breaker.machine import Decision, MachineState, enter, record, retry_after_ms
+
+pytestmark = pytest.mark.slow
 
 CONFIG = BreakerConfig(failure_threshold=2, recovery_timeout=1, max_recovery_timeout=4, half_open_permits=2)
 NUMBERS = CONFIG.numbers
