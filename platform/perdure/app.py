@@ -121,6 +121,7 @@ class Perdure:
                 breakers=lambda: self.breakers,
                 failovers=lambda: self.failover,
                 services=lambda: [self.service(name) for name in self.settings.resilience.services],
+                tasks=lambda: {task.name: task.bulkhead for task in self.tasks.values()},
             )
         )
         self._services: dict[str, Service] = {}

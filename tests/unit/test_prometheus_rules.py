@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def test_each_expression_is_of_metrics_that_there_are(entry: dict[str, Any]) -> 
         below = [getattr(node, name, None) for name in ("lhs", "rhs", "expr", "vector_selector", "param")]
         pending += [one for one in [*below, *(getattr(node, "args", None) or [])] if one is not None]
     assert names
-    assert {name.removesuffix("_bucket") for name in names} <= set(BY_NAME)
+    assert {re.sub("_seconds_(bucket|count)$", "_seconds", name) for name in names} <= set(BY_NAME)
     assert entry["labels"]["severity"] in ("info", "warning", "critical")
     assert entry["annotations"]["todo"]
 

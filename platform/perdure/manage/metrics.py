@@ -32,6 +32,9 @@ logger = logging.getLogger("perdure.metrics")
 MOST_SERIES = 1000
 #: Faults whose open letters are counted.
 MOST_FAULTS = 1000
+#: Tasks whose series are there before anything is counted.
+MOST_BEGUN = 100
+_ENDS = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMEOUT, Outcome.CRASHED)
 _OPEN = {"open": 1.0, "half_open": 0.5}
 
 
@@ -45,6 +48,7 @@ class Sources:
         breakers: Returns the circuit breakers.
         failovers: Returns the failover groups.
         services: Returns the services that the settings name.
+        tasks: Returns the application's tasks, and the bulkhead of each.
     """
 
     ledger: Ledger
@@ -52,6 +56,7 @@ class Sources:
     breakers: Callable[[], Breakers]
     failovers: Callable[[], Failovers]
     services: Callable[[], Iterable[Service]]
+    tasks: Callable[[], Mapping[str, str]]
 
 
 class Metrics:
@@ -94,7 +99,8 @@ class Metrics:
     def _of_ledger(self) -> Iterator[Series]:
         ledger, bulkheads = self._sources.ledger, self._sources.bulkheads
         reading = ledger.counts()
-        yield from series_of([*reading.counts, *of_ends(reading.ended)])
+        begun = zeros(self._sources.tasks(), bulkheads)
+        yield from series_of([*begun, *reading.counts, *of_ends(reading.ended)])
         yield from of_queues(reading, bulkheads)
         paused = ledger.read(glance.paused_since)
         yield from (Series(m.PAUSED, (name,), float(name in paused)) for name in sorted({*bulkheads, *paused}))
@@ -129,6 +135,22 @@ class Metrics:
             for member in group.members:
                 yield Series(m.FAILOVER_CURRENT, (group.name, member), float(member == group.current))
                 yield Series(m.FAILOVER_HEALTHY, (group.name, member), float(group.healthy[member]))
+
+
+def zeros(tasks: Mapping[str, str], bulkheads: Iterable[str]) -> Iterator[Count]:
+    """Yield counts of nothing yet for what alerts look at: a series that begins with its first event shows no increase.
+
+    https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics
+
+    Args:
+        tasks: Names of tasks, and the bulkhead of each; those beyond :data:`MOST_BEGUN` begin with their first event.
+        bulkheads: Names of bulkheads.
+    """
+    yield from (Count(m.WORKER_FAILURES.name, (name,), 0) for name in bulkheads)
+    for task in sorted(tasks)[:MOST_BEGUN]:
+        yield Count(m.CHECKPOINT_FAILURES.name, (task,), 0)
+        yield from (Count(m.ATTEMPTS.name, (task, tasks[task], outcome), 0) for outcome in _ENDS)
+        yield from (Count(m.FINISHED.name, (task, tasks[task], state), 0) for state in sorted(FINAL_STATES))
 
 
 def of_ends(ended: Mapping[tuple[str, ...], int]) -> Iterator[Count]:

@@ -1,4 +1,4 @@
-"""``[alerts]``: thresholds of the built-in rules, rules of one's own, and who is told."""
+"""``[alerts]`` and ``[slos]``: thresholds of the built-in rules, rules of one's own, who is told, and objectives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, SecretStr
 
+from perdure.model.alerts.slo import DAY, LONGEST_WINDOW
 from perdure.model.clock import LONGEST_DELAY
 
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_DELAY)]
@@ -177,6 +178,24 @@ class AlertSettings(BaseModel):
     every: float = Field(default=10.0, ge=0.2, le=300.0)
     rules: dict[str, RuleSettings] = Field(default_factory=dict)
     notifiers: dict[str, Notifier] = Field(default_factory=_log_alone)
+
+
+class SloSettings(BaseModel):
+    """An objective for a task's jobs, as ``app.slo()`` sets one.
+
+    Args:
+        task: The task.
+        within: Seconds from when a job could run to its success; by default its success alone counts.
+        target: The part of the jobs that has to be good, such as 0.999.
+        window: Seconds over which it is judged, 1 to 90 days.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    task: str = Field(min_length=1)
+    within: Seconds | None = None
+    target: float = Field(default=0.999, gt=0, lt=1)
+    window: float = Field(default=30 * DAY, ge=DAY, le=LONGEST_WINDOW)
 
 
 def names_beside(path: tuple[str, ...]) -> list[str]:

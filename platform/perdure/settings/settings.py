@@ -28,7 +28,7 @@ from perdure.model.text.masked_url import masked_url
 from perdure.resilience.redis.address import RedisAddress, is_redis
 from perdure.resilience.redis.keys import DEFAULT_PREFIX
 from perdure.settings import rules
-from perdure.settings.alert_settings import AlertSettings
+from perdure.settings.alert_settings import AlertSettings, SloSettings
 from perdure.settings.alert_settings import names_beside as names_beside_in_alerts
 from perdure.settings.home import Home
 from perdure.settings.ledger_url import with_driver
@@ -124,7 +124,7 @@ class ResilienceSettings(BaseModel):
 
 
 #: Settings that hold tables or lists; a variable may hold them as JSON.
-TABLES = ("bulkheads", "resilience", "alerts", "checkpoint_store", "flower_viewers")
+TABLES = ("bulkheads", "resilience", "alerts", "slos", "checkpoint_store", "flower_viewers")
 
 DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
     "critical": {"concurrency": 10},
@@ -150,6 +150,7 @@ class Settings(BaseModel):
         bulkheads: Bulkheads by name, besides ``critical``, ``normal`` and ``background``.
         resilience: Circuit breakers and services by name.
         alerts: Rules of alerts, and who is told.
+        slos: Objectives by name, ``[slos.NAME]``, besides those that the application sets by ``app.slo()``.
         idempotency_ttl: How long a second submit with the same key returns the first job.
         heartbeat_interval: Time between two heartbeats of a worker.
         missed_heartbeats: Heartbeats that a worker may miss before its lease is over.
@@ -207,6 +208,7 @@ class Settings(BaseModel):
     bulkheads: dict[str, BulkheadSettings] = Field(default_factory=dict, validate_default=True)
     resilience: ResilienceSettings = Field(default_factory=ResilienceSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    slos: dict[str, SloSettings] = Field(default_factory=dict)
     idempotency_ttl: Seconds = WEEK
     heartbeat_interval: Beat = 1.0
     missed_heartbeats: int = Field(default=5, ge=2)
@@ -418,6 +420,8 @@ def _names_beside(path: tuple[str, ...]) -> Iterable[str]:
         return Settings.model_fields
     if path[0] == "alerts":
         return names_beside_in_alerts(path[1:])
+    if path[0] == "slos":
+        return SloSettings.model_fields
     if path[0] != "resilience":
         return BulkheadSettings.model_fields
     if len(path) == 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from perdure.ledger.alerts import counts
 from perdure.ledger.schema import alerts, dead_letter_groups, facts, jobs, outcome_counts, worker_events
 from perdure.manage.alerts.alerts import Alerts
 from perdure.model.alerts.alert import Alert
+from perdure.model.alerts.slo import DAY, Slo
 from perdure.model.ids import new_id
 from perdure.model.records import Settlement
 from perdure.model.states import Outcome, Transition
@@ -230,6 +232,15 @@ def test_what_somebody_paused_is_seen_and_told_to_nobody(sqlite_app: Perdure) ->
     app.bulkheads.resume("normal")
     assert ("bulkhead_paused", "resolve") in look(app)
     assert app.alerts.notifications() == []
+
+
+def test_objectives_come_from_settings_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_SLOS__CHECKOUT__TASK", "shop.pay")
+    monkeypatch.setenv("PERDURE_SLOS__CHECKOUT__WITHIN", "30")
+    assert Perdure(home=tmp_path).alerts.slos == {"checkout": Slo("checkout", "shop.pay", 30.0, 0.999, 30 * DAY)}
+    monkeypatch.setenv("PERDURE_SLOS__CHECKOUT__TARGET", "99.9")
+    with pytest.raises(SettingsError, match=r"slos\.checkout\.target.*less than 1.*PERDURE_SLOS__CHECKOUT__TARGET"):
+        Perdure(home=tmp_path)
 
 
 def test_an_objective_that_burns_its_budget(app: Perdure) -> None:

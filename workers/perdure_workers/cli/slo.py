@@ -23,7 +23,7 @@ def slo(context: Context, as_json: bool) -> None:
     columns = ("objective", "task", "target", "window", "good", "bad", "attained", "budget left", "burns")
     print_table(columns, [_row(state) for state in states])
     if not states:
-        say("this application has no objectives; see app.slo(...)", err=True)
+        say("this application has no objectives; see app.slo(...) and the settings [slos.NAME]", err=True)
 
 
 def plain_state(state: SloState) -> dict[str, Any]:

@@ -6,6 +6,7 @@ https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 
 from perdure.model.alerts.builtin import FAILURE_WINDOW, LEAST_BACKLOG, LEAST_CALLS
@@ -23,6 +24,7 @@ from perdure.model.metrics import (
     QUEUE_DEPTH,
     RUN,
     UP,
+    WAIT,
     WORKER_FAILURES,
     WORKERS,
 )
@@ -96,15 +98,24 @@ def _burning(slo: Slo, rules: Iterable[Rule]) -> list[str]:
 
 
 def _bad_share(slo: Slo, seconds: float) -> str:
-    """Return the part of a task's jobs that were bad; within how many seconds is taken to the nearest bucket."""
+    """Return the part of a task's jobs that died, or with an attempt that waited or ran for longer than allowed.
+
+    Its time is taken to the next end of a bucket, so that no job in time is called late.
+    """
     task, window = json.dumps(slo.task), f"[{seconds:.0f}s]"
-    total = f'sum(increase({FINISHED.name}{{task={task},state=~"succeeded|dead"}}{window}))'
-    dead = f'sum(increase({FINISHED.name}{{task={task},state="dead"}}{window}))'
-    if slo.within is None:
-        return f"{dead} / {total}"
-    bound = min(RUN.buckets, key=lambda one: abs(one - (slo.within or 0.0)))
-    in_time = f'sum(increase({RUN.name}_bucket{{task={task},le="{bound}"}}{window}))'
-    return f"1 - {in_time} / {total}"
+    total = _grown(FINISHED.name, f'task={task},state=~"succeeded|dead"', window)
+    bad = [_grown(FINISHED.name, f'task={task},state="dead"', window)]
+    bound = next((one for one in RUN.buckets if one >= (slo.within or math.inf)), None)
+    if bound is not None:
+        for metric in (WAIT, RUN):
+            in_time = _grown(f"{metric.name}_bucket", f'task={task},le="{bound}"', window)
+            bad.append(f"{_grown(f'{metric.name}_count', f'task={task}', window)} - {in_time}")
+    return f"({' + '.join(bad)}) / {total}"
+
+
+def _grown(name: str, labels: str, window: str) -> str:
+    """Return by how much a counter grew, 0 where there is none yet."""
+    return f"(sum(increase({name}{{{labels}}}{window})) or vector(0))"
 
 
 def _window_of(rule: Rule) -> BurnWindow | None:

@@ -42,7 +42,7 @@ class Alerts:
         self._ledger = sources.ledger
         self._rules = Rules(sources.settings)
         #: Objectives by name.
-        self.slos: dict[str, Slo] = {}
+        self.slos = {name: Slo(name, **one.model_dump()) for name, one in sources.settings.slos.items()}
         #: What the ledger calls this process; two never have the same, though their pids are alike in containers.
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
 
