@@ -161,7 +161,8 @@ def _aggregated(how: str, modifier: Any, vector: Vector) -> Vector:
     grouped: dict[Labels, list[float]] = {}
     for labels, value in vector.items():
         grouped.setdefault(frozenset(each for each in labels if each[0] in by), []).append(value)
-    return {labels: {"sum": sum, "max": max}[how](values) for labels, values in grouped.items()}
+    whole = {"sum": math.fsum, "max": max}[how]
+    return {labels: whole(values) for labels, values in grouped.items()}
 
 
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {

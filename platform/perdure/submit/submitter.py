@@ -140,7 +140,8 @@ class Submitter:
 
     def submit_within(self, connection: Connection, task: TaskSpec, calls: Iterable[Sequence[Any]]) -> None:
         """Write jobs in a transaction on the ledger; workers find them when it is committed and they look next."""
-        self._ledger.jobs.submit([self._new_job(task, call, {}, SubmitOptions()) for call in calls], connection)
+        with sending([self._new_job(task, call, {}, SubmitOptions()) for call in calls]) as new:
+            self._ledger.jobs.submit(new, connection)
 
     def announce(self, fresh: Sequence[NewJob], reasons: Sequence[str] = ()) -> None:
         """Ring for jobs that were written just now and emit their events; nothing raises once they are written.

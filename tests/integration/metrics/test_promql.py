@@ -93,6 +93,11 @@ def back_up(watched: Watched) -> None:
     watched.submit(20)
 
 
+def wait_long(watched: Watched) -> None:
+    watched.submit()
+    watched.age(jobs, "run_at", "queued_at", seconds=301)
+
+
 def worker_fails(watched: Watched) -> None:
     watched.app.ledger.workers.change_state(watched.worker(), "failed", "no heartbeat")
 
@@ -119,7 +124,7 @@ Act = Callable[[Watched], object]
 SCENARIOS: dict[str, tuple[Act, Act]] = {
     "perdure_high_failure_rate": (lambda w: w.run(1, 9), time_passes(301)),
     "perdure_dead_letters_growing": (die_twice, time_passes(3 * HOUR)),
-    "perdure_queue_too_old": (lambda w: (w.submit(), w.age(jobs, "run_at", "queued_at", seconds=301)), Watched.cancel),
+    "perdure_queue_too_old": (wait_long, Watched.cancel),
     "perdure_queue_too_deep": (lambda w: w.submit(DEEP + 1), Watched.cancel),
     "perdure_backlog_growing": (back_up, time_passes(301)),
     "perdure_breaker_open": (Watched.break_down, lambda w: w.app.breakers["pay"].reset(reason="done", by="ann")),
