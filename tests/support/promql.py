@@ -161,8 +161,8 @@ def _aggregated(how: str, modifier: Any, vector: Vector) -> Vector:
     grouped: dict[Labels, list[float]] = {}
     for labels, value in vector.items():
         grouped.setdefault(frozenset(each for each in labels if each[0] in by), []).append(value)
-    whole = {"sum": math.fsum, "max": max}[how]
-    return {labels: whole(values) for labels, values in grouped.items()}
+    assert how in ("sum", "max"), how
+    return {labels: max(values) if how == "max" else math.fsum(values) for labels, values in grouped.items()}
 
 
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
