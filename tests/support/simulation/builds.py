@@ -1,0 +1,87 @@
+"""Builds of the platform that are broken on purpose: each breaks one promise. Nothing but tests can make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import bindparam, text, update
+
+from perdure.ledger.jobs import settle
+from perdure.ledger.schema import jobs
+from perdure.model.worker_health import WorkerState
+from perdure.resilience.breaker import machine
+from support.simulation.world import World
+
+#: Breaks what is patched now, and each world that is made.
+Build = Callable[[ExitStack, World], object]
+
+
+def _settles_without(part: str, instead: str = "") -> Build:
+    whole = str(settle._SETTLE)
+    assert part in whole
+    return _patched("perdure.ledger.jobs.settle._SETTLE", text(whole.replace(part, instead)))
+
+
+def _patched(target: str, new: Any) -> Build:
+    return lambda patches, _: patches.enter_context(patch(target, new))
+
+
+def _nobody_looks(_: ExitStack, world: World) -> None:
+    world.looks = False
+
+
+def _quorum_of_one(_: ExitStack, world: World) -> None:
+    world.ring.quorum = SimpleNamespace(write=1, read=1)
+
+
+def _two_trials(patches: ExitStack, _: World) -> None:
+    for module in ("machine", "admission"):
+        patches.enter_context(patch(f"perdure.resilience.breaker.{module}.free_permits", _one_more_trial))
+
+
+def _one_more_trial(*of: Any) -> int:
+    return _free_permits(*of) + 1
+
+
+def _oldest(held: Any) -> Any:
+    return min(held, key=lambda record: record.version, default=None)
+
+
+_free_permits = machine.free_permits
+_UNFENCED = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("of_job"))
+    .values(checkpoint_seq=jobs.c.checkpoint_seq + 1)
+    .returning(jobs.c.checkpoint_seq, jobs.c.cancel_requested_at)
+)
+
+BUILDS: dict[str, Build] = {
+    "no fence check": _settles_without(" AND fence = of_fence"),
+    "no state guard": _settles_without(" AND state || '' = 'running'"),
+    "no crash count": _settles_without("crashes = crashes + crashed", "crashes = crashes"),
+    "a drain burns an attempt": _settles_without("attempt = attempt - unburned", "attempt = attempt"),
+    "a cancelled job begins anew": _settles_without(settle._CANCELLED, "(1 = 0)"),
+    "a bell is lost and nobody looks": _nobody_looks,
+    "a lease never ends": _patched("perdure_workers.supervisor.duties.expire.judge", lambda *_, **__: WorkerState.HEALTHY),
+    "a dead child's permit is not given back": _patched("perdure.admission.limits.Limits.free", lambda *_: None),
+    "two trial calls": _two_trials,
+    "a quorum of one": _quorum_of_one,
+    "the oldest checkpoint wins": _patched("perdure.stores.replicated.quorum._newest", _oldest),
+    "a checkpoint without a fence": _patched("perdure.ledger.running.checkpoints._ADVANCE", _UNFENCED),
+    "a letter is replayed twice": _patched("perdure.ledger.dead_letters.replay._replayed_before", lambda *_, **__: None),
+}
+
+
+#: Builds that show in long schedules of one kind of jobs; the others do in any.
+KINDS_OF = {
+    "a dead child's permit is not given back": ("limited",),
+    "two trial calls": ("guarded",),
+    "a quorum of one": ("kept",),
+    "the oldest checkpoint wins": ("kept",),
+    "a checkpoint without a fence": ("plain",),
+    "a letter is replayed twice": ("poison",),
+}

@@ -1,0 +1,127 @@
+"""A real ledger that lives by a simulated clock, and makes the ids that a seed says."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import patch
+from uuid import UUID
+
+from sqlalchemy import Connection, StaticPool, TextClause, create_engine
+from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+
+from perdure.ledger import Ledger
+from perdure.ledger.schema import metadata
+
+#: What the ledger remembers of itself from one seed to the next.
+_KEPT = ("perdure_facts",)
+#: Modules that ask for the time by ``time.monotonic``.
+_TIMED = ("perdure_workers.worker.choice", "perdure_workers.supervisor.duties.expire")
+
+
+class SimulatedClock:
+    """The time of a seed, in seconds since the epoch; and its randomness, of which ids and jitter are made."""
+
+    def __init__(self) -> None:
+        self.begin(0)
+
+    def begin(self, seed: int) -> None:
+        """Begin anew with a seed."""
+        self.now = 1_000_000.0
+        self.rng = random.Random(seed)
+
+    def julianday(self, *_: Any) -> float:
+        """Stand in for SQLite's function of this name, by which the ledger's statements tell the time."""
+        return self.now / 86400.0 + 2440587.5
+
+    def monotonic(self) -> float:
+        """Stand in for ``time.monotonic``."""
+        return self.now
+
+    def uuid7(self) -> UUID:
+        """Stand in for the function of this name (RFC 9562): the time in milliseconds, and the seed's random bits."""
+        self.now += 1e-3  # ids of one process sort in the order of their making
+        return UUID(int=int(self.now * 1000) << 80 | 0x7 << 76 | 0x2 << 62 | self.rng.getrandbits(62))
+
+
+@contextmanager
+def simulated_ledger(folder: Path) -> Iterator[tuple[Ledger, SimulatedClock]]:
+    """Yield a ledger that was made in a folder and lives in memory, and its clock."""
+    ledger, clock = Ledger(f"sqlite:///{folder}/simulated.db", release="simulated"), SimulatedClock()
+    ledger.upgrade()
+    ledger.close()
+    with ExitStack() as patches:
+        connection = patches.enter_context(_in_memory(folder / "simulated.db", clock))
+        patches.enter_context(patch.object(ledger.database, "run", _Quick(connection).run))
+        patches.enter_context(patch("perdure.model.ids.uuid7", clock.uuid7))
+        patches.enter_context(patch("perdure.admission.limits.connect"))
+        for module in _TIMED:
+            patches.enter_context(patch(f"{module}.time", SimpleNamespace(monotonic=clock.monotonic)))
+        logging.disable()  # thousands of misfortunes, all of them meant
+        patches.callback(logging.disable, logging.NOTSET)
+        yield ledger, clock
+
+
+@contextmanager
+def _in_memory(file: Path, clock: SimulatedClock) -> Iterator[Connection]:
+    with (
+        closing(sqlite3.connect(file)) as made,
+        closing(sqlite3.connect(":memory:", isolation_level=None, cached_statements=1000)) as raw,
+    ):
+        made.backup(raw)
+        # The same throughout a statement, as SQLite's own.
+        raw.create_function("julianday", -1, clock.julianday, deterministic=True)
+        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+        with engine.connect() as connection:
+            yield connection
+
+
+class _Quick:
+    """A connection that gives statements which are text to SQLite as they are: SQLAlchemy's way costs more than they do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._raw = connection, cast(Any, connection.connection.driver_connection)
+        self._columns: dict[str, SimpleResultMetaData] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def run(self, work: Any, *, autocommit: bool = False) -> Any:
+        """Stand in for :meth:`Database.run`."""
+        if autocommit:
+            return work(self)
+        self._raw.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(self)
+        except BaseException:
+            self._raw.execute("ROLLBACK")
+            raise
+        self._raw.execute("COMMIT")
+        return result
+
+    def execute(self, statement: Any, parameters: Any = None) -> Any:
+        if not isinstance(statement, TextClause) or isinstance(parameters, list):
+            return self._connection.execute(statement, parameters)
+        found = self._raw.execute(statement.text, parameters or {})
+        rows = found.fetchall()
+        if found.description is None:
+            return found
+        columns = self._columns.get(statement.text)
+        if columns is None:
+            columns = self._columns[statement.text] = SimpleResultMetaData([each[0] for each in found.description])
+        return IteratorResult(columns, iter(rows))
+
+
+#: Deletes all that the seed before has written.
+_EMPTY = "BEGIN IMMEDIATE;" + "".join(f"DELETE FROM {table};" for table in metadata.tables if table not in _KEPT) + "COMMIT"
+
+
+def empty(ledger: Ledger) -> None:
+    """Delete all that the seed before has written: much quicker than another file."""
+    ledger.read(lambda c: cast(Any, c.connection.driver_connection).executescript(_EMPTY))

@@ -1,0 +1,92 @@
+"""What is promised of a simulated platform: at each moment, and of every job once it has ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from sqlalchemy import Connection
+
+from perdure.admission.limits import holder_of
+from perdure.model.states import FINAL_STATES
+from support.invariants import check_checkpoints, check_fences, check_side_by_side
+from support.simulation.parts import BREAKER, SETTINGS, TASKS
+from support.simulation.world import World
+
+#: Outcomes for which a job's own attempt counter goes up.
+_BURNED = ("succeeded", "failed", "timeout", "crashed", "cancelled")
+
+
+def check_now(world: World) -> None:
+    """Permits are held by those who run, within the limit; and a breaker on trial lets one call through."""
+    running = [(node.leased, node.running) for node in (*world.nodes, *world.ghosts) if node.running is not None]
+    holders = {holder_of(claim) for _, claim in running}
+    for name, permits in world.app.limits.permits.items():
+        gone = set(permits.held) - holders
+        assert not gone, f"permits of {name} are held by processes that are gone: {gone}"
+    for kind, task in TASKS.items():
+        count = sum(leased and claim.task == kind for leased, claim in running)
+        assert task.limit is None or count <= task.limit, f"{count} jobs of {kind} run at once"
+    assert world.app.breaker.trials() <= BREAKER.half_open_permits, "too many trial calls at once"
+
+
+def check_end(world: World) -> None:
+    """Every job has ended, by the outcomes of its attempts and by nothing else."""
+    jobs, attempts, letters, replays = world.ledger.read(_records)
+    left = [row.state for row in jobs.values() if row.state not in FINAL_STATES]
+    assert not left, f"{len(left)} jobs have not ended"
+    assert jobs.keys() == world.jobs.keys(), "there are other jobs than were submitted"
+    for job, row in jobs.items():
+        of_job = attempts.get(job, {})
+        _check_counts(row, Counter(of_job.values()))
+        _check_state(world, row, list(of_job.values()), letters[job])
+        _check_effects(world, job, row, of_job)
+        assert replays[job] <= 1, "a dead letter was replayed twice"
+
+
+def _records(connection: Connection) -> tuple[Any, ...]:
+    columns = "id, state, task, attempt, crashes, fence, dead_letter_id, replay_of"
+    rows = connection.exec_driver_sql(f"SELECT {columns} FROM perdure_jobs ORDER BY id").all()
+    attempts: dict[str, dict[int, str]] = {}
+    for job, number, outcome in connection.exec_driver_sql(
+        "SELECT job_id, number, outcome FROM perdure_attempts ORDER BY job_id, number"
+    ):
+        attempts.setdefault(job, {})[number] = outcome
+    letters: Counter[str] = Counter()
+    if any(row.dead_letter_id for row in rows):
+        letters.update(connection.exec_driver_sql("SELECT job_id FROM perdure_dead_letters").scalars())
+    return {row.id: row for row in rows}, attempts, letters, Counter(row.replay_of for row in rows)
+
+
+def _check_counts(row: Any, outcomes: Counter[str]) -> None:
+    assert row.crashes == outcomes["crashed"], f"{row.crashes} crashes are counted, {outcomes['crashed']} happened"
+    burned = sum(outcomes[outcome] for outcome in _BURNED)
+    # A job that was cancelled while it waited has no attempt for that.
+    assert row.attempt == burned, f"{row.attempt} attempts are counted, {burned} burned"
+
+
+def _check_state(world: World, row: Any, outcomes: list[str], letters: int) -> None:
+    assert outcomes.count("succeeded") == (row.state == "succeeded"), f"{row.state}, after {outcomes}"
+    assert letters == (row.state == "dead"), f"{row.state}, with {letters} dead letters"
+    if row.state == "succeeded":
+        assert outcomes[-1] == "succeeded", f"succeeded, after {outcomes}"
+    elif row.state == "cancelled":
+        assert row.id in world.cancelled, "cancelled, and nobody asked for that"
+    else:
+        crashed, failed = outcomes.count("crashed"), outcomes.count("failed")
+        retries = TASKS[row.task].retry.max_retries
+        assert crashed == SETTINGS.max_crashes or failed == retries + 1, f"dead, after {outcomes}"
+    assert outcomes.count("crashed") <= SETTINGS.max_crashes, f"it crashed on, after {outcomes}"
+
+
+def _check_effects(world: World, job: str, row: Any, outcomes: dict[int, str]) -> None:
+    effects = world.effects[job]
+    succeeded = [fence for fence, outcome in outcomes.items() if outcome == "succeeded"]
+    ended = {effect.fence for effect in effects if effect.what == "end"}
+    assert ended.issuperset(succeeded), "it succeeded under a fence whose run did not end"
+    last = max((effect.fence for effect in effects), default=0)
+    assert last <= world.cancelled.get(job, last), "it began anew after it was cancelled"
+    check_side_by_side(effects, outcomes)
+    check_checkpoints(effects)
+    if outcomes and row.state != "cancelled":
+        check_fences(effects, outcomes)
