@@ -95,25 +95,6 @@ def test_running_jobs_are_shown_and_revoked(cluster: Cluster) -> None:
     wait_until(lambda: call(cluster, "active") == [], PATIENCE)
 
 
-def test_remote_shutdown_drains(make_cluster: MakeCluster, ledger_url: str, redis_url: str) -> None:
-    cluster = make_cluster(ledger_url, redis_url, drain_timeout="5")
-    worker = cluster.worker("w1", concurrency=3)
-    deaf, checkpointed, ending = cluster.submit("deaf"), cluster.submit("march", 400, 0.05), cluster.submit("hold", "gate")
-    for job, what in ((deaf, "start"), (checkpointed, "saved"), (ending, "start")):
-        cluster.await_effect(job, what)
-
-    assert call(cluster, "shutdown") == {"ok": "draining"}
-    wait_until(lambda: checkpointed.state == "queued", PATIENCE)
-    cluster.open("gate")
-
-    assert worker.exit_code() == 0
-    assert ending.wait(PATIENCE) == 1
-    for job in (deaf, checkpointed):
-        assert cluster.outcomes(job) == ["handed_back"]
-        assert job.refresh().record.crashes == 0
-    assert [record.state for record in cluster.app.workers.list(all_states=True)] == ["gone"]
-
-
 def control_message(call: Any, **parts: Any) -> dict[str, Any]:
     text = call if isinstance(call, str) else json.dumps(call)
     return {

@@ -57,7 +57,8 @@ def test_whatever_stops_a_worker_drains_it(make_cluster: MakeCluster, sqlite_url
     if how == "SIGHUP":
         worker.signal(signal.SIGHUP)
     else:
-        cluster.app.celery.control.shutdown()
+        [answer] = cluster.app.celery.control.broadcast("shutdown", reply=True, timeout=PATIENCE, limit=1)
+        assert list(answer.values()) == [{"ok": "draining"}]
 
     assert worker.exit_code() == 0
     assert cluster.outcomes(checkpointed) == ["handed_back"]
