@@ -1,4 +1,4 @@
-"""Sixty seconds of misfortune: processes are killed, stopped and restarted at random while jobs run. Then all adds up.
+"""Half a minute of misfortune: processes are killed, stopped and restarted at random while jobs run. Then all adds up.
 
 The seed is printed; give it as ``CHAOS_SEED`` to repeat the same sequence (the processes' own timing stays free).
 """
@@ -28,7 +28,7 @@ from support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "60"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
 JOBS = 2000
 LONG_JOBS = 12
 STEPS = 60
