@@ -17,7 +17,7 @@ from perdure import Perdure
 from perdure_workers.cli.top.facts import read_facts
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
-from perdure_workers.flower.history import History
+from perdure_workers.facts.history import History
 from support.cli import invoke
 from support.cluster import PERDURE
 from support.inline import run

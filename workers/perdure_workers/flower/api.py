@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tornado.web import HTTPError, authenticated
 
-from perdure_workers.flower import job_facts, letter_facts, queries, task_facts
+from perdure_workers.facts import job_facts, task_facts
+from perdure_workers.flower import letter_facts, queries
 from perdure_workers.flower.actions import ACTIONS, run_action
 from perdure_workers.flower.alerts import alert_page
 from perdure_workers.flower.ask import Ask

@@ -8,7 +8,8 @@ from tornado.web import HTTPError, authenticated
 
 from perdure.manage.dead_letters.filters import NAMES
 from perdure.manage.jobs import FILTERS
-from perdure_workers.flower import letter_facts, task_facts
+from perdure_workers.facts import task_facts
+from perdure_workers.flower import letter_facts
 from perdure_workers.flower.ask import CONFIRMED, Ask
 from perdure_workers.flower.handler import PageHandler
 from perdure_workers.flower.job_actions import cancellable

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perdure.ledger import glance
+from perdure_workers.facts.bulkhead_view import bulkhead_view
 from perdure_workers.flower.alerts import open_alerts
-from perdure_workers.flower.bulkhead_view import bulkhead_view
 from perdure_workers.flower.faults import FaultView, fault_views
 
 if TYPE_CHECKING:
     from perdure import Perdure
     from perdure.ledger.jobs.history import Ended
-    from perdure_workers.flower.history import History
+    from perdure_workers.facts.history import History
 
 #: Faults that are shown, and that are looked at to find them.
 FAULTS, LOOKED_AT = 6, 30

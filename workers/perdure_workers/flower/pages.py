@@ -10,7 +10,8 @@ from tornado.web import authenticated
 from perdure.errors import DeadLetterNotFound, JobNotFound
 from perdure.manage.dead_letters.filters import NAMES as LETTER_FILTERS
 from perdure.manage.jobs import FILTERS as JOB_FILTERS
-from perdure_workers.flower import job_facts, letter_facts, queries, task_facts
+from perdure_workers.facts import job_facts, task_facts
+from perdure_workers.flower import letter_facts, queries
 from perdure_workers.flower.alerts import alert_page
 from perdure_workers.flower.ask import Ask
 from perdure_workers.flower.asking import ask_url

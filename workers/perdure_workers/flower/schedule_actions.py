@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from perdure_workers.facts.task_facts import stretch
 from perdure_workers.flower.ask import Ask, Done
-from perdure_workers.flower.task_facts import stretch
 from perdure_workers.shared.counted import many
 
 

@@ -12,10 +12,10 @@ from tornado.netutil import bind_sockets
 from tornado.options import options
 
 from perdure import Perdure
+from perdure_workers.facts.history import History
 from perdure_workers.flower.access import credentials
 from perdure_workers.flower.bounds import BoundedServer
 from perdure_workers.flower.guard import Refused, TooMany, refusal
-from perdure_workers.flower.history import History
 from perdure_workers.flower.known import is_known
 from perdure_workers.flower.metrics import install_metrics
 from perdure_workers.flower.routes import routes

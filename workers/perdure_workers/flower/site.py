@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure_workers.flower.history import History
+    from perdure_workers.facts.history import History
 
 
 class Site(Protocol):

@@ -32,7 +32,7 @@ def top(context: Context, once: bool, every: float, as_json: bool) -> None:
     """
     from perdure_workers.cli.top.facts import as_json as json_of
     from perdure_workers.cli.top.facts import read_facts
-    from perdure_workers.flower.history import History
+    from perdure_workers.facts.history import History
 
     app = context.app
     read = partial(read_facts, app, History(app))

@@ -12,12 +12,12 @@ from perdure.ledger.glance import LetterCounts
 from perdure.manage.platform_checks import reached
 from perdure.model.records import DeadLetterRecord, WorkerRecord
 from perdure.resilience.breaker.events import BreakerSnapshot
-from perdure_workers.flower.bulkhead_view import BulkheadView, bulkhead_view
-from perdure_workers.flower.task_facts import TaskView, task_views
+from perdure_workers.facts.bulkhead_view import BulkheadView, bulkhead_view
+from perdure_workers.facts.task_facts import TaskView, task_views
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure_workers.flower.history import History
+    from perdure_workers.facts.history import History
 
 #: Dead letters that are read: no terminal shows more.
 DEATHS = 50

@@ -14,7 +14,7 @@ from perdure.system.who import whoami
 from perdure_workers.cli.top.keys import typed_keys
 from perdure_workers.cli.top.refresher import Refresher
 from perdure_workers.cli.top.view import SORTS, Section, head, job_screen, screen, sections
-from perdure_workers.flower.job_facts import job as everything_about
+from perdure_workers.facts.job_facts import job as everything_about
 
 if TYPE_CHECKING:
     from perdure import Perdure

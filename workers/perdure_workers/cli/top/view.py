@@ -14,8 +14,8 @@ from rich.text import Text
 from perdure.model.text.safe import one_line
 from perdure_workers.cli.output import ago
 from perdure_workers.cli.top.facts import Facts
+from perdure_workers.facts.task_facts import TaskView
 from perdure_workers.flower.formatting import count, duration, short
-from perdure_workers.flower.task_facts import TaskView
 
 #: What tasks are sorted by: those that fail most, take longest, run most.
 SORTS: dict[str, Callable[[TaskView], Any]] = {

@@ -17,7 +17,7 @@ from perdure.model.moments import UNDERSTOOD, moment
 if TYPE_CHECKING:
     from perdure import Perdure
     from perdure.manage.schedules import ScheduleState
-    from perdure_workers.flower.history import History
+    from perdure_workers.facts.history import History
 
 
 @dataclass(frozen=True, slots=True)

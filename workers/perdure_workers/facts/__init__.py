@@ -1,0 +1,1 @@
+"""What Flower's pages and ``perdure top`` show of jobs, tasks and bulkheads, read in one place."""
