@@ -67,7 +67,7 @@ class Subject:
     _next: int = 0
 
     def __post_init__(self) -> None:
-        self._bin = environments.environment(self.system.requirements)
+        self._bin = self.commands_folder = environments.environment(self.system.requirements)
         self.environment = self.system.environment(self.servers)
         self.effects = Path(self.environment["BENCH_EFFECTS"])
         self.effects.touch()

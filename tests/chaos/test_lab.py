@@ -54,7 +54,7 @@ def test_a_scenario_holds_and_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("build", "scenario", "broken"),
     [
-        ("no_fence_check", "worker-frozen", {"2", "4"}),
+        ("no_fence_check", "lease-lost", {"2", "4"}),
         ("no_crash_count", "poison-pills", {"11"}),
         ("no_rescue", "child-killed", {"1"}),
         ("no_checkpoint", "child-killed", {"4"}),

@@ -143,7 +143,8 @@ class Cluster:
         self.ledger_url = self.direct_ledger_url = f"sqlite:///{self._data / 'ledger.db'}"
         if self.ledger_kind == "postgresql":
             self.postgres = self._open.enter_context(
-                PostgresServer(self._data / "postgres", die_with_parent=True, fast_unsafe_for_tests=True)
+                # With its commits on disk: without, its death forgets what it had promised, and jobs restart too low.
+                PostgresServer(self._data / "postgres", die_with_parent=True)
             )
             self.direct_ledger_url = self.postgres.create_database("chaos")
             postgres_proxy = self.proxies["postgres"] = self._proxy(self.postgres.port)

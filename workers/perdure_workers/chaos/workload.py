@@ -18,7 +18,7 @@ from perdure_workers.chaos.history import Submission
 from perdure_workers.chaos.jobs import CALM, digest
 
 #: Steps of a long job, and seconds that one takes.
-STEPS, PAUSE_S = 12, 0.1
+STEPS, PAUSE_S = 8, 0.1
 #: Rows of a job that writes in transactions.
 ROWS = 4
 #: Jobs that are submitted by one call when there are many.
@@ -105,7 +105,7 @@ class Workload:
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             [task] = rng.choices(list(mix), list(mix.values()))
             self._submit(task, [CALLS[task](rng)])
-            due = max(due + rng.expovariate(rate), time.monotonic() - 1.0)  # what could not be submitted is not made up for
+            due = max(due + rng.expovariate(rate), time.monotonic())  # what could not be submitted is not made up for
 
     def _submit(self, task: str, calls: list[Call]) -> None:
         keys = self._keys(task, len(calls))

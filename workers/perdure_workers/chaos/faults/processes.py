@@ -24,11 +24,11 @@ def kill(bench: Bench, target: Target, count: int = 1) -> Iterator[str]:
 
 
 @contextmanager
-def freeze(bench: Bench, target: Target) -> Iterator[str]:
-    """Stop a process and its children for a while, as a machine that hangs does (SIGSTOP, SIGCONT)."""
+def freeze(bench: Bench, target: Target, alone: bool = False) -> Iterator[str]:
+    """Stop a process for a while (SIGSTOP, SIGCONT): with its children as a machine that hangs does, or alone."""
     pid = bench.rng.choice(bench.cluster.pids(target))
     try:
-        family = [child.pid for child in psutil.Process(pid).children(recursive=True)] + [pid]
+        family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True) if not alone)]
     except psutil.NoSuchProcess:
         family = []
     for each in family:
