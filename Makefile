@@ -22,7 +22,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-again test-fast coverage simulate chaos test-lowest check audit bench docs release compose-env sync clean
+.PHONY: help demo up test test-again test-fast coverage simulate chaos campaign test-lowest check audit bench docs release compose-env sync clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -82,6 +82,9 @@ audit: .tools/uv-$(UV_VERSION) ## Look for known vulnerabilities of all locked p
 
 bench: .venv/.synced ## Measure beside Celery and other peers (ARGS=quick: rough, in minutes)
 	$(UV) run --locked --group bench python -m benchmarks $(ARGS)
+
+campaign: .venv/.synced ## The kill league: kill the workers of perdure and its peers, and see what they lose (KILLS=200)
+	$(UV) run --locked --group bench python -m benchmarks.campaign --kills $(or $(KILLS),200) --publish $(ARGS)
 
 docs: .venv/.synced ## Build the documentation into site/, warnings are errors; run every code block of README.md and docs/
 	NO_MKDOCS_2_WARNING=1 $(UV) run --locked --group docs mkdocs build --strict

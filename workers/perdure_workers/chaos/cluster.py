@@ -32,7 +32,9 @@ LedgerKind = Literal["sqlite", "postgresql"]
 Target = Literal["worker", "child", "supervisor", "flower", "everything"]
 
 APP = "perdure_workers.chaos.app"
-#: Children of each worker.
+#: The bulkhead in which nearly all of the work is; its workers are those that are hit.
+BUSY = "normal"
+#: Children of each of its workers.
 CHILDREN = 2
 #: Crashes and drains that a job may see: here the platform's processes are killed, and jobs are not to blame.
 MAX_CRASHES, MAX_HAND_BACKS = 10, 50
@@ -96,6 +98,8 @@ class Cluster:
             return [pid for worker in self.workers() for pid in _pool_of(worker)]
         if target == "everything":
             return [pid for child in self.children.values() for pid in [*_pool_of(child), child.pid] if pid]
+        if target == "worker":
+            return [worker.pid for worker in self.workers() if worker.pid and worker.spec.bulkhead == BUSY]
         return [child.pid for child in self.children.values() if child.spec.role == target and child.pid]
 
     def is_ready(self) -> bool:
@@ -179,8 +183,8 @@ class Cluster:
         }
 
     def _start_processes(self) -> None:
-        for name, bulkhead in (("w1", "normal"), ("w2", "normal"), ("calm", "critical")):
-            self._add("worker", name, bulkhead, "-c", str(CHILDREN if bulkhead == "normal" else 1), "-n", name)
+        for name, bulkhead, children in (("w1", BUSY, CHILDREN), ("w2", BUSY, CHILDREN), ("calm", "critical", 1)):
+            self._add("worker", name, bulkhead, "-c", str(children), "-n", name, bulkhead=bulkhead)
         self._add("supervisor", "supervisor")
         if self._flower:
             self._add("flower", "flower", "--port", str(free_port()))
@@ -189,11 +193,19 @@ class Cluster:
             child.spawn()
         self.await_ready()
 
-    def _add(self, role: Literal["worker", "supervisor", "flower"], name: str, *arguments: str) -> None:
+    def _add(
+        self, role: Literal["worker", "supervisor", "flower"], name: str, *arguments: str, bulkhead: str | None = None
+    ) -> None:
         command = [str(Path(sys.executable).with_name("perdure")), "-A", self._app_path, role, *arguments]
         ready: Callable[[int], bool] | None = self._is_registered if role == "worker" else None
         spec = ProcessSpec(
-            role=role, name=name, argv=command, env=self._environment, ready=ready, stop_timeout=DRAIN_S + 15
+            role=role,
+            name=name,
+            argv=command,
+            bulkhead=bulkhead,
+            env=self._environment,
+            ready=ready,
+            stop_timeout=DRAIN_S + 15,
         )
         self.children[name] = Child(spec, self.folder / "logs" / f"{name}.log", Backoff(maximum=2.0))
 

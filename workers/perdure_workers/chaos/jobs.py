@@ -69,6 +69,8 @@ def chaos_app(**settings: Any) -> Perdure:
             note(ctx, "saved", key, step + 1)
         note(ctx, "ended", key)
 
+    app.register(march.function, name="chaos.long")
+
     @app.job(name="chaos.flaky", retry=_SOON)
     def flaky(ctx: JobContext, key: str, failures: int) -> None:
         note(ctx, "started", key)

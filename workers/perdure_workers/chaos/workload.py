@@ -19,6 +19,8 @@ from perdure_workers.chaos.jobs import CALM, digest
 
 #: Steps of a long job, and seconds that one takes.
 STEPS, PAUSE_S = 8, 0.1
+#: Steps of one that outlasts a lease.
+LONG_STEPS = 80
 #: Rows of a job that writes in transactions.
 ROWS = 4
 #: Jobs that are submitted by one call when there are many.
@@ -50,6 +52,7 @@ CALLS: dict[str, Callable[[random.Random], Call]] = {
     CALM: lambda rng: Call(),
     "chaos.nap": lambda rng: Call((round(rng.uniform(0.01, 0.1), 3),)),
     "chaos.march": lambda rng: Call((STEPS, PAUSE_S)),
+    "chaos.long": lambda rng: Call((LONG_STEPS, PAUSE_S)),
     "chaos.flaky": _flaky,
     "chaos.pay": lambda rng: Call((ROWS,)),
     "chaos.poison": lambda rng: Call(ends=("dead",)),

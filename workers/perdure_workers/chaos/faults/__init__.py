@@ -24,6 +24,7 @@ FAULTS: dict[str, FaultFunction] = {
     "sqlite-locked": ledger.sqlite_locked,
     "network": network.network,
     "herd": load.herd,
+    "long-jobs": load.long_jobs,
     "poison": load.poison,
     "service-down": load.service_down,
     "forged-messages": people.forged_messages,

@@ -22,6 +22,13 @@ def herd(bench: Bench, count: int) -> Iterator[str]:
 
 
 @contextmanager
+def long_jobs(bench: Bench, count: int) -> Iterator[str]:
+    """Jobs that run for longer than a worker's lease lasts."""
+    bench.workload.submit("chaos.long", count)
+    yield f"{count} jobs"
+
+
+@contextmanager
 def poison(bench: Bench, count: int) -> Iterator[str]:
     """Jobs that bring down whoever runs them."""
     bench.workload.submit("chaos.poison", count)

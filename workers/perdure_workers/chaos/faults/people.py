@@ -12,6 +12,7 @@ import redis
 import sqlalchemy as sa
 
 from perdure.broker.queues import queue_name
+from perdure_workers.chaos.cluster import BUSY
 from perdure_workers.chaos.faults.fault import Bench
 
 #: Jobs that somebody deletes by hand.
@@ -60,7 +61,7 @@ def letters_discarded(bench: Bench) -> Iterator[str]:
 @contextmanager
 def wrong_setting(bench: Bench) -> Iterator[str]:
     """A worker is deployed with a setting that makes no sense."""
-    worker = bench.rng.choice([each for each in bench.cluster.workers() if each.spec.name != "calm"])
+    worker = bench.rng.choice([each for each in bench.cluster.workers() if each.spec.bulkhead == BUSY])
     bench.cluster.respawn(worker, {"PERDURE_HEARTBEAT_INTERVAL": "never"})
     try:
         yield f"{worker.spec.name}: heartbeat_interval=never"
