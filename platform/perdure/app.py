@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from perdure.admission.limits import Limits
     from perdure.broker.bells import Bells
+    from perdure.faults.faults import Faults
     from perdure.manage.alerts.alerts import Alerts
     from perdure.manage.primary_backup import Operation, PrimaryBackup
     from perdure.model.alerts.slo import Slo
@@ -112,7 +113,9 @@ class Perdure:
         self.dead_letters = DeadLetters(self.ledger, replayer, handles, self.bulk_replay, self.tasks)
         self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
         self.workers = Workers(self.ledger, self.settings.max_outvoted)
-        self.health = platform_health(self.settings, self.ledger, lambda: self.breakers, lambda: self.celery)
+        self.health = platform_health(
+            self.settings, self.ledger, lambda: self.breakers, lambda: self.celery, lambda: self.faults
+        )
         self.scores = Scores(self.settings, self.ledger, lambda: self.breakers)
         self.metrics = Metrics(
             Sources(
@@ -122,11 +125,14 @@ class Perdure:
                 failovers=lambda: self.failover,
                 services=lambda: [self.service(name) for name in self.settings.resilience.services],
                 tasks=lambda: {task.name: task.bulkhead for task in self.tasks.values()},
+                faults=lambda: self.faults.list() if self.settings.faults_allowed else (),
             )
         )
         self._services: dict[str, Service] = {}
         #: Primary-backup groups by name.
         self.groups: dict[str, PrimaryBackup[Any]] = {}
+        if self.settings.faults_allowed:
+            self.faults.let_act()
 
     @overload
     def job(self, function: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
@@ -419,6 +425,13 @@ class Perdure:
         return self.alerts.add_slo(Slo(name, task, within, target, window))
 
     @once
+    def faults(self) -> Faults:
+        """Faults that are injected on purpose, where the setting ``faults_allowed`` allows any."""
+        from perdure.admission.injected import faults_of
+
+        return faults_of(self.settings, self.tally, self.tasks)
+
+    @once
     def celery(self) -> Celery:
         """The real Celery application; its workers are started by ``perdure worker``."""
         from perdure.broker.celery_app import build_celery
@@ -437,7 +450,9 @@ class Perdure:
         return Bells(settings.effective_broker_url, lambda: self.celery, settings.broker_key_prefix)
 
     def close(self) -> None:
-        """Close this process' connections to ledger and broker."""
+        """Close this process' connections to ledger and broker; no fault that was injected acts here any more."""
+        if "faults" in self.__dict__:
+            self.faults.stop()
         self.ledger.close()
         if "celery" in self.__dict__:
             self.celery.close()

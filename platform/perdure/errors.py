@@ -163,6 +163,22 @@ class NotAWorker(PerdureError):
     """A task was run by its Celery name; jobs are run from the ledger, by perdure workers."""
 
 
+class InjectedFault(PerdureError):
+    """Something failed because somebody wanted it to: the message names the injected fault and its owner."""
+
+
+class InvalidFault(PerdureError, ValueError):
+    """A fault cannot be injected as it is described; the message says what can."""
+
+
+class FaultsNotAllowed(PerdureError):
+    """Faults are injected where the setting ``faults_allowed`` allows it, and nowhere else."""
+
+
+class FaultsInjected(PerdureError):
+    """Faults are being injected on purpose: what fails may fail because of them."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the closest of the known names, or an empty string."""
     close = get_close_matches(name, list(known), n=1)

@@ -23,7 +23,9 @@ def add(a: int, b: int) -> int:
 
 
 @contextmanager
-def adding_worker(ledger_url: str, broker_url: str, folder: Path) -> Iterator[Task[[int, int], int]]:
+def adding_worker(
+    ledger_url: str, broker_url: str, folder: Path, *, faults_allowed: bool = False
+) -> Iterator[Task[[int, int], int]]:
     """Run a worker and yield its task; its log is ``worker.log`` in the folder."""
     (folder / "adding_shop.py").write_text(MODULE)
     app = Perdure(ledger_url=ledger_url, broker_url=broker_url, home=folder / "home")
@@ -33,6 +35,7 @@ def adding_worker(ledger_url: str, broker_url: str, folder: Path) -> Iterator[Ta
 
     app.ledger.upgrade()
     urls = {"PERDURE_LEDGER_URL": ledger_url, "PERDURE_BROKER_URL": broker_url, "PERDURE_HOME": str(folder / "home")}
+    urls["PERDURE_FAULTS_ALLOWED"] = str(int(faults_allowed))
     command = [str(PERDURE), "worker", "normal", "-c", "1", "-A", "adding_shop:app"]
     with (folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(command, cwd=folder, env={**os.environ, **urls}, stderr=log, start_new_session=True)

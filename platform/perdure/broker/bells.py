@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from redis import ConnectionError
+
 from perdure.broker.queues import BELL, EMPTY_CALL, queue_name
+from perdure.model.faults.places import BROKER, Point, faulty
 from perdure.model.ids import new_id
 from perdure.resilience.redis.address import is_redis
 from perdure.resilience.redis.link import RedisLink, SharedStateUnavailable
@@ -65,14 +68,18 @@ class Bells:
         """
         queue = queue_name(bulkhead)
         if self._link is None:
-            return self._publish(queue)
+            return self._publish(queue, bulkhead)
         if count and time.monotonic() < self._full_until.get(queue, 0.0):
             return True
         link = self._link
         messages = [_MESSAGE.format(id=new_id(), queue=queue) for _ in range(min(count, MOST))]
+
+        def ring() -> Any:
+            return link.scripts.run("ring", [self._prefix + queue], [MOST, *messages])
+
         try:
             with gate.use():
-                rung = link.run(lambda: link.scripts.run("ring", [self._prefix + queue], [MOST, *messages]))
+                rung = link.run(faulty(ring, Point.RING, ConnectionError, store=BROKER, bulkhead=bulkhead))
         except SharedStateUnavailable:
             return False
         if rung < len(messages):
@@ -84,15 +91,16 @@ class Bells:
         if self._is_redis:
             self.ring(bulkhead, 0)
 
-    def _publish(self, queue: str) -> bool:
+    def _publish(self, queue: str, bulkhead: str) -> bool:
         moment = time.monotonic()
         if moment - self._rung_at.get(queue, 0.0) < INTERVAL:
             return True
         self._rung_at[queue] = moment
         celery: Any = self._celery()
+        send = faulty(celery.send_task, Point.RING, ConnectionError, store=BROKER, bulkhead=bulkhead)
         try:
             with gate.use():
-                celery.send_task(BELL, queue=queue, ignore_result=True, retry=False)
+                send(BELL, queue=queue, ignore_result=True, retry=False)
         except Exception as error:  # noqa: BLE001 - any transport's own errors; the job is in the ledger already
             logger.warning("the broker is not reached: %s", error)
             return False

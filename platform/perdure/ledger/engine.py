@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.ledger.faults import is_about_the_database, is_about_the_ledger
 from perdure.ledger.pooler import Pooler
+from perdure.model.faults.places import LEDGER, STATEMENT, At, Point, faulty
 from perdure.model.text.masked_url import masked_url
 from perdure.settings.ledger_url import POOLER, ledger_url
 from perdure.system.fork_gate import gate
@@ -86,7 +87,7 @@ class Database:
                     self._has_worked = False
         return self._engine
 
-    def run(self, work: Callable[[Connection], Result], *, autocommit: bool = False) -> Result:
+    def run(self, work: Callable[[Connection], Result], *, autocommit: bool = False, at: At = STATEMENT) -> Result:
         """Return what ``work`` returns on a connection, in a transaction that commits when it ends without an error.
 
         When the connection turns out to be dead, as after a restart of the server, the work is run once more on a new
@@ -95,17 +96,19 @@ class Database:
         Args:
             work: What to do; called with the connection.
             autocommit: Commit each statement by itself: for reads and single-statement writes.
+            at: What it is, for injected faults.
 
         Raises:
             LedgerUnavailable: The database cannot be reached or refuses to work.
         """
         with gate.use(), self.translating():
+            run = faulty(self._run, at.point, _connection_lost, store=LEDGER, bulkhead=at.bulkhead)
             try:
-                result = self._run(work, autocommit)
+                result = run(work, autocommit)
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-                result = self._run(work, autocommit)
+                result = run(work, autocommit)
             self._has_worked = True
             return result
 
@@ -129,7 +132,7 @@ class Database:
                     begun.__exit__(*sys.exc_info())
                 raise
             with self.translating():
-                begun.__exit__(None, None, None)
+                faulty(begun.__exit__, Point.COMMIT, _connection_lost, store=LEDGER)(None, None, None)
 
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
         engine = self.engine
@@ -259,6 +262,10 @@ def _postgresql_engine(database: Database) -> Engine:
         database.pooler.prepare(connection)
 
     return engine
+
+
+def _connection_lost(why: str) -> DBAPIError:
+    return DBAPIError(None, None, ConnectionError(why), connection_invalidated=True)
 
 
 def _first_line(error: BaseException) -> str:

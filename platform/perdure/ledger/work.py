@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from perdure.ledger import migrate
 from perdure.ledger.engine import Database
+from perdure.model.faults.places import STATEMENT, At
 from perdure.sealing import Vault
 from perdure.system.fork_locks import fork_lock, once
 from perdure.system.release import checked_out
@@ -37,15 +38,15 @@ class Work:
         """The release of the application that runs here; None where that is not known."""
         return self._release or checked_out()
 
-    def run(self, work: Callable[[Connection], Result]) -> Result:
+    def run(self, work: Callable[[Connection], Result], at: At = STATEMENT) -> Result:
         """Return what work that is safe to repeat returns in a transaction; see :meth:`Database.run`."""
         self.check(create=True)
-        return self.database.run(work)
+        return self.database.run(work, at=at)
 
-    def read(self, work: Callable[[Connection], Result]) -> Result:
+    def read(self, work: Callable[[Connection], Result], at: At = STATEMENT) -> Result:
         """Return what work returns whose statements commit one by one: reads, and writes of a single statement."""
         self.check()
-        return self.database.run(work, autocommit=True)
+        return self.database.run(work, autocommit=True, at=at)
 
     def check(self, *, create: bool = False) -> None:
         """Make sure, once, that the schema is this release's; ``create`` makes a SQLite ledger that is not there."""

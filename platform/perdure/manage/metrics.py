@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
     from perdure.ledger import Ledger
+    from perdure.model.faults.fault import Fault
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.resilience.failover.groups import Failovers
     from perdure.resilience.service.service import Service
@@ -49,6 +50,7 @@ class Sources:
         failovers: Returns the failover groups.
         services: Returns the services that the settings name.
         tasks: Returns the application's tasks, and the bulkhead of each.
+        faults: Returns the faults that are injected now.
     """
 
     ledger: Ledger
@@ -57,6 +59,7 @@ class Sources:
     failovers: Callable[[], Failovers]
     services: Callable[[], Iterable[Service]]
     tasks: Callable[[], Mapping[str, str]]
+    faults: Callable[[], Iterable[Fault]]
 
 
 class Metrics:
@@ -130,6 +133,8 @@ class Metrics:
             yield Series(m.BREAKER_SLOW, (name,), float(breaker.slow_calls))
             yield Series(m.BREAKER_REJECTED, (name,), float(breaker.rejected))
             yield Series(m.BREAKER_OPENED, (name,), float(breaker.opened))
+        for fault in sorted({(str(each.kind), each.target) for each in self._sources.faults()}):
+            yield Series(m.FAULT_ON, fault, 1.0)
         for group in (group.snapshot() for group in self._sources.failovers().values()):
             yield Series(m.FAILOVER_SWITCHES, (group.name,), float(group.epoch))
             for member in group.members:

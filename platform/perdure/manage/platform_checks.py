@@ -23,6 +23,7 @@ from perdure.model.worker_health import Verdict, is_barred
 if TYPE_CHECKING:
     from celery import Celery
 
+    from perdure.faults.faults import Faults
     from perdure.ledger import Ledger
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.settings.settings import Settings
@@ -65,7 +66,11 @@ class DiskAlmostFull(PerdureError):
 
 
 def platform_health(
-    settings: Settings, ledger: Ledger, breakers: Callable[[], Breakers], celery: Callable[[], Celery]
+    settings: Settings,
+    ledger: Ledger,
+    breakers: Callable[[], Breakers],
+    celery: Callable[[], Celery],
+    faults: Callable[[], Faults],
 ) -> Health:
     """Return the checks that every application has. Only those of the ledger are critical: without the rest jobs are
     accepted and kept all the same.
@@ -75,6 +80,7 @@ def platform_health(
         ledger: Its ledger.
         breakers: Returns its circuit breakers.
         celery: Returns its Celery application.
+        faults: Returns its injected faults.
     """
     health = Health()
     health.register("ledger", ledger.probe)
@@ -89,6 +95,8 @@ def platform_health(
     health.register("queue_age", lambda: young(settings, ledger), critical=False)
     health.register("duties", lambda: done(ledger), critical=False)
     health.register("disk", lambda: roomy(settings), critical=False)
+    if settings.faults_allowed:
+        health.register("faults", lambda: faults().check(), critical=False)
     return health
 
 

@@ -120,6 +120,9 @@ FAILOVERS = _counter(
     "perdure_failovers_total", "group from to", "Switches that the platform's processes made, and promotions of a backup."
 )
 
+FAULT_ON = _gauge("perdure_fault_on", "kind target", "1 for each kind of fault that is injected on purpose now.")
+FAULTS_STRUCK = _counter("perdure_faults_struck_total", "kind target", "Calls that a fault struck that was injected.")
+
 #: All of them, in the order in which people read them.
 METRICS: tuple[Metric, ...] = (
     UP,
@@ -161,6 +164,8 @@ METRICS: tuple[Metric, ...] = (
     FAILOVER_HEALTHY,
     FAILOVER_SWITCHES,
     FAILOVERS,
+    FAULT_ON,
+    FAULTS_STRUCK,
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 

@@ -9,6 +9,7 @@ from perdure.errors import CheckpointTooLarge, LedgerUnavailable
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.model import checkpoint_schema as states
 from perdure.model.checkpoint_schema import StateMismatch
+from perdure.model.faults.places import CHECKPOINTS, Point, faulty
 from perdure.model.metrics import CHECKPOINT, CHECKPOINT_FAILURES, CHECKPOINT_SIZE
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.running.attempt import RunningAttempt
@@ -91,7 +92,11 @@ class Checkpoint:
             StoreUnavailable: The store cannot be read; the job waits.
         """
         attempt, self._type = self._attempt, type
-        found = attempt.storage.find(attempt.claim, self.name, self._column)
+        claim = attempt.claim
+        find = faulty(
+            attempt.storage.find, Point.LOAD, StoreUnavailable, store=CHECKPOINTS, task=claim.task, bulkhead=claim.bulkhead
+        )
+        found = find(claim, self.name, self._column)
         self._tell_damage(found.damage, None if found.record is None else found.record.seq)
         self._seq = 0 if found.record is None else found.record.seq
         if found.data is None:
@@ -155,8 +160,11 @@ class Checkpoint:
         if attempt.open_transaction is not None:
             return attempt.open_transaction.save(self, record, self._seq)
         task, began = attempt.claim.task, monotonic()
+        save = faulty(
+            storage.save, Point.SAVE, StoreUnavailable, store=CHECKPOINTS, task=task, bulkhead=attempt.claim.bulkhead
+        )
         try:
-            seq, standing = storage.save(record, attempt.job_id, attempt.fence, self.name, self._seq)
+            seq, standing = save(record, attempt.job_id, attempt.fence, self.name, self._seq)
         except (StoreUnavailable, LedgerUnavailable):
             storage.tally.add(CHECKPOINT_FAILURES, task)
             raise

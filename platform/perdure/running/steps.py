@@ -16,6 +16,7 @@ import tenacity
 from perdure.errors import HandedBack, LedgerUnavailable
 from perdure.ledger.running.steps import StepRecord
 from perdure.model.codec import codec, type_hints
+from perdure.model.faults.places import Point, faulty
 from perdure.model.outcomes import Discard
 from perdure.model.retry_policy import RetryPolicy
 from perdure.running.attempt import RunningAttempt
@@ -89,8 +90,9 @@ class Steps:
             return call()
 
         attempt.check_not_in_doubt()
+        tried = faulty(once, Point.STEP, task=attempt.claim.task, bulkhead=attempt.claim.bulkhead)
         with span(f"step {step.name}", attributes={"perdure.step": step.position}):
-            value = Retrying(RetryPolicy.named(retry), sleep=self._pause).call(once)
+            value = Retrying(RetryPolicy.named(retry), sleep=self._pause).call(tried)
         text = codec.encode_returned(value, hint, what=f"the result of step {step.name!r}")
         stored = attempt.ledger.vault.put(text, _column(step.position), attempt.job_id, attempt.claim.task)
         done = StepRecord(step.position, step.name, stored, tries, attempt.fence)

@@ -185,6 +185,7 @@ class Settings(BaseModel):
         log_format: ``text``, or ``json`` for one JSON object a line.
         job_log_lines: Lines that are kept of what a job says by ``ctx.log``; 0 keeps none.
         job_log_bytes: Bytes that they may take.
+        faults_allowed: Whether faults may be injected here on purpose (``perdure faults``). Never where users would notice.
         http_port: TCP port of ``/livez``, ``/readyz``, ``/healthz`` and ``/metrics`` in each worker and supervisor; 0 takes
             any that is free, which ``perdure status --json`` shows. By default there are none.
         http_address: The address of that port.
@@ -240,6 +241,7 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     job_log_lines: int = Field(default=200, ge=0, le=10_000)
     job_log_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
+    faults_allowed: bool = False
     http_port: int | None = Field(default=None, ge=0, le=65535)
     http_address: str = "127.0.0.1"
     flower_port: int = Field(default=5555, ge=0, le=65535)

@@ -128,6 +128,7 @@ class SettingsGiven(TypedDict, total=False):
     log_format: Literal["text", "json"] | None
     job_log_lines: int | None
     job_log_bytes: int | None
+    faults_allowed: bool | None
     http_port: int | None
     http_address: str | None
     flower_port: int | None

@@ -27,6 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "PERDURE_LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
             "PERDURE_BROKER_URL": redis.url,
             "PERDURE_HOME": str(folder / "home"),
+            "PERDURE_FAULTS_ALLOWED": "1",
             "PERDURE_FLOWER_PASSWORD": OPERATOR[1],
             "PERDURE_FLOWER_VIEWERS": '{"vera": "may-look"}',
             "FLOWER_XHEADERS": "true",  # so that a test can come from an address of its own

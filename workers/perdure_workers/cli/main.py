@@ -25,6 +25,7 @@ _COMMANDS = {
     "demo": "demo.command:demo",
     "down": "cli.status:down",
     "failover": "cli.failover:failover",
+    "faults": "cli.faults:faults",
     "flower": "cli.processes:flower",
     "groups": "cli.groups:groups",
     "health": "cli.health:health",

@@ -128,6 +128,7 @@ class PageHandler(PerdureHandler):
             "flash": self._take_flash(),
             "as_of": datetime.now(UTC),
             "live_now": False,
+            "injected": (),
             "question": {},
             "understood": UNDERSTOOD,
             "form": {},

@@ -67,7 +67,13 @@ class Page(PageHandler):
             self.set_status(error.status_code)  # the filter stays in its form, with what is wrong with it
             facts = await self.in_thread(lambda: self.facts(self.server, {}))
             more = {"flash": Flash(f"{error.__cause__}. Nothing is filtered below.", good=False), "live_now": False, **more}
-        common = {"question": question, "stream": self.stream_url(question), "live_now": self.is_live(question)}
+        injected = await self.in_thread(self.perdure.faults.list) if self.perdure.settings.faults_allowed else ()
+        common = {
+            "injected": injected,
+            "question": question,
+            "stream": self.stream_url(question),
+            "live_now": self.is_live(question),
+        }
         self.page(self.template, **{**common, **facts, **more})
 
     @authenticated

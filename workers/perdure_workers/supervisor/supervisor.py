@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
+from perdure.model.faults.places import Point, faulty
 from perdure.model.metrics import DUTY
 from perdure.model.tally import Tally
 from perdure_workers.supervisor.blob_sweep import register_blob_sweep
@@ -86,7 +87,7 @@ class Supervisor:
     @staticmethod
     def _run_once(duty: Duty) -> tuple[int, str]:
         try:
-            done = duty.run_once()
+            done = faulty(duty.run_once, Point.DUTY, duty=duty.name)()
             duty.done_at = time.monotonic()
             return done, "done"
         except LedgerUnavailable as error:

@@ -18,6 +18,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from perdure.admission.limits import holder_of
 from perdure.errors import BulkheadFull, PerdureError
 from perdure.manage.masked import masked_settlement, masker_of
+from perdure.model.faults.places import Point, faulty
 from perdure.model.jitter import JITTER
 from perdure.model.job_log import Chunk, JobLog
 from perdure.model.lanes import lane_of
@@ -265,7 +266,8 @@ class Run:
             value = task.function(*args, **kwargs)
             return self._loop.run(value) if inspect.isawaitable(value) else value
 
-        return run() if task.breaker is None else self._app.breakers[task.breaker].call(run)
+        call = faulty(run, Point.RUN, task=claim.task, bulkhead=claim.bulkhead)
+        return call() if task.breaker is None else self._app.breakers[task.breaker].call(call)
 
     def _new_context(self, limit: float | None) -> JobContext:
         return JobContext(

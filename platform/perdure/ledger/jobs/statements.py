@@ -31,6 +31,7 @@ from perdure.ledger.jobs.lanes import Admitted, Lane, Place
 from perdure.ledger.jobs.settle import Ending, Settled
 from perdure.ledger.work import Work
 from perdure.model.events import EventBus, JobEvent
+from perdure.model.faults.places import STATEMENT, At, Point
 from perdure.model.job_log import Chunk, LogLine
 from perdure.model.lanes import PLAIN
 from perdure.model.records import (
@@ -90,7 +91,7 @@ class JobStatements:
             tried = True
             return held or claim.claim(connection, by, most, lane, since)
 
-        return self._claimed(self._work.read(work))
+        return self._claimed(self._work.read(work, At(Point.CLAIM, by.bulkhead)))
 
     def lanes(self, bulkhead: str, after: str = "", *, back: float = lanes.ALL) -> list[Lane]:
         """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
@@ -110,7 +111,7 @@ class JobStatements:
             tried = True
             return held or lanes.claim_within(connection, by, wanted, admitted)
 
-        return self._claimed(self._work.run(work))
+        return self._claimed(self._work.run(work, At(Point.CLAIM, by.bulkhead)))
 
     def effect_key(self, job_id: str) -> str:
         """Return the key under which a job's effects are known to others; see :func:`lineage.effect_key`."""
@@ -121,7 +122,7 @@ class JobStatements:
         stored = self._work.vault.settlement(of.job_id, of.task, settlement)
         alone = settle.in_one_statement(self._work.database.dialect, [(of, stored)])
         settled, letter = (self._work.read if alone else self._work.run)(
-            lambda c: settle.settle(c, of, stored, self._work.release)
+            lambda c: settle.settle(c, of, stored, self._work.release), At(Point.SETTLE, of.bulkhead)
         )
         self.settled(settled.written([(of, settlement)]))
         return letter
@@ -136,7 +137,8 @@ class JobStatements:
                 logs.write(connection, said, self._seal_log)
             return settle.settle_all(connection, stored, self._work.release) if stored else Settled()
 
-        settled = (self._work.read if alone else self._work.run)(work)
+        at = At(Point.SETTLE, endings[0][0].bulkhead) if endings else STATEMENT
+        settled = (self._work.read if alone else self._work.run)(work, at)
         self.settled(settled.written(endings))
         return settled
 

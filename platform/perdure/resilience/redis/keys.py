@@ -46,3 +46,8 @@ def heartbeat_key(group: str, prefix: str) -> str:
 def fallback_key(name: str, call: str, prefix: str) -> str:
     """Return the key of a call's last good value, a string."""
     return f"{prefix}fallback:{{{name}}}:{call}"
+
+
+def faults_key(prefix: str) -> str:
+    """Return the key of a hash of injected faults by id."""
+    return f"{prefix}faults"

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from redis import Redis, RedisError, ResponseError
+from redis import ConnectionError, Redis, RedisError, ResponseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from perdure.errors import PerdureError
+from perdure.model.faults.places import REDIS, Point, faulty
 from perdure.resilience.redis import address
 from perdure.resilience.redis.lua_scripts import Scripts, text
 from perdure.system.fork_locks import fork_lock
@@ -102,7 +103,7 @@ class RedisLink:
         if self._lost:
             self._claim_next_try()
         try:
-            result = self._mended(operation, kinds or {})
+            result = faulty(self._mended, Point.REDIS, ConnectionError, store=REDIS)(operation, kinds or {})
         except (RedisError, UnicodeDecodeError) as error:
             self._lose(error)
             raise SharedStateUnavailable(f"{self._what}: Redis failed ({error})") from error

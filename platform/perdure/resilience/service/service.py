@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from redis import Redis
 
+from perdure.model.faults.places import Point, faulty, faulty_async
 from perdure.model.retry_policy import RetryPolicy
 from perdure.resilience.breaker.breaker import CircuitBreaker
 from perdure.resilience.breaker.config import BreakerConfig
@@ -266,7 +267,7 @@ class Service:
     def _attempt(self, fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         if self.rate is not None:
             self.rate.acquire(timeout=self.config.rate_wait)
-        return self.timeout.call(fn, *args, **kwargs)
+        return self.timeout.call(faulty(fn, Point.CALL, service=self.name), *args, **kwargs)
 
     async def _bounded_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
         with deadline(self.config.timeout):
@@ -291,4 +292,4 @@ class Service:
     async def _attempt_async(self, fn: Callable[..., Awaitable[R]], *args: Any, **kwargs: Any) -> R:
         if self.rate is not None:
             await self.rate.acquire_async(timeout=self.config.rate_wait)
-        return await self.timeout.call_async(fn, *args, **kwargs)
+        return await self.timeout.call_async(faulty_async(fn, Point.CALL, service=self.name), *args, **kwargs)
