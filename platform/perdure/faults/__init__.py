@@ -9,7 +9,7 @@ from perdure.system.lazy_names import lazy_names
 if TYPE_CHECKING:
     from perdure.errors import FaultsNotAllowed, InjectedFault, InvalidFault
     from perdure.faults.faults import Faults
-    from perdure.faults.inject import inject
+    from perdure.faults.injection import inject
     from perdure.faults.injector import FaultEvent
     from perdure.model.faults.fault import Fault, Kind
     from perdure.model.faults.places import Point
@@ -35,7 +35,7 @@ _WHERE = {
     "InvalidFault": "perdure.errors",
     "Kind": "perdure.model.faults.fault",
     "Point": "perdure.model.faults.places",
-    "inject": "perdure.faults.inject",
+    "inject": "perdure.faults.injection",
 }
 
 

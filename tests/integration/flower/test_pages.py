@@ -75,9 +75,9 @@ def die(site: Site) -> Die:
 def test_faults_that_are_injected_are_seen_on_every_page(site: Site, visitor: Visitor) -> None:
     site.app.faults.add("latency", "service:mail", delay=0.01, owner="<ann>")
     assert "latency on service:mail, by &lt;ann&gt;, until" in visitor.see("/perdure/tasks")
-    assert "injected on purpose" in visitor.see("/perdure/overview")
+    assert "injected here on purpose" in visitor.see("/perdure/overview")
     site.app.faults.clear()
-    assert "injected on purpose" not in visitor.see("/perdure/overview")
+    assert "injected here on purpose" not in visitor.see("/perdure/overview")
 
 
 def test_the_overview_says_what_there_is(site: Site, visitor: Visitor) -> None:

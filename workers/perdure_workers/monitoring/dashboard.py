@@ -103,6 +103,10 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(m.FAILOVER_SWITCHES, "Switches a second", ("group",)),
         Panel(m.FAILOVERS, "Failovers a second", ("group", "from", "to")),
     ),
+    "Injected faults": (
+        Panel(m.FAULT_ON, "On", ("kind", "target"), highest=True),
+        Panel(m.FAULTS_STRUCK, "Calls struck a second", ("kind", "target")),
+    ),
 }
 
 
