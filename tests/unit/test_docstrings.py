@@ -16,9 +16,9 @@ ROOT = Path(perdure.__file__).parent
 #: Classes that applications get hold of: those of ``perdure``, and what their attributes and the documentation name.
 FACADES = {
     *perdure.__all__, "Alerts", "Breakers", "Bulkheads", "Checkpoint", "CircuitBreaker", "DeadLetters", "FailoverGroup",
-    "Fallback", "Faults", "Health", "Inbox", "Jobs", "KeysetCursor", "LetterFinding", "LetterReplaying", "LetterResolving", "Permits",
-    "PrimaryBackup", "RateLimit", "ResourcePool", "RetryBudget", "Service", "StatePolicy", "TextLines", "Timeout",
-    "Timeouts", "Workers",
+    "Fallback", "Faults", "Health", "Inbox", "Jobs", "KeysetCursor", "LetterFinding", "LetterReplaying",
+    "LetterResolving", "Permits", "PrimaryBackup", "RateLimit", "ResourcePool", "RetryBudget", "Service", "StatePolicy",
+    "TextLines", "Timeout", "Timeouts", "Workers",
 }  # fmt: skip
 #: Parameters that say the same everywhere: who did something, from where, and why.
 SAID_ONCE = {"by", "source", "reason"}
