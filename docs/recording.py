@@ -63,12 +63,12 @@ def output(command: Sequence[str], cwd: Path) -> Iterator[tuple[float, bytes]]:
 
 def frames(printed: Iterable[tuple[float, bytes]]) -> list[Frame]:
     """Return the screens that were seen, each with the seconds for which it is shown."""
-    screen = pyte.Screen(COLUMNS, LINES)
+    screen, blank = pyte.Screen(COLUMNS, LINES), pyte.Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
     seen: list[Frame] = []
     since = 0.0
     for at, data in printed:
-        if at - since >= SHORTEST and (now := _lines(screen)) != (seen[-1][1] if seen else ()):
+        if at - since >= SHORTEST and (now := _lines(screen)) != (seen[-1][1] if seen else _lines(blank)):
             seen.append((min(at - since, LONGEST), now))
             since = at
         stream.feed(data)

@@ -1,8 +1,9 @@
-"""The picture of the layers shows the imports as they are."""
+"""The pictures that are drawn show what they are drawn from."""
 
 from __future__ import annotations
 
 import importlib.util
+import runpy
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -15,3 +16,8 @@ def test_the_picture_of_the_layers_is_up_to_date() -> None:
     layers = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(layers)
     assert layers.PICTURE.read_text() == layers.drawn(), "run: python docs/layers.py"
+
+
+def test_the_plot_of_rates_shows_the_table_of_performance_md() -> None:
+    plot = runpy.run_path(str(ROOT / "docs" / "plot.py"))
+    assert plot["PICTURE"].read_text() == plot["drawn"](), "run: python docs/plot.py"
