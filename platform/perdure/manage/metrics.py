@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from redis.exceptions import RedisError
-
 from perdure.errors import LedgerUnavailable
 from perdure.ledger import glance
 from perdure.ledger.counts import Reading
@@ -75,6 +73,8 @@ class Metrics:
 
     def read(self) -> list[Series]:
         """Return all series as they are now; a part that cannot be read is left out, and ``perdure_up`` says so."""
+        from redis.exceptions import RedisError  # here: redis-py is loaded by those who use it
+
         found: list[Series] = []
         for part, read in (("ledger", self._of_ledger), ("redis", self._of_redis)):
             try:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from redis.exceptions import RedisError
-
 from perdure.ledger.jobs.history import Ended
 
 if TYPE_CHECKING:
@@ -59,6 +57,8 @@ class Scores:
         Tasks and bulkheads are judged by the last ``score_window`` seconds, services by their breakers' windows; while
         Redis is away services are left out.
         """
+        from redis.exceptions import RedisError  # here: redis-py is loaded by those who use it
+
         now = self._ledger.clock()
         ended = self._ledger.jobs.ended_between(now - self._settings.score_window, now)
         try:

@@ -13,8 +13,6 @@ import random
 from dataclasses import dataclass
 from typing import Any, cast
 
-import tenacity
-
 from perdure.errors import InvalidJobDefinition, did_you_mean
 from perdure.model.clock import LONGEST_DELAY
 from perdure.model.jitter import JITTER
@@ -71,7 +69,11 @@ class RetryPolicy:
             retry_number: 1 for the first retry.
             rng: Randomness for the jitter, uniform in [0, bound]; that of :mod:`perdure.model.jitter` by default.
         """
-        bound = float(_WAITS(multiplier=self.base, max=self.max_delay)(_attempt(retry_number)))
+        import tenacity  # here: it loads what else is installed, Tornado too, and who only submits retries nothing
+
+        attempt = tenacity.RetryCallState(cast(Any, None), None, (), {})
+        attempt.attempt_number = builtins.max(retry_number, 1)
+        bound = float(tenacity.wait_exponential(multiplier=self.base, max=self.max_delay)(attempt))
         if not self.jitter:
             return bound
         return (rng or JITTER).uniform(0.0, bound)
@@ -105,15 +107,6 @@ def _exception_types(field: str, value: Any) -> ExceptionTypes:
     if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types):
         raise InvalidJobDefinition(f"RetryPolicy: {field}={value!r} must be exception types.")
     return types
-
-
-_WAITS = tenacity.wait_exponential
-
-
-def _attempt(number: int) -> tenacity.RetryCallState:
-    state = tenacity.RetryCallState(cast(Any, None), None, (), {})
-    state.attempt_number = builtins.max(number, 1)
-    return state
 
 
 PRESETS: dict[str, RetryPolicy] = {

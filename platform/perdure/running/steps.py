@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import tenacity
-
 from perdure.errors import HandedBack, LedgerUnavailable
 from perdure.ledger.running.steps import StepRecord
 from perdure.model.codec import codec, type_hints
@@ -104,6 +102,8 @@ class Steps:
         if attempt.open_transaction is not None:
             attempt.open_transaction.record(step)
             return
+        import tenacity  # here: see RetryPolicy
+
         # Its effects are there already, so the result is held until the ledger takes it.
         patiently = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(LedgerUnavailable),

@@ -32,7 +32,7 @@ class RuleSettings(BaseModel):
         match: Labels that it looks at, such as ``{ bulkhead = "critical" }``.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     enabled: bool = True
     measure: str | None = None
@@ -75,7 +75,7 @@ class NotifierSettings(BaseModel):
         timeout: Seconds that one message may take.
     """
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     severity: Level = "warning"
     rules: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
@@ -173,7 +173,7 @@ class AlertSettings(BaseModel):
         notifiers: Who is told, ``[alerts.notifiers.NAME]``; a log unless there is any.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     every: float = Field(default=10.0, ge=0.2, le=300.0)
     rules: dict[str, RuleSettings] = Field(default_factory=dict)

@@ -66,7 +66,7 @@ class BulkheadSettings(BaseModel):
         rate: Jobs that may start per second across all workers; None for no bound.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     concurrency: int = Field(default=4, ge=1, le=1000)
     max_depth: int | None = Field(default=None, ge=1)
@@ -114,7 +114,7 @@ class ResilienceSettings(BaseModel):
         timeouts: Seconds of named operations, ``[resilience.timeouts]``; ``default`` is for those that are not named.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     breakers: dict[str, Annotated[Any, PlainValidator(_breaker)]] = Field(default_factory=dict)
     services: dict[str, Annotated[Any, PlainValidator(_service)]] = Field(default_factory=dict)

@@ -188,8 +188,9 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "letters that wait for a breaker": lambda ledger: ledger.letters.newest_replayable("tests.add", "payments", 3),
     "outcomes of a bulk replay": lambda ledger: ledger.letters.outcomes("nobody"),
     "letters of a bulk replay": lambda ledger: letters(ledger, replayed_in="nobody"),
-    "are there notices": lambda ledger: ledger.letters.has_notices(),
-    "is there anything to bury": lambda ledger: ledger.jobs.burying_is_due(60),
+    "is there anything to do for supervisors": lambda ledger: ledger.due(
+        host="h", held=["w.lock"], ttl=60, notifiers=["a"], thorough=True
+    ),
     "notices": lambda ledger: ledger.letters.take_notices(10),
     "purge": lambda ledger: ledger.letters.purge(LetterFilter(status="replayed", until=time.time()), 10),
     "prune": lambda ledger: [ledger.letters.prune(1e12, 10), ledger.letters.prune_leftovers(1e12, 10)],

@@ -118,7 +118,7 @@ def test_nobody_is_judged_right_after_an_outage(app: Perdure, register: Register
     duty = Expire(app)
     duty.run_once()
     wait_until(lambda: app.workers.list()[0].heartbeat_age > 1.0)
-    duty._last_run = 0.0  # the duty's last look is long ago: the ledger was away
+    duty.done_at = 0.0  # the duty's last look is long ago: the ledger was away
 
     assert duty.run_once() == 0
     assert [record.state for record in app.workers.list()] == ["healthy"]

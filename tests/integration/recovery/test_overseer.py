@@ -47,8 +47,29 @@ def begun(slots: Slots, claim: Claim, limit: float | None = None, index: int = 0
 
 
 def searches(watch: Overseer, times: int = SEARCHES) -> None:
-    for _ in range(times * SEARCH_EVERY):
-        watch.look()
+    for _ in range(times):
+        watch.take_back_unattended()
+
+
+def test_it_searches_while_children_claim(app: Perdure, register: Any, slots: Slots, statements: list[str]) -> None:
+    def searched(watch: Overseer) -> bool:
+        statements.clear()
+        for _ in range(SEARCH_EVERY):
+            watch.look()
+        return bool(statements)
+
+    slots.take(0, 4711)
+    watch = Overseer(app, register(), lambda: [4711], slots)
+    assert not searched(watch)
+    slots.hold()
+    assert searched(watch)
+    assert searched(watch)  # what it holds may be anything by now
+    slots.rest()
+    assert not searched(watch)
+    slots.hold()
+    slots.rest()
+    assert searched(watch)  # it may have lost what it claimed meanwhile
+    assert not searched(watch)
 
 
 def stopped_by(watch: Overseer) -> bool:

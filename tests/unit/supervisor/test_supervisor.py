@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -20,6 +20,7 @@ class Counting(Duty):
     period = 0.01  # type: ignore[assignment]
 
     def __init__(self) -> None:
+        super().__init__(cast(Any, None))
         self.runs = 0
 
     def run_once(self) -> int:

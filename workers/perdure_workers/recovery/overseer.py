@@ -22,6 +22,8 @@ INTERVAL = 0.5
 HARD_LIMIT_GRACE = 5.0
 #: Looks between two searches for jobs that nobody runs, and searches in a row after which one is taken back.
 SEARCH_EVERY = 4
+#: Looks between two searches while no child has claimed anything, so that there should be nothing to find.
+SELDOM = 60
 SEARCHES = 2
 #: The same for what a child holds and does not run: its slice is over long before, unless it failed to settle it.
 PATIENT_SEARCHES = 10
@@ -69,8 +71,13 @@ class Overseer:
             if why is not None:
                 self._stop_by_force(slot, why)
         self._looks += 1
-        if self._looks % SEARCH_EVERY == 0:
+        if self._looks % SELDOM == 0 or (self._looks % SEARCH_EVERY == 0 and self._may_find_any()):
             self.take_back_unattended()
+
+    def _may_find_any(self) -> bool:
+        """Return whether a search may find anything: where no child claims, none has what it does not run."""
+        claimed = self._slots.have_claimed()
+        return claimed or bool(self._unattended) or any(slot.holds for slot in self._slots.all(self._children()))
 
     def _release_behind(self, busy: list[Slot]) -> None:
         """Give back, once for each job that takes long, what waits behind it in its child's hands."""

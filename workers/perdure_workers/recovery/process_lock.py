@@ -43,6 +43,11 @@ class LifeLock:
             _held.discard(self.path)
 
 
+def held_here() -> list[str]:
+    """Return the files that this process keeps locked."""
+    return [str(path) for path in _held]
+
+
 def is_held_here(path: Path) -> bool:
     """Return whether this process keeps a file locked."""
     return path in _held

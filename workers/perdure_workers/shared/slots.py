@@ -17,6 +17,8 @@ _SIZE = 256
 #: Children of one worker at most, and lives of a child whose slots are kept until somebody has read them.
 CHILDREN = 1024
 _LIVES = 4
+#: Where it says whether a child has claimed anything since its main process asked.
+_CLAIMED = CHILDREN * _LIVES * _SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Slots:
     """The slots of a worker's children. Make it before they are forked."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, CHILDREN * _LIVES * _SIZE)
+        self._memory = mmap.mmap(-1, _CLAIMED + 1)
         self._at = 0
         self._pid = 0
 
@@ -66,7 +68,8 @@ class Slots:
         self.rest()
 
     def hold(self) -> None:
-        """Say that the child has claimed jobs, and runs none of them."""
+        """Say that the child has claimed jobs or is about to, and runs none of them."""
+        self._memory[_CLAIMED] = 1
         self._write(1)
 
     def begin(self, job_id: str, fence: int, task: str, limit: float | None) -> None:
@@ -94,6 +97,11 @@ class Slots:
         place = self._place(pid)
         return None if place is None else self._read(place)
 
+    def have_claimed(self) -> bool:
+        """Return whether any child may have claimed a job since this was asked last."""
+        claimed, self._memory[_CLAIMED] = self._memory[_CLAIMED], 0
+        return bool(claimed)
+
     def free(self, pid: int) -> None:
         """Give the slot of a child that is gone to others."""
         place = self._place(pid)
@@ -103,7 +111,7 @@ class Slots:
     def _place(self, pid: int) -> int | None:
         if pid <= 0:
             return None  # as of places that nobody has
-        for place in range(0, len(self._memory), _SIZE):
+        for place in range(0, _CLAIMED, _SIZE):
             if struct.unpack_from("<i", self._memory, place)[0] == pid:
                 return place
         return None

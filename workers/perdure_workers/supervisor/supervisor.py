@@ -15,6 +15,7 @@ from perdure.model.tally import Tally
 from perdure_workers.supervisor.blob_sweep import register_blob_sweep
 from perdure_workers.supervisor.duties.add_up import AddUp
 from perdure_workers.supervisor.duties.alerts import LookForAlerts
+from perdure_workers.supervisor.duties.ask import Ask
 from perdure_workers.supervisor.duties.auto_replay import AutoReplayer
 from perdure_workers.supervisor.duties.bury import Bury
 from perdure_workers.supervisor.duties.duty import Duty
@@ -38,8 +39,8 @@ def default_duties(app: Perdure) -> list[Duty]:
     """Return one of each duty, and see to it that the application has the platform's own periodic job."""
     register_maintenance(app)
     register_blob_sweep(app)
-    duties: list[Duty] = [Watch(app), Expire(app), Bury(app), Tick(app), Notice(app), AutoReplayer(app), Groups(app)]
-    duties += [AddUp(app), LookForAlerts(app), Notify(app)]
+    asked_for: list[Duty] = [Watch(app), Expire(app), Bury(app), Notice(app), Notify(app)]
+    duties = [Ask(app, asked_for), *asked_for, Tick(app), AutoReplayer(app), Groups(app), AddUp(app), LookForAlerts(app)]
     return [*duties, Report(app, duties)]
 
 
@@ -66,6 +67,8 @@ class Supervisor:
     def stop(self, timeout: float = 5.0) -> None:
         """End all duties, waiting at most ``timeout`` seconds for what they are doing."""
         self._stop.set()
+        for duty in self._duties:
+            duty.wanted.set()
         give_up_at = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, give_up_at - time.monotonic()))
@@ -76,13 +79,17 @@ class Supervisor:
         return f"not done lately: {', '.join(late)}" if late else ""
 
     def _run(self, duty: Duty) -> None:
-        while not self._stop.is_set():
+        duty.wanted.wait(duty.begins_after)
+        while True:
+            duty.wanted.clear()  # before the look whether to stop, which wakes whoever rests
+            if self._stop.is_set():
+                return
             started = time.monotonic()
             done, outcome = self._run_once(duty)
             elapsed = time.monotonic() - started
             self._tally.observe(elapsed, DUTY, duty.name, outcome)
             if done == 0 or elapsed > duty.period:
-                self._stop.wait(max(0.0, duty.period - elapsed) if done else duty.period)
+                duty.wanted.wait(max(0.0, duty.period - elapsed) if done else duty.period)
 
     @staticmethod
     def _run_once(duty: Duty) -> tuple[int, str]:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("perdure.shift")
 
-#: Seconds that a child waits to be woken, at most, before it looks whether its worker drains.
-LONGEST_WAIT = 5.0
+#: Seconds that a child waits to be woken, at most, before it looks by itself.
+LONGEST_WAIT = 30.0
 SHORTEST_WAIT = 0.002
 #: Seconds after a slice that failed: what is wrong with one is wrong with the next, and each is logged.
 AFTER_FAILURE = 1.0

@@ -166,6 +166,7 @@ class Worker:
         # What is there now lives as long as the children, who share it as long as nobody writes to it.
         gc.collect()
         gc.freeze()
+        gc.enable()
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
 
     def _child_processes(self) -> list[Any]:
@@ -190,8 +191,8 @@ class Worker:
             self._celery_worker.hub.call_soon(pool.maintain_pool)
 
     def _rescue(self, child: ChildExit, slot: Slot | None, stopped: Stop | None) -> None:
-        if rescue_child(self.app, self.incarnation.id, child.pid, child.how, slot, stopped):
-            self.shared.wakeups.post()
+        if rescue_child(self.app, self.incarnation.id, child.pid, child.how, slot, stopped) or self.shared.draining():
+            self.shared.wakeups.post()  # it may have died of what it was woken for
         self.shared.slots.free(child.pid)
 
     def _drain(self) -> None:

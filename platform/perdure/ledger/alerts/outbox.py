@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_column, select, update
 
 from perdure.ledger.now import now
 from perdure.ledger.schema import alert_notifications
@@ -18,6 +18,8 @@ from perdure.model.text.storable import MAX_REASON, storable, storable_name
 
 _C = alert_notifications.c
 _IS_WAITING: ColumnElement[bool] = literal_column("due_at IS NOT NULL")
+#: A notification that somebody who knows one of the notifiers is to send now.
+IS_DUE = (_IS_WAITING, _C.due_at <= now(), _C.notifier.in_(bindparam("mine", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,8 @@ def due(connection: Connection, page: int, mine: Sequence[str]) -> list[str]:
         page: The most to return.
         mine: The notifiers that this process knows.
     """
-    query = select(_C.id).where(_IS_WAITING, _C.due_at <= now(), _C.notifier.in_(mine)).order_by(_C.due_at).limit(page)
-    return list(connection.execute(query).scalars())
+    query = select(_C.id).where(*IS_DUE).order_by(_C.due_at).limit(page)
+    return list(connection.execute(query, {"mine": mine}).scalars())
 
 
 def claim(

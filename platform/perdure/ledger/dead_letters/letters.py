@@ -124,10 +124,6 @@ class Letters:
         """Return the newest letter that died of a breaker and waits; see :func:`find.newest_replayable`."""
         return self._work.read(lambda c: find.newest_replayable(c, task, breaker, generations))
 
-    def has_notices(self) -> bool:
-        """Return whether :meth:`take_notices` would find a fault that changed."""
-        return self._work.read(notices.are_due)
-
     def take_notices(self, page: int) -> list[DeadLetterNotice]:
         """Return what there is to tell of faults; see :func:`notices.take`."""
         return self._work.run(lambda c: notices.take(c, page))

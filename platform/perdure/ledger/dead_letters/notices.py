@@ -10,13 +10,7 @@ from perdure.model.dead_letter_notices import DeadLetterNotice, NoticeKind, noti
 
 _C = dead_letter_groups.c
 #: As the partial index has it.
-_CHANGED: ColumnElement[bool] = literal_column("changed")
-_ANY = select(select(_C.fingerprint).where(_CHANGED).exists())
-
-
-def are_due(connection: Connection) -> bool:
-    """Return whether there is a fault that changed: one read, so that an idle platform begins no transaction for it."""
-    return bool(connection.execute(_ANY).scalar_one())
+IS_CHANGED: ColumnElement[bool] = literal_column("changed")
 
 
 def take(connection: Connection, page: int) -> list[DeadLetterNotice]:
@@ -24,7 +18,7 @@ def take(connection: Connection, page: int) -> list[DeadLetterNotice]:
 
     They are told of once, by whoever takes them; if that process dies first, the next change of the fault is told of.
     """
-    query = select(dead_letter_groups).where(_CHANGED).limit(page).with_for_update(skip_locked=True)
+    query = select(dead_letter_groups).where(IS_CHANGED).limit(page).with_for_update(skip_locked=True)
     notices: list[DeadLetterNotice] = []
     for row in connection.execute(query).all():
         group = of_row(row)

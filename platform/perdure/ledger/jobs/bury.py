@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, null, select, update
 
 from perdure.ledger import counts
 from perdure.ledger.conditions import may
@@ -23,14 +23,15 @@ from perdure.model.text.fingerprint import fingerprint
 _STATE: ColumnElement[str] = jobs.c.state.concat("")
 
 #: Jobs that wait although the moment after which they must not run has passed.
-_EXPIRED = (
+EXPIRED = (
     jobs.c.deadline.is_not(None),
     jobs.c.finished_at.is_(None),
     jobs.c.deadline <= now(),
     _STATE.in_(sorted(WAITING_STATES)),
 )
 
-_UNKNOWN = (
+#: Jobs that wait for a worker that knows their task for longer than ``ttl`` seconds.
+UNKNOWN = (
     jobs.c.unknown_since.is_not(None),
     jobs.c.finished_at.is_(None),
     jobs.c.unknown_since <= now() - bindparam("ttl"),
@@ -38,9 +39,6 @@ _UNKNOWN = (
 )
 
 _COLUMNS = (*before.NAMES, jobs.c.args, jobs.c.kwargs)
-
-#: One read that hardly ever finds any, so that an idle platform begins no transaction for it.
-_ANY = select(or_(exists().where(*_EXPIRED), exists().where(*_UNKNOWN)))
 
 #: The head of a bulkhead's line: what waits longest. A task that nobody knows comes to be there.
 _HEAD = (
@@ -51,21 +49,16 @@ _HEAD = (
 )
 
 
-def is_due(connection: Connection, ttl: float) -> bool:
-    """Return whether there is a job that :func:`bury_expired` or :func:`bury_unknown` would bury."""
-    return bool(connection.execute(_ANY, {"ttl": ttl}).scalar_one())
-
-
 def bury_expired(connection: Connection, page: int, release: str | None = None) -> list[JobEvent]:
     """Make dead letters of waiting jobs whose deadline has passed; at most ``page`` of them."""
-    rows = _lock(connection, _EXPIRED, {}, page)
+    rows = _lock(connection, EXPIRED, {}, page)
     error = "its deadline passed before it could run"
     return _buried(connection, rows, DeadReason.EXPIRED, "DeadlinePassed", error, release)
 
 
 def bury_unknown(connection: Connection, ttl: float, page: int, release: str | None = None) -> list[JobEvent]:
     """Make dead letters of waiting jobs whose task no worker has known for ``ttl`` seconds; at most ``page`` of them."""
-    rows = _lock(connection, _UNKNOWN, {"ttl": ttl}, page)
+    rows = _lock(connection, UNKNOWN, {"ttl": ttl}, page)
     error = f"no worker knew its task for {ttl:g} s; deploy a release that does, and replay it"
     return _buried(connection, rows, DeadReason.UNKNOWN_TASK, "UnknownTask", error, release)
 

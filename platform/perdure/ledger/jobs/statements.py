@@ -190,10 +190,6 @@ class JobStatements:
         event = self._work.run(lambda c: run_now.bring_forward(c, job_id))
         return self._moved([event])[0].bulkhead if event is not None else None
 
-    def burying_is_due(self, ttl: float) -> bool:
-        """Return whether a waiting job is past its deadline, or of a task that no worker has known for ``ttl`` seconds."""
-        return self._work.read(lambda c: bury.is_due(c, ttl))
-
     def bury_expired(self, page: int) -> list[JobEvent]:
         """Make dead letters of waiting jobs whose deadline has passed; return the events."""
         return self._moved(self._work.run(lambda c: bury.bury_expired(c, page, self._work.release)))

@@ -49,7 +49,9 @@ _RUNNING = select(
 
 # Worker by worker, and no join: that would read all that runs of those that live.
 _RUNS_SOMETHING = select(literal(1)).where(RUNS, jobs.c.worker_id == workers.c.id).limit(1).scalar_subquery() == 1
-_ORPHANING = select(workers.c.id).where(workers.c.state.in_(WorkerState.ended()), _RUNS_SOMETHING).limit(bindparam("page"))
+#: The lease of a worker is over, and jobs of it run.
+IS_ORPHANING = (workers.c.state.in_(WorkerState.ended()), _RUNS_SOMETHING)
+_ORPHANING = select(workers.c.id).where(*IS_ORPHANING).limit(bindparam("page"))
 
 
 def orphaning(connection: Connection, page: int) -> list[str]:

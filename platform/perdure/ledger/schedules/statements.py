@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from perdure.ledger.schedules import ticks
 from perdure.ledger.work import Work
 from perdure.model.records import (
@@ -19,6 +21,10 @@ class ScheduleStatements:
 
     def __init__(self, work: Work) -> None:
         self._work = work
+
+    def last_ticks(self, schedules: Sequence[str]) -> tuple[float, dict[str, float]]:
+        """Return the ledger's time and the newest ticks; see :func:`ticks.last_ticks`."""
+        return self._work.read(lambda c: ticks.last_ticks(c, schedules))
 
     def last_tick(self, schedule: str) -> float:
         """Return the newest tick of a schedule, which begins now when it is new."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select, update
 
 from perdure.ledger.conditions import insert_ignoring
@@ -15,6 +17,13 @@ from perdure.model.text.storable import MAX_REASON, storable, storable_name
 def clock(connection: Connection) -> float:
     """Return the ledger's time, seconds since the epoch."""
     return connection.execute(select(now())).scalar_one()
+
+
+def last_ticks(connection: Connection, names: Sequence[str]) -> tuple[float, dict[str, float]]:
+    """Return the ledger's time, and the newest tick of each of some schedules that have been seen before."""
+    query = select(now(), schedules.c.name, schedules.c.last_tick).where(schedules.c.name.in_(names))
+    rows = connection.execute(query).all()
+    return rows[0][0] if rows else clock(connection), {name: tick for _, name, tick in rows}
 
 
 def last_tick(connection: Connection, name: str) -> float:

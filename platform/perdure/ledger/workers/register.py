@@ -31,9 +31,9 @@ _BEAT = (
 #: Age of a worker's last heartbeat, in seconds.
 SILENCE = (now() - workers.c.heartbeat_at).label("silence")
 
-_NEIGHBOURS = select(workers.c.id, workers.c.name, workers.c.lock_path).where(
-    workers.c.state.in_(LIVE), workers.c.host == bindparam("on_host"), workers.c.lock_path.is_not(None)
-)
+LOCK_PATH = workers.c.lock_path
+IS_NEIGHBOUR = (workers.c.state.in_(LIVE), workers.c.host == bindparam("on_host"), LOCK_PATH.is_not(None))
+_NEIGHBOURS = select(workers.c.id, workers.c.name, LOCK_PATH).where(*IS_NEIGHBOUR)
 
 _LOCKED = select(workers).where(workers.c.id == bindparam("of_worker")).with_for_update()
 

@@ -12,9 +12,12 @@ from perdure.ledger.workers.connection_lock import hung_up
 from perdure.ledger.workers.register import LIVE, SILENCE
 from perdure.model.worker_health import SUSPECT_AFTER
 
+#: The lease of a live worker runs out unless it is heard from soon.
+IS_SILENT = (workers.c.state.in_(LIVE), workers.c.heartbeat_at < now() - workers.c.lease_ttl * SUSPECT_AFTER)
+
 _SILENT = (
     select(workers.c.id, workers.c.name, workers.c.state, workers.c.lease_ttl, SILENCE, hung_up().label("hung_up"))
-    .where(workers.c.state.in_(LIVE), workers.c.heartbeat_at < now() - workers.c.lease_ttl * SUSPECT_AFTER)
+    .where(*IS_SILENT)
     .order_by(workers.c.heartbeat_at)
     .limit(bindparam("page"))
 )

@@ -37,8 +37,8 @@ logger = logging.getLogger("perdure.alerts")
 GROUPS, EVENTS = 50, 50
 #: Seconds of the past whose depth a backlog is compared with.
 BACKLOG_WINDOW = 300.0
-#: Seconds for which a health report will do.
-HEALTH_AGE = 5.0
+#: Looks for which a health report will do: it takes connections of its own to Redis, and as many statements as a look.
+HEALTH_LOOKS = 2.5
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ def read(sources: Sources, now: float, slos: Sequence[Slo]) -> Facts:
     Raises:
         LedgerUnavailable: The ledger cannot be read.
     """
-    ledger = sources.ledger
+    ledger, health_age = sources.ledger, HEALTH_LOOKS * sources.settings.alerts.every
     bulkheads = ledger.bulkheads.counts()
     if depths := {name: one.queued for name, one in bulkheads.items() if one.queued}:
         ledger.transact(lambda c: counts.note_depths(c, now, depths))
@@ -123,7 +123,7 @@ def read(sources: Sources, now: float, slos: Sequence[Slo]) -> Facts:
         recent=recent,
         slos=slo_counts(ledger, slos, now, [each for window in WINDOWS for each in (window.long, window.short)]),
         breakers=_or_none("breakers", lambda: _shared(sources.breakers().snapshots())),
-        checks=_or_none("health checks", lambda: sources.health(max_age=HEALTH_AGE).checks),
+        checks=_or_none("health checks", lambda: sources.health(max_age=health_age).checks),
         pauses=ledger.read(schedule_facts.pauses) if schedules else {},
         known_schedules=schedules,
         disk=_or_none("the disk", lambda: _disk(sources.settings)),

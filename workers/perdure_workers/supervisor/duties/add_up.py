@@ -20,6 +20,7 @@ class AddUp(Duty):
     """
 
     name: ClassVar[str] = "add_up"
+    begins_after: ClassVar[float] = 1.0
 
     def __init__(self, app: Perdure) -> None:
         super().__init__(app)

@@ -24,6 +24,7 @@ class LookForAlerts(Duty):
     """
 
     name: ClassVar[str] = "alerts"
+    begins_after: ClassVar[float] = 1.0
 
     def __init__(self, app: Perdure) -> None:
         super().__init__(app)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -16,11 +18,22 @@ class Duty(ABC):
     """
 
     name: ClassVar[str]
-    #: When it was last done in this process, on the monotonic clock; its supervisor says so.
+    #: Seconds after the start of its supervisor, or of the worker that it is in, which has more urgent things to do then.
+    begins_after: ClassVar[float] = 0.0
+    #: When it was last done in this process, on the monotonic clock, or when there was nothing to do.
     done_at: float | None = None
 
     def __init__(self, app: Perdure) -> None:
         self.app = app
+        #: Set to have it done before its period is over.
+        self.wanted = threading.Event()
+
+    def told(self, *, is_due: bool) -> None:
+        """Take note of what the ledger says when it is asked whether there is something to do."""
+        if is_due:
+            self.wanted.set()
+        else:
+            self.done_at = time.monotonic()
 
     @property
     @abstractmethod

@@ -11,13 +11,12 @@ from perdure.errors import LedgerUnavailable
 from perdure.ledger.workers.silent import SilentWorker
 from perdure.model.worker_health import WorkerState, judge
 from perdure_workers.recovery.rescue import declare_failed, rescue_worker
+from perdure_workers.supervisor.duties.ask import UNASKED
 from perdure_workers.supervisor.duties.duty import Duty
 
 logger = logging.getLogger("perdure.expire")
 
 PAGE = 100
-#: Runs from one search to the next for jobs that were claimed while their worker was declared dead: hardly ever any.
-ORPHANS_EVERY = 4
 
 
 class Expire(Duty):
@@ -28,29 +27,26 @@ class Expire(Duty):
     """
 
     name: ClassVar[str] = "expire"
+    begins_after: ClassVar[float] = UNASKED
 
     def __init__(self, app: Perdure) -> None:
         super().__init__(app)
-        self._last_run: float | None = None
         self._judge_from = 0.0
-        self._runs = 0
 
     @property
     def period(self) -> float:
-        """A heartbeat."""
-        return self.app.settings.heartbeat_interval
+        """A minute; it is asked for sooner."""
+        return UNASKED
 
     def run_once(self) -> int:
         """End overdue leases and return how many."""
-        if self._runs % ORPHANS_EVERY == 0:
-            for worker_id in self.app.ledger.running.orphaning(PAGE):
-                rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
-        self._runs += 1
+        for worker_id in self.app.ledger.running.orphaning(PAGE):
+            rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
         moment = time.monotonic()
         silent = self.app.ledger.workers.silent(PAGE)
-        if self._last_run is None or moment - self._last_run > self.app.settings.heartbeat_interval * 2:
+        if self.done_at is None or moment - self.done_at > self.app.settings.heartbeat_interval * 2:
             self._judge_from = moment + self.app.settings.lease_ttl  # the ledger, or this process, was away
-        self._last_run = moment
+        self.done_at = moment
         if silent and not self._can_write():
             self._judge_from = moment + self.app.settings.lease_ttl
         if moment < self._judge_from:

@@ -24,6 +24,7 @@ class Report(Duty):
     """
 
     name: ClassVar[str] = "report"
+    begins_after: ClassVar[float] = 1.0
 
     def __init__(self, app: Perdure, duties: Sequence[Duty]) -> None:
         super().__init__(app)

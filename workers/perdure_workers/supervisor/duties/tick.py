@@ -14,7 +14,7 @@ from perdure_workers.supervisor.duties.duty import Duty
 logger = logging.getLogger("perdure.tick")
 
 #: Seconds for which the ledger is not asked at most while no tick is near, so that clocks may be set meanwhile.
-LONGEST_REST = 5.0
+LONGEST_REST = 10.0
 
 
 class Tick(Duty):
@@ -24,6 +24,7 @@ class Tick(Duty):
     """
 
     name: ClassVar[str] = "tick"
+    begins_after: ClassVar[float] = 1.0
 
     def __init__(self, app: Perdure) -> None:
         super().__init__(app)
@@ -40,14 +41,15 @@ class Tick(Duty):
         schedules = list(self.app.schedules.values())
         if not schedules or (schedules == self._seen and time.monotonic() < self._rest_until):
             return 0
-        now = self.app.ledger.clock()
-        fired = sum(self._fire(schedule, now) for schedule in schedules)
+        now, ticks = self.app.ledger.schedules.last_ticks([schedule.name for schedule in schedules])
+        fired = sum(self._fire(schedule, ticks.get(schedule.name), now) for schedule in schedules)
         until_next = min(schedule.next_after(now) for schedule in schedules) - now
         self._seen, self._rest_until = schedules, time.monotonic() + (0.0 if fired else min(until_next, LONGEST_REST))
         return fired
 
-    def _fire(self, schedule: Periodic, now: float) -> bool:
-        last = self.app.ledger.schedules.last_tick(schedule.name)
+    def _fire(self, schedule: Periodic, last: float | None, now: float) -> bool:
+        if last is None:
+            last = self.app.ledger.schedules.last_tick(schedule.name)
         tick = schedule.due(last, now)
         if tick is None:
             return False

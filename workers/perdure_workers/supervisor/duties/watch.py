@@ -11,18 +11,18 @@ from perdure import Perdure
 from perdure.ledger.workers.register import Neighbour
 from perdure_workers.recovery.process_lock import holder_is_gone, is_held_here
 from perdure_workers.recovery.rescue import declare_failed
+from perdure_workers.supervisor.duties.ask import UNASKED
 from perdure_workers.supervisor.duties.duty import Duty
 
 #: Seconds between two looks at the locks: one system call for each neighbour, no SQL.
 PERIOD = 0.1
-#: Heartbeats between two questions whether there are neighbours by now, while there are none.
-ALONE = 2
 
 
 class Watch(Duty):
     """Looks at the locks of the live workers of this host; see :mod:`perdure_workers.recovery.process_lock`."""
 
     name: ClassVar[str] = "watch"
+    begins_after: ClassVar[float] = UNASKED
 
     def __init__(self, app: Perdure) -> None:
         super().__init__(app)
@@ -32,8 +32,8 @@ class Watch(Duty):
 
     @property
     def period(self) -> float:
-        """A tenth of a second while there are neighbours, otherwise two heartbeats."""
-        return PERIOD if self._neighbours else ALONE * self.app.settings.heartbeat_interval
+        """A tenth of a second while there are neighbours; otherwise a minute, and it is asked for sooner."""
+        return PERIOD if self._neighbours else UNASKED
 
     def run_once(self) -> int:
         """Declare the neighbours failed whose lock is free, and return how many."""

@@ -1,0 +1,47 @@
+"""What there is to do for supervisors: one statement asks for all that there hardly ever is.
+
+Each thing has a statement of its own that finds and does it; asked one by one, they are most of what an idle worker costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Boolean, Connection, and_, bindparam, exists, or_, select
+
+from perdure.ledger.alerts import outbox
+from perdure.ledger.dead_letters import notices
+from perdure.ledger.jobs import bury
+from perdure.ledger.running import claims
+from perdure.ledger.schema import dead_letter_groups
+from perdure.ledger.workers import register, silent
+
+#: By the names of the duties that do it.
+_DUE = select(
+    or_(
+        exists().where(*silent.IS_SILENT),
+        and_(bindparam("thorough", type_=Boolean), exists().where(*claims.IS_ORPHANING)),
+    ).label("expire"),
+    or_(exists().where(*bury.EXPIRED), exists().where(*bury.UNKNOWN)).label("bury"),
+    exists().select_from(dead_letter_groups).where(notices.IS_CHANGED).label("notice"),
+    exists().where(*outbox.IS_DUE).label("notify"),
+    exists().where(*register.IS_NEIGHBOUR, register.LOCK_PATH.not_in(bindparam("held", expanding=True))).label("watch"),
+)
+
+
+def due(
+    connection: Connection, *, host: str, held: Sequence[str], ttl: float, notifiers: Sequence[str], thorough: bool
+) -> frozenset[str]:
+    """Return the names of the duties that find something to do.
+
+    Args:
+        connection: Where to read.
+        host: This machine, whose workers are neighbours.
+        held: The lock files of this process itself.
+        ttl: Seconds after which a job of a task that no worker knows dies.
+        notifiers: The notifiers that this process knows.
+        thorough: Whether to look for what dead workers still run as well, which costs a look at each of them.
+    """
+    values = {"on_host": host, "held": held, "ttl": ttl, "mine": notifiers, "thorough": thorough}
+    row = connection.execute(_DUE, values).one()
+    return frozenset(name for name, is_due in row._mapping.items() if is_due)
