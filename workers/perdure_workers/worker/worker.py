@@ -42,6 +42,7 @@ from perdure_workers.shared.shared import Shared
 from perdure_workers.shared.slots import Slot
 from perdure_workers.shared.wakeups import Wakeups
 from perdure_workers.supervisor.supervisor import Supervisor, default_duties
+from perdure_workers.worker.arenas import share_arenas
 from perdure_workers.worker.celery_worker import DrainingWorker, PatientConsumer
 from perdure_workers.worker.job_forks import let_forks_end
 from perdure_workers.worker.pool import work_shifts
@@ -86,6 +87,7 @@ class Worker:
 
     def run(self) -> int:
         """Work until told to stop, and return the exit code."""
+        share_arenas()
         in_worker(self.incarnation.name, self.incarnation.bulkhead)
         self._make_parts()
         self._prepare_celery()
