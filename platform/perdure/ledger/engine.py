@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, Engine, Pool, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, Pool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
-from perdure.ledger.faults import is_about_the_database, is_about_the_ledger
+from perdure.ledger.faults import is_about_the_database, is_about_the_ledger, outstayed, takes_no_writes
 from perdure.ledger.pooler import Pooler
 from perdure.model.faults.places import LEDGER, STATEMENT, At, Point, faulty
 from perdure.model.text.masked_url import masked_url
@@ -180,7 +180,7 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            if connection.invalidated or is_about_the_database(error):
+            if (connection.invalidated and not outstayed(error)) or is_about_the_database(error):
                 raise self._unavailable(error) from error
             raise
 
@@ -260,6 +260,12 @@ def _postgresql_engine(database: Database) -> Engine:
     @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy's own look at a new server
     def _prepare(connection: Any, _record: Any) -> None:
         database.pooler.prepare(connection)
+
+    @event.listens_for(engine, "handle_error")
+    def _leave_standby(context: ExceptionContext) -> None:
+        # Another server may be the primary now. Pooled connections would stay with this one, however long that is so.
+        if takes_no_writes(context.original_exception):
+            context.is_disconnect = True
 
     return engine
 

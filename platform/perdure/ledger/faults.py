@@ -20,6 +20,9 @@ _POSTGRESQL_ITSELF = ("08", "53", "57P", "58", "F0", "XX")
 _READ_ONLY = "25006"
 #: After an error in a transaction nothing more is done in it; somebody caught the error.
 _ABORTED = "25P02"
+#: The server ended a transaction that idled, or lasted, longer than it allows, and its connection with it. Whoever held it open
+#: is to blame: taken for an outage, it would be begun anew for ever.
+_OUTSTAYED = ("25P03", "25P04")
 
 #: Primary result codes in which SQLite speaks of its file.
 _SQLITE_ITSELF = frozenset(
@@ -40,6 +43,8 @@ _SQLITE_ITSELF = frozenset(
 
 def is_about_the_ledger(error: DBAPIError) -> bool:
     """Return whether an error of perdure's own statement is about the database: these are right, so nearly all are."""
+    if outstayed(error):
+        return False
     if error.connection_invalidated:
         return True
     return not isinstance(error, _MISTAKES) and _sqlstate(error) != _ABORTED
@@ -55,6 +60,16 @@ def is_about_the_database(error: DBAPIError) -> bool:
     if state is not None:
         return state.startswith(_POSTGRESQL_ITSELF) or state == _READ_ONLY
     return isinstance(code, int) and (code & 0xFF) in _SQLITE_ITSELF
+
+
+def outstayed(error: DBAPIError) -> bool:
+    """Return whether the server ended the transaction because it was held open for too long."""
+    return _sqlstate(error) in _OUTSTAYED
+
+
+def takes_no_writes(error: BaseException | None) -> bool:
+    """Return whether a driver's error says that its server is a standby now, or was made read-only."""
+    return getattr(error, "sqlstate", None) == _READ_ONLY
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SCHEMES = ("sqlite", "postgresql", "postgres")
 #: perdure's own option of a PostgreSQL URL; see :class:`perdure.ledger.pooler.Pooler`.
 POOLER = "pooler"
+WRITABLE = "target_session_attrs"
 POOLERS = ("auto", "transaction", "none")
+#: A PostgreSQL URL with several hosts, as libpq writes it: what comes before them, they, and what comes behind.
+_HOSTS = re.compile(
+    r"(?P<before>postgresql[^:]*://(?:[^/?]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<path>(?:/[^?]*)?)(?:\?(?P<query>.*))?"
+)
+_ONE_HOST = re.compile(r"[\w.-]+(?::(?P<port>\d+))?")
 EXAMPLES = "Write it like postgresql://USER@HOST/NAME or sqlite:////absolute/path.db"
 
 
@@ -16,6 +24,18 @@ def with_driver(url: str) -> str:
     """Return a database URL with perdure's driver where it names none: psycopg for PostgreSQL."""
     scheme, colon, rest = url.partition(":")
     return f"postgresql+psycopg{colon}{rest}" if scheme in ("postgres", "postgresql") else url
+
+
+def for_sqlalchemy(url: str) -> str:
+    """Return a database URL as SQLAlchemy reads it: with a driver, and with several hosts, a primary and its standbys, as options.
+
+    libpq and every tool of PostgreSQL write ``HOST:PORT,HOST:PORT``; SQLAlchemy reads ``?host=HOST:PORT&host=HOST:PORT``.
+    """
+    found = _HOSTS.fullmatch(with_driver(url))
+    if found is None:
+        return with_driver(url)
+    options = [f"host={host}" for host in found["hosts"].split(",")]
+    return f"{found['before']}{found['path']}?{'&'.join(options + ([found['query']] if found['query'] else []))}"
 
 
 def ledger_url(text: str) -> URL:
@@ -26,7 +46,7 @@ def ledger_url(text: str) -> URL:
     """
     scheme = text.partition(":")[0].partition("+")[0]
     try:
-        url = make_url(with_driver(text))
+        url = make_url(for_sqlalchemy(text))
     except ArgumentError:
         raise ValueError(f"that is no database URL. {EXAMPLES}") from None
     except ValueError:
@@ -39,7 +59,9 @@ def ledger_url(text: str) -> URL:
         raise ValueError("the port must be a number from 1 to 65535")
     check = _check_sqlite if url.get_backend_name() == "sqlite" else _check_postgresql
     check(url)
-    return url
+    several = isinstance(url.query.get("host"), tuple)
+    # The first host that answers may be a standby, which takes no writes; a ledger is nothing without them.
+    return url.update_query_dict({WRITABLE: "read-write", **url.query}) if several else url
 
 
 def _check_sqlite(url: URL) -> None:
@@ -65,6 +87,11 @@ def _check_postgresql(url: URL) -> None:
         ) from None
     if url.query.get(POOLER, "auto") not in POOLERS:
         raise ValueError(f"?{POOLER}= must be one of {', '.join(POOLERS)}")
+    hosts = url.query.get("host", "")
+    for host in () if isinstance(hosts, str) else hosts:
+        found = _ONE_HOST.fullmatch(host)
+        if found is None or not 0 < int(found["port"] or 1) < 65536:
+            raise ValueError("each of several hosts is written as NAME or NAME:PORT, the port a number from 1 to 65535")
     options = {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
     options.pop(POOLER, None)
     try:

@@ -31,7 +31,7 @@ from perdure.settings import rules
 from perdure.settings.alert_settings import AlertSettings, SloSettings
 from perdure.settings.alert_settings import names_beside as names_beside_in_alerts
 from perdure.settings.home import Home
-from perdure.settings.ledger_url import with_driver
+from perdure.settings.ledger_url import for_sqlalchemy
 from perdure.settings.sources import Source, from_environment, from_file, merged, place_of
 from perdure.system.upward import nearest
 
@@ -324,7 +324,7 @@ class Settings(BaseModel):
     @property
     def effective_ledger_url(self) -> str:
         """The ledger's SQLAlchemy URL; embedded SQLite by default."""
-        return with_driver(self.ledger_url) if self.ledger_url else self.home_folder.ledger_url
+        return for_sqlalchemy(self.ledger_url) if self.ledger_url else self.home_folder.ledger_url
 
     @property
     def effective_broker_url(self) -> str:

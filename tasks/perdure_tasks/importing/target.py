@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from perdure import Discard
 from perdure.errors import did_you_mean
-from perdure.settings.ledger_url import with_driver
+from perdure.settings.ledger_url import for_sqlalchemy
 from perdure_tasks.named import from_environment
 
 Mode = Literal["append", "upsert"]
@@ -49,7 +49,7 @@ def open_engine(database: str) -> Engine:
     """
     url = database if "://" in database else from_environment(DATABASE_PREFIX, database)
     try:
-        parsed = make_url(with_driver(url))
+        parsed = make_url(for_sqlalchemy(url))
         options = {"timeout": SQLITE_BUSY_S} if parsed.get_backend_name() == "sqlite" else {}
         return create_engine(parsed, poolclass=NullPool, connect_args=options)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure import JobContext, LedgerUnavailable, Perdure
 from perdure.system.ports import free_port
+from support.waiting import wait_until
 
 Attempts = Callable[..., JobContext]
 Statements = Callable[[Connection], object]
@@ -157,3 +158,23 @@ def test_a_full_disk_is_the_ledger_s_fault(app: Perdure, attempt: Attempts) -> N
         connection.execute(text(f"PRAGMA max_page_count={pages}"))
         connection.execute(text("CREATE TABLE more AS SELECT zeroblob(100000)"))
     app.ledger.close()
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.usefixtures("orders")
+def test_a_transaction_that_idled_longer_than_the_server_allows(app: Perdure, attempt: Attempts, goes_on: bool) -> None:
+    """It is the job's own error: taken for an outage, the job would run again for ever, and burn nothing."""
+    if not is_postgresql(app):
+        return
+    ctx = attempt()
+    with pytest.raises(DBAPIError, match="idle-in-transaction timeout"), ctx.transaction() as connection:  # noqa: PT012
+        ctx.checkpoint.save(1)
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 50"))
+        gone = text(f"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {pid}")
+        wait_until(lambda: app.ledger.read(lambda other: other.execute(gone).scalar_one()))
+        if goes_on:
+            connection.execute(text("SELECT 1"))
+    with ctx.transaction():
+        ctx.checkpoint.save(2)
+    assert ctx.checkpoint.load() == 2

@@ -46,12 +46,20 @@ def test_a_database_that_takes_no_writes(ledger: Ledger) -> None:
     job_id = submitted(ledger)
     postgresql = ledger.database.dialect == "postgresql"
     with ledger.database.engine.connect() as connection:
-        setting = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY" if postgresql else "PRAGMA query_only=1"
-        connection.execute(text(setting))
+        name = connection.engine.url.database
+        for_all = f'ALTER DATABASE "{name}" SET default_transaction_read_only'
+        connection.execute(text(f"{for_all} = on" if postgresql else "PRAGMA query_only=1"))
+        if postgresql:
+            connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
         connection.commit()
     with pytest.raises(LedgerUnavailable, match=r"read.?only"):
         ledger.jobs.submit([job(1)])
     assert ledger.jobs.get(job_id).state == "queued"
+    if postgresql:
+        with ledger.database.engine.connect() as connection:
+            connection.execute(text("SET TRANSACTION READ WRITE"))
+            connection.execute(text(f"{for_all} = off"))
+            connection.commit()
     ledger.close()
     ledger.jobs.submit([job(1)])
 
@@ -77,3 +85,15 @@ def test_connections_that_the_server_ended_are_replaced_without_a_word(ledger: L
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="ledger_url"):
         Ledger(url).jobs.submit([job(1)])
+
+
+def test_connections_to_a_server_that_became_a_standby_are_left(ledger: Ledger) -> None:
+    """After a switchover they would stay with the server that takes no writes, and never see the new primary."""
+    if ledger.database.dialect == "sqlite":
+        return
+    submitted(ledger)
+    with ledger.database.engine.connect() as connection:
+        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+        connection.commit()
+    submitted(ledger, 2)
+    assert ledger.jobs.count("state") == {"queued": 2}

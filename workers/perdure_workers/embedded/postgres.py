@@ -168,12 +168,12 @@ class PostgresServer(EmbeddedServer):
             )
 
     def _answers(self, pid: int) -> bool:
-        # The lock file names the server's process; "ready" in its last line means that recovery is over.
+        # The lock file names the server's process; its last line is "ready" when recovery is over, or "standby" when it goes on.
         try:
             lines = (self.cluster_dir / "postmaster.pid").read_text().split()
         except FileNotFoundError:
             return False
-        return lines[:1] == [str(pid)] and lines[-1] == "ready"
+        return lines[:1] == [str(pid)] and lines[-1] in ("ready", "standby")
 
     def _identity(self) -> dict[str, Any]:
         """Arguments for Popen: whom to run as, and a working folder that this account can enter."""

@@ -76,7 +76,6 @@ class LifeLine:
             try:
                 return self._beat()
             except DBAPIError as error:
-                self._drop()
                 if not error.connection_invalidated:
                     raise
                 return self._beat()
@@ -87,12 +86,16 @@ class LifeLine:
             self._drop()
 
     def _beat(self) -> str | None:
-        if self._connection is None:
-            self._connection = self._database.connect()
-            if not self._database.pooler.found:  # behind a pooler, the lock would be a stranger's: the lease alone tells
-                self._connection.execute(_TAKE, self._worker)
-                self._connection.execute(_NOTE, self._worker)
-        return worker_rows.beat(self._connection, self._worker["of_worker"])
+        try:
+            if self._connection is None:
+                self._connection = self._database.connect()
+                if not self._database.pooler.found:  # behind a pooler, the lock would be a stranger's: the lease alone tells
+                    self._connection.execute(_TAKE, self._worker)
+                    self._connection.execute(_NOTE, self._worker)
+            return worker_rows.beat(self._connection, self._worker["of_worker"])
+        except DBAPIError:
+            self._drop()  # one that broke while it was made is of no use either
+            raise
 
     def _drop(self) -> None:
         if self._connection is not None:

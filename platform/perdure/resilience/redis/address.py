@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 SCHEMES = ("redis", "rediss", "unix", "redis+socket", "redis+unix", "sentinel")
 _SOCKETS = ("unix", "redis+socket", "redis+unix")
+_CLUSTERS = ("redis+cluster", "rediss+cluster", "redis-cluster", "rediscluster")
+NO_CLUSTER = (
+    "a Redis Cluster cannot be the broker: Celery's transport waits for several keys at once, which a cluster keeps on "
+    "different nodes. Use one Redis, or one primary with replicas that Sentinels watch: "
+    "sentinel://HOST:26379,HOST:26379/?master_name=NAME"
+)
 _PORT = 6379
 _SENTINEL_PORT = 26379
 
@@ -70,9 +76,16 @@ class RedisAddress:
             ValueError: It cannot be one; the message says why, and holds no part of the URL that may be a password.
         """
         scheme, separator, _ = url.partition("://")
+        if scheme in _CLUSTERS:
+            raise ValueError(NO_CLUSTER)
         if not separator or scheme not in SCHEMES:
             known = ", ".join(f"{each}://" for each in SCHEMES)
             raise ValueError(f"must begin with one of {known}" if separator else f"is no URL; write it with one of {known}")
+        if scheme != "sentinel" and "," in urlsplit(url).netloc.rpartition("@")[2]:
+            raise ValueError(
+                "must name one host. Which of several is the primary, Sentinels say: write "
+                "sentinel://HOST:26379,HOST:26379/?master_name=NAME with theirs"
+            )
         one, hosts = _with_one_host(url) if scheme == "sentinel" else (urlsplit(url), ())
         query = _query(one, scheme)
         if scheme in _SOCKETS:
