@@ -70,7 +70,7 @@ _.broker_read_url, _.broker_write_url, _.result_backend, _.send_events, _.Pool, 
 _.ignore_result, _.typing  # Celery
 _.list_commands, _.get_command, _.obj  # click
 _.on_connection_close, _._create_template, _.patch, _.basic_auth  # Tornado and Flower
-_.inherit_cache, _.isolation_level, _.prepare_threshold, _.none_as_null  # SQLAlchemy and psycopg
+_.inherit_cache, _.isolation_level, _.prepare_threshold, _.none_as_null, _.is_disconnect  # SQLAlchemy and psycopg
 _.gname, _.uname, _.mtime, _.linkname  # tarfile
 _.daemon_threads, _.request_queue_size, _.do_GET, _.do_POST, _.log_message, _.close_connection  # http.server
 _.model_config  # pydantic

@@ -12,8 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from perdure import JobHandle
-from perdure.broker.bells import MOST
-from perdure.broker.queues import queue_name
+from perdure.broker.queues import MOST, queue_name
 from perdure.system.ports import free_port
 from perdure_workers.embedded.redis import RedisServer
 from support.cluster import PATIENCE, Cluster, Running

@@ -9,8 +9,7 @@ import pytest
 import redis
 
 from perdure import JobHandle
-from perdure.broker.bells import MOST
-from perdure.broker.queues import queue_name
+from perdure.broker.queues import MOST, queue_name
 from perdure_workers.embedded.redis import RedisServer
 from perdure_workers.embedded.redis import redis_url as redis_url_to
 from support.cluster import PATIENCE, Cluster

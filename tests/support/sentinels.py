@@ -74,6 +74,7 @@ class Sentinels:
         folder.mkdir()
         configuration = folder / "redis.conf"
         common = [f"port {port}", f"bind {LOOPBACK}", f"dir {folder}", 'save ""', f"logfile {folder}/log"]
+        common += [] if arguments else ["repl-diskless-sync-delay 0"]  # a replica that has just come is served at once
         configuration.write_text("\n".join([*common, *lines]) + "\n")
         self._processes[port] = subprocess.Popen([self._server, configuration, *arguments], stdout=subprocess.DEVNULL)
 

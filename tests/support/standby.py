@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psutil
 import psycopg
 
 from perdure.system.ports import LOOPBACK
@@ -29,10 +31,17 @@ class Pair:
 
     @property
     def url(self) -> str:
-        """URL of the ledger on whichever takes writes."""
+        """URL of the ledger on whichever takes writes; the first one does not."""
         login = f"{SUPERUSER}:{self.primary.url.split(':')[2].partition('@')[0]}"
-        hosts = f"{LOOPBACK}:{self.primary.port},{LOOPBACK}:{self.standby.port}"
-        return f"postgresql://{login}@{hosts}/{NAME}?target_session_attrs=read-write"
+        hosts = f"{LOOPBACK}:{self.standby.port},{LOOPBACK}:{self.primary.port}"
+        return f"postgresql://{login}@{hosts}/{NAME}"
+
+    def kill_primary(self) -> None:
+        """End all of its processes at once, as a machine that loses its power does."""
+        postmaster = psutil.Process(self.primary.pid)
+        for process in [postmaster, *postmaster.children(recursive=True)]:
+            process.kill()
+        self.primary.kill()
 
     def promote(self) -> None:
         """Have the standby take writes."""
@@ -67,9 +76,9 @@ def _copy(primary: PostgresServer, folder: Path) -> None:
         account.own(folder / "password")
     command = [find_postgres_binaries() / "pg_basebackup", "-h", LOOPBACK, "-p", str(primary.port), "-U", SUPERUSER]
     command += ["-D", folder / "cluster", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
-    options = account.popen_options() if account is not None else {"env": os.environ}
-    options["env"] = {**options["env"], "PGPASSWORD": (folder / "password").read_text()}
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, **options)
+    options: dict[str, Any] = account.popen_options() if account is not None else {}
+    options["env"] = {**os.environ, "PGPASSWORD": (folder / "password").read_text()}
+    subprocess.run(list(map(str, command)), cwd=folder, check=True, capture_output=True, **options)
 
 
 def _is_synchronous(connection: psycopg.Connection[tuple[str]]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis import ConnectionError
 
-from perdure.broker.queues import BELL, EMPTY_CALL, queue_name
+from perdure.broker.queues import BELL, EMPTY_CALL, MOST, queue_name
 from perdure.model.faults.places import BROKER, Point, faulty
 from perdure.model.ids import new_id
 from perdure.resilience.redis.address import is_redis
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("perdure.bells")
 
-#: Bells that a queue holds at most: more than there are children to answer would wake nobody else.
-MOST = 16
 #: Seconds for which a queue that was full is taken to be so. A job that comes after its last bell was answered, and before
 #: that time is over, waits until workers look by themselves.
 FULL_FOR = 0.002
 #: Seconds between two bells of a bulkhead on a broker that is not Redis, where nobody can look at the queue first.
 INTERVAL = 0.05
+#: Seconds for which such a broker is left alone after it was not reached, since each try may take its whole timeout.
+AWAY_FOR = 1.0
 
 #: As kombu's Redis transport writes a message of Celery's protocol 2 without arguments.
 _MESSAGE = (
@@ -57,6 +57,7 @@ class Bells:
         self._is_redis = is_redis(broker_url)
         self._link = RedisLink(broker_url, what="bells") if self._is_redis else None
         self._rung_at: dict[str, float] = {}
+        self._away_until = 0.0
         self._full_until: dict[str, float] = {}
 
     def ring(self, bulkhead: str, count: int = 1) -> bool:
@@ -93,6 +94,8 @@ class Bells:
 
     def _publish(self, queue: str, bulkhead: str) -> bool:
         moment = time.monotonic()
+        if moment < self._away_until:
+            return False
         if moment - self._rung_at.get(queue, 0.0) < INTERVAL:
             return True
         self._rung_at[queue] = moment
@@ -102,6 +105,7 @@ class Bells:
             with gate.use():
                 send(BELL, queue=queue, ignore_result=True, retry=False)
         except Exception as error:  # noqa: BLE001 - any transport's own errors; the job is in the ledger already
+            self._away_until = time.monotonic() + AWAY_FOR
             logger.warning("the broker is not reached: %s", error)
             return False
         return True

@@ -8,8 +8,9 @@ from celery import Celery, Task
 from kombu import Queue
 
 from perdure.broker.own_celery import OwnCelery
-from perdure.broker.queues import BELL, queue_name
+from perdure.broker.queues import BELL, QUORUM, queue_name
 from perdure.errors import NotAWorker
+from perdure.resilience.redis.address import is_redis
 
 if TYPE_CHECKING:
     from perdure.settings.settings import Settings
@@ -50,9 +51,10 @@ class RefusedTask(JobTask):
 
 def build_celery(settings: Settings, name: str = "perdure") -> Celery[Any]:
     """Return the Celery application for these settings; it connects to nothing yet."""
+    arguments = None if is_redis(settings.effective_broker_url) else QUORUM
     celery: Celery[Any] = OwnCelery(name, broker=settings.celery_broker_url, set_as_current=False, task_cls=JobTask)
     celery.conf.update(
-        task_queues=[Queue(queue_name(bulkhead)) for bulkhead in settings.bulkheads],
+        task_queues=[Queue(queue_name(bulkhead), queue_arguments=arguments) for bulkhead in settings.bulkheads],
         task_default_queue=queue_name(settings.default_bulkhead),
         task_serializer="json",
         accept_content=["json"],

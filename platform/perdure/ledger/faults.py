@@ -20,7 +20,7 @@ _POSTGRESQL_ITSELF = ("08", "53", "57P", "58", "F0", "XX")
 _READ_ONLY = "25006"
 #: After an error in a transaction nothing more is done in it; somebody caught the error.
 _ABORTED = "25P02"
-#: The server ended a transaction that idled, or lasted, longer than it allows, and its connection with it. Whoever held it open
+#: The server ended a transaction that idled, or lasted, longer than it allows, and its connection with it. Who held it open
 #: is to blame: taken for an outage, it would be begun anew for ever.
 _OUTSTAYED = ("25P03", "25P04")
 

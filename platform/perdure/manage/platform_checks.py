@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perdure.errors import BulkheadFull, LedgerOutdated, PerdureError
+from perdure.errors import BulkheadFull, LedgerOutdated, PerdureError, SettingsError
 from perdure.ledger.migrate import SCHEMA_VERSION
 from perdure.ledger.workers import duty_reports
 from perdure.manage.health import Health
@@ -121,10 +121,12 @@ def _written(url: str, prefix: str) -> None:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    from perdure.resilience.redis.address import connect
+    from perdure.resilience.redis.address import NO_CLUSTER, connect, is_cluster
 
     # Without redis-py's own retries, which take seconds to say that a Redis is away.
     with connect(url, socket_connect_timeout=2, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
+        if is_cluster(client):
+            raise SettingsError(NO_CLUSTER)
         client.set(f"{prefix}health", "1", px=1000)
 
 

@@ -27,7 +27,7 @@ def with_driver(url: str) -> str:
 
 
 def for_sqlalchemy(url: str) -> str:
-    """Return a database URL as SQLAlchemy reads it: with a driver, and with several hosts, a primary and its standbys, as options.
+    """Return a database URL as SQLAlchemy reads it: with a driver, and several hosts (a primary, its standbys) as options.
 
     libpq and every tool of PostgreSQL write ``HOST:PORT,HOST:PORT``; SQLAlchemy reads ``?host=HOST:PORT&host=HOST:PORT``.
     """

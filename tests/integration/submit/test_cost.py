@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from perdure import Perdure, Task
 from perdure.broker import bells
-from perdure.broker.bells import MOST
+from perdure.broker.queues import MOST
 
 QUEUE = "perdure.normal"
 #: What the script that rings calls by itself, and how it is counted.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from perdure import BulkheadFull, IdempotencyConflict, InvalidArguments, Perdure, Task
-from perdure.broker.bells import MOST
+from perdure.broker.queues import MOST
 from support.submits import bells
 
 

@@ -10,7 +10,7 @@ import pytest
 from perdure import Perdure
 from perdure.errors import SettingsError
 from perdure.model.text.masked_url import masked_url
-from perdure.settings.ledger_url import with_driver
+from perdure.settings.ledger_url import ledger_url, with_driver
 from perdure.settings.service_links import drop_service_links
 from perdure.settings.settings import Settings, load_settings
 
@@ -202,6 +202,24 @@ def test_a_driver_is_added_where_none_is_named() -> None:
     assert with_driver("sqlite:///x") == "sqlite:///x"
 
 
+def test_several_hosts_of_a_ledger_are_written_as_libpq_does_and_one_takes_writes() -> None:
+    for url in (
+        "postgresql://u:p%2C@a:5432,b/d?sslmode=require",
+        "postgresql://u:p%2C@/d?host=a:5432&host=b&sslmode=require",
+    ):
+        parsed = ledger_url(load_settings(ledger_url=url).effective_ledger_url)
+        [], options = parsed.get_dialect()().create_connect_args(parsed)
+        assert (options["host"], options["port"], options["dbname"], options["password"]) == ("a,b", "5432,", "d", "p,")
+        assert (options["target_session_attrs"], options["sslmode"]) == ("read-write", "require")
+    asked = ledger_url("postgresql://a,b/d?target_session_attrs=primary")
+    assert asked.query["target_session_attrs"] == "primary"
+
+
+def test_a_redis_cluster_and_several_hosts_without_sentinels_are_refused_with_what_to_use() -> None:
+    assert "sentinel://HOST" in refusal(broker_url="redis+cluster://h:6379")
+    assert "sentinel://HOST" in refusal(redis_url="redis://:p@h:6379,h2:6379/0")
+
+
 def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERDURE_LEDGER_URL", "")
     monkeypatch.setenv("PERDURE_HOME", "")
@@ -295,6 +313,7 @@ def test_a_server_that_cannot_be_reached_by_its_url_is_refused_at_start(
         ("postgresql://h:x/d", "the port must be a number"),
         ("postgresql+asyncpg://h/d", "write postgresql://"),
         ("postgresql+psycopg2://h/d", "write postgresql://"),
+        ("postgresql://h,h2:0/d", "NAME:PORT"),
         ("postgresql://h/d?sslmod=require", "sslmod"),
         ("mysql://h/d", "Allowed: sqlite, postgresql"),
         ("sqlite://", "cannot be shared by processes"),

@@ -9,6 +9,7 @@ import threading
 
 import click
 
+from perdure.broker.no_cluster import refuse_cluster
 from perdure.system.extras import extra
 from perdure_workers.cli.leaving import leave
 from perdure_workers.cli.loading import Context, pass_context
@@ -29,6 +30,7 @@ def worker(context: Context, bulkhead: str, concurrency: int | None, name: str |
     from perdure_workers.worker.worker import Worker
 
     configure_logging(context.app.settings.log_level, context.app.settings.log_format)
+    refuse_cluster(context.app.settings)
     context.app.ledger.create_if_missing()
     leave(Worker(context.app, bulkhead, concurrency=concurrency, name=name).run())
 
@@ -42,6 +44,7 @@ def supervisor(context: Context) -> None:
     from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 
     configure_logging(context.app.settings.log_level, context.app.settings.log_format)
+    refuse_cluster(context.app.settings)
     context.app.ledger.create_if_missing()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

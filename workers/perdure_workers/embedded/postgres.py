@@ -168,7 +168,7 @@ class PostgresServer(EmbeddedServer):
             )
 
     def _answers(self, pid: int) -> bool:
-        # The lock file names the server's process; its last line is "ready" when recovery is over, or "standby" when it goes on.
+        # The lock file names the server's process; its last line says that recovery is over, or that a standby answers.
         try:
             lines = (self.cluster_dir / "postmaster.pid").read_text().split()
         except FileNotFoundError:

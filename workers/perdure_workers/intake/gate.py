@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 from kombu.transport import redis as transport
+from kombu.transport.virtual import base
 from kombu.utils.json import loads
 
 from perdure.broker.queues import BELL, EMPTY_CALL
@@ -48,6 +49,8 @@ def guard_the_gate(bells: str) -> None:
         bells: The queue of bells that this process listens to.
     """
     setattr(transport, "loads", _loads)  # noqa: B010 - kombu's stubs do not know the name
+    # Bells that cannot be put back because their broker is gone: kombu would leave a file of them in /tmp each time.
+    setattr(base, "emergency_dump_state", lambda *_args, **_options: None)  # noqa: B010
     deliver = transport.Transport._deliver
 
     def deliver_what_may_come_in(self: Any, message: Any, queue: str) -> Any:

@@ -13,12 +13,18 @@ from celery.worker.state import maybe_shutdown
 
 from perdure_workers.recovery.pulse import EVERY, Pulse
 
+DELAYED = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 #: Seconds between the first two tries to reach a broker, what each try adds, and the longest time between two.
 FIRST_WAIT, MORE_WAIT, LONGEST_WAIT = 0.5, 0.5, 1.0
 
 
 class PatientConsumer(Consumer):
     """Reads bells, and waits for a broker that is away."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc, valid-type]
+        """Celery's parts of a consumer without its delayed messages, which would make 28 queues in each RabbitMQ."""
+
+        default_steps: ClassVar[list[str]] = [step for step in Consumer.Blueprint.default_steps if step != DELAYED]
 
     hub: Any
     #: This process' pulse; the worker sets it.

@@ -89,7 +89,7 @@ class LifeLine:
         try:
             if self._connection is None:
                 self._connection = self._database.connect()
-                if not self._database.pooler.found:  # behind a pooler, the lock would be a stranger's: the lease alone tells
+                if not self._database.pooler.found:  # else the lock would be a stranger's, and the lease alone tells
                     self._connection.execute(_TAKE, self._worker)
                     self._connection.execute(_NOTE, self._worker)
             return worker_rows.beat(self._connection, self._worker["of_worker"])

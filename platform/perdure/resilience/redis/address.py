@@ -164,6 +164,20 @@ def connect(url: str, **options: Any) -> Redis:
     return RedisAddress.parse(url).connect(**options)
 
 
+def is_cluster(client: Redis) -> bool:
+    """Return whether a Redis is a node of a Redis Cluster; False where it does not say.
+
+    Raises:
+        RedisError: It is not reached.
+    """
+    from redis.exceptions import ResponseError
+
+    try:
+        return bool(dict(client.info("cluster")).get("cluster_enabled"))
+    except ResponseError:  # INFO is not allowed to this user
+        return False
+
+
 def is_redis(url: str) -> bool:
     """Return whether a broker's URL is that of a Redis."""
     scheme, separator, _ = url.partition("://")
