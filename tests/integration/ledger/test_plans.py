@@ -321,6 +321,14 @@ def test_frequent_statements_use_their_index(full: Ledger, name: str) -> None:
             assert INDEXES[name] in str(plan_of(full, statement, values)), statement
 
 
+def test_a_slice_is_settled_without_comparing_each_job_with_each(full: Ledger) -> None:
+    claims = claim_new(full, 40)
+    [(statement, values), *_] = record(full, lambda ledger: ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims]))
+    plan = str(plan_of(full, statement, values))
+    assert "Join Filter" not in plan
+    assert "Hash Join" in plan or full.database.dialect == "sqlite"
+
+
 def test_a_plan_that_was_made_for_an_empty_table_is_not_kept(postgres_url: str) -> None:
     """Prepared statements keep their plans; here what they read is counted, because EXPLAIN would plan anew."""
     ledger = Ledger(postgres_url)
