@@ -281,10 +281,16 @@ def read(path: Path) -> list[Record]:
     return [Record(int(line[:10]), float(line[11:28]), int(line[29:36])) for line in lines]
 
 
-def table(outcomes: Sequence[Outcome], kills: int, seed: int) -> str:
+def kept() -> list[Outcome]:
+    """Return what was found when each system was run last: they may be run one at a time."""
+    files = (HISTORIES / system.key / "outcome.json" for system in COMPARED)
+    return [Outcome(**json.loads(file.read_text())) for file in files if file.exists()]
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
     """Return what was found, in Markdown."""
     head = ["system", "kills", "jobs", "lost or stuck", "done twice", "cut short", "never run again", "p50", "p99", "max"]
-    found = Table(f"{kills} kills each, seed {seed}; seconds until a job that was cut short ran again", head)
+    found = Table("The times are seconds until a job that was cut short ran again", head)
     found.rows = [outcome.cells() for outcome in outcomes]
     pins = ", ".join(f"{name} {version}" for name, version in versions().items())
     return f"{found.markdown()}\n\nPeers: {pins}."
@@ -301,12 +307,13 @@ def draw(outcomes: Sequence[Outcome]) -> None:
     import pygal
     from pygal.style import CleanStyle
 
-    title = "share of the jobs that were cut short and ran again after so many seconds (logarithmic)"
-    chart = pygal.XY(style=CleanStyle, js=[], title=title, dots_size=1, logarithmic=False, legend_at_bottom=True)
+    title = "% of the runs that were cut short and began again after so many seconds"
+    chart = pygal.XY(style=CleanStyle, js=[], title=title, dots_size=2, legend_at_bottom=True, height=480)
     for outcome in outcomes:
-        ordered = sorted(outcome.recoveries)
-        points = [(max(0.01, seconds), number / outcome.interrupted) for number, seconds in enumerate(ordered, 1)]
-        chart.add(outcome.system, points)
+        share = 100 / max(1, outcome.interrupted)
+        chart.add(
+            outcome.system, [(seconds, number * share) for number, seconds in enumerate(sorted(outcome.recoveries), 1)]
+        )
     PLOT.write_bytes(chart.render())
 
 
@@ -315,7 +322,7 @@ def draw(outcomes: Sequence[Outcome]) -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="When what is hit.")
 @click.option("--patience", type=float, default=120.0, show_default=True, help="Seconds without work, at the end.")
 @click.option("--only", multiple=True, metavar="WORD", help="Of the systems, only those with this word in their name.")
-@click.option("--publish", is_flag=True, help="Write docs/campaign.md.")
+@click.option("--publish", is_flag=True, help="Write docs/campaign.md, of what each system did when it was run last.")
 def main(kills: int, seed: int, patience: float, only: tuple[str, ...], publish: bool) -> None:
     """Kill each system's workers so many times, and tell what was lost, done twice, and how long it took."""
     chosen = [system for system in COMPARED if not only or any(word in system.name for word in only)]
@@ -329,11 +336,10 @@ def main(kills: int, seed: int, patience: float, only: tuple[str, ...], publish:
             click.echo(f"{system.name}: {failure}", err=True)
         else:
             click.echo(f"{' | '.join(outcomes[-1].cells())}  ({time.monotonic() - began:.0f} s)", err=True)
-    text = table(outcomes, kills, seed)
-    click.echo(text)
+    click.echo(table(outcomes))
     if publish:
-        keep(text)
-        draw(outcomes)
+        keep(table(kept()))
+        draw(kept())
 
 
 def _members(group: int) -> Iterator[int]:
