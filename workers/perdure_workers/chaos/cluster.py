@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import psutil
 import sqlalchemy as sa
@@ -19,14 +19,17 @@ from sqlalchemy.engine import make_url
 
 from perdure import Perdure
 from perdure.errors import PerdureError
+from perdure.system.extras import extra
 from perdure.system.ports import free_port
 from perdure_workers.chaos.evidence import FOLDER
 from perdure_workers.chaos.jobs import chaos_app, paid
 from perdure_workers.chaos.proxy import Proxy
-from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer, redis_url
 from perdure_workers.up.backoff import Backoff
 from perdure_workers.up.processes import Child, ProcessSpec, State
+
+if TYPE_CHECKING:
+    from perdure_workers.embedded.postgres import PostgresServer
 
 LedgerKind = Literal["sqlite", "postgresql"]
 Target = Literal["worker", "child", "supervisor", "flower", "everything"]
@@ -146,6 +149,8 @@ class Cluster:
         self.broker_url = redis_url(redis_proxy.port, self.redis.password)
         self.ledger_url = self.direct_ledger_url = f"sqlite:///{self._data / 'ledger.db'}"
         if self.ledger_kind == "postgresql":
+            with extra("postgres", "chaos on PostgreSQL"):
+                from perdure_workers.embedded.postgres import PostgresServer
             self.postgres = self._open.enter_context(
                 # With its commits on disk: without, its death forgets what it had promised, and jobs restart too low.
                 PostgresServer(self._data / "postgres", die_with_parent=True)

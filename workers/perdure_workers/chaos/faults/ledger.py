@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from perdure_workers.chaos.faults.fault import Bench
-from perdure_workers.embedded.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from perdure_workers.embedded.postgres import PostgresServer
 
 #: Seconds that the lab itself waits for SQLite's lock.
 _LOCK_S = 20.0

@@ -6,18 +6,21 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 import psutil
 
 from perdure_workers.chaos.cluster import Target
 from perdure_workers.chaos.faults.fault import Bench
 
+T = TypeVar("T")
+
 
 @contextmanager
 def kill(bench: Bench, target: Target, count: int = 1) -> Iterator[str]:
     """End processes as the OOM killer does (SIGKILL)."""
     found = bench.cluster.pids(target)
-    hit = found if target == "everything" else bench.rng.sample(found, min(count, len(found)))
+    hit = found if target == "everything" else _some(bench, found, count)
     for pid in hit:
         _signal(pid, signal.SIGKILL)
     yield f"{target} {_named(hit)}"
@@ -26,15 +29,14 @@ def kill(bench: Bench, target: Target, count: int = 1) -> Iterator[str]:
 @contextmanager
 def freeze(bench: Bench, target: Target, alone: bool = False) -> Iterator[str]:
     """Stop a process for a while (SIGSTOP, SIGCONT): with its children as a machine that hangs does, or alone."""
-    pid = bench.rng.choice(bench.cluster.pids(target))
-    try:
-        family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True) if not alone)]
-    except psutil.NoSuchProcess:
-        family = []
+    family: list[int] = []
+    with suppress(psutil.NoSuchProcess):
+        for pid in _some(bench, bench.cluster.pids(target), 1):
+            family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True) if not alone)]
     for each in family:
         _signal(each, signal.SIGSTOP)
     try:
-        yield f"{target} {pid}"
+        yield f"{target} {_named(family[:1])}"
     finally:
         for each in family:
             _signal(each, signal.SIGCONT)
@@ -43,10 +45,10 @@ def freeze(bench: Bench, target: Target, alone: bool = False) -> Iterator[str]:
 @contextmanager
 def drain(bench: Bench) -> Iterator[str]:
     """Have one worker end in order and start again."""
-    worker = bench.rng.choice(bench.cluster.workers())
-    pid = worker.pid
-    worker.restart()
-    yield f"worker {worker.spec.name} {pid}"
+    hit = _some(bench, bench.cluster.workers(), 1)
+    for worker in hit:
+        worker.restart()
+    yield f"worker {', '.join(worker.spec.name for worker in hit)}"
 
 
 @contextmanager
@@ -55,6 +57,11 @@ def rolling_deploy(bench: Bench) -> Iterator[str]:
     for child in bench.cluster.children.values():
         child.restart()
     yield ", ".join(bench.cluster.children)
+
+
+def _some(bench: Bench, found: list[T], count: int) -> list[T]:
+    """Return so many of those that are there now; of what is being started again there may be none."""
+    return bench.rng.sample(found, min(count, len(found)))
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
