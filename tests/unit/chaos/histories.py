@@ -50,6 +50,7 @@ TRUE = History(
         effect("ended", 1.1, job="j5", key="calm-5"),
         effect("started", 3.1, job="j6", key="calm-6"),
         effect("ended", 3.1, job="j6", key="calm-6"),
+        effect("refused", 1.0, job="j8", key="march-1"),
         effect("refused", 2.0, job="j8", key="march-1"),
         effect("refused", 3.0, job="j8", key="march-1"),
     ],
@@ -65,5 +66,5 @@ TRUE = History(
     faults=[Fault(name="kill worker", begun=1.5, ended=1.5)],
     begun=1.0,
     ended=4.0,
-    rules=Rules(max_crashes=2, opening_calls=0, flood=(2.0, 4.0), patience=5.0),
+    rules=Rules(max_crashes=2, opening_calls=1, flood=(2.0, 4.0), patience=5.0),
 )

@@ -22,6 +22,8 @@ Verdict = Literal["held", "broken", "untested"]
 _PLATFORM = {"crashed", "handed_back", "lease_lost", "snoozed"}
 #: Seconds by which a breaker's view may be stale, and by which lines are written late.
 _STALENESS = 0.25
+#: Seconds in which calls end that were under way when a breaker opened.
+_UNDER_WAY_S = 0.5
 #: How much a flood next door may slow the calm bulkhead's median down, as a factor and in seconds: noise of a busy host.
 _NOISE_FACTOR, _NOISE_S = 3.0, 1.0
 
@@ -176,8 +178,10 @@ def _isolated(history: History, docket: Docket) -> None:
 
 def _breaker_guards(history: History, docket: Docket) -> None:
     rules = history.rules
-    refused = [effect.at for effect in history.effects if effect.what == "refused"][rules.opening_calls :]
-    for first, after in zip(refused, refused[rules.half_open_permits :], strict=False):
+    refused = [effect.at for effect in history.effects if effect.what == "refused"]
+    opened = refused[rules.opening_calls - 1] + _UNDER_WAY_S if len(refused) >= rules.opening_calls else float("inf")
+    trials = [at for at in refused if at > opened]
+    for first, after in zip(trials, trials[rules.half_open_permits :], strict=False):
         told = f"more than {rules.half_open_permits} calls within {after - first:.2f} s of the open breaker's period"
         docket.expect(after - first >= rules.recovery_timeout - _STALENESS, "breaker", told)
 

@@ -113,7 +113,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         max_crashes: Crashes after which a job is a dead letter.
         half_open_permits: Calls that an open breaker lets through in a recovery period.
         recovery_timeout: Seconds of such a period.
-        opening_calls: Refused calls that may happen until the breaker is open: its threshold, and what ran meanwhile.
+        opening_calls: Refused calls after which the breaker is open.
         flood: The seconds, begin and end, in which the calm bulkhead must not feel what another one has to bear.
         calm_task: The task of that bulkhead.
         patience: Seconds after a fault's end in which work has to be back to normal.
@@ -122,7 +122,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     max_crashes: int = 10
     half_open_permits: int = 1
     recovery_timeout: float = 1.0
-    opening_calls: int = 8
+    opening_calls: int = 3
     flood: tuple[float, float] | None = None
     calm_task: str = "chaos.calm"
     patience: float = 60.0

@@ -33,8 +33,6 @@ STEADY_JOBS = 10
 BEGIN_S, PATIENCE_S = 60.0, 60.0
 #: Seconds between two looks at whether all has ended.
 LOOK_AT_END_S = 0.5
-#: Refused calls until a breaker is open: its threshold, and one in each child meanwhile.
-OPENING_CALLS = int(BREAKER["failure_threshold"]) + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +172,7 @@ class Run:
             max_crashes=MAX_CRASHES,
             half_open_permits=permits,
             recovery_timeout=float(BREAKER["recovery_timeout"]),
-            opening_calls=OPENING_CALLS,
+            opening_calls=int(BREAKER["failure_threshold"]),
             flood=bench.flood,
             calm_task=CALM,
             patience=PATIENCE_S,
