@@ -59,7 +59,7 @@ _.block_on_close, _.handle_error, _.version_string
 )
 _.failures_in_a_row, _.window_slow, _.trials_under_way, _.openings_in_succession, _.slow_calls
 _.in_use, _.idle, _.created, _.replaced, _.denied, _.gave_up, _.abandoned
-_.p50, _.p95, _.p95_by_minute, _.last_error
+_.p50, _.p95, _.p95_by_minute, _.by_minute, _.last_error
 
 # Functions that Flower's templates call.
 points, badge, machine, at_least, pretty, short, error_name, named_error

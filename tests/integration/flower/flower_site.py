@@ -12,6 +12,9 @@ app = Perdure()
 app.failover.add("mail", [Member("eu", "eu.example"), Member("us", "us.example")])
 
 
+app.primary_backup("stock", {"eu": {}, "us": {}}, lambda service, value: value)
+
+
 @app.job(name="site.pay", retry="none")
 def pay(order: str, password: str = "") -> str:
     return order

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 #: Milliseconds until something must be seen.
 PATIENCE = 60_000
-PLAIN = ["overview", "jobs", "dead-letters", "breakers", "workers", "tasks", "schedules"]
+PLAIN = ["overview", "alerts", "jobs", "dead-letters", "breakers", "workers", "tasks", "schedules"]
 PATHS = [*PLAIN, "jobs/{job}", "dead-letters/{letter}"]
 
 

@@ -15,10 +15,11 @@ import pytest
 
 from perdure import JobHandle, JobState
 from perdure.model.job_log import Chunk, LogBounds, Said
+from perdure.model.metrics import FALLBACK, SERVICE_CALLS, Count
 from perdure_workers.recovery.incarnation import Incarnation
 from support.flower_site import OPERATOR, Site
 from support.inline import run, run_once
-from support.ledgers import SUCCEED, claimed
+from support.ledgers import LOSE, SUCCEED, claimed, running
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -388,6 +389,44 @@ def test_failover_groups_are_shown_with_their_switches(site: Site, visitor: Visi
     assert 'perdure_failover_switches_total{group="mail"} 1.0' in found
 
 
+def test_primary_backup_groups_are_shown_with_their_promotions(site: Site, visitor: Visitor) -> None:
+    assert "It has had one primary only" in visitor.see("/perdure/breakers").split('id="group-stock"')[1]
+    site.app.groups["stock"].promote("us", reason="eu moves house", by="ann")
+    section = visitor.see("/perdure/breakers").split('id="group-stock"')[1].split("</article>")[0]
+    assert "us, epoch 2, promoted by ann: eu moves house" in section
+    assert "eu → us eu moves house (ann)" in section
+
+
+def test_services_are_shown_with_what_served_their_calls(site: Site, visitor: Visitor) -> None:
+    calls = [Count(SERVICE_CALLS.name, ("mail", "ok"), 3), Count(SERVICE_CALLS.name, ("mail", "degraded"), 1)]
+    served = [Count(FALLBACK.name, ("mail", "primary"), 3), Count(FALLBACK.name, ("mail", "cached"), 1)]
+    site.app.ledger.count([*calls, *served])
+    section = visitor.see("/perdure/breakers").split('id="services"')[1].split("</section>")[0]
+    assert "1 degraded, 3 ok" in section
+    assert "primary 3 (75%), cached 1 (25%)" in section
+
+
+def test_the_last_hour_s_failures_and_recoveries_lie_on_one_axis(site: Site, visitor: Visitor) -> None:
+    row = {"id": "w-frail", "name": "frail@a", "bulkhead": "normal", "host": "a", "pid": 1, "concurrency": 1}
+    site.app.ledger.workers.register({**row, "lease_ttl": 600.0, "lock_path": None})
+    site.app.ledger.workers.change_state("w-frail", "failed", "no heartbeat")
+    site.app.ledger.workers.register({**row, "id": "w-again", "lease_ttl": 600.0, "lock_path": None})
+    crashed = running(site.app.ledger)
+    site.app.ledger.jobs.settle(crashed, LOSE)
+    site.app.breakers["axis"].force_open(reason="a drill", by="ann", lasts=60)
+    try:
+        section = visitor.see("/perdure/overview").split('id="happenings"')[1].split("</section>")[0]
+        told = "\n".join(one["text"] for one in site.flower.get("/api/perdure/overview").json()["happenings"])
+        for text in ("frail@a failed: no heartbeat", "frail@a is back", "tests.add in normal crashed", "a drill"):
+            assert text in told
+        for name in ("Workers", "Crashes", "Breakers"):
+            assert 'rect x="' in section.split(f"<span>{name}</span>")[1].split("</svg>")[0]
+    finally:
+        site.app.breakers["axis"].reset(reason="done", by="ann")
+        site.app.ledger.workers.change_state("w-again", "gone", "stopped")
+        site.app.ledger.jobs.cancel(crashed.job_id, "done")
+
+
 def test_a_worker_that_was_outvoted_is_shown_with_how_often(site: Site, visitor: Visitor) -> None:
     row = {"id": "liar", "name": "liar@a", "bulkhead": "normal", "host": "a", "pid": 1, "concurrency": 1}
     site.app.ledger.workers.register({**row, "lease_ttl": 600.0, "lock_path": None})
@@ -606,3 +645,6 @@ def test_the_overview_shows_scores_the_worst_first(site: Site, visitor: Visitor)
     assert float(re.findall(r">([\d.]+)<", refused)[0]) < 0.5
     values = [float(value) for value in re.findall(r">([\d]\.\d{3})<", scores)]
     assert values == sorted(values)
+    assert "polyline" in refused, "what it was is plotted"
+    views = {(one["kind"], one["name"]): one for one in site.flower.get("/api/perdure/overview").json()["scores"]}
+    assert views["task", "site.refuse"]["by_minute"][-1] == views["task", "site.refuse"]["score"]

@@ -60,6 +60,19 @@ def segments(spans: Sequence[tuple[datetime | None, datetime | None, str]], now:
     ]
 
 
+def marks(moments: Sequence[tuple[datetime, str]], now: datetime, seconds: float) -> list[Segment]:
+    """Return moments, each with its kind, as thin pieces of a bar that ends now.
+
+    Args:
+        moments: When, and what it was.
+        now: The end of the bar.
+        seconds: What the bar's whole width stands for.
+    """
+    width = 0.8
+    places = ((max(0.0, 100 - (now - at).total_seconds() / seconds * 100), kind) for at, kind in moments)
+    return [Segment(round(min(place, 100 - width), 2), width, kind) for place, kind in places]
+
+
 def states(changes: Sequence[Change], now: datetime) -> list[Segment]:
     """Return the states that a breaker was in as pieces of one bar, from its oldest known change until now.
 

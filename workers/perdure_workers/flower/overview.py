@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perdure.ledger import glance
 from perdure_workers.facts.bulkhead_view import bulkhead_view
+from perdure_workers.facts.happenings import happenings
+from perdure_workers.facts.score_history import score_views
 from perdure_workers.flower.alerts import open_alerts
 from perdure_workers.flower.faults import FaultView, fault_views
 
 if TYPE_CHECKING:
     from perdure import Perdure
-    from perdure.ledger.jobs.history import Ended
     from perdure_workers.facts.history import History
 
 #: Faults that are shown, and that are looked at to find them.
@@ -33,22 +34,20 @@ def overview(app: Perdure, history: History) -> dict[str, Any]:
     paused = app.ledger.read(glance.paused_since)
     bulkheads = [bulkhead_view(one, paused.get(one.name), workers, hour) for one in app.bulkheads.list()]
     breakers = app.breakers.snapshots()
+    minutes = math.ceil(app.settings.score_window / 60)
+    scores = app.scores.of([each for minute in hour[-1 - minutes :] for each in minute or ()], breakers)
     return {
         "letters": app.ledger.read(glance.letter_counts),
         "faults": _faults(app, now),
         "alerts": open_alerts(app),
         "bulkheads": bulkheads,
         "breakers": breakers,
-        "scores": app.scores.of(_lately(app, hour), breakers),
+        "scores": score_views(scores, hour, minutes, app.settings.score_minimum_calls),
+        "happenings": happenings(app, hour, breakers, now),
+        "until": now.replace(second=0, microsecond=0) + timedelta(minutes=1),
         "workers": workers,
         "health": health,
     }
-
-
-def _lately(app: Perdure, hour: Sequence[Sequence[Ended] | None]) -> list[Ended]:
-    """Return what ended in the minutes that scores are about, and so far in the current one."""
-    minutes = math.ceil(app.settings.score_window / 60)
-    return [each for minute in hour[-1 - minutes :] for each in minute or ()]
 
 
 def _faults(app: Perdure, now: datetime) -> Sequence[FaultView]:

@@ -31,6 +31,7 @@ class Ended:
         succeeded: Those that succeeded.
         failed: Those that failed, crashed, or took too long.
         runs: How many of these ran how long, by the bucket's place in ``BOUNDS``.
+        crashed: Those of the failed ones whose process died.
     """
 
     bulkhead: str
@@ -38,6 +39,7 @@ class Ended:
     succeeded: int
     failed: int
     runs: Mapping[int, int] = field(default_factory=dict)
+    crashed: int = 0
 
 
 _ran_for = attempts.c.finished_at - attempts.c.started_at
@@ -46,6 +48,7 @@ _OF_EACH = (
         jobs.c.bulkhead,
         jobs.c.task,
         case((attempts.c.outcome == _GOOD, 1), else_=0).label("good"),
+        case((attempts.c.outcome == Outcome.CRASHED.value, 1), else_=0).label("crashed"),
         case(
             (attempts.c.started_at.is_(None), null()),  # it ended without having run
             *((_ran_for <= bound, place) for place, bound in enumerate(BOUNDS)),
@@ -58,20 +61,20 @@ _OF_EACH = (
     .subquery()
 )
 _E = _OF_EACH.c
-_ENDED = select(_E.bulkhead, _E.task, _E.bucket, func.sum(_E.good).label("good"), func.count().label("all")).group_by(
-    _E.bulkhead, _E.task, _E.bucket
-)
+_SUMS = (func.sum(_E.good).label("good"), func.sum(_E.crashed).label("crashed"), func.count().label("total"))
+_ENDED = select(_E.bulkhead, _E.task, _E.bucket, *_SUMS).group_by(_E.bulkhead, _E.task, _E.bucket)
 
 
 def ended_between(connection: Connection, since: float, until: float) -> list[Ended]:
     """Return what ended from ``since`` to just before ``until``, epoch seconds, by bulkhead and task."""
-    found: dict[tuple[str, str], tuple[int, int, dict[int, int]]] = {}
+    found: dict[tuple[str, str], tuple[int, int, dict[int, int], int]] = {}
     for row in connection.execute(_ENDED, {"since": since, "until": until}):
-        total = int(row[4])
-        good, bad, runs = found.get((row.bulkhead, row.task), (0, 0, {}))
+        total, ended_well = int(row.total), int(row.good)
+        good, bad, runs, crashed = found.get((row.bulkhead, row.task), (0, 0, {}, 0))
         ran = {} if row.bucket is None else {row.bucket: total}
-        found[row.bulkhead, row.task] = (good + int(row.good), bad + total - int(row.good), runs | ran)
-    return [Ended(*where, good, bad, runs) for where, (good, bad, runs) in sorted(found.items())]
+        sums = (good + ended_well, bad + total - ended_well, runs | ran, crashed + int(row.crashed))
+        found[row.bulkhead, row.task] = sums
+    return [Ended(*where, good, bad, runs, crashed) for where, (good, bad, runs, crashed) in sorted(found.items())]
 
 
 def added(runs: Iterable[Mapping[int, int]]) -> dict[int, int]:
