@@ -73,4 +73,5 @@ _.on_connection_close, _._create_template, _.patch, _.basic_auth  # Tornado and 
 _.inherit_cache, _.isolation_level, _.prepare_threshold, _.none_as_null, _.is_disconnect  # SQLAlchemy and psycopg
 _.gname, _.uname, _.mtime, _.linkname  # tarfile
 _.daemon_threads, _.request_queue_size, _.do_GET, _.do_POST, _.log_message, _.close_connection  # http.server
+_.collect  # prometheus_client
 _.model_config  # pydantic

@@ -26,7 +26,7 @@ from perdure_workers.recovery.pulse import EVERY, Pulse
 @pass_context
 def worker(context: Context, bulkhead: str, concurrency: int | None, name: str | None) -> None:
     """Run a worker that serves BULKHEAD until it is told to stop."""
-    gc.disable()  # nearly all that is made until it runs lives as long as it does; it collects once then
+    gc.disable()  # what is made until it runs lives as long as it does
     from perdure_workers.worker.worker import Worker
 
     configure_logging(context.app.settings.log_level, context.app.settings.log_format)

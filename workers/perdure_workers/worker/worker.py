@@ -165,8 +165,8 @@ class Worker:
             # Celery says the same by compiling C declarations in each child, which takes longer than all else there.
             setattr(platforms, "set_pdeathsig", lambda _signal: None)  # noqa: B010 - a function, for mypy
         signals.worker_shutting_down.connect(lambda **_: self._drain(), weak=False)
-        # What is there now lives as long as the children, who share it as long as nobody writes to it.
-        gc.collect()
+        # What is there now lives as long as the children, who share it as long as nobody writes to it. Of 120,000 objects
+        # 1,000 are garbage, and to find them takes a tenth of a second.
         gc.freeze()
         gc.enable()
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
