@@ -170,7 +170,7 @@ class Simulator:
             check_now(world)
             check_end(world)
         except AssertionError as error:
-            played.breach = str(error).split("\n")[0] or repr(error)
+            played.breach = str(error).split("\nassert")[0] or repr(error)
         finally:
             patches.close()
             world.close()

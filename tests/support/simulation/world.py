@@ -98,7 +98,9 @@ class World:
         self.jobs: dict[str, str] = {}
         #: Jobs that were to be cancelled, each with the fence that it had then.
         self.cancelled: dict[str, int] = {}
+        #: Of each job: the fence of its newest claim, and of its newest checkpoint.
         self.fences: dict[str, int] = {}
+        self.saved: dict[str, int] = {}
         self.dead: list[str] = []
         self.replays = 0
         self.effects: dict[str, list[Effect]] = {}
@@ -305,6 +307,7 @@ class World:
         except (LeaseLost, JobCancelled, StoreUnavailable) as error:
             self._ends(node, claim, error)
         else:
+            self.saved[claim.job_id] = claim.fence
             self._write(claim, f"saved:{seq}")
 
     def _return(self, index: int) -> None:
@@ -347,7 +350,7 @@ class World:
         node.pid, node.choice = self.lives, self._choice(node.id, f"w{index}", self.lives)
 
     def _die(self, index: int) -> None:
-        self.nodes[index].up = False
+        self.nodes[index].up = self.nodes[index].frozen = False
 
     def _freeze(self, index: int) -> None:
         self.nodes[index].frozen = not self.nodes[index].frozen
