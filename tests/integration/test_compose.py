@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+import yaml
 from sqlalchemy import make_url, select, text
 
 from perdure import Perdure
@@ -31,6 +32,8 @@ SECRETS = {
     "PERDURE_FLOWER_PASSWORD": "fl-secret",
 }
 ENVIRONMENT = {**SECRETS, "PERDURE_APP": "shop:app", "PERDURE_APP_DIR": "./shop"}
+#: Services of the profile ``monitoring``.
+MONITORING = ("prometheus", "grafana")
 BULKHEADS = ("critical", "normal", "background")
 COMMANDS = {("worker",), ("supervisor",), ("flower",), ("health",), ("db", "upgrade")}
 """Commands that the file may use; the reference of the CLI fixes their names."""
@@ -43,7 +46,7 @@ def services() -> dict[str, Any]:
 
 def test_has_one_service_per_role(services: dict[str, Any]) -> None:
     workers = [f"worker-{bulkhead}" for bulkhead in BULKHEADS]
-    assert list(services) == ["redis", "postgres", "migrate", *workers, "supervisor", "flower"]
+    assert list(services) == ["redis", "postgres", "migrate", *workers, "supervisor", "flower", *MONITORING]
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
@@ -74,7 +77,7 @@ def test_secrets_are_no_arguments(services: dict[str, Any]) -> None:
 
 def test_no_service_is_root_and_none_can_become_it(services: dict[str, Any]) -> None:
     for name, service in services.items():
-        assert service["user"] in {"redis", "postgres", "perdure"}, name
+        assert service["user"] in {"redis", "postgres", "perdure", "65534:65534", "472:0"}, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
     assert re.findall(r"^USER (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE) == ["10001:10001"]
@@ -171,7 +174,7 @@ def test_passwords_are_made_once(tmp_path: Path) -> None:
 def test_data_is_on_volumes(services: dict[str, Any]) -> None:
     assert services["redis"]["volumes"] == ["redis:/data"]
     assert services["postgres"]["volumes"][0] == "postgres:/var/lib/postgresql"
-    assert set(load(ENVIRONMENT)["volumes"]) == {"redis", "postgres"}
+    assert set(load(ENVIRONMENT)["volumes"]) == {"redis", "postgres", *MONITORING}
 
 
 def test_workers_start_after_redis_and_the_migration_and_may_drain(services: dict[str, Any]) -> None:
@@ -183,9 +186,27 @@ def test_workers_start_after_redis_and_the_migration_and_may_drain(services: dic
         assert worker["command"] == ["perdure", "worker", bulkhead, "-A", "shop:app"]
 
 
-def test_only_flower_is_published_and_on_loopback(services: dict[str, Any]) -> None:
+def test_only_flower_and_grafana_are_published_and_on_loopback(services: dict[str, Any]) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert published == {"flower": ["127.0.0.1:5555:5555"]}
+    assert published == {"flower": ["127.0.0.1:5555:5555"], "grafana": ["127.0.0.1:3000:3000"]}
+
+
+def test_monitoring_is_a_profile_that_reads_the_supervisor_and_brings_the_dashboard(services: dict[str, Any]) -> None:
+    assert {name for name, service in services.items() if service.get("profiles") == ["monitoring"]} == set(MONITORING)
+    mounts = [mount.split(":") for name in MONITORING for mount in services[name]["volumes"]]
+    files = {inside: ROOT / outside for outside, inside, *_ in mounts if outside.startswith(".")}
+    assert all(path.exists() for path in files.values())
+
+    prometheus = yaml.safe_load((files["/etc/prometheus"] / "prometheus.yml").read_text())
+    assert all((files["/etc/prometheus"] / name).exists() for name in prometheus["rule_files"])
+    [target] = prometheus["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert target == f"supervisor:{services['supervisor']['environment']['PERDURE_HTTP_PORT']}"
+
+    provisioning = files["/etc/grafana/provisioning"]
+    [source] = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    [provider] = yaml.safe_load((provisioning / "dashboards/perdure.yml").read_text())["providers"]
+    assert f"{provider['options']['path']}/perdure.json" in files
 
 
 def test_every_perdure_command_is_one_of_the_cli(services: dict[str, Any]) -> None:
