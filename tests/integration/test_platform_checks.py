@@ -44,7 +44,7 @@ def test_jobs_without_a_worker(app: Perdure, add: Any) -> None:
     add.submit()
     found = check(app, "workers")
     assert (found.healthy, app.health().status) == (False, "degraded")
-    assert "normal (1 jobs). Start one: perdure worker normal" in found.error
+    assert "normal (1 job). Start one: perdure worker normal" in found.error
     worker_id = register_worker(app, "critical")
     assert not check(app, "workers").healthy
     app.ledger.workers.set_draining(worker_id)

@@ -196,7 +196,9 @@ def served(settings: Settings, ledger: Ledger) -> str:
     workers = [worker.bulkhead for worker in ledger.workers.listing() if not worker.draining]
     waiting = {name: each.queued for name, each in ledger.bulkheads.counts().items() if each.queued and not each.paused}
     if unserved := {name: queued for name, queued in waiting.items() if name not in workers}:
-        found = ", ".join(f"{name} ({queued} jobs)" for name, queued in sorted(unserved.items()))
+        found = ", ".join(
+            f"{name} ({queued} {'job' if queued == 1 else 'jobs'})" for name, queued in sorted(unserved.items())
+        )
         raise Unserved(f"no worker serves {found}. Start one: perdure worker {min(unserved)}")
     counts = {name: workers.count(name) for name in sorted({*settings.bulkheads, *workers})}
     return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -214,6 +214,13 @@ def test_what_a_job_says_is_text_and_no_markup(perdure: Run, ledger: Ledger) -> 
     assert "[red]see [/nothing]" in perdure("dead", "list").out
 
 
+def test_the_arguments_of_a_bulk_replay_are_shown(perdure: Run, ledger: Ledger) -> None:
+    settled(ledger, submit(perdure), DIE)
+    perdure("dead", "replay", "--where", "task=shop.add", "--yes")
+    [job] = perdure("jobs", "list", "--task", "perdure.replay", "--json").json
+    assert job["args"][0]["which"]["task"] == "shop.add"
+
+
 def test_bulkheads(perdure: Run) -> None:
     submit(perdure)
     rows = {row["name"]: row for row in perdure("bulkheads", "list", "--json").json}

@@ -40,6 +40,7 @@ from perdure_workers.cli.output import (
     say,
     show,
 )
+from perdure_workers.facts.job_facts import task_of
 
 #: Seconds between two looks at what a job says.
 _FOLLOW = 0.5
@@ -117,7 +118,7 @@ def list_jobs(context: Context, /, as_json: bool, **filters: Any) -> None:
     """List jobs, the newest first."""
     app = context.app
     filters["after"] = app.jobs.find(filters["after"]).id if filters["after"] else None
-    records = [masked_job(app.tasks.get(handle.task), handle.record) for handle in app.jobs.list(**filters)]
+    records = [masked_job(task_of(app, handle.task), handle.record) for handle in app.jobs.list(**filters)]
     columns = {
         "id": lambda job: job.id,
         "task": lambda job: job.task,
@@ -291,7 +292,7 @@ def wait_and_exit(app: Perdure, handle: JobHandle[Any], timeout: float | None, a
 
 
 def _masked(app: Perdure, handle: JobHandle[Any]) -> tuple[JobRecord, Masker]:
-    record, task = handle.record, app.tasks.get(handle.task)
+    record, task = handle.record, task_of(app, handle.task)
     return masked_job(task, record), masker(task, record.args, record.kwargs)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from perdure.errors import DeadLetterNotFound
 from perdure.ledger.jobs import job_facts
+from perdure.manage.dead_letters.bulk_replay import NAME as BULK_REPLAY
 from perdure.manage.dead_letters.halted import halted
 from perdure.manage.jobs import job_filter
 from perdure.manage.masked import masked_attempt, masked_job, masked_log
@@ -23,6 +24,7 @@ from perdure.model.states import JobState
 
 if TYPE_CHECKING:
     from perdure import Perdure
+    from perdure.submit.task import Task
 
 #: What a list is asked for besides its filters.
 HOW = ("sort", "after")
@@ -42,6 +44,14 @@ SORTS: dict[str, Callable[[JobRecord], Any]] = {
     "longest": lambda job: -_ran(job),
     "oldest": lambda job: job.id,
 }
+
+
+def task_of(app: Perdure, name: str) -> Task[..., Any] | None:
+    """Return a task, by which a job's arguments are masked; None when this application does not know it.
+
+    Bulk replays are known to all: their task is added by who needs it first.
+    """
+    return app.bulk_replay() if name == BULK_REPLAY else app.tasks.get(name)
 
 
 def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -71,7 +81,7 @@ def job_list(app: Perdure, asked: Mapping[str, str]) -> dict[str, Any]:
 def job(app: Perdure, job_id: str) -> dict[str, Any]:
     """Return everything about a job, by its id or how only that begins or ends."""
     record = app.jobs.find(job_id).record
-    shown, mask = _masked(app, record), masker(app.tasks.get(record.task), record.args, record.kwargs)
+    shown, mask = _masked(app, record), masker(task_of(app, record.task), record.args, record.kwargs)
     return {
         "job": shown,
         "halted": halted(record),
@@ -103,7 +113,7 @@ def possible(app: Perdure, record: JobRecord) -> list[str]:
 
 
 def _masked(app: Perdure, record: JobRecord) -> JobRecord:
-    return masked_job(app.tasks.get(record.task), record)
+    return masked_job(task_of(app, record.task), record)
 
 
 def _page(app: Perdure, asked: Mapping[str, str], filters: dict[str, Any]) -> tuple[list[JobRecord], str | None, str]:

@@ -159,7 +159,8 @@ def _replayed_before(letter: DeadLetterRecord, item: Replay, batch: str | None, 
         return Replayed(Submitted(letter.replayed_as, JobState.QUEUED, deduplicated=True), is_new=False)
     if letter.status == DISCARDED:
         raise ReplayRefused(
-            f"dead letter {letter.id} was discarded: {letter.resolved_reason}. To replay it all the same: --force"
+            f"dead letter {letter.id} was discarded: {letter.resolved_reason}. To replay it all the same, use force "
+            "(on the command line: --force)"
         )
     return None
 

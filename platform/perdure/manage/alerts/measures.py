@@ -87,7 +87,7 @@ def queue_age(facts: Facts) -> list[Measured]:
 def queue_depth(facts: Facts) -> list[Measured]:
     """Jobs of a bulkhead that wait for their turn."""
     return [
-        Measured({"bulkhead": name}, one.queued, f"{one.queued} jobs wait in {name}")
+        Measured({"bulkhead": name}, one.queued, f"queued jobs in {name}: {one.queued}")
         for name, one in facts.bulkheads.items()
     ]
 
@@ -141,7 +141,7 @@ def bulkhead_unserved(facts: Facts) -> list[Measured]:
     """Jobs that wait in a bulkhead which no worker serves."""
     served = {worker.bulkhead for worker in facts.workers if not worker.draining}
     return [
-        Measured({"bulkhead": name}, one.queued, f"{name} has {one.queued} queued jobs and no worker")
+        Measured({"bulkhead": name}, one.queued, f"no worker serves {name}; jobs that wait there: {one.queued}")
         for name, one in facts.bulkheads.items()
         if one.queued and not one.paused and name not in served
     ]

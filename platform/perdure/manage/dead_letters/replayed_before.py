@@ -27,7 +27,7 @@ def refuse_if_other(ledger: Ledger, asked: Replay, job_id: str) -> None:
     if not _is_same(ledger, asked, job_id):
         raise ReplayRefused(
             f"dead letter {asked.letter_id} was replayed already, as job {job_id}, and with another call than this one. "
-            "To run it once more, as you say now: --force"
+            "To run it once more, as you say now, use force (on the command line: --force)"
         )
 
 

@@ -107,7 +107,7 @@ class Replayer:
         if name is not None:
             raise ReplayRefused(
                 f"dead letter {letter.id}: its circuit breaker {name!r} is open, so it would fail again. Wait until it "
-                "closes, or replay it all the same: --force"
+                "closes, or replay it all the same, by force (on the command line: --force)"
             )
 
     def open_breaker(self, letter: DeadLetterRecord) -> str | None:
