@@ -18,7 +18,7 @@ from perdure.model.retry_policy import RetryPolicy
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
-    from perdure.settings.alert_settings import AlertSettings
+    from perdure.settings.alert_settings import AlertSettings, SloSettings
     from perdure.settings.settings import BulkheadSettings, ResilienceSettings
 
 
@@ -97,6 +97,7 @@ class SettingsGiven(TypedDict, total=False):
     bulkheads: Mapping[str, BulkheadSettings | Mapping[str, Any]] | None
     resilience: ResilienceSettings | Mapping[str, Any] | None
     alerts: AlertSettings | Mapping[str, Any] | None
+    slos: Mapping[str, SloSettings | Mapping[str, Any]] | None
     idempotency_ttl: float | None
     heartbeat_interval: float | None
     missed_heartbeats: int | None
