@@ -64,10 +64,12 @@ def take(folder: Path) -> None:
     wait_until(lambda: all(job.state.is_final for job in [*jobs, *died]), 120)
     wait_until(lambda: importing.progress is not None, 60)
     app.bulkheads.pause("normal", by="ann", reason="the mail server is moved")
+    wait_until(lambda: {"bulkhead_paused", "dead_letter_group_new"} <= {alert.rule for alert in app.alerts.open()}, 60)
     letter = died[0].refresh().record.dead_letter_id
     pages = {
         "job": f"jobs/{importing.id}",
         "overview": "overview",
+        "alerts": "alerts",
         "dead-letters": "dead-letters?status=open",
         "dead-letter": f"dead-letters/{letter}",
         "tasks": "tasks",
