@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +14,18 @@ from sqlalchemy import Engine, event, update
 
 from perdure import Measured, Perdure
 from perdure.errors import InvalidArguments, NoSuchAlert, SettingsError
-from perdure.ledger.alerts import counts
+from perdure.ledger.alerts import counts, outbox
 from perdure.ledger.schema import alerts, dead_letter_groups, facts, jobs, outcome_counts, worker_events
 from perdure.manage.alerts.alerts import Alerts
 from perdure.model.alerts.alert import Alert
+from perdure.model.alerts.builtin import BUILTIN
 from perdure.model.alerts.slo import DAY, Slo
 from perdure.model.ids import new_id
 from perdure.model.records import Settlement
 from perdure.model.states import Outcome, Transition
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.model.text.described import type_name
+from perdure.settings.alert_settings import AlertSettings
 from perdure_workers.supervisor.maintenance import prune
 from support.ledgers import DIE, RETRY, SUCCEED, at_once, claimed, dead, submitted
 
@@ -304,6 +309,39 @@ def test_each_step_is_told_once_however_many_look_at_the_same_moment(app: Perdur
     at_once([lambda each=each: each.look(always=True) for each in looks])
     assert told(app, "first") == ["firing", "resolved"]
     assert [alert.phase.value for alert in app.alerts.list(rule="first")] == ["resolved"]
+
+
+def test_every_built_in_alert_is_told_once_by_three_of_whom_one_dies(app: Perdure, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = {"kind": "log", "severity": "info"}
+    settings = app.settings.model_copy(update={"alerts": AlertSettings.model_validate({"notifiers": {"log": everything}})})
+    looks = [Alerts(replace(app.alerts._sources, settings=settings)) for _ in range(3)]
+    dying, add = threading.local(), outbox.add
+
+    def add_or_die(connection: Any, notices: Any) -> None:
+        add(connection, notices)
+        if getattr(dying, "now", False):
+            raise SystemExit("killed before it commits")
+
+    def die() -> None:
+        dying.now = True
+        with contextlib.suppress(SystemExit):
+            looks[0].look(always=True)
+
+    def all_look(bad: bool) -> None:
+        found: dict[str, list[Measured]] = {}
+        for rule in BUILTIN:
+            beyond, within = (rule.above + 1, 0.0) if rule.above is not None else (0.0, 1e12)
+            value = Measured({"of": "x", **rule.match}, beyond if bad else within, "it is so")
+            found.setdefault(rule.measure, []).append(value)
+        monkeypatch.setattr("perdure.manage.alerts.look.measure_all", lambda _facts: found)
+        at_once([die, *(lambda each=each: each.look(always=True) for each in looks[1:])])
+
+    monkeypatch.setattr(outbox, "add", add_or_die)
+    for bad, column in ((True, "since"), (True, "since"), (False, "clear_since"), (False, "clear_since")):
+        all_look(bad)
+        pass_time(app, alerts, **{column: 601.0})
+    assert {rule.name: told(app, rule.name) for rule in BUILTIN} == {rule.name: ["firing", "resolved"] for rule in BUILTIN}
+    assert app.alerts.open() == []
 
 
 def test_a_silence(app: Perdure) -> None:
