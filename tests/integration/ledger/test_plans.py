@@ -329,6 +329,16 @@ def test_a_slice_is_settled_without_comparing_each_job_with_each(full: Ledger) -
     assert "Hash Join" in plan or full.database.dialect == "sqlite"
 
 
+def test_a_look_at_many_lanes_reads_a_few_rows_of_each(full: Ledger) -> None:
+    """Also where a ledger is small and PostgreSQL knows nothing of it: to read all of it seems cheap then."""
+    bulkhead = new_id()
+    full.jobs.submit([job(number, bulkhead=bulkhead, limit_key=f"k{number}") for number in range(40)])
+    [(statement, values)] = record(full, lambda ledger: ledger.jobs.lanes(bulkhead))
+    plan = str(plan_of(full, statement, values))
+    assert "Hash" not in plan
+    assert "SCAN perdure_jobs" not in plan
+
+
 def test_a_plan_that_was_made_for_an_empty_table_is_not_kept(postgres_url: str) -> None:
     """Prepared statements keep their plans; here what they read is counted, because EXPLAIN would plan anew."""
     ledger = Ledger(postgres_url)

@@ -71,6 +71,21 @@ def _soonest(what: str, lane: str, run_at: str) -> str:
     return f"SELECT it FROM ({levels}) AS level ORDER BY place LIMIT 1"
 
 
+def _first_of_step(columns: str) -> str:
+    return f"""
+        SELECT {columns} FROM perdure_jobs f
+        WHERE f.bulkhead = :bulkhead AND f.lane = step.lane || '' AND f.run_at IS NOT NULL
+        ORDER BY f.priority, f.run_at LIMIT 1
+    """
+
+
+#: A lane's most urgent job, as ``j``. PostgreSQL without statistics would read all jobs to join them by their ids.
+_FIRST_OF_STEP = {
+    "postgresql": f"CROSS JOIN LATERAL ({_first_of_step('f.task, f.breaker, f.limit_key, f.run_at')}) AS j",
+    "sqlite": f"JOIN perdure_jobs j ON j.id = ({_first_of_step('f.id')})",
+}
+
+
 def _lanes(dialect: str) -> Any:
     # Jumps from lane to lane, so that it reads a row for each lane and not for each job (a loose index scan:
     # https://wiki.postgresql.org/wiki/Loose_indexscan). Expressions on the right, because SQLite does not compare with
@@ -102,11 +117,7 @@ def _lanes(dialect: str) -> Any:
                 WHEN j.run_at <= {moment} THEN j.run_at
                 ELSE ({_soonest("run_at", "step.lane || ''", "IS NOT NULL")})
             END
-            FROM step JOIN perdure_jobs j ON j.id = (
-                SELECT f.id FROM perdure_jobs f
-                WHERE f.bulkhead = :bulkhead AND f.lane = step.lane || '' AND f.run_at IS NOT NULL
-                ORDER BY f.priority, f.run_at LIMIT 1
-            )
+            FROM step {_FIRST_OF_STEP[dialect]}
         ) AS found
         ORDER BY number
         """
