@@ -320,7 +320,7 @@ def draw(outcomes: Sequence[Outcome]) -> None:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--kills", type=click.IntRange(1), default=200, show_default=True, help="Of each system.")
 @click.option("--seed", type=int, default=1, show_default=True, help="When what is hit.")
-@click.option("--patience", type=float, default=120.0, show_default=True, help="Seconds without work, at the end.")
+@click.option("--patience", type=float, default=300.0, show_default=True, help="Seconds without work, at the end.")
 @click.option("--only", multiple=True, metavar="WORD", help="Of the systems, only those with this word in their name.")
 @click.option("--publish", is_flag=True, help="Write docs/campaign.md, of what each system did when it was run last.")
 def main(kills: int, seed: int, patience: float, only: tuple[str, ...], publish: bool) -> None:
