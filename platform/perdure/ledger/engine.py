@@ -26,7 +26,18 @@ from perdure.system.fork_locks import fork_lock
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
 SQLITE_BUSY_TIMEOUT = 30.0
-CONNECT_TIMEOUT = 5
+#: What libpq is asked for where the URL does not say otherwise. A host that vanishes (power, network) ends no connection:
+#: who waits for an answer would wait for 15 minutes or for ever. The kernel gives it up after about 10 s with these. In
+#: seconds, the last one in milliseconds. A server that lives answers probes whatever its statement takes.
+#: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES
+CONNECTION = {
+    "connect_timeout": 5,
+    "application_name": "perdure",
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 Result = TypeVar("Result")
 
@@ -254,7 +265,7 @@ def _postgresql_engine(database: Database) -> Engine:
         database._url,
         pool_pre_ping=False,
         pool_use_lifo=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "perdure"},
+        connect_args={name: value for name, value in CONNECTION.items() if name not in database._url.query},
     )
 
     @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy's own look at a new server

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from sqlalchemy import text
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.ledger import Ledger
+from perdure.ledger.engine import Database
 from perdure.system.ports import free_port
 from support.ledgers import job, submitted
 from support.waiting import wait_until
@@ -97,3 +100,17 @@ def test_connections_to_a_server_that_became_a_standby_are_left(ledger: Ledger) 
         connection.commit()
     submitted(ledger, 2)
     assert ledger.jobs.count("state") == {"queued": 2}
+
+
+def test_a_host_that_vanishes_is_given_up_by_the_kernel(postgres_url: str) -> None:
+    """Nothing ends such a connection: without probes, who waits for an answer would wait for ever."""
+    for url, idle in ((postgres_url, 4), (f"{postgres_url}?keepalives_idle=30", 30)):
+        database = Database(url)
+        with database.engine.connect() as connection:
+            driver = connection.connection.dbapi_connection
+            assert driver is not None
+            with socket.socket(fileno=os.dup(driver.fileno())) as copy:  # type: ignore[attr-defined]
+                options = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT]
+                assert copy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert [copy.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [idle, 2, 3, 10_000]
+        database.close()
