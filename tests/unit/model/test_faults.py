@@ -24,7 +24,7 @@ def fault(kind: str = "error", target: str = "service:mail", **options: Any) -> 
 
 @pytest.mark.parametrize(
     ("of", "point", "kind"),
-    [(of, point, kind) for of, points in ACTS.items() for point in points for kind in points[point]],
+    [(of, point, kind) for of, points in ACTS.items() for point in points for kind in sorted(points[point])],
 )
 def test_each_kind_acts_where_the_table_says(of: str, point: Point, kind: Kind) -> None:
     what, _, name = of.partition(":")
