@@ -92,7 +92,7 @@ def test_what_an_example_promises(name: str, last: str, tmp_path: Path, redis_ur
 
 def test_an_import_whose_worker_is_killed_has_each_row_once(tmp_path: Path, redis_url: str) -> None:
     with running("nightly_import", tmp_path, redis_url) as example:
-        assert example.tried().startswith("7992 orders, each once; 8 lines rejected;")
+        assert example.tried().startswith("19980 orders, each once; 20 lines rejected;")
 
 
 def test_an_api_takes_a_double_click_for_one(tmp_path: Path, redis_url: str) -> None:
