@@ -27,21 +27,36 @@ def adding_worker(
     ledger_url: str, broker_url: str, folder: Path, *, faults_allowed: bool = False
 ) -> Iterator[Task[[int, int], int]]:
     """Run a worker and yield its task; its log is ``worker.log`` in the folder."""
-    (folder / "adding_shop.py").write_text(MODULE)
     app = Perdure(ledger_url=ledger_url, broker_url=broker_url, home=folder / "home")
 
     @app.job(name="add")
     def add(a: int, b: int) -> int: ...  # type: ignore[empty-body]
 
-    app.ledger.upgrade()
-    urls = {"PERDURE_LEDGER_URL": ledger_url, "PERDURE_BROKER_URL": broker_url, "PERDURE_HOME": str(folder / "home")}
-    urls["PERDURE_FAULTS_ALLOWED"] = str(int(faults_allowed))
-    command = [str(PERDURE), "worker", "normal", "-c", "1", "-A", "adding_shop:app"]
-    with (folder / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(command, cwd=folder, env={**os.environ, **urls}, stderr=log, start_new_session=True)
     try:
-        yield add
+        with running_worker(app, MODULE, broker_url, folder, PERDURE_FAULTS_ALLOWED=str(int(faults_allowed))):
+            yield add
+    finally:
+        app.close()
+
+
+@contextmanager
+def running_worker(
+    app: Perdure, module: str, broker_url: str, folder: Path, children: int = 1, **variables: str
+) -> Iterator[None]:
+    """Run a worker of the bulkhead ``normal`` on an application's ledger; a module's text makes the worker's own."""
+    (folder / "shop_of_one.py").write_text(module)
+    app.ledger.upgrade()
+    urls = {
+        "PERDURE_LEDGER_URL": app.settings.effective_ledger_url,
+        "PERDURE_BROKER_URL": broker_url,
+        "PERDURE_HOME": str(folder / "home"),
+    }
+    command = [str(PERDURE), "worker", "normal", "-c", str(children), "-A", "shop_of_one:app"]
+    environment = {**os.environ, **urls, **variables}
+    with (folder / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(command, cwd=folder, env=environment, stderr=log, start_new_session=True)
+    try:
+        yield
     finally:
         worker.terminate()
         worker.wait(30)
-        app.close()

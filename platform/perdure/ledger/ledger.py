@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Table
 
-from perdure.ledger import counts, due, migrate, offloaded, probe
+from perdure.ledger import counts, due, measured, migrate, offloaded, probe
 from perdure.ledger.alerts.statements import AlertStatements
 from perdure.ledger.bulkhead_statements import BulkheadStatements
 from perdure.ledger.dead_letters.letters import Letters
@@ -94,6 +94,10 @@ class Ledger:
     def counts(self) -> counts.Reading:
         """Return what was counted, and what waits and runs; see :func:`counts.read`."""
         return self._work.read(counts.read)
+
+    def load_of(self, bulkhead: str, window: float) -> measured.Measured:
+        """Return what a bulkhead's load has been for so many seconds; see :func:`measured.measured`."""
+        return self._work.read(lambda c: measured.measured(c, bulkhead, window))
 
     def upgrade(self) -> str:
         """Bring the schema to this release's version and return it."""

@@ -58,7 +58,7 @@ def simulated_ledger(folder: Path) -> Iterator[tuple[Ledger, SimulatedClock]]:
     ledger.close()
     with ExitStack() as patches:
         connection = patches.enter_context(_in_memory(folder / "simulated.db", clock))
-        patches.enter_context(patch.object(ledger.database, "run", _Quick(connection).run))
+        patches.enter_context(patch.object(ledger.database, "_run", _Quick(connection).run))
         patches.enter_context(patch("perdure.model.ids.uuid7", clock.uuid7))
         patches.enter_context(patch("perdure.admission.limits.connect"))
         for module in _TIMED:
@@ -92,8 +92,8 @@ class _Quick:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    def run(self, work: Any, *, autocommit: bool = False) -> Any:
-        """Stand in for :meth:`Database.run`."""
+    def run(self, work: Any, autocommit: bool) -> Any:
+        """Stand in for :meth:`Database._run`."""
         if autocommit:
             return work(self)
         self._raw.execute("BEGIN IMMEDIATE")

@@ -32,6 +32,7 @@ _COMMANDS = {
     "jobs": "cli.jobs:jobs",
     "metrics": "cli.metrics:metrics",
     "schedules": "cli.schedules:schedules",
+    "simulate": "capacity.command:simulate",
     "slo": "cli.slo:slo",
     "status": "cli.status:status",
     "submit": "cli.jobs:submit",

@@ -1,0 +1,1 @@
+"""``perdure simulate``: how long jobs would wait, by a simulation with the platform's own decisions."""
