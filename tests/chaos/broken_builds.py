@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text, update
 
 from perdure.ledger.jobs import settle
@@ -14,9 +16,14 @@ from perdure.ledger.running import checkpoints
 from perdure.ledger.schema import jobs
 from perdure.model import settlement
 from perdure.model.records import RELEASED, Settlement
+from perdure.model.signature import Signature
 from perdure.model.states import Outcome, Transition
+from perdure.resilience import CircuitBreaker
 from perdure.running.checkpoint import Checkpoint
+from perdure.running.transaction import OpenTransaction
 from perdure_workers.chaos.jobs import chaos_app
+from perdure_workers.intake.gate import Refused
+from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.recovery import rescue
 
 
@@ -60,8 +67,62 @@ def burned_retry() -> None:
     put(rescue, "lost", blamed)
 
 
+def effects_alone() -> None:
+    """A transaction commits a job's effects, and not the checkpoint that was saved in it; slowly, so that kills meet it."""
+    write, committed = OpenTransaction.write, OpenTransaction.committed
+
+    def alone(self: Any, connection: Connection, settlement: Settlement | None) -> Any:
+        self._saves.clear()
+        return write(self, connection, settlement)
+
+    def slowly(self: Any) -> None:
+        committed(self)
+        time.sleep(1.0)
+
+    put(OpenTransaction, "write", alone)
+    put(OpenTransaction, "committed", slowly)
+
+
+def no_breaker() -> None:
+    """Whatever a service answers, it is called again."""
+    put(CircuitBreaker, "call", lambda self, work, *args, **kwargs: work(*args, **kwargs))
+
+
+def messages_choose() -> None:
+    """What somebody has put into the broker is run."""
+
+    def submitted(self: Any, refused: Refused) -> None:
+        if refused.task in self._app.tasks:
+            arguments, *_ = msgspec.json.decode(refused.content)
+            self._app.task(refused.task).submit(*arguments)
+
+    put(Quarantine, "_keep", submitted)
+
+
+def blurred_arguments() -> None:
+    """A job is given something else than was submitted."""
+    decode = Signature.decode
+
+    def blurred(self: Any, args: str, kwargs: str) -> Any:
+        found, named = decode(self, args, kwargs)
+        return [{**each, "more": None} if isinstance(each, dict) else each for each in found], named
+
+    put(Signature, "decode", blurred)
+
+
 BUILDS: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (no_fence_check, no_crash_count, no_rescue, no_checkpoint, burned_retry)
+    each.__name__: each
+    for each in (
+        no_fence_check,
+        no_crash_count,
+        no_rescue,
+        no_checkpoint,
+        burned_retry,
+        effects_alone,
+        no_breaker,
+        messages_choose,
+        blurred_arguments,
+    )
 }
 
 if os.environ.get("BROKEN_BUILD"):

@@ -59,6 +59,10 @@ def test_a_scenario_holds_and_is_reported(tmp_path: Path) -> None:
         ("no_rescue", "child-killed", {"1"}),
         ("no_checkpoint", "child-killed", {"4"}),
         ("burned_retry", "child-killed", {"7"}),
+        ("effects_alone", "child-killed", {"3"}),
+        ("no_breaker", "service-down", {"6"}),
+        ("messages_choose", "forged-messages", {"9"}),
+        ("blurred_arguments", "child-killed", {"10"}),
     ],
 )
 def test_a_broken_build_is_found_out(tmp_path: Path, build: str, scenario: str, broken: set[str]) -> None:
