@@ -16,7 +16,18 @@ COMPARED = ("compare", "scaling", "without_redis", "start", "claimers", "pinned"
 #: Of these, what is run when it should not take long.
 QUICK = ("compare", "start")
 #: Those that look at one part alone, or take long.
-OTHERS = ("table_size", "recovery", "dead_letters", "checkpoints", "breaker", "flood", "flower", "metrics", "faults")
+OTHERS = (
+    "table_size",
+    "recovery",
+    "dead_letters",
+    "checkpoints",
+    "breaker",
+    "flood",
+    "flower",
+    "metrics",
+    "watching",
+    "faults",
+)
 NAMES = (*COMPARED, *OTHERS, "quick", "all")
 
 

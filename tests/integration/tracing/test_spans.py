@@ -49,6 +49,17 @@ def test_an_attempt_is_a_child_of_its_submit_and_that_of_who_submitted(app: Perd
     }  # fmt: skip
 
 
+def test_a_job_that_a_transaction_on_the_ledger_submits_belongs_to_its_trace(app: Perdure, spans: Spans) -> None:
+    double = app.register(lambda n: n, name="double")
+    with trace.get_tracer("shop").start_as_current_span("checkout"), app.ledger.transaction() as connection:
+        app.submitter.submit_within(connection, double, [(1,)])
+    [job] = app.jobs.list(task="double")
+    run(app, job)
+    outer, sent, processed = spans.one("checkout"), spans.one("submit double"), spans.one("process double")
+    assert is_child(sent, outer)
+    assert is_child(processed, sent)
+
+
 def test_many_jobs_are_one_submit(app: Perdure, spans: Spans) -> None:
     jobs = app.register(lambda n: n, name="double").submit_many([1, 2, 3])
     for job in jobs:
