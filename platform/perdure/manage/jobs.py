@@ -154,6 +154,26 @@ class Jobs:
         """
         return self._canceller.cancel(job_id, reason)
 
+    def restore(self, job_id: str, reason: str = "its cancel was taken back") -> bool:
+        """Take a job's cancel back, and that of its replicas: it waits again, and goes on from its checkpoint.
+
+        Possible as long as the job is remembered: the setting ``retention``.
+
+        Returns:
+            False when the job is not cancelled.
+
+        Raises:
+            JobNotFound: The ledger has no job of that id, or has it no more.
+        """
+        self._ledger.jobs.get(job_id)
+        bulkhead = self._ledger.jobs.restore(job_id, reason)
+        if bulkhead is None:
+            return False
+        for replica in self._ledger.running.replicas_of(job_id):
+            self.restore(replica.id, reason)
+        self._bells().ring(bulkhead)
+        return True
+
     def cancel_replicas(self, job_id: str, reason: str) -> None:
         """Cancel those replicas of a job that have not ended."""
         self._canceller.cancel_replicas(job_id, reason)

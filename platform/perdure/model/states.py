@@ -18,7 +18,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows this state."""
+        """Whether nothing follows this state by itself; an operator may take a cancel back."""
         return self in FINAL_STATES
 
 
@@ -26,7 +26,7 @@ class Transition(StrEnum):
     """What happens to a job.
 
     ``due`` brings a job's time forward; one whose time comes by itself is claimed as it stands. ``release`` gives a claimed
-    job back whose function was not begun.
+    job back whose function was not begun. ``restore`` takes a cancel back.
     """
 
     DUE = "due"
@@ -39,6 +39,7 @@ class Transition(StrEnum):
     LOSE = "lose"
     DIE = "die"
     CANCEL = "cancel"
+    RESTORE = "restore"
 
 
 class Outcome(StrEnum):
@@ -85,6 +86,7 @@ TRANSITIONS: dict[Transition, tuple[frozenset[JobState], JobState]] = {
     Transition.LOSE: (frozenset({_S.RUNNING}), _S.QUEUED),
     Transition.DIE: (frozenset({_S.RUNNING, _S.QUEUED, _S.RETRYING, _S.SCHEDULED}), _S.DEAD),
     Transition.CANCEL: (frozenset({_S.SCHEDULED, _S.QUEUED, _S.RETRYING, _S.RUNNING}), _S.CANCELLED),
+    Transition.RESTORE: (frozenset({_S.CANCELLED}), _S.QUEUED),
 }
 
 

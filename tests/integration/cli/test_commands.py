@@ -12,6 +12,8 @@ import pytest
 
 from perdure import Perdure
 from perdure.ledger import Ledger
+from perdure.model.records import Settlement
+from perdure.model.states import Outcome, Transition
 from perdure.model.worker_health import Verdict
 from support.cli import Run
 from support.ledgers import DIE, SUCCEED, claimed, running
@@ -140,6 +142,24 @@ def test_the_end_of_a_job_is_the_exit_code(perdure: Run, ledger: Ledger) -> None
     ended = perdure("jobs", "wait", waiting, "--timeout", "0.05")
     assert (ended.code, "is queued after 0.05 s" in ended.err) == (5, True)
     assert perdure("submit", "shop.add", "--args", "[1]", "--wait", "--timeout", "0.05").code == 5
+
+
+def test_a_purged_queue_is_brought_back(perdure: Run, ledger: Ledger) -> None:
+    ids = [submit(perdure) for _ in range(3)]
+    claim = claimed(ledger, ids[0])
+    for each in ids:
+        assert perdure("jobs", "cancel", each).code == 0
+    ledger.jobs.settle(claim, Settlement(Transition.RETRY, Outcome.FAILED, delay=60.0, error="no"))
+    assert [ledger.jobs.get(each).state for each in ids] == ["cancelled"] * 3
+    assert perdure("jobs", "restore", ids[1][-12:], "--json").json == {"restored": [ids[1]]}
+    assert sorted(perdure("jobs", "restore", "--task", "shop.add", "--json").json["restored"]) == [ids[0], ids[2]]
+    again = claimed(ledger, ids[0])  # nothing of the cancel is left, and what had run before still counts
+    assert (again.fence, again.attempt) == (2, 2)
+    ledger.jobs.settle(again, SUCCEED)
+    assert [ledger.jobs.get(each).state for each in ids] == ["succeeded", "queued", "queued"]
+    ended = perdure("jobs", "restore", *ids)
+    assert (ended.code, "none of these jobs is cancelled" in ended.err) == (1, True)
+    assert perdure("jobs", "restore").code == 2
 
 
 def test_jobs_list(perdure: Run, ledger: Ledger) -> None:

@@ -144,6 +144,10 @@ def test_ticked_jobs_are_cancelled_or_run_again(site: Site, visitor: Visitor) ->
     assert waits[2].state == "scheduled"
     assert "2 jobs cancelled" in visitor.send("/perdure/jobs", action="cancel", tag="wave=bulk", confirmed="yes")
     assert [job.state for job in waits] == ["cancelled"] * 3
+    assert "waits again" in visitor.send(f"/perdure/jobs/{waits[0].id}", action="restore")
+    assert "1 restored. 1 had ended" in visitor.send("/perdure/jobs", action="restore-selected", id=[waits[1].id, dead.id])
+    assert [job.state for job in waits] == ["queued", "queued", "cancelled"]
+    assert all(job.cancel() for job in waits[:2])
 
 
 def test_only_what_can_be_done_now_is_offered(site: Site, visitor: Visitor) -> None:
@@ -153,7 +157,7 @@ def test_only_what_can_be_done_now_is_offered(site: Site, visitor: Visitor) -> N
     waiting = site.app.task("site.pay").options(delay=3600).submit("o-1")
     assert offered(waiting) == {"cancel", "run-now"}
     waiting.cancel()
-    assert offered(waiting) == set()
+    assert offered(waiting) == {"restore"}
     queued = site.app.task("site.refuse").submit("o-1")
     assert offered(queued) == {"cancel"}
     run_once(site.app, queued)

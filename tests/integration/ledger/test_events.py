@@ -41,7 +41,10 @@ def path_of(ledger: Ledger, transition: Transition) -> str:
         assert ledger.jobs.bring_forward(job_id) == "normal"
         return job_id
     claim = running(ledger)
-    if transition is not Transition.CLAIM:
+    if transition is Transition.RESTORE:
+        ledger.jobs.settle(claim, CANCEL)
+        assert ledger.jobs.restore(claim.job_id, "by mistake") == "normal"
+    elif transition is not Transition.CLAIM:
         [end] = [end for end in ENDS if end.transition is transition]
         ledger.jobs.settle(claim, end)
     return claim.job_id

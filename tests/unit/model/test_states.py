@@ -32,6 +32,8 @@ ARROWS = {
     ("queued", "cancel", "cancelled"),
     ("retrying", "cancel", "cancelled"),
     ("running", "cancel", "cancelled"),
+    # An operator takes a cancel back.
+    ("cancelled", "restore", "queued"),
 }
 
 
@@ -51,8 +53,9 @@ def test_the_states_are_the_published_strings() -> None:
 
 
 @pytest.mark.parametrize("state", JobState)
-def test_nothing_leaves_a_final_state_and_every_other_state_ends(state: JobState) -> None:
-    leaving = [transition for transition in Transition if allowed(state, transition)]
+def test_nothing_leaves_a_final_state_by_itself_and_every_other_state_ends(state: JobState) -> None:
+    by_itself = set(Transition) - {Transition.RESTORE}
+    leaving = [transition for transition in by_itself if allowed(state, transition)]
     assert state.is_final == (state in FINAL_STATES) == (leaving == [])
     reached, new = {state}, {state}
     while new:
@@ -68,7 +71,7 @@ def test_each_state_is_waiting_running_or_final() -> None:
 
 def test_every_way_out_of_running_but_a_claim_or_a_due_date_is_a_settlement() -> None:
     settlements = {t for t in Transition if allowed(JobState.RUNNING, t)}
-    assert settlements == set(Transition) - {Transition.DUE, Transition.CLAIM}
+    assert settlements == set(Transition) - {Transition.DUE, Transition.CLAIM, Transition.RESTORE}
 
 
 def test_sources_are_sorted_texts() -> None:

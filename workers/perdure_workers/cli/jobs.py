@@ -44,6 +44,8 @@ from perdure_workers.facts.job_facts import task_of
 
 #: Seconds between two looks at what a job says.
 _FOLLOW = 0.5
+#: Jobs that are read at once when their cancel is taken back.
+_PAGE = 500
 
 
 @click.command()
@@ -99,7 +101,7 @@ def _refuse_unserved(settings: Settings) -> None:
 
 @click.group()
 def jobs() -> None:
-    """Look at jobs and cancel them."""
+    """Look at jobs, cancel them, and take that back."""
 
 
 @jobs.command("list")
@@ -206,6 +208,37 @@ def cancel_job(context: Context, job_id: str, reason: str, as_json: bool) -> Non
         print_json({"id": job_id, "state": handle.state})
     else:
         say(f"{job_id} {handle.state}")
+
+
+@jobs.command("restore")
+@click.argument("job_ids", metavar="[JOB_ID]...", nargs=-1)
+@click.option("--task", help="All cancelled jobs of this task.")
+@click.option("--bulkhead", help="All cancelled jobs on this bulkhead.")
+@click.option("--tag", help="All cancelled jobs with this tag, NAME=VALUE.")
+@click.option("--since", metavar="MOMENT", help=f"All cancelled jobs submitted since then: {UNDERSTOOD}.")
+@json_option
+@pass_context
+def restore_jobs(context: Context, job_ids: tuple[str, ...], as_json: bool, **filters: str | None) -> None:
+    """Take the cancel of jobs back: they wait again, and go on from their checkpoints. Possible until they are forgotten."""
+    app, which = context.app, {name: value for name, value in filters.items() if value}
+    if bool(job_ids) == bool(which):
+        raise click.UsageError("name jobs, or say which by --task, --bulkhead, --tag or --since; not both")
+    ids = (app.jobs.find(each).id for each in job_ids) if job_ids else _cancelled(app, which)
+    restored = [job_id for job_id in ids if app.jobs.restore(job_id)]
+    if job_ids and not restored:
+        raise InvalidArguments("none of these jobs is cancelled; there is nothing to take back")
+    if as_json:
+        print_json({"restored": restored})
+    else:
+        say(f"{len(restored)} restored")
+
+
+def _cancelled(app: Perdure, which: dict[str, Any]) -> Iterator[str]:
+    """Yield the ids of cancelled jobs, page by page; those that were looked at are not met again."""
+    after: str | None = None
+    while page := app.jobs.list(**which, state="cancelled", limit=_PAGE, after=after):
+        yield from (job.id for job in page)
+        after = page[-1].id
 
 
 @jobs.command("tasks")

@@ -100,10 +100,12 @@ def job(app: Perdure, job_id: str) -> dict[str, Any]:
 
 
 def possible(app: Perdure, record: JobRecord) -> list[str]:
-    """Return what can be done to a job now: ``cancel``, ``run-now``, ``retry``."""
+    """Return what can be done to a job now: ``cancel``, ``restore``, ``run-now``, ``retry``."""
     can = []
     if not record.state.is_final and record.cancel_requested_at is None:
         can.append("cancel")
+    if record.state == JobState.CANCELLED:
+        can.append("restore")
     if record.state in (JobState.SCHEDULED, JobState.RETRYING):
         can.append("run-now")
     with suppress(DeadLetterNotFound):  # it was purged

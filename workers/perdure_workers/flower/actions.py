@@ -52,9 +52,11 @@ def _resume(ask: Ask) -> Done:
 
 ACTIONS: dict[tuple[str, str], Callable[[Ask], Done]] = {
     ("job", "cancel"): job_actions.cancel,
+    ("job", "restore"): job_actions.restore,
     ("job", "run-now"): job_actions.run_now,
     ("job", "retry"): job_actions.retry,
     ("jobs", "cancel-selected"): job_actions.cancel_selected,
+    ("jobs", "restore-selected"): job_actions.restore_selected,
     ("jobs", "retry-selected"): job_actions.retry_selected,
     ("jobs", "cancel"): job_actions.cancel_many,
     ("letter", "replay"): letter_actions.replay,

@@ -31,6 +31,12 @@ def cancel(ask: Ask) -> Done:
     )
 
 
+def restore(ask: Ask) -> Done:
+    """Take the cancel of a job back."""
+    moved = ask.app.jobs.restore(ask.app.jobs.find(ask.of).id, _because(ask, "its cancel was taken back"))
+    return Done("The job waits again." if moved else "The job is not cancelled.", good=moved)
+
+
 def run_now(ask: Ask) -> Done:
     """Run a job now that waits for its time."""
     moved = ask.app.jobs.run_now(ask.app.jobs.find(ask.of).id)
@@ -48,6 +54,11 @@ def retry(ask: Ask) -> Done:
 def cancel_selected(ask: Ask) -> Done:
     """Cancel the jobs that were ticked."""
     return to_each(ask, lambda job_id: ask.app.jobs.cancel(job_id, _because(ask, "cancelled")), "cancelled")
+
+
+def restore_selected(ask: Ask) -> Done:
+    """Take the cancel of the ticked jobs back."""
+    return to_each(ask, lambda job_id: ask.app.jobs.restore(job_id, _because(ask, "its cancel was taken back")), "restored")
 
 
 def retry_selected(ask: Ask) -> Done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, exists, select, tuple_
 
 from perdure.ledger.dead_letters import writing
 from perdure.ledger.dead_letters.find import matching
@@ -57,10 +57,15 @@ def _delete(connection: Connection, letters: Sequence[dict[str, Any]]) -> int:
 
 
 def resolved(connection: Connection, retention: float, page: int) -> int:
-    """Delete a page of letters that were replayed or discarded, ``retention`` seconds after they were written."""
-    total, c = 0, dead_letters.c
+    """Delete a page of letters that were replayed or discarded, ``retention`` seconds after they were written.
+
+    And as long after they were last dealt with: who has discarded an old letter by mistake has time to notice.
+    """
+    total, c, a = 0, dead_letters.c, dead_letter_audit.c
+    dealt_with = exists().where(a.letter_id == c.id, a.letter_id.is_not(None), a.at >= now() - retention)
     for status in (REPLAYED, DISCARDED):
-        oldest = select(c.id).where(c.status == status).order_by(c.id).limit(page)  # if these are young, all are
+        settled = select(c.id).where(c.status == status, ~dealt_with)
+        oldest = settled.order_by(c.id).limit(page)  # if these are young, all are
         chosen = select(dead_letters).where(c.id.in_(oldest), c.created_at < now() - retention)
         rows = connection.execute(chosen.with_for_update(skip_locked=True))
         total += _delete(connection, [dict(row._mapping) for row in rows])

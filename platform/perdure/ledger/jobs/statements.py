@@ -21,6 +21,7 @@ from perdure.ledger.jobs import (
     notes,
     prune,
     read,
+    restore,
     run_now,
     settle,
     submit,
@@ -184,6 +185,11 @@ class JobStatements:
         state, event = self._work.run(lambda c: cancel.cancel(c, job_id, reason))
         self._moved([event] if event is not None else [])
         return state
+
+    def restore(self, job_id: str, reason: str) -> str | None:
+        """Take a job's cancel back and return its bulkhead; None when it is not cancelled. See :func:`restore.restore`."""
+        event = self._work.run(lambda c: restore.restore(c, job_id, reason))
+        return self._moved([event])[0].bulkhead if event is not None else None
 
     def bring_forward(self, job_id: str) -> str | None:
         """Make a job due that waits for its time, and return its bulkhead; None when it does not wait for one."""
