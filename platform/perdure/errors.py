@@ -159,6 +159,10 @@ class TransactionMisused(PerdureError):
     """``ctx.transaction()`` was used in a way that it cannot keep its promise for."""
 
 
+class BackupFailed(PerdureError):
+    """A backup cannot be made, is damaged, or does not fit where it is to be restored; the message says what to do."""
+
+
 class NotAWorker(PerdureError):
     """A task was run by its Celery name; jobs are run from the ledger, by perdure workers."""
 

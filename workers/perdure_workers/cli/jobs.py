@@ -218,8 +218,8 @@ def cancel_job(context: Context, job_id: str, reason: str, as_json: bool) -> Non
 @click.option("--since", metavar="MOMENT", help=f"All cancelled jobs submitted since then: {UNDERSTOOD}.")
 @json_option
 @pass_context
-def restore_jobs(context: Context, job_ids: tuple[str, ...], as_json: bool, **filters: str | None) -> None:
-    """Take the cancel of jobs back: they wait again, and go on from their checkpoints. Possible until they are forgotten."""
+def restore_jobs(context: Context, /, job_ids: tuple[str, ...], as_json: bool, **filters: str | None) -> None:
+    """Take the cancel of jobs back: they wait again, and go on from their checkpoints."""
     app, which = context.app, {name: value for name, value in filters.items() if value}
     if bool(job_ids) == bool(which):
         raise click.UsageError("name jobs, or say which by --task, --bulkhead, --tag or --since; not both")

@@ -1,4 +1,4 @@
-"""Undoing a cancel: a cancelled job waits again, with what it had kept. It is the same row, and stays as long as it would."""
+"""Undoing a cancel: a cancelled job waits again, with what it had kept. It is the same row."""
 
 from __future__ import annotations
 
