@@ -170,7 +170,7 @@ def test_a_worker_is_told_at_run_time(
             "--owner",
             "ann",
             "-A",
-            "adding_shop:app",
+            "shop_of_one:app",
         ]
         settings = {"LEDGER_URL": ledger_url, "BROKER_URL": redis_url, "FAULTS_ALLOWED": "1"}
         environment = {f"PERDURE_{name}": value for name, value in settings.items()}
