@@ -222,6 +222,7 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "recent counts": lambda ledger: ledger.read(lambda c: counts.recent(c, time.time(), 300.0, 300.0)),
     "prune alerts": lambda ledger: ledger.alerts.prune(2e8, 10),
     "last errors": lambda ledger: ledger.read(last_errors.last_errors),
+    "load of a bulkhead": lambda ledger: ledger.load_of("normal", 3600.0),
     "newest by state": lambda ledger: ledger.read(lambda c: job_facts.count_newest(c, JobFilter())),
     "newest of a task by state": lambda ledger: ledger.read(
         lambda c: job_facts.count_newest(c, JobFilter(task="tests.add"))
