@@ -72,10 +72,11 @@ def build_celery(settings: Settings, name: str = "perdure") -> Celery[Any]:
         broker_channel_error_retry=True,
         broker_transport_options={
             "max_retries": 0,  # a submit does not wait for a broker that is down; workers have their own loop for that
-            "socket_timeout": 30,
+            # A Redis that hangs holds up Celery's event loop for so long, and must not have it miss its pulse.
+            "socket_timeout": 5,
             "socket_connect_timeout": 2,
             "socket_keepalive": True,
-            "health_check_interval": 20,
+            "health_check_interval": 5,  # one that vanished is noticed after twice that
             "ack_emulation": False,  # kombu would note in Redis which bells are not answered yet; one may be lost
             **settings.celery_broker_options,
         },
