@@ -20,7 +20,6 @@ from perdure.broker.queues import queue_name
 from perdure.resilience.redis.address import connect
 from perdure_workers.embedded.redis import find_redis_server
 from support.cluster import Cluster
-from support.rabbit import SERVER, rabbit
 from support.sentinels import sentinels
 from support.standby import streaming_pair
 from support.waiting import wait_until
@@ -105,28 +104,6 @@ def test_postgresql_primary_with_a_standby(make_cluster: MakeCluster, server_dir
         print(
             f"PostgreSQL: promoted after {promoted_at - killed_at:.1f} s, no job began for "
             f"{longest_pause(cluster, jobs, killed_at):.2f} s"
-        )
-        cluster.close()
-
-
-@pytest.mark.skipif(SERVER is None, reason="needs Debian's package rabbitmq-server")
-def test_rabbitmq_that_dies_and_is_back(make_cluster: MakeCluster, sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
-    with rabbit(tmp_path / "rabbit") as broker:
-        cluster = make_cluster(sqlite_url, broker.url, redis_url=redis_url)
-        worker = cluster.worker("w1")
-        jobs = begin(cluster)
-
-        killed_at = time.monotonic()
-        broker.kill()
-        meanwhile = [cluster.submit("quick") for _ in range(10)]
-        assert_all_ran_once(cluster, [*jobs, *meanwhile])
-        broker.start()
-        back_at = time.monotonic()
-        wait_until(lambda: cluster.app.bells.ring("normal"), LONG)
-        wait_until(lambda: broker.bells(queue_name("normal")) == 0, LONG, message=worker.logged)
-        print(
-            f"RabbitMQ: away for {back_at - killed_at:.1f} s, bells are heard {time.monotonic() - back_at:.1f} s later, "
-            f"no job began for {longest_pause(cluster, jobs, killed_at):.2f} s"
         )
         cluster.close()
 
