@@ -135,6 +135,13 @@ class Cluster:
         self.redis = self._open.enter_context(server)
         self.proxies["redis"].aim(server.port)
 
+    def lose_jobs(self) -> None:
+        """Delete all jobs by hand, past perdure."""
+        engine = self.engine()
+        with engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM perdure_jobs"))
+        engine.dispose()
+
     def client(self) -> Perdure:
         """Return the application as a client of the platform has it: over the same network."""
         return self._app(self.ledger_url, self.broker_url)

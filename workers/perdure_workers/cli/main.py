@@ -24,6 +24,7 @@ _COMMANDS = {
     "dead": "cli.dead:dead",
     "demo": "demo.command:demo",
     "down": "cli.status:down",
+    "drill": "drills.command:drill",
     "failover": "cli.failover:failover",
     "faults": "cli.faults:faults",
     "flower": "cli.processes:flower",
