@@ -35,6 +35,6 @@ def drill(name: str, rto: float, rpo: float | None, report: Path, as_json: bool)
         took = "not in time" if found.rto is None else f"{found.rto:.1f} s"
         verdict = "targets met" if found.met else "TARGET MISSED"
         say(
-            f"{verdict}: RTO {took} of {rto:g} s, RPO {found.rpo:.1f} s of {rpo:g} s, {found.lost} of {found.accepted} lost"
+            f"{verdict}: RTO {took} of {found.rto_target:g} s, RPO {found.rpo:.1f} s of {found.rpo_target:g} s, {found.lost} of {found.accepted} lost"
         )
     sys.exit(0 if found.met else 1)
