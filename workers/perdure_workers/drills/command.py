@@ -34,7 +34,6 @@ def drill(name: str, rto: float, rpo: float | None, report: Path, as_json: bool)
     else:
         took = "not in time" if found.rto is None else f"{found.rto:.1f} s"
         verdict = "targets met" if found.met else "TARGET MISSED"
-        say(
-            f"{verdict}: RTO {took} of {found.rto_target:g} s, RPO {found.rpo:.1f} s of {found.rpo_target:g} s, {found.lost} of {found.accepted} lost"
-        )
+        say(f"{found.drill}: {verdict}: RTO {took} of {found.rto_target:g} s")
+        say(f"RPO {found.rpo:.1f} s of {found.rpo_target:g} s, {found.lost} of {found.accepted} jobs lost")
     sys.exit(0 if found.met else 1)
