@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from perdure_workers.cli.main import perdure
 from perdure_workers.drills.accidents import ACCIDENTS
 from perdure_workers.drills.command import NAMES, drill
 
@@ -18,7 +20,8 @@ def test_every_accident_has_a_drill() -> None:
 
 @pytest.mark.chaos
 def test_a_purged_queue_is_brought_back_and_a_target_that_is_missed_is_told(tmp_path: Path) -> None:
-    ended = CliRunner().invoke(drill, ["operator-error", "--rto", "0.001", "--report", str(tmp_path), "--json"])
+    options: dict[str, Any] = perdure.context_settings
+    ended = CliRunner().invoke(drill, ["operator-error", "--rto", "0.001", "--report", str(tmp_path), "--json"], **options)
     report = json.loads((tmp_path / "operator-error" / "drill.json").read_text())
     assert json.loads(ended.stdout) == report
     assert (ended.exit_code, report["met"], report["lost"], report["rpo"]) == (1, False, 0, 0.0)
