@@ -20,7 +20,7 @@ def test_every_accident_has_a_drill() -> None:
 
 @pytest.mark.chaos
 def test_a_purged_queue_is_brought_back_and_a_target_that_is_missed_is_told(tmp_path: Path) -> None:
-    options: dict[str, Any] = perdure.context_settings
+    options: dict[str, Any] = dict(perdure.context_settings)
     ended = CliRunner().invoke(drill, ["operator-error", "--rto", "0.001", "--report", str(tmp_path), "--json"], **options)
     report = json.loads((tmp_path / "operator-error" / "drill.json").read_text())
     assert json.loads(ended.stdout) == report
