@@ -16,6 +16,8 @@ from perdure.errors import SettingsError, did_you_mean
 from perdure.settings.service_links import is_service_link
 
 PREFIX = "PERDURE_"
+#: A variable whose name ends so names a file that holds the value, as Docker and Kubernetes mount secrets.
+FILE = "_FILE"
 #: What the ready-made tasks look up by name; whatever follows is the user's own word and no misspelt setting.
 TASK_PREFIXES = (
     "PERDURE_WEBHOOK_SECRET_",
@@ -113,13 +115,15 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 def from_environment(settings: Mapping[str, bool], weaker: Mapping[str, Any]) -> Source:
     """Return what the ``PERDURE_*`` variables set; those that are empty count as not set.
 
+    ``PERDURE_LEDGER_URL_FILE=/run/secrets/ledger`` sets ``ledger_url`` to what the file holds.
+
     Args:
         settings: The names of all settings, and whether each is a table or list, which a variable may hold as JSON.
         weaker: What weaker sources set. Variables have no small letters and no dashes: one that names a table of a weaker
             source but for these means that table.
 
     Raises:
-        SettingsError: A variable is misspelt.
+        SettingsError: A variable is misspelt, its file cannot be read, or it is set in both ways.
     """
     values: dict[str, Any] = {}
     places: dict[Path_, str] = {}
@@ -127,14 +131,31 @@ def from_environment(settings: Mapping[str, bool], weaker: Mapping[str, Any]) ->
         text = os.environ[variable]
         if not variable.upper().startswith(PREFIX) or not text or is_service_link(variable, text):
             continue
-        parts = variable[len(PREFIX) :].lower().split("__")
+        in_file = variable.upper().endswith(FILE)
+        parts = variable[len(PREFIX) : -len(FILE) if in_file else None].lower().split("__")
         if parts[0] not in settings:
             _refuse_misspelt(variable, settings)
             continue
-        path = _as_written(parts, weaker)
-        places[path] = f"the environment variable {variable}"
+        path, place = _as_written(parts, weaker), f"the environment variable {variable}"
+        if in_file:
+            place, text = f"the file {text} of {variable}", _held_by(text, variable)
+        if path in places:
+            raise SettingsError(f"{places[path]} and {place} set the same: keep one of them")
+        places[path] = place
         _put(values, path, _value(text) if settings[parts[0]] else text)
     return Source("the environment", values, places)
+
+
+def _held_by(file: str, variable: str) -> str:
+    """Return what a file holds but for the line break that editors put at its end."""
+    try:
+        if text := Path(file).read_text(encoding="utf-8").removesuffix("\n"):
+            return text
+    except OSError as error:
+        raise SettingsError(f"the file {file} of {variable} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"the file {file} of {variable} is not text in UTF-8") from None
+    raise SettingsError(f"the file {file} of {variable} is empty")
 
 
 def _put(values: dict[str, Any], path: Path_, value: Any) -> None:

@@ -51,6 +51,44 @@ def test_each_source_is_stronger_than_the_next(monkeypatch: pytest.MonkeyPatch) 
     assert load_settings(max_crashes=6).max_crashes == 6
 
 
+def test_a_variable_may_name_a_file_that_holds_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("secret").write_text(f"postgresql://shop:{SECRET}@db/shop\n")
+    Path("limit").write_text("7")
+    monkeypatch.setenv("PERDURE_LEDGER_URL_FILE", "secret")
+    monkeypatch.setenv("PERDURE_BULKHEADS__NORMAL__LIMIT_FILE", "limit")
+    settings = load_settings()
+    assert settings.effective_ledger_url == f"postgresql+psycopg://shop:{SECRET}@db/shop"
+    assert settings.bulkheads["normal"].limit == 7
+
+
+@pytest.mark.parametrize(
+    ("holds", "says"),
+    [
+        (None, "the file secret of PERDURE_LEDGER_URL_FILE cannot be read: No such file or directory"),
+        (b"", "the file secret of PERDURE_LEDGER_URL_FILE is empty"),
+        (b"\n", "the file secret of PERDURE_LEDGER_URL_FILE is empty"),
+        (b"\xff", "the file secret of PERDURE_LEDGER_URL_FILE is not text in UTF-8"),
+        (f"oracle://{SECRET}@db/shop".encode(), "the file secret of PERDURE_LEDGER_URL_FILE"),
+    ],
+)
+def test_a_file_that_holds_no_value_is_named(monkeypatch: pytest.MonkeyPatch, holds: bytes | None, says: str) -> None:
+    if holds is not None:
+        Path("secret").write_bytes(holds)
+    monkeypatch.setenv("PERDURE_LEDGER_URL_FILE", "secret")
+    assert says in refusal()
+    assert SECRET not in refusal()
+
+
+def test_a_setting_has_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("secret").write_text("5")
+    monkeypatch.setenv("PERDURE_MAX_CRASHES", "4")
+    monkeypatch.setenv("PERDURE_MAX_CRASHES_FILE", "secret")
+    assert "PERDURE_MAX_CRASHES and the file secret of PERDURE_MAX_CRASHES_FILE set the same" in refusal()
+    monkeypatch.setenv("PERDURE_MAX_CRAHES_FILE", "nowhere")
+    monkeypatch.delenv("PERDURE_MAX_CRASHES_FILE")
+    assert "PERDURE_MAX_CRAHES_FILE is no setting of perdure" in refusal()
+
+
 def test_none_as_an_argument_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERDURE_LEDGER_URL", "sqlite:///from-the-environment.db")
     assert load_settings(ledger_url=None).ledger_url == "sqlite:///from-the-environment.db"
