@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,7 +132,21 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-200])
 
 
-@pytest.mark.parametrize("spoil", [broken, cut, lambda file: file.write_bytes(b"no archive"), Path.unlink])
+def leads_out(file: Path) -> None:
+    with tarfile.open(file, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
+
+
+def links_out(file: Path) -> None:
+    link = tarfile.TarInfo("ledger")
+    link.type, link.linkname = tarfile.SYMTYPE, "/"
+    with tarfile.open(file, "w:gz") as tar:
+        tar.addfile(link)
+
+
+@pytest.mark.parametrize(
+    "spoil", [broken, cut, leads_out, links_out, lambda file: file.write_bytes(b"no archive"), Path.unlink]
+)
 def test_a_damaged_archive_is_refused(sqlite_app: Perdure, tmp_path: Path, spoil: Callable[[Path], Any]) -> None:
     job_id, file = submitted(sqlite_app.ledger, os.urandom(3000).hex()), tmp_path / "a.tar.gz"
     back_up(sqlite_app, file)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -117,7 +118,8 @@ def unpack(archive: Path, folder: Path) -> Manifest:
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            tar.extractall(folder, filter="data")
+            for member in tar:
+                _extract(tar, member, folder)
     except FileNotFoundError:
         raise BackupFailed(f"there is no {archive}") from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
@@ -133,6 +135,18 @@ def unpack(archive: Path, folder: Path) -> Manifest:
         raise BackupFailed(f"{archive} was made by perdure {manifest.release}; restore it with that release")
     _check(archive, folder, manifest)
     return manifest
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write a member to a folder; what no archive of ours has (links, devices, paths that lead elsewhere) is refused."""
+    name = PurePosixPath(member.name)
+    source = tar.extractfile(member) if member.isreg() else None
+    if source is None or name.is_absolute() or ".." in name.parts:
+        raise tarfile.TarError(f"{member.name!r} is no file of a backup")
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source, target.open("xb") as file:
+        shutil.copyfileobj(source, file)
 
 
 def _check(archive: Path, folder: Path, manifest: Manifest) -> None:
