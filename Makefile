@@ -88,6 +88,7 @@ campaign: .venv/.synced ## The kill league: kill the workers of perdure and its 
 
 docs: .venv/.synced ## Build the documentation into site/, warnings are errors; run every code block of README.md and docs/
 	NO_MKDOCS_2_WARNING=1 $(UV) run --locked --group docs mkdocs build --strict
+	$(BIN)/python -m compileall -q platform workers tasks
 	$(BIN)/python docs/check.py $(ARGS)
 
 release: .venv/.synced ## Build what is published, check it, and write release notes with checksums, all in dist/

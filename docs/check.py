@@ -211,6 +211,7 @@ def main(arguments: list[str]) -> int:
     named = [Path(name).resolve() for name in arguments]
     pages = named or [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
     pages = [page for page in pages if any(block.language != "text" for block in blocks(page.read_text()))]
+    pages.sort(key=lambda page: page.read_text().count("\n$ "), reverse=True)  # those that take longest first
     with ThreadPoolExecutor(AT_ONCE) as pool:
         went_well = [*pool.map(check, pages)]
     print(f"{sum(went_well)} pages work, {went_well.count(False)} do not")

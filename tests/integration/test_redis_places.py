@@ -143,9 +143,9 @@ def test_a_worker_serves_it(url: str, sqlite_url: str, tmp_path: Path) -> None:
 
 
 def test_a_redis_cluster_is_refused_with_what_to_use(start: Start, sqlite_url: str, tmp_path: Path) -> None:
-    port = free_port()
+    port = next(port for port in iter(free_port, None) if port + 10_000 < 65_536)  # there its nodes talk
     start("node", f"port {port}", "bind 127.0.0.1", "cluster-enabled yes")
-    wait_until(lambda: answers(Redis(port=port)))
+    wait_until(lambda: answers(Redis(port=port)), 30)
     (tmp_path / "shop.py").write_text("from perdure import Perdure\n\napp = Perdure()\n")
     urls = {"PERDURE_LEDGER_URL": sqlite_url, "PERDURE_BROKER_URL": f"redis://127.0.0.1:{port}"}
     command = [str(PERDURE), "-A", "shop:app", "worker", "normal"]
