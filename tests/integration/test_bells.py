@@ -26,6 +26,8 @@ from perdure_workers.recovery.looker import Looker
 from perdure_workers.shared.wakeups import Wakeups
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 QUEUE = "perdure.normal"
 
 

@@ -19,6 +19,8 @@ from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 from support.ledgers import claimed
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def check(app: Perdure, name: str) -> CheckResult:
     return next(one for one in app.health().checks if one.name == name)

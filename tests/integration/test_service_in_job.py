@@ -16,6 +16,8 @@ from support.forks import in_children
 from support.inline import run_once
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 HUNG = threading.Event()
 
 

@@ -17,6 +17,8 @@ from support.inline import run, run_once
 from support.ledgers import DIE, SUCCEED, claimed
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 Die = Callable[..., str]
 
 

@@ -20,6 +20,8 @@ from perdure_workers.supervisor.supervisor import Supervisor
 from support.inline import run_once
 from support.ledgers import SUCCEED, claimed, claimer, submitted
 
+pytestmark = pytest.mark.slow
+
 DELAY = 0.06
 
 

@@ -24,6 +24,8 @@ from support.cluster import PERDURE
 from support.one_worker import adding_worker
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def work() -> str:
     return "done"

@@ -28,6 +28,8 @@ from perdure_workers.notifiers.prometheus import rules_file
 from support.ledgers import DIE, RETRY, SUCCEED, claimed, running, submitted
 from support.promql import Scrapes
 
+pytestmark = pytest.mark.slow
+
 MINUTE = 60.0
 SLO = Slo("adding", "tests.add", 10.0, 0.99, 30 * DAY)
 #: Jobs that are deep enough for a test.

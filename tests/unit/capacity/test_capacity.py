@@ -14,6 +14,8 @@ from perdure_workers.capacity.answer import answer, plot
 from perdure_workers.capacity.load import Load
 from perdure_workers.capacity.simulation import simulate
 
+pytestmark = pytest.mark.slow
+
 #: Four children that are busy for three quarters of their time.
 BUSY = Load(rate=3.0, children=4, service=(1.0,), duration=2500.0)
 OUTAGE = Load(rate=10.0, children=5, service=(0.2,), constant=True, duration=300.0, outage=(60.0, 90.0))

@@ -11,6 +11,8 @@ import pytest
 
 from perdure_workers.chaos.proxy import FINE, Conditions, Proxy
 
+pytestmark = pytest.mark.slow
+
 #: Seconds after which nothing that was sent comes back.
 SILENCE = 0.2
 PATIENCE = 20.0

@@ -17,6 +17,8 @@ from perdure.resilience.redis.link import SharedStateUnavailable
 
 from .conftest import RedisServer, wait_until
 
+pytestmark = pytest.mark.slow
+
 #: A lease of half a second for nodes that fall silent on purpose.
 BRIEF = HeartbeatConfig(interval=0.1, missed=5)
 LONG = HeartbeatConfig(interval=1, missed=60)
