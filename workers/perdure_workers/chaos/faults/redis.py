@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from perdure_workers.chaos.cluster import LabFailed
 from perdure_workers.chaos.faults.fault import Bench
 from perdure_workers.embedded.redis import RedisServer
 
@@ -104,6 +105,7 @@ def _await_copy(client: redis.Redis) -> None:
         if dict(client.info("replication")).get("master_link_status") == "up":
             return
         time.sleep(_LOOK_S)
+    raise LabFailed(f"the new Redis has no copy of the old one after {_LOOKS * _LOOK_S:g} s")
 
 
 def _client(server: RedisServer) -> Any:
