@@ -42,7 +42,7 @@ test-again: .venv/.synced ## Run the tests that failed last time, at most five o
 	print("again:", *failed, sep="\n  "); len(failed) <= 5 or sys.exit("that many failures are no accident")'
 	$(BIN)/pytest --last-failed --last-failed-no-failures none $(ARGS)
 
-test-fast: .venv/.synced ## Run the quick tests without PostgreSQL, in less than a minute
+test-fast: .venv/.synced ## Run the quick tests without PostgreSQL, in about a minute
 	$(BIN)/pytest -q -n 2 -m "not (slow or postgresql or chaos or browser)" $(ARGS) tests/unit tests/integration
 
 coverage: .venv/.synced ## Measure which branches of the platform the tests run, in all processes; name the lines that none does
