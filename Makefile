@@ -8,12 +8,12 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 
 # The machine's certificates count, also behind a company's proxy; no Python is downloaded; no other venv interferes.
-# Packages are compiled once here, and not by each of the processes that start side by side.
+# All is compiled once here, and kept whatever the environment says: not by each of the processes that start side by side.
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_COMPILE_BYTECODE := 1
-unexport VIRTUAL_ENV
+unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 # What depends on how Celery, kombu, redis-py, SQLAlchemy, Flower and pydantic behave.
 LOWEST_QUICK := tests/unit/broker/test_celery_environment.py tests/unit/settings tests/unit/model/test_codec.py \
@@ -88,7 +88,6 @@ campaign: .venv/.synced ## The kill league: kill the workers of perdure and its 
 
 docs: .venv/.synced ## Build the documentation into site/, warnings are errors; run every code block of README.md and docs/
 	NO_MKDOCS_2_WARNING=1 $(UV) run --locked --group docs mkdocs build --strict
-	$(BIN)/python -m compileall -q platform workers tasks
 	$(BIN)/python docs/check.py $(ARGS)
 
 release: .venv/.synced ## Build what is published, check it, and write release notes with checksums, all in dist/
@@ -113,6 +112,7 @@ clean: ## Remove environments, caches and build results
 # Stamps: a second call does nothing; a new lock, pyproject.toml or uv version does its part again.
 .venv/.synced: .tools/uv-$(UV_VERSION) uv.lock pyproject.toml
 	$(UV) sync --locked --python .tools/bin/python
+	$(BIN)/python -m compileall -q platform workers tasks
 	@touch $@
 
 .tools/uv-$(UV_VERSION):

@@ -173,14 +173,14 @@ def test_a_changed_file_restarts_workers_after_their_jobs(
 
         source.write_text(RELOADED + "\ndef broken(:\n")
         wait_until(lambda: "nothing is restarted" in log.read_text(), 60)
-        source.write_text(RELOADED.replace('"one"', '"two"'))
+        source.write_text(RELOADED.replace('"one"', '"the second"'))
         wait_until(lambda: any(each.draining for each in app.workers.list()), 60)
         late = version.submit()
         (tmp_path / "release").touch()
 
         assert held.wait(60) == "one"
         assert [attempt.outcome for attempt in held.attempts()] == ["succeeded"]
-        assert late.wait(60) == "two"
+        assert late.wait(60) == "the second"
         assert worker not in [each.pid for each in app.workers.list()]
         assert "up_reloaded.py changed: restarting" in log.read_text()
         assert "exit code" not in log.read_text()  # nobody died
