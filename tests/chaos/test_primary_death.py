@@ -19,6 +19,7 @@ from perdure import JobHandle
 from perdure.broker.queues import queue_name
 from perdure.resilience.redis.address import connect
 from perdure_workers.embedded.redis import find_redis_server
+from support import rabbits
 from support.cluster import Cluster
 from support.sentinels import sentinels
 from support.standby import streaming_pair
@@ -82,6 +83,35 @@ def test_redis_primary_that_sentinels_watch(make_cluster: MakeCluster, sqlite_ur
         assert "EMERGENCY DUMP" not in worker.logged()
         print(
             f"Redis: Sentinels have switched after {switched_at - killed_at:.1f} s, bells are heard after "
+            f"{heard_at - killed_at:.1f} s, no job began for {longest_pause(cluster, jobs, killed_at):.2f} s"
+        )
+        cluster.close()
+
+
+@pytest.mark.skipif(bool(rabbits.MISSING), reason=rabbits.MISSING)
+def test_rabbitmq_node_that_leads_the_queue(
+    make_cluster: MakeCluster, sqlite_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    queue = queue_name("normal")
+    with rabbits.rabbits(tmp_path) as rabbit:
+        cluster = make_cluster(sqlite_url, rabbit.url, redis_url=redis_url)
+        worker = cluster.worker("w1")
+        jobs = begin(cluster)
+
+        killed_at = time.monotonic()
+        rabbit.kill("rabbit1")  # the first of the URL: the worker is connected to it, and so its queue is led there
+        meanwhile = [cluster.submit("quick") for _ in range(10)]
+        wait_until(lambda: cluster.app.bells.ring("normal"), LONG)
+        rung_at = time.monotonic()
+        wait_until(lambda: worker.logged().count("Connected to amqp://") > 1, LONG, message=worker.logged)
+        wait_until(lambda: cluster.app.bells.ring("normal"), LONG)
+        wait_until(lambda: rabbit.waiting("rabbit2", queue) == 0, LONG, message=worker.logged)  # the worker hears it
+        heard_at = time.monotonic()
+
+        assert_all_ran_once(cluster, [*jobs, *meanwhile])
+        assert " CRITICAL " not in worker.logged()
+        print(
+            f"RabbitMQ: another node takes bells after {rung_at - killed_at:.1f} s, they are heard after "
             f"{heard_at - killed_at:.1f} s, no job began for {longest_pause(cluster, jobs, killed_at):.2f} s"
         )
         cluster.close()

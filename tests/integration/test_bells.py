@@ -150,7 +150,7 @@ class Bell:
     def __init__(self, acknowledged: Any) -> None:
         self._acknowledged = acknowledged
 
-    def ack_log_error(self, *_: Any) -> None:
+    def ack(self, *_: Any) -> None:
         self._acknowledged()
 
 
@@ -183,7 +183,7 @@ def test_a_bell_that_was_held_is_acknowledged_before_the_event_loop_sleeps(reade
     hear = bell_reader.answer(None, None, consumer)
     for number in range(3):
         bell = Bell(lambda number=number: acknowledged.append(number))
-        hear(bell, None, promise(hub.call_soon, (bell.ack_log_error,)))
+        hear(bell, None, promise(hub.call_soon, (bell.ack,)))
     told: list[tuple[int, int]] = []
     posts = 2
     reader._wakeups.wait(0.0)
@@ -205,6 +205,14 @@ def test_a_bell_that_was_held_is_acknowledged_before_the_event_loop_sleeps(reade
     os.close(theirs)
     assert acknowledged == [0, 1, 2]
     assert told[-1] == (3, 3)
+
+
+def test_a_bell_of_a_connection_that_is_gone_is_heard_all_the_same(reader: BellReader) -> None:
+    def lost() -> None:
+        raise ConnectionResetError
+
+    reader.answer(SimpleNamespace(hub=Hub(), connection_errors=(OSError,)), Bell(lost))
+    assert reader._wakeups.wait(0.0)
 
 
 def test_without_an_event_loop_no_bell_is_held(reader: BellReader) -> None:

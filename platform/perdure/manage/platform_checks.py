@@ -109,7 +109,7 @@ def reached(settings: Settings, celery: Callable[[], Celery]) -> None:
         _written(url, settings.redis_prefix)
         return
     with celery().connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1, timeout=2)
+        connection.ensure_connection(max_retries=len(connection.alt) or 1, timeout=2)
 
 
 def stored(settings: Settings) -> None:

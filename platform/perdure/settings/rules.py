@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 from perdure.errors import PerdureError, UnknownBulkhead
 from perdure.resilience.redis.address import RedisAddress, is_redis
+from perdure.settings.amqp_url import amqp_urls, is_amqp
 from perdure.system.extras import extra
-
-#: Schemes of brokers other than Redis.
-AMQP = ("amqp", "amqps", "pyamqp")
 
 
 def ledger_url(url: str) -> str:
@@ -28,9 +25,9 @@ def ledger_url(url: str) -> str:
 def broker_url(url: str) -> str:
     """Return the URL of a broker: a Redis, or one that speaks AMQP."""
     url = url.strip()
-    if url.partition("://")[0] not in AMQP:
+    if not is_amqp(url):
         return redis_url(url)
-    _check_amqp(url)
+    amqp_urls(url)
     return url
 
 
@@ -109,15 +106,3 @@ def _refusing() -> Iterator[None]:
         yield
     except PerdureError as error:
         raise ValueError(str(error)) from None
-
-
-def _check_amqp(url: str) -> None:
-    try:
-        found = urlsplit(url)
-        port = found.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise ValueError("the port must be a number from 1 to 65535 (in a password, write / as %2F, @ as %40, : as %3A)")
-    if not found.hostname:
-        raise ValueError("the host is missing: write it like amqp://USER:PASSWORD@HOST:5672/VHOST")

@@ -30,6 +30,7 @@ from perdure.resilience.redis.keys import DEFAULT_PREFIX
 from perdure.settings import rules
 from perdure.settings.alert_settings import AlertSettings, SloSettings
 from perdure.settings.alert_settings import names_beside as names_beside_in_alerts
+from perdure.settings.amqp_url import amqp_urls
 from perdure.settings.home import Home
 from perdure.settings.ledger_url import for_sqlalchemy
 from perdure.settings.sources import Source, from_environment, from_file, merged, place_of
@@ -335,14 +336,14 @@ class Settings(BaseModel):
     def celery_broker_url(self) -> str:
         """The broker's URL as Celery's transports read it."""
         url = self.effective_broker_url
-        return RedisAddress.parse(url).kombu_url if is_redis(url) else url
+        return RedisAddress.parse(url).kombu_url if is_redis(url) else ";".join(amqp_urls(url))
 
     @property
     def celery_broker_options(self) -> dict[str, Any]:
         """What Celery's transport needs beside the URL."""
         url = self.effective_broker_url
         if not is_redis(url):
-            return {}
+            return {"max_retries": len(amqp_urls(url)) - 1}  # each node is tried once, and none waited for
         return RedisAddress.parse(url).kombu_options | {"global_keyprefix": self.broker_key_prefix}
 
     @property

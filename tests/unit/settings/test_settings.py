@@ -207,6 +207,7 @@ def test_a_file_that_is_not_toml_is_named(empty_folder: Path) -> None:
         f"sentinel://:{SECRET}@one:26379;sentinel://:{SECRET}@two:26379/0?master_name=m&sentinel_password={SECRET}",
         f"unix://:{SECRET}@/run/redis.sock",
         f"amqp://user:{SECRET}@host/vhost",
+        f"amqp://user:{SECRET}@one:5672,two:5672/vhost",
     ],
 )
 def test_passwords_are_never_shown(url: str) -> None:
@@ -372,6 +373,14 @@ def test_a_broker_that_is_no_redis_needs_a_redis_beside_it() -> None:
     assert "redis_url" in refusal(broker_url="amqp://guest@rabbit/")
     assert load_settings(broker_url="amqp://guest@rabbit/", redis_url="redis://h").broker_url == "amqp://guest@rabbit/"
     assert "the port must be a number" in refusal(broker_url="amqp://guest@rabbit:x/", redis_url="redis://h")
+
+
+def test_a_rabbitmq_of_several_nodes_is_tried_node_by_node() -> None:
+    nodes = load_settings(broker_url="amqp://u:a%40b@r1:5672,r2,r3:5673/jobs", redis_url="redis://h")
+    assert nodes.celery_broker_url == "amqp://u:a%40b@r1:5672/jobs;amqp://u:a%40b@r2/jobs;amqp://u:a%40b@r3:5673/jobs"
+    assert nodes.celery_broker_options == {"max_retries": 2}
+    assert "the port must be a number" in refusal(broker_url="amqp://u@r1:5672,r2:x/", redis_url="redis://h")
+    assert "the host is missing" in refusal(broker_url="amqp://u@r1,/", redis_url="redis://h")
 
 
 def test_line_breaks_around_a_url_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -38,7 +39,8 @@ class BellReader:
         that was held that may be a second later, and until then kombu hears no other.
         """
         if self._wakeups.post() or consumer.hub is None:
-            message.ack_log_error(logger, consumer.connection_errors)
+            with suppress(*consumer.connection_errors):  # it is heard; one of a connection that is gone may come again
+                message.ack()
         else:
             consumer.hub.call_later(HELD, self.answer, consumer, message)
 
