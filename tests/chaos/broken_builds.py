@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text, update
 
-from perdure.ledger.jobs import settle
+from perdure.errors import LedgerUnavailable
+from perdure.ledger.jobs import claim, settle
 from perdure.ledger.running import checkpoints
 from perdure.ledger.schema import jobs
 from perdure.model import settlement
@@ -25,6 +27,7 @@ from perdure_workers.chaos.jobs import chaos_app
 from perdure_workers.intake.gate import Refused
 from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.recovery import rescue
+from perdure_workers.worker import shift
 
 
 def put(owner: object, name: str, value: object) -> None:
@@ -83,6 +86,24 @@ def effects_alone() -> None:
     put(OpenTransaction, "committed", slowly)
 
 
+def no_bulkheads() -> None:
+    """Every worker takes whatever is first in line, of whichever bulkhead."""
+    for dialect, statement in claim._CLAIM.items():
+        claim._CLAIM[dialect] = text(statement.text.replace("w.bulkhead = :bulkhead", "w.bulkhead >= ''"))
+
+
+def no_return() -> None:
+    """Who has met a ledger that is away waits for it, and does not see that it is back."""
+
+    def once(work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except LedgerUnavailable:
+            threading.Event().wait()
+
+    put(shift, "until_the_ledger_is_back", once)
+
+
 def no_breaker() -> None:
     """Whatever a service answers, it is called again."""
     put(CircuitBreaker, "call", lambda self, work, *args, **kwargs: work(*args, **kwargs))
@@ -119,6 +140,8 @@ BUILDS: dict[str, Callable[[], None]] = {
         no_checkpoint,
         burned_retry,
         effects_alone,
+        no_bulkheads,
+        no_return,
         no_breaker,
         messages_choose,
         blurred_arguments,

@@ -15,6 +15,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from perdure_workers.chaos.scenario import scenarios
+
 HERE = Path(__file__).parent
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -60,13 +62,16 @@ def test_a_scenario_holds_and_is_reported(tmp_path: Path) -> None:
         ("no_checkpoint", "child-killed", {"4"}),
         ("burned_retry", "child-killed", {"7"}),
         ("effects_alone", "child-killed", {"3"}),
+        ("no_bulkheads", "thundering-herd", {"5"}),
         ("no_breaker", "service-down", {"6"}),
+        ("no_return", "postgres-restarted", {"8"}),
         ("messages_choose", "forged-messages", {"9"}),
         ("blurred_arguments", "child-killed", {"10"}),
     ],
 )
 def test_a_broken_build_is_found_out(tmp_path: Path, build: str, scenario: str, broken: set[str]) -> None:
-    options = ("-A", "broken_builds", "--duration", "15")
+    ledger = scenarios()[scenario].ledgers[0]
+    options = ("-A", "broken_builds", "--duration", "15", "--ledger", ledger)
     code, report, told = run_lab(tmp_path, scenario, *options, BROKEN_BUILD=build)
 
     assert (code, report["verdict"]) == (1, "broken"), told

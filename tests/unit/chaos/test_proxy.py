@@ -6,10 +6,11 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
-from perdure_workers.chaos.proxy import FINE, Conditions, Proxy
+from perdure_workers.chaos.proxy import FINE, Conditions, End, Proxy
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +20,11 @@ PATIENCE = 20.0
 
 
 class Echo(socketserver.BaseRequestHandler):
+    #: The server's ends of the connections.
+    ends: ClassVar[list[socket.socket]] = []
+
     def handle(self) -> None:
+        self.ends.append(self.request)
         while data := self.request.recv(100):
             self.request.sendall(data)
 
@@ -27,6 +32,7 @@ class Echo(socketserver.BaseRequestHandler):
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
     socketserver.ThreadingTCPServer.daemon_threads = True
+    Echo.ends.clear()
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         carrying = Proxy(server.server_address[1]).start()
@@ -43,8 +49,8 @@ def connected(proxy: Proxy) -> socket.socket:
 
 def asked(client: socket.socket, text: bytes, patience: float = PATIENCE) -> bytes | None:
     """Send and return the answer: None for silence, empty when the connection is gone."""
-    client.settimeout(patience)
     try:
+        client.settimeout(patience)
         client.sendall(text)
         return client.recv(100)
     except TimeoutError:
@@ -75,6 +81,18 @@ def test_half_open_connections_are_silent_and_new_ones_are_not(proxy: Proxy) -> 
     client = connected(proxy)
     proxy.impose(Conditions(lost=("up", "down"), old_only=True))
     assert asked(client, b"gone", SILENCE) is None
+    assert connected(proxy)
+
+
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_one_end_is_gone_and_the_other_never_learns(proxy: Proxy, end: End) -> None:
+    client = connected(proxy)
+    [server] = Echo.ends
+    proxy.impose(Conditions(gone=end))
+    learns, stays = (client, server) if end == "client" else (server, client)
+    assert asked(learns, b"hello") == b""
+    proxy.impose(FINE)
+    assert asked(stays, b"hello", SILENCE) is None
     assert connected(proxy)
 
 

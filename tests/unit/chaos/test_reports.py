@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import msgspec
 
 from perdure_workers.chaos.checker import judge
 from perdure_workers.chaos.history import Fault, History
+from perdure_workers.chaos.how import How
 from perdure_workers.chaos.page import page
 from perdure_workers.chaos.report import junit
 from perdure_workers.chaos.result import Result, document, result_of
@@ -18,7 +20,8 @@ from .histories import TRUE, effect, reported, submission
 
 
 def result(history: History) -> Result:
-    return result_of(scenarios()["worker-killed"], 7, 20, "sqlite", history, judge(history))
+    how = How(20, 7, "sqlite", Path(), "app")
+    return result_of(scenarios()["worker-killed"], how, history, judge(history))
 
 
 def test_a_breach_is_told_everywhere_with_the_history_of_its_job() -> None:

@@ -13,7 +13,7 @@ from perdure_workers.chaos.scenario import Scenario, chosen, scenarios
 
 @pytest.mark.parametrize("scenario", scenarios().values(), ids=lambda scenario: scenario.name)
 def test_faults_are_known_and_take_what_they_are_given(scenario: Scenario) -> None:
-    for fault in scenario.plan(seed=1, duration=20):
+    for fault in scenario.plan(1, 20, scenario.ledgers[-1]):
         inspect.signature(FAULTS[fault.do]).bind("bench", **fault.given)
         assert 0 <= fault.at < 1
         assert fault.at + fault.lasts <= 1.1
@@ -25,8 +25,16 @@ def test_each_fault_is_in_a_scenario_that_is_not_left_to_chance() -> None:
 
 def test_a_seed_repeats_a_random_mix() -> None:
     mix = scenarios()["random"]
-    assert mix.plan(7, 60) == mix.plan(7, 60) != mix.plan(8, 60)
-    assert len(mix.plan(7, 60)) == 20
+    assert mix.plan(7, 60, "sqlite") == mix.plan(7, 60, "sqlite") != mix.plan(8, 60, "sqlite")
+    assert len(mix.plan(7, 60, "sqlite")) == 20
+
+
+def test_a_random_mix_has_the_faults_of_its_ledger() -> None:
+    drawn = {
+        ledger: {fault.do for fault in scenarios()["random"].plan(1, 600, ledger)} for ledger in ("sqlite", "postgresql")
+    }
+    assert {"postgres-killed", "postgres-restarted", "postgres-connections-cut"} <= drawn["postgresql"] - drawn["sqlite"]
+    assert "sqlite-locked" in drawn["sqlite"] - drawn["postgresql"]
 
 
 def test_a_scenario_that_is_not_there_or_for_another_ledger_is_refused() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-import psutil
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
@@ -23,6 +22,7 @@ from perdure.system.extras import extra
 from perdure.system.ports import free_port
 from perdure_workers.chaos.evidence import FOLDER
 from perdure_workers.chaos.jobs import chaos_app, paid
+from perdure_workers.chaos.platforms import BUSY, LedgerKind, Target, children_of
 from perdure_workers.chaos.proxy import Proxy
 from perdure_workers.embedded.redis import RedisServer, redis_url
 from perdure_workers.up.backoff import Backoff
@@ -31,12 +31,7 @@ from perdure_workers.up.processes import Child, ProcessSpec, State
 if TYPE_CHECKING:
     from perdure_workers.embedded.postgres import PostgresServer
 
-LedgerKind = Literal["sqlite", "postgresql"]
-Target = Literal["worker", "child", "supervisor", "flower", "everything"]
-
 APP = "perdure_workers.chaos.app"
-#: The bulkhead in which nearly all of the work is; its workers are those that are hit.
-BUSY = "normal"
 #: Children of each of its workers.
 CHILDREN = 2
 #: Crashes and drains that a job may see: here the platform's processes are killed, and jobs are not to blame.
@@ -63,6 +58,11 @@ class Cluster:
         app_path: Where workers find the application.
         flower: Whether Flower runs.
     """
+
+    max_crashes = MAX_CRASHES
+    prefix = ""
+    since: float | None = None
+    has_own_redis = True
 
     def __init__(self, folder: Path, data: Path, ledger: LedgerKind, app_path: str, *, flower: bool) -> None:
         self.folder, self.ledger_kind = folder, ledger
@@ -98,9 +98,9 @@ class Cluster:
     def pids(self, target: Target) -> list[int]:
         """Return the processes of a kind that run now."""
         if target == "child":
-            return [pid for worker in self.workers() for pid in _pool_of(worker)]
+            return [pid for worker in self.workers() for pid in children_of(worker.pid)]
         if target == "everything":
-            return [pid for child in self.children.values() for pid in [*_pool_of(child), child.pid] if pid]
+            return [pid for child in self.children.values() for pid in [*children_of(child.pid), child.pid] if pid]
         if target == "worker":
             return [worker.pid for worker in self.workers() if worker.pid and worker.spec.bulkhead == BUSY]
         return [child.pid for child in self.children.values() if child.spec.role == target and child.pid]
@@ -142,9 +142,16 @@ class Cluster:
             connection.execute(sa.text("DELETE FROM perdure_jobs"))
         engine.dispose()
 
+    @property
+    def redis_url(self) -> str:
+        """The Redis, past the network."""
+        return self.redis.url
+
     def client(self) -> Perdure:
         """Return the application as a client of the platform has it: over the same network."""
-        return self._app(self.ledger_url, self.broker_url)
+        client = self._app(self.ledger_url, self.broker_url)
+        self._open.callback(client.close)
+        return client
 
     def engine(self) -> sa.Engine:
         """Return the ledger's database, past the network."""
@@ -180,7 +187,7 @@ class Cluster:
         return proxy
 
     def _app(self, ledger_url: str, broker_url: str) -> Perdure:
-        return chaos_app(ledger_url=ledger_url, broker_url=broker_url, home=self._data / "home")
+        return chaos_app(ledger_url=ledger_url, broker_url=broker_url, home=self._data / "home", faults_allowed=True)
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -192,6 +199,7 @@ class Cluster:
             "PERDURE_MAX_CRASHES": str(MAX_CRASHES),
             "PERDURE_MAX_HAND_BACKS": str(MAX_HAND_BACKS),
             "PERDURE_DRAIN_TIMEOUT": str(DRAIN_S),
+            "PERDURE_FAULTS_ALLOWED": "1",
         }
 
     def _start_processes(self) -> None:
@@ -233,10 +241,3 @@ class Cluster:
                 os.kill(pid, signal.SIGCONT)
         for child in self.children.values():
             child.kill()
-
-
-def _pool_of(worker: Child) -> list[int]:
-    try:
-        return [child.pid for child in psutil.Process(worker.pid).children()] if worker.pid else []
-    except psutil.NoSuchProcess:
-        return []

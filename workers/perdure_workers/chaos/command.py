@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.output import json_option, print_json, print_table
 
+if TYPE_CHECKING:
+    from perdure_workers.chaos.platforms import LedgerKind
+
 
 @click.group()
 def chaos() -> None:
-    """Break a platform of its own on purpose, and judge by evidence what came of it."""
+    """Break a platform on purpose, and judge by evidence what came of it."""
 
 
 @chaos.command("list")
@@ -38,24 +42,38 @@ def list_scenarios(as_json: bool) -> None:
     "--report", type=click.Path(file_okay=False, path_type=Path), default="chaos-report", show_default=True,
     help="The folder of report.html, report.json, junit.xml, logs and evidence.",
 )  # fmt: skip
-@click.option("--ledger", type=click.Choice(["sqlite", "postgresql"]), default="sqlite", show_default=True)
+@click.option("--ledger", type=click.Choice(["sqlite", "postgresql"]), help="Of the lab's own platform; sqlite by default.")
+@click.option("--running", is_flag=True, help="Break the application's platform that runs on this host, if it allows that.")
 @json_option
 @pass_context
 def run(
-    context: Context, scenario: str, duration: float, seed: int | None, report: Path, ledger: str, as_json: bool
+    context: Context,
+    scenario: str,
+    duration: float,
+    seed: int | None,
+    report: Path,
+    ledger: LedgerKind | None,
+    running: bool,
+    as_json: bool,
 ) -> None:
-    """Run SCENARIO, or all of them, on servers and processes made for it; exit code 1 if a promise is broken."""
+    """Run SCENARIO, or all of them; exit code 1 if a promise is broken.
+
+    What is broken are servers and processes that are started for it, or with --running those of a platform that runs.
+    """
     from rich.console import Console
 
     from perdure_workers.chaos.cluster import APP
+    from perdure_workers.chaos.how import How
     from perdure_workers.chaos.lab import run_scenarios
-    from perdure_workers.chaos.runner import How
-    from perdure_workers.chaos.scenario import chosen
+    from perdure_workers.chaos.scenario import chosen, chosen_from_outside
 
-    kind = "postgresql" if ledger == "postgresql" else "sqlite"
-    found = chosen(scenario, kind)  # type: ignore[arg-type]
+    if running and ledger:
+        raise click.UsageError("--ledger is of a platform that is started; one that runs has its own")
+    app = context.app if running else None
+    kind = ledger or "sqlite" if app is None else "postgresql" if app.ledger.database.dialect == "postgresql" else "sqlite"
+    found = chosen(scenario, kind) if app is None else chosen_from_outside(scenario)
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
-    how = How(duration, seed, kind, report.absolute(), context.app_path or APP)  # type: ignore[arg-type]
+    how = How(duration, seed, kind, report.absolute(), context.app_path or APP, app)
     document = run_scenarios(found, how, Console(stderr=as_json))
     if as_json:
         print_json(document)

@@ -9,20 +9,26 @@ from typing import TypeVar
 
 import msgspec
 
-from perdure import JobContext
+from perdure import JobContext, Perdure
 from perdure_workers.chaos.history import Effect, Submission
 
-#: Names the folder of a run in the environment of its processes.
+#: Names the folder of a run in the environment of its processes; without it, it is ``chaos`` in the application's home.
 FOLDER = "CHAOS_FOLDER"
 EFFECTS, SUBMISSIONS = "effects.jsonl", "submissions.jsonl"
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def note(ctx: JobContext, what: str, key: str, number: int = 0, digest: str | None = None) -> None:
+def folder_of(app: Perdure) -> Path:
+    """Return the folder into which an application's jobs write what they do."""
+    return Path(os.environ.get(FOLDER) or app.settings.home_folder.path / "chaos")
+
+
+def note(folder: Path, ctx: JobContext, what: str, key: str, number: int = 0, digest: str | None = None) -> None:
     """Write down what a job does.
 
     Args:
+        folder: Where.
         ctx: The job's context.
         what: See :class:`~perdure_workers.chaos.history.Effect`.
         key: The job's key.
@@ -39,7 +45,7 @@ def note(ctx: JobContext, what: str, key: str, number: int = 0, digest: str | No
         number=number,
         digest=digest,
     )
-    append(Path(os.environ[FOLDER]) / EFFECTS, effect)
+    append(folder / EFFECTS, effect)
 
 
 def append(file: Path, line: msgspec.Struct) -> None:

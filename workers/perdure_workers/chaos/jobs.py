@@ -6,20 +6,22 @@ import hashlib
 import os
 import signal
 import time
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from perdure import Discard, JobContext, Perdure, RetryPolicy
-from perdure_workers.chaos.evidence import FOLDER, note
+from perdure_workers.chaos import evidence
 
 #: While this file is in the run's folder the service behind the breaker refuses every call.
 SERVICE_DOWN = "service.down"
 BREAKER = {"failure_threshold": 3, "recovery_timeout": 1.0, "recovery_growth": 1.0}
 #: The task of the bulkhead that others' floods must not reach.
 CALM = "chaos.calm"
+#: Says whether the process that runs it may be broken on purpose.
+CONSENT = "chaos.consent"
 _SOON = RetryPolicy(max_retries=20, base=0.1, max_delay=0.5)
 #: Every attempt of a job behind the breaker may meet the outage.
 _OFTEN = RetryPolicy(max_retries=1000, base=0.1, max_delay=0.5)
@@ -39,8 +41,24 @@ def digest(payload: Any) -> str:
 
 
 def chaos_app(**settings: Any) -> Perdure:
-    """Return the application; the settings are those of :class:`~perdure.Perdure`."""
+    """Return the lab's own application; the settings are those of :class:`~perdure.Perdure`."""
     app = Perdure(**settings, resilience={"breakers": {"lab": BREAKER}})
+    register(app)
+    return app
+
+
+def register(app: Perdure) -> None:
+    """Add the workload's tasks to an application, so that ``perdure chaos run --running`` may break its platform.
+
+    Args:
+        app: The application. Its setting ``faults_allowed`` has to allow it as well.
+    """
+    folder = evidence.folder_of(app)
+    note = partial(evidence.note, folder)
+
+    @app.job(name=CONSENT)
+    def consent() -> bool:
+        return app.settings.faults_allowed
 
     @app.job(name="chaos.quick")
     def quick(ctx: JobContext, key: str, payload: dict[str, Any]) -> None:
@@ -105,9 +123,7 @@ def chaos_app(**settings: Any) -> Perdure:
     @app.job(name="chaos.guarded", breaker="lab", retry=_OFTEN)
     def guarded(ctx: JobContext, key: str) -> None:
         note(ctx, "started", key)
-        if (Path(os.environ[FOLDER]) / SERVICE_DOWN).exists():
+        if (folder / SERVICE_DOWN).exists():
             note(ctx, "refused", key)
             raise ConnectionError("the service does not answer")
         note(ctx, "ended", key)
-
-    return app

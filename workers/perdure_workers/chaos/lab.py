@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
+from perdure_workers.chaos.how import How
 from perdure_workers.chaos.progress import Watcher
 from perdure_workers.chaos.report import write_reports
 from perdure_workers.chaos.result import Result, document
-from perdure_workers.chaos.runner import How, Run
+from perdure_workers.chaos.runner import Run
 from perdure_workers.chaos.scenario import Scenario
 
 
@@ -26,7 +27,8 @@ def run_scenarios(scenarios: Sequence[Scenario], how: How, console: Console) -> 
         LabFailed: A platform does not start, or does nothing although nothing was done to it.
     """
     results: list[Result] = []
-    console.print(f"Seed {how.seed}, {how.duration:g} s of faults each, a ledger on {how.ledger}", highlight=False)
+    where = "the platform that runs, " if how.running else ""
+    console.print(f"Seed {how.seed}, {how.duration:g} s of faults each, {where}a ledger on {how.ledger}", highlight=False)
     for scenario in scenarios:
         with Watcher(console) as watcher:
             watcher.begin(scenario.name)

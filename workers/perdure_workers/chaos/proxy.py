@@ -13,6 +13,8 @@ from perdure.system.ports import LOOPBACK
 
 #: From clients to the server, and back.
 Way = Literal["up", "down"]
+#: The ends of a connection.
+End = Literal["client", "server"]
 #: Bytes that are carried at once.
 PIECE = 65536
 
@@ -28,6 +30,8 @@ class Conditions:
         old_only: Whether only connections that were open before are concerned, as by a firewall that forgot them.
         refused: Whether new connections are reset at once.
         cut: Whether all open connections are reset when the conditions begin.
+        gone: The end of all open connections that is gone when the conditions begin. The other end never learns of it, not
+            even when they are over: what it sends is taken, as by a router that answers for a host, and nobody hears it.
     """
 
     latency: float = 0.0
@@ -36,6 +40,7 @@ class Conditions:
     old_only: bool = False
     refused: bool = False
     cut: bool = False
+    gone: End | None = None
 
 
 FINE = Conditions()
@@ -49,6 +54,12 @@ class _Connection:
     server: asyncio.StreamWriter
     is_old: bool = False
     has_lost: bool = False
+    is_half_open: bool = False
+
+    def lose(self, end: End) -> None:
+        """End one side; the other one stays as it is."""
+        self.is_half_open = True
+        (self.client if end == "client" else self.server).transport.abort()
 
     def reset(self) -> None:
         """End both sides at once, as a host does that does not know the connection."""
@@ -112,6 +123,8 @@ class Proxy:
             connection.is_old = True
             if conditions.cut or connection.has_lost:
                 connection.reset()
+            elif conditions.gone and not connection.is_half_open:
+                connection.lose(conditions.gone)
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -152,6 +165,8 @@ class Proxy:
         with suppress(OSError):
             while True:
                 piece = await source.read(PIECE)
+                if connection.is_half_open:
+                    break
                 if not await self._passes(connection, way):
                     if not piece:
                         return  # the other side does not hear of the end either
@@ -160,7 +175,10 @@ class Proxy:
                     break
                 target.write(piece)
                 await target.drain()
-        connection.reset()
+        if connection.is_half_open:
+            await _unheard(source)
+        else:
+            connection.reset()
 
     async def _passes(self, connection: _Connection, way: Way) -> bool:
         """Wait as long as the network holds a piece up, and tell whether it arrives."""
@@ -174,3 +192,10 @@ class Proxy:
 
     def _for(self, connection: _Connection) -> Conditions:
         return FINE if self.conditions.old_only and not connection.is_old else self.conditions
+
+
+async def _unheard(source: asyncio.StreamReader) -> None:
+    """Take what one end of a half-open connection still sends, until it gives up."""
+    with suppress(OSError):
+        while await source.read(PIECE):
+            pass

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import sqlalchemy as sa
 
-from perdure import JobHandle, Perdure
 from perdure.ledger.jobs.read import outcomes_by_fence
+from perdure.model.records import JobRecord
 from perdure_workers.chaos.history import Reported
 from perdure_workers.chaos.jobs import paid
+from perdure_workers.chaos.platforms import Platform
+from perdure_workers.chaos.workload import CALLS
 
 _PAGE = 500
 
 
-def reports(app: Perdure) -> list[Reported]:
+def counts(platform: Platform) -> Counter[str]:
+    """Return how many jobs of the workload are in each state."""
+    if platform.since is None:
+        return Counter(platform.app.jobs.count())
+    found = Counter[str]()
+    for task in CALLS:
+        found.update(platform.app.jobs.count(task=task, since=platform.since))
+    return found
+
+
+def reports(platform: Platform) -> list[Reported]:
     """Return what the platform says of each job of the workload; replays count as the work of people."""
-    outcomes = app.ledger.read(outcomes_by_fence)
-    mine = (job.record for job in _jobs(app) if job.task.startswith("chaos."))
+    mine = [record for task in CALLS for record in _records(platform, task) if record.replay_of is None]
+    outcomes: dict[str, dict[int, str]] = {}
+    for start in range(0, len(mine), _PAGE):
+        ids = [record.id for record in mine[start : start + _PAGE]]
+        outcomes |= platform.app.ledger.read(partial(outcomes_by_fence, job_ids=ids))
     return [
         Reported(
-            key=str(record.args[0]) if record.args else "",
+            key=str(record.args[0]),
             job=record.id,
             task=record.task,
             state=str(record.state),
@@ -29,7 +45,7 @@ def reports(app: Perdure) -> list[Reported]:
             outcomes=outcomes.get(record.id, {}),
         )
         for record in mine
-        if record.replay_of is None
+        if record.args and str(record.args[0]).startswith(platform.prefix)
     ]
 
 
@@ -42,8 +58,8 @@ def count_rows(engine: sa.Engine) -> dict[tuple[str, int], int]:
     return rows
 
 
-def _jobs(app: Perdure) -> Iterator[JobHandle[Any]]:
+def _records(platform: Platform, task: str) -> Iterator[JobRecord]:
     after = None
-    while page := app.jobs.list(limit=_PAGE, after=after):
-        yield from page
+    while page := platform.app.jobs.list(limit=_PAGE, after=after, task=task, since=platform.since):
+        yield from (job.record for job in page)
         after = page[-1].id

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from perdure_workers.chaos.checker import Judgement, Verdict
-from perdure_workers.chaos.cluster import LedgerKind
 from perdure_workers.chaos.history import FINAL, Effect, History, Reported, Submission
+from perdure_workers.chaos.how import How
+from perdure_workers.chaos.platforms import LedgerKind
 from perdure_workers.chaos.scenario import Scenario
 from perdure_workers.chaos.timeline import Recovery, Second, quantile, recoveries, seconds
 
@@ -75,18 +76,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return all(each.verdict != "broken" for each in self.judgements)
 
 
-def result_of(
-    scenario: Scenario, seed: int, duration: float, ledger: LedgerKind, history: History, judgements: list[Judgement]
-) -> Result:
+def result_of(scenario: Scenario, how: How, history: History, judgements: list[Judgement]) -> Result:
     """Return what came of a scenario, from its history and what was found."""
     keys = list(dict.fromkeys(breach.key for each in judgements for breach in each.breaches if breach.key))
     return Result(
         scenario=scenario.name,
         what=scenario.what,
-        ledger=ledger,
-        seed=seed,
-        duration=duration,
-        command=f"perdure chaos run {scenario.name} --duration {duration:g} --seed {seed} --ledger {ledger}",
+        ledger=how.ledger,
+        seed=how.seed,
+        duration=how.duration,
+        command=how.command(scenario.name),
         counts=_counts(history),
         judgements=judgements,
         faults=[

@@ -6,21 +6,24 @@ import random
 import shutil
 import tempfile
 import time
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perdure import Perdure
 from perdure_workers.chaos import evidence
 from perdure_workers.chaos.checker import judge
-from perdure_workers.chaos.cluster import LOOK_S, MAX_CRASHES, Cluster, LabFailed, LedgerKind
+from perdure_workers.chaos.cluster import LOOK_S, Cluster, LabFailed
 from perdure_workers.chaos.faults import FAULTS
 from perdure_workers.chaos.faults.fault import Bench
 from perdure_workers.chaos.history import Fault, History, Rules
+from perdure_workers.chaos.how import How
 from perdure_workers.chaos.jobs import BREAKER, CALM
+from perdure_workers.chaos.platforms import Platform
 from perdure_workers.chaos.progress import Watcher
-from perdure_workers.chaos.reading import count_rows, reports
+from perdure_workers.chaos.reading import count_rows, counts, reports
 from perdure_workers.chaos.result import Result, result_of
+from perdure_workers.chaos.running import Running
 from perdure_workers.chaos.scenario import Planned, Scenario
 from perdure_workers.chaos.workload import Workload
 
@@ -33,25 +36,6 @@ STEADY_JOBS = 10
 BEGIN_S, PATIENCE_S = 60.0, 60.0
 #: Seconds between two looks at whether all has ended.
 LOOK_AT_END_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """How scenarios are run.
-
-    Attributes:
-        duration: Seconds in which the faults happen.
-        seed: What decides what is hit, and what is submitted.
-        ledger: The kind of the ledger's database.
-        folder: Where reports, logs and evidence go.
-        app_path: Where workers find the application.
-    """
-
-    duration: float
-    seed: int
-    ledger: LedgerKind
-    folder: Path
-    app_path: str
 
 
 @dataclass(slots=True)
@@ -90,48 +74,55 @@ class Run:
         folder = self.how.folder / self.scenario.name
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier run
         folder.mkdir(parents=True)
+        with self._platform(folder) as platform:
+            history = self._history(platform)
+        return result_of(self.scenario, self.how, history, judge(history))
+
+    @contextmanager
+    def _platform(self, folder: Path) -> Iterator[Platform]:
+        if self.how.running is not None:
+            with Running(self.how.running, folder) as running:
+                yield running
+            return
         data = Path(tempfile.mkdtemp(prefix="perdure-chaos-"))
         try:
             with Cluster(folder, data, self.how.ledger, self.how.app_path, flower=self.scenario.flower) as cluster:
-                history = self._history(cluster)
+                yield cluster
         finally:
             shutil.rmtree(data, ignore_errors=True)
-        return result_of(self.scenario, self.how.seed, self.how.duration, self.how.ledger, history, judge(history))
 
-    def _history(self, cluster: Cluster) -> History:
+    def _history(self, platform: Platform) -> History:
         begun = time.monotonic()
         with ExitStack() as cleanup:
-            client = cluster.client()
-            cleanup.callback(client.close)
             rng = random.Random(self.how.seed)  # noqa: S311 - misfortune, no secret
-            workload = Workload(client, cluster.folder, RATE, rng)
-            bench = Bench(cluster, workload, rng)
+            workload = Workload(platform.client(), platform.folder, RATE, rng, platform.prefix)
+            bench = Bench(platform, workload, rng)
             workload.start()
             cleanup.callback(workload.stop, PATIENCE_S)
-            self._await_steady_state(cluster)
+            self._await_steady_state(platform)
             self._break(bench)
-        self._await_end(cluster)
-        return self._collected(cluster, bench, begun)
+        self._await_end(platform)
+        return self._collected(platform, bench, begun)
 
-    def _await_steady_state(self, cluster: Cluster) -> None:
+    def _await_steady_state(self, platform: Platform) -> None:
         self.watcher.phase("steady state", STEADY_S)
         begun = time.monotonic()
-        while (lasted := time.monotonic() - begun) < STEADY_S or self._ended(cluster.app) < STEADY_JOBS:
+        while (lasted := time.monotonic() - begun) < STEADY_S or counts(platform).get("succeeded", 0) < STEADY_JOBS:
             if lasted > BEGIN_S:
-                raise LabFailed(f"no steady state within {BEGIN_S:.0f} s: see {cluster.folder / 'logs'}")
-            self._tick(cluster)
+                raise LabFailed(f"no steady state within {BEGIN_S:.0f} s: see {platform.folder}")
+            self._tick(platform)
 
     def _break(self, bench: Bench) -> None:
         self.watcher.phase("faults", self.how.duration)
         begun, duration = time.monotonic(), self.how.duration
-        to_come = self.scenario.plan(self.how.seed, duration)
+        to_come = self.scenario.plan(self.how.seed, duration, self.how.ledger)
         try:
             while (now := time.monotonic()) < begun + duration or to_come or self.ongoing:
                 while to_come and to_come[0].at * duration <= now - begun:
                     self._begin(bench, to_come.pop(0))
                 for fault in [each for each in self.ongoing if each.ends <= time.monotonic()]:
                     self._end(fault)
-                self._tick(bench.cluster)
+                self._tick(bench.platform)
         finally:
             for fault in list(self.ongoing):
                 self._end(fault)
@@ -154,22 +145,22 @@ class Run:
             self.watcher.say(f"{fault.planned.name}: over")
         self.faults.append(Fault(name=fault.planned.name, begun=fault.begun, ended=ended, told=fault.told))
 
-    def _await_end(self, cluster: Cluster) -> None:
+    def _await_end(self, platform: Platform) -> None:
         self.watcher.phase("recovery", PATIENCE_S)
         give_up_at, look_at = time.monotonic() + PATIENCE_S, 0.0
         while time.monotonic() < give_up_at:
             if time.monotonic() >= look_at:
-                if self._unfinished(cluster.app) == 0 and cluster.is_ready():
+                if self._unfinished(platform) == 0 and platform.is_ready():
                     return
                 look_at = time.monotonic() + LOOK_AT_END_S
-            self._tick(cluster)
+            self._tick(platform)
 
-    def _collected(self, cluster: Cluster, bench: Bench, begun: float) -> History:
+    def _collected(self, platform: Platform, bench: Bench, begun: float) -> History:
         self.watcher.phase("judgement", 1.0)
         ended = time.monotonic()
         permits = Rules().half_open_permits
         rules = Rules(
-            max_crashes=MAX_CRASHES,
+            max_crashes=platform.max_crashes,
             half_open_permits=permits,
             recovery_timeout=float(BREAKER["recovery_timeout"]),
             opening_calls=int(BREAKER["failure_threshold"]),
@@ -178,10 +169,10 @@ class Run:
             patience=PATIENCE_S,
         )
         return History(
-            submissions=evidence.submissions(cluster.folder),
-            effects=evidence.effects(cluster.folder),
-            reports=reports(cluster.app),
-            rows=count_rows(cluster.engine()),
+            submissions=evidence.submissions(platform.folder),
+            effects=evidence.effects(platform.folder),
+            reports=reports(platform),
+            rows=count_rows(platform.engine()),
             faults=sorted(self.faults, key=lambda fault: fault.begun),
             excused=frozenset(bench.excused),
             begun=begun,
@@ -189,17 +180,12 @@ class Run:
             rules=rules,
         )
 
-    def _tick(self, cluster: Cluster) -> None:
-        cluster.keep()
+    def _tick(self, platform: Platform) -> None:
+        platform.keep()
         self.watcher.tick()
         time.sleep(LOOK_S)
 
     @staticmethod
-    def _ended(app: Perdure) -> int:
-        counts = app.jobs.count()
-        return counts.get("succeeded", 0)
-
-    @staticmethod
-    def _unfinished(app: Perdure) -> int:
-        counts = app.jobs.count()
-        return sum(counts.get(state, 0) for state in ("scheduled", "queued", "running", "retrying"))
+    def _unfinished(platform: Platform) -> int:
+        found = counts(platform)
+        return sum(found.get(state, 0) for state in ("scheduled", "queued", "running", "retrying"))

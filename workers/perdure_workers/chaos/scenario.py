@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 
 from perdure.errors import InvalidArguments, did_you_mean
-from perdure_workers.chaos.cluster import LedgerKind
+from perdure_workers.chaos.faults import FROM_OUTSIDE
+from perdure_workers.chaos.platforms import LedgerKind
 
 FILE = Path(__file__).with_name("scenarios.toml")
 #: The scenario whose faults are drawn anew by each seed.
 RANDOM = "random"
 #: Seconds between two faults of a random mix, on average.
 _PACE_S = 3.0
+LEDGERS: tuple[LedgerKind, ...] = ("sqlite", "postgresql")
 
 
 class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,12 +29,14 @@ class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         at: When it begins, as a share of the scenario's duration.
         lasts: How long it lasts, as a share of the duration; 0 for what happens at once.
         given: What else the fault is told.
+        ledgers: In a random mix: the kinds of ledger for which it is drawn.
     """
 
     do: str
     at: float = 0.0
     lasts: float = 0.0
     given: dict[str, Any] = {}
+    ledgers: tuple[LedgerKind, ...] = LEDGERS
 
     @property
     def name(self) -> str:
@@ -53,23 +57,30 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     what: str
     faults: tuple[Planned, ...]
-    ledgers: tuple[LedgerKind, ...] = ("sqlite", "postgresql")
+    ledgers: tuple[LedgerKind, ...] = LEDGERS
     flower: bool = False
     name: str = ""
 
-    def plan(self, seed: int, duration: float) -> list[Planned]:
+    @property
+    def is_from_outside(self) -> bool:
+        """Whether all of it can be done to a platform that somebody else runs."""
+        return all(fault.do in FROM_OUTSIDE for fault in self.faults)
+
+    def plan(self, seed: int, duration: float, ledger: LedgerKind) -> list[Planned]:
         """Return the faults, in order of time.
 
         Args:
             seed: What decides of a random mix.
             duration: Seconds that the scenario takes.
+            ledger: The kind of the ledger's database.
         """
         if self.name != RANDOM:
             return sorted(self.faults, key=lambda fault: fault.at)
         rng = random.Random(seed)  # noqa: S311 - misfortune, no secret
         count = max(3, round(duration / _PACE_S))
         times = sorted(rng.uniform(0.0, 0.9) for _ in range(count))
-        drawn = [rng.choice(self.faults) for _ in range(count)]
+        pool = [fault for fault in self.faults if ledger in fault.ledgers]
+        drawn = [rng.choice(pool) for _ in range(count)]
         return [msgspec.structs.replace(fault, at=at) for fault, at in zip(drawn, times, strict=True)]
 
 
@@ -88,11 +99,35 @@ def chosen(name: str, ledger: LedgerKind) -> list[Scenario]:
     known = scenarios()
     if name == "all":
         return [scenario for scenario in known.values() if ledger in scenario.ledgers]
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise InvalidArguments(f"no scenario {name!r}.{hint} `perdure chaos list` shows all of them")
-    if ledger not in known[name].ledgers:
+    scenario = _named(name, known)
+    if ledger not in scenario.ledgers:
         raise InvalidArguments(
-            f"scenario {name!r} is for a ledger on {known[name].ledgers[0]}: --ledger {known[name].ledgers[0]}"
+            f"scenario {name!r} is for a ledger on {scenario.ledgers[0]}: --ledger {scenario.ledgers[0]}"
         )
-    return [known[name]]
+    return [scenario]
+
+
+def chosen_from_outside(name: str) -> list[Scenario]:
+    """Return the scenario of a name, or with ``all`` all that can be done to a platform that somebody else runs.
+
+    Of the random mix what can be done is left.
+
+    Raises:
+        InvalidArguments: There is none of that name, or it cannot be done from outside.
+    """
+    known = scenarios()
+    possible = tuple(fault for fault in known[RANDOM].faults if fault.do in FROM_OUTSIDE)
+    known[RANDOM] = msgspec.structs.replace(known[RANDOM], faults=possible)
+    if name == "all":
+        return [scenario for scenario in known.values() if scenario.is_from_outside]
+    scenario = _named(name, known)
+    if not scenario.is_from_outside:
+        able = ", ".join(each.name for each in known.values() if each.is_from_outside)
+        raise InvalidArguments(f"scenario {name!r} needs servers and processes of the lab's own. With --running: {able}")
+    return [scenario]
+
+
+def _named(name: str, known: dict[str, Scenario]) -> Scenario:
+    if name not in known:
+        raise InvalidArguments(f"no scenario {name!r}.{did_you_mean(name, known)} `perdure chaos list` shows all of them")
+    return known[name]

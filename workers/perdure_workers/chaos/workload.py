@@ -72,10 +72,11 @@ class Workload:
         folder: Where what was submitted is written down.
         rate: Jobs a second; a sixth as many go to the calm bulkhead besides.
         rng: Which ones.
+        prefix: Begins their keys.
     """
 
-    def __init__(self, app: Perdure, folder: Path, rate: float, rng: random.Random) -> None:
-        self._app, self._folder, self._rng = app, folder, rng
+    def __init__(self, app: Perdure, folder: Path, rate: float, rng: random.Random, prefix: str = "") -> None:
+        self._app, self._folder, self._rng, self._prefix = app, folder, rng, prefix
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._count = 0
@@ -135,4 +136,4 @@ class Workload:
     def _keys(self, task: str, count: int) -> list[str]:
         with self._lock:
             first, self._count = self._count, self._count + count
-        return [f"{task.removeprefix('chaos.')}-{first + number}" for number in range(count)]
+        return [f"{self._prefix}{task.removeprefix('chaos.')}-{first + number}" for number in range(count)]

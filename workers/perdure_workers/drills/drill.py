@@ -110,7 +110,7 @@ def _run(name: str, folder: Path, cluster: Cluster, rto: float, rpo: float, say:
     workload.submit("chaos.quick")
     recovered = work(lambda: not any(map(cluster.app.jobs.count().get, _WAITS)), GIVE_UP_S)
     took = time.monotonic() - happened if recovered else None
-    known = {each.job for each in reports(cluster.app)}
+    known = {each.job for each in reports(cluster)}
     accepted = [each for each in evidence.submissions(folder) if each.answer == "accepted"]
     lost = [each for each in accepted if each.job not in known]
     age = max((happened - each.at for each in lost), default=0.0)

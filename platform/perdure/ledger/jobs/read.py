@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,9 +144,10 @@ def attempts_of(connection: Connection, job_id: str) -> list[AttemptRecord]:
     return [replace(AttemptRecord.of(row._mapping), number=number) for number, row in enumerate(rows, 1)]
 
 
-def outcomes_by_fence(connection: Connection) -> dict[str, dict[int, str]]:
-    """Return how each claim ended that left an attempt, by the job's id and the claim's fence: of all jobs, for checks."""
+def outcomes_by_fence(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[int, str]]:
+    """Return how each claim of some jobs ended that left an attempt, by the job's id and the claim's fence, for checks."""
     found: dict[str, dict[int, str]] = {}
-    for job_id, number, outcome in connection.execute(select(attempts.c.job_id, attempts.c.number, attempts.c.outcome)):
+    query = select(attempts.c.job_id, attempts.c.number, attempts.c.outcome).where(attempts.c.job_id.in_(job_ids))
+    for job_id, number, outcome in connection.execute(query):
         found.setdefault(job_id, {})[number] = outcome
     return found

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from perdure_workers.chaos.cluster import Cluster
+from perdure_workers.chaos.platforms import Platform
 from perdure_workers.chaos.workload import Workload
 
 
@@ -16,7 +17,7 @@ class Bench:
     """What faults work on.
 
     Attributes:
-        cluster: The platform.
+        platform: The platform.
         workload: What is submitted to it.
         rng: Which of several processes or jobs is hit.
         excused: Keys of jobs that a fault has thrown away by hand.
@@ -24,12 +25,18 @@ class Bench:
         flood: The seconds, begin and end, in which one bulkhead is flooded; monotonic.
     """
 
-    cluster: Cluster
+    platform: Platform
     workload: Workload
     rng: random.Random
     excused: set[str] = field(default_factory=set)
     lasts: float = 0.0
     flood: tuple[float, float] | None = None
+
+    @property
+    def cluster(self) -> Cluster:
+        """The platform, for what can be done to one of the lab's own alone."""
+        assert isinstance(self.platform, Cluster)
+        return self.platform
 
 
 #: A context manager that tells on entering what it hits.

@@ -12,8 +12,8 @@ import redis
 import sqlalchemy as sa
 
 from perdure.broker.queues import queue_name
-from perdure_workers.chaos.cluster import BUSY
 from perdure_workers.chaos.faults.fault import Bench
+from perdure_workers.chaos.platforms import BUSY
 
 #: Jobs that somebody deletes by hand.
 _DELETED = 5
@@ -24,8 +24,8 @@ _TABLES = {"perdure_attempts": "job_id", "perdure_checkpoints": "job_id", "perdu
 @contextmanager
 def queue_purged(bench: Bench) -> Iterator[str]:
     """Somebody purges the queues, as ``celery purge`` does."""
-    with redis.Redis.from_url(bench.cluster.redis.url) as client:
-        gone = [client.delete(queue_name(bulkhead)) for bulkhead in ("normal", "critical")]
+    with redis.Redis.from_url(bench.platform.redis_url) as client:
+        gone = [client.delete(queue) for queue in _queues(bench)]
     yield f"{sum(map(int, gone))} queues"
 
 
@@ -73,10 +73,15 @@ def wrong_setting(bench: Bench) -> Iterator[str]:
 def forged_messages(bench: Bench) -> Iterator[str]:
     """Somebody who can write to the broker sends calls of tasks, and what is no message at all."""
     forged = [_message("chaos.quick", ["forged", {}]), _message("os.system", ["true"]), b"\x80\x04nothing", b"{}"]
-    with redis.Redis.from_url(bench.cluster.redis.url) as client:
-        for queue in (queue_name("normal"), queue_name("critical")):
+    with redis.Redis.from_url(bench.platform.redis_url) as client:
+        for queue in _queues(bench):
             client.lpush(queue, *forged)
     yield f"{len(forged)} messages in each queue"
+
+
+def _queues(bench: Bench) -> list[str]:
+    prefix = bench.platform.app.settings.broker_key_prefix
+    return [f"{prefix}{queue_name(bulkhead)}" for bulkhead in (BUSY, "critical")]
 
 
 def _message(task: str, arguments: list[object]) -> bytes:

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import psutil
 
-from perdure_workers.chaos.cluster import Target
+from perdure_workers.chaos.clock import CLOCK
 from perdure_workers.chaos.faults.fault import Bench
+from perdure_workers.chaos.platforms import Target
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ T = TypeVar("T")
 @contextmanager
 def kill(bench: Bench, target: Target, count: int = 1) -> Iterator[str]:
     """End processes as the OOM killer does (SIGKILL)."""
-    found = bench.cluster.pids(target)
+    found = bench.platform.pids(target)
     hit = found if target == "everything" else _some(bench, found, count)
     for pid in hit:
         _signal(pid, signal.SIGKILL)
@@ -31,7 +32,7 @@ def freeze(bench: Bench, target: Target, alone: bool = False) -> Iterator[str]:
     """Stop a process for a while (SIGSTOP, SIGCONT): with its children as a machine that hangs does, or alone."""
     family: list[int] = []
     with suppress(psutil.NoSuchProcess):
-        for pid in _some(bench, bench.cluster.pids(target), 1):
+        for pid in _some(bench, bench.platform.pids(target), 1):
             family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True) if not alone)]
     for each in family:
         _signal(each, signal.SIGSTOP)
@@ -57,6 +58,17 @@ def rolling_deploy(bench: Bench) -> Iterator[str]:
     for child in bench.cluster.children.values():
         child.restart()
     yield ", ".join(bench.cluster.children)
+
+
+@contextmanager
+def clock_skew(bench: Bench, name: str, ahead: float) -> Iterator[str]:
+    """A process is deployed on a host whose clock is wrong, and later on one whose clock is right."""
+    child = bench.cluster.children[name]
+    bench.cluster.respawn(child, {CLOCK: str(ahead)})
+    try:
+        yield f"{ahead:+g} s"
+    finally:
+        bench.cluster.respawn(child, {})
 
 
 def _some(bench: Bench, found: list[T], count: int) -> list[T]:
