@@ -64,6 +64,7 @@ TRUE = History(
     ],
     rows={("pay-3", 0): 1, ("pay-3", 1): 1},
     faults=[Fault(name="kill worker", begun=1.5, ended=1.5)],
+    servers={"redis-server": "7.2.0"},
     begun=1.0,
     ended=4.0,
     rules=Rules(max_crashes=2, opening_calls=1, flood=(2.0, 4.0), patience=5.0),

@@ -37,6 +37,8 @@ def test_a_breach_is_told_everywhere_with_the_history_of_its_job() -> None:
     cases = ET.fromstring(junit([found])).findall("testsuite/testcase")
     assert ["failure" in [part.tag for part in case] for case in cases][:2] == [True, False]
     text = page(told, [found])
+    assert text.count("<tr><td>1</td>") == 3  # over all scenarios, in this one, and the breach
+    assert "redis-server 7.2.0" in text
     assert "lost" in text
     assert "perdure chaos run worker-killed --duration 20 --seed 7 --ledger sqlite" in text
     ET.fromstring(text.partition("<svg")[1] + text.partition("<svg")[2].partition("</svg>")[0] + "</svg>")

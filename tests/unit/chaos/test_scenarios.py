@@ -7,8 +7,8 @@ import inspect
 import pytest
 
 from perdure.errors import InvalidArguments
-from perdure_workers.chaos.faults import FAULTS
-from perdure_workers.chaos.scenario import Scenario, chosen, scenarios
+from perdure_workers.chaos.faults import FAULTS, FROM_OUTSIDE
+from perdure_workers.chaos.scenario import Scenario, chosen, chosen_from_outside, scenarios
 
 
 @pytest.mark.parametrize("scenario", scenarios().values(), ids=lambda scenario: scenario.name)
@@ -29,6 +29,13 @@ def test_a_seed_repeats_a_random_mix() -> None:
     assert len(mix.plan(7, 60, "sqlite")) == 20
 
 
+def test_a_running_platform_meets_what_can_be_done_from_outside() -> None:
+    possible = {fault.do for scenario in chosen_from_outside("all") for fault in scenario.faults}
+    assert possible == FROM_OUTSIDE
+    [mix] = chosen_from_outside("random")
+    assert {fault.do for fault in mix.faults} < FROM_OUTSIDE
+
+
 def test_a_random_mix_has_the_faults_of_its_ledger() -> None:
     drawn = {
         ledger: {fault.do for fault in scenarios()["random"].plan(1, 600, ledger)} for ledger in ("sqlite", "postgresql")
@@ -42,6 +49,8 @@ def test_a_scenario_that_is_not_there_or_for_another_ledger_is_refused() -> None
         chosen("worker-kiled", "sqlite")
     with pytest.raises(InvalidArguments, match="--ledger postgresql"):
         chosen("postgres-killed", "sqlite")
+    with pytest.raises(InvalidArguments, match=r"With --running: child-killed, .*redis-flushed"):
+        chosen_from_outside("redis-killed")
     assert {scenario.name for scenario in chosen("all", "sqlite")} & {"postgres-killed", "sqlite-locked"} == {
         "sqlite-locked"
     }

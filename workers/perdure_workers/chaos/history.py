@@ -141,6 +141,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         begun: When the first job was submitted, monotonic seconds.
         ended: When all had ended, or the wait for it.
         rules: What the platform was told.
+        servers: The releases of its servers.
     """
 
     submissions: list[Submission]
@@ -152,6 +153,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     begun: float = 0.0
     ended: float = 0.0
     rules: Rules = Rules()
+    servers: dict[str, str] = {}
 
     @cached_property
     def effects_of(self) -> dict[str, list[Effect]]:

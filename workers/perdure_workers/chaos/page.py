@@ -33,6 +33,8 @@ def page(document: dict[str, Any], results: Sequence[Result]) -> str:
         f"<h1>Chaos: {_marked(verdict)}</h1>",
         f"<p>{len(results)} scenarios, {len(document['faults'])} faults, seed {document['seed']}. "
         f"{escape(', '.join(f'{name} {number}' for name, number in document['versions'].items()))}.</p>",
+        "<h2>Promises</h2>",
+        _table(("invariant", "", "verdict", "looked at"), _promises(document["invariants"], results)),
         "<h2>Scenarios</h2>",
         _table(("scenario", "", "verdict", "accepted", "slowest recovery"), (_overview(result) for result in results)),
         "<h2>Recovery</h2>",
@@ -48,6 +50,13 @@ def page(document: dict[str, Any], results: Sequence[Result]) -> str:
         + "\n".join(parts)
         + "</body></html>\n"
     )
+
+
+def _promises(verdicts: dict[str, str], results: Sequence[Result]) -> Iterable[list[str]]:
+    """Yield each invariant over all scenarios."""
+    for number, verdict in verdicts.items():
+        same = [each for result in results for each in result.judgements if str(each.number) == number]
+        yield [number, escape(same[0].text), _marked(verdict), str(sum(each.looked_at for each in same))]
 
 
 def _overview(result: Result) -> list[str]:

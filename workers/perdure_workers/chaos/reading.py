@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
+import redis
 import sqlalchemy as sa
 
 from perdure.ledger.jobs.read import outcomes_by_fence
@@ -47,6 +48,16 @@ def reports(platform: Platform) -> list[Reported]:
         for record in mine
         if record.args and str(record.args[0]).startswith(platform.prefix)
     ]
+
+
+def servers(platform: Platform) -> dict[str, str]:
+    """Return the releases of the servers, by their name."""
+    engine = platform.engine()
+    with engine.connect() as connection, redis.Redis.from_url(platform.redis_url) as client:
+        release = ".".join(map(str, connection.dialect.server_version_info or ()))
+        found = {engine.dialect.name: release, "redis-server": str(client.info("server")["redis_version"])}
+    engine.dispose()
+    return found
 
 
 def count_rows(engine: sa.Engine) -> dict[tuple[str, int], int]:

@@ -54,6 +54,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         faults: What was done.
         recoveries: How long it took to recover from each fault.
         seconds: The run second by second.
+        servers: The servers' releases.
         suspects: Jobs of which something was found, each with its whole history.
     """
 
@@ -68,6 +69,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     faults: list[FaultShown]
     recoveries: list[Recovery]
     seconds: list[Second]
+    servers: dict[str, str]
     suspects: list[Suspect]
 
     @property
@@ -94,6 +96,7 @@ def result_of(scenario: Scenario, how: How, history: History, judgements: list[J
         ],
         recoveries=recoveries(history),
         seconds=seconds(history),
+        servers=history.servers,
         suspects=[_suspect(history, key) for key in keys[:MOST_SUSPECTS]],
     )
 
@@ -115,7 +118,7 @@ def document(results: Sequence[Result], seed: int) -> dict[str, Any]:
             "unrecovered": len(recovered) - len(times),
             **{name: quantile(times, q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))},
         },
-        "versions": versions(),
+        "versions": versions() | {name: number for result in results for name, number in result.servers.items()},
         "scenarios": list(results),
     }
 

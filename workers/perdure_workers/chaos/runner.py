@@ -21,7 +21,7 @@ from perdure_workers.chaos.how import How
 from perdure_workers.chaos.jobs import BREAKER, CALM
 from perdure_workers.chaos.platforms import Platform
 from perdure_workers.chaos.progress import Watcher
-from perdure_workers.chaos.reading import count_rows, counts, reports
+from perdure_workers.chaos.reading import count_rows, counts, reports, servers
 from perdure_workers.chaos.result import Result, result_of
 from perdure_workers.chaos.running import Running
 from perdure_workers.chaos.scenario import Planned, Scenario
@@ -178,6 +178,7 @@ class Run:
             begun=begun,
             ended=ended,
             rules=rules,
+            servers=servers(platform),
         )
 
     def _tick(self, platform: Platform) -> None:
