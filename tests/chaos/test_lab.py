@@ -14,8 +14,12 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import sqlalchemy as sa
 
+from perdure_workers.chaos.cluster import APP
+from perdure_workers.chaos.jobs import chaos_app
 from perdure_workers.chaos.scenario import scenarios
+from support.cluster import Cluster
 
 HERE = Path(__file__).parent
 
@@ -50,6 +54,31 @@ def test_a_scenario_holds_and_is_reported(tmp_path: Path) -> None:
     assert "<script" not in page
     assert "src=" not in page
     assert len(ET.parse(tmp_path / "junit.xml").getroot().findall("testsuite/testcase")) == 11
+
+
+def test_a_running_platform_that_allows_it_is_broken(tmp_path: Path, sqlite_url: str, redis_url: str) -> None:
+    cluster = Cluster(chaos_app, APP, HERE, tmp_path, sqlite_url, redis_url, {"faults_allowed": "1"})
+    try:
+        of_before = cluster.app.task("chaos.doomed").submit("of-before")
+        cluster.worker("w1")
+        cluster.worker("calm", "critical", 1)
+        environment = cluster.environment()
+        code, report, told = run_lab(tmp_path, "child-killed", "-A", APP, "--running", "--duration", "2", **environment)
+    finally:
+        cluster.close()
+
+    assert (code, report["verdict"]) == (0, "held"), told
+    [scenario] = report["scenarios"]
+    assert scenario["command"] == "perdure chaos run child-killed --duration 2 --seed 1 --running"
+    assert [fault["fault"] for fault in report["faults"]] == ["kill child"] * 3
+    assert all(fault["told"].removeprefix("child ") for fault in report["faults"])  # each hit somebody
+    assert scenario["counts"]["dead"] == len([line for line in lines_of(tmp_path) if "doomed" in line])
+    assert of_before.refresh().state == "dead"
+    assert "chaos_paid" not in sa.inspect(sa.create_engine(sqlite_url)).get_table_names()
+
+
+def lines_of(folder: Path) -> list[str]:
+    return (folder / "child-killed" / "submissions.jsonl").read_text().splitlines()
 
 
 @pytest.mark.skipif("CHAOS_BROKEN_BUILDS" not in os.environ, reason="a minute each: `make chaos` runs them")

@@ -13,7 +13,7 @@ from perdure import JobContext, Perdure
 from perdure_workers.chaos.history import Effect, Submission
 
 #: Names the folder of a run in the environment of its processes; without it, it is ``chaos`` in the application's home.
-FOLDER = "CHAOS_FOLDER"
+FOLDER = "CHAOS_EVIDENCE"
 EFFECTS, SUBMISSIONS = "effects.jsonl", "submissions.jsonl"
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -55,6 +55,12 @@ def append(file: Path, line: msgspec.Struct) -> None:
         os.write(descriptor, msgspec.json.encode(line) + b"\n")
     finally:
         os.close(descriptor)
+
+
+def clear(folder: Path) -> None:
+    """Remove what was written in a folder; what else is in it stays."""
+    for name in (EFFECTS, SUBMISSIONS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def effects(folder: Path) -> list[Effect]:

@@ -54,8 +54,8 @@ class Running:
         self._check_consent()
         self.since = self.app.ledger.read(lambda connection: connection.execute(sa.select(now())).scalar_one())
         self._before = self._serving()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        evidence.clear(self.folder)
         engine = self.engine()
         paid.drop(engine, checkfirst=True)  # of a run that was cut short
         paid.create(engine)
@@ -68,8 +68,10 @@ class Running:
         engine = self.engine()
         paid.drop(engine)
         engine.dispose()
-        shutil.copytree(self.folder, self._report, dirs_exist_ok=True)
-        shutil.rmtree(self.folder)
+        for name in (evidence.EFFECTS, evidence.SUBMISSIONS):
+            if (self.folder / name).exists():
+                shutil.copy2(self.folder / name, self._report)
+        evidence.clear(self.folder)
 
     @property
     def redis_url(self) -> str:
@@ -130,7 +132,7 @@ class Running:
         if not self.redis_url.startswith(("redis:", "rediss:")):
             raise LabFailed("a platform that runs is broken with Redis as its broker only")
         if missing := sorted(set(_BULKHEADS) - {worker.bulkhead for worker in self._workers()}):
-            raise LabFailed(f"no worker on this host serves {' and '.join(missing)}: start them, as by perdure up")
+            raise LabFailed(f"nobody here serves {' and '.join(missing)}: start workers on this host, as by perdure up")
         for bulkhead in _BULKHEADS:
             self._ask(bulkhead)
 
