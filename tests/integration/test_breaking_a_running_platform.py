@@ -43,7 +43,7 @@ def with_tasks(app: Perdure) -> Perdure:
         (
             lambda make: with_tasks(make(faults_allowed=True)),
             LabFailed,
-            "no worker on this host serves critical and normal",
+            "nobody here serves critical and normal",
         ),
     ],
     ids=["not allowed", "no tasks", "nobody serves"],
