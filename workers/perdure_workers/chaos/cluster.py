@@ -173,6 +173,9 @@ class Cluster:
             postgres_proxy = self.proxies["postgres"] = self._proxy(self.postgres.port)
             url = make_url(self.direct_ledger_url).set(port=postgres_proxy.port)
             self.ledger_url = url.render_as_string(hide_password=False)
+        self._open_ledger()
+
+    def _open_ledger(self) -> None:
         #: What the lab itself looks through: no fault of the network hits it.
         self.app = self._app(self.direct_ledger_url, self.redis.url)
         self._open.callback(self.app.close)
@@ -208,13 +211,21 @@ class Cluster:
         self._add("supervisor", "supervisor")
         if self._flower:
             self._add("flower", "flower", "--port", str(free_port()))
+        self._spawn_all()
+
+    def _spawn_all(self) -> None:
         self._open.callback(self._stop)
         for child in self.children.values():
             child.spawn()
         self.await_ready()
 
     def _add(
-        self, role: Literal["worker", "supervisor", "flower"], name: str, *arguments: str, bulkhead: str | None = None
+        self,
+        role: Literal["worker", "supervisor", "flower"],
+        name: str,
+        *arguments: str,
+        bulkhead: str | None = None,
+        **settings: str,
     ) -> None:
         command = [str(Path(sys.executable).with_name("perdure")), "-A", self._app_path, role, *arguments]
         ready: Callable[[int], bool] | None = self._is_registered if role == "worker" else None
@@ -223,7 +234,7 @@ class Cluster:
             name=name,
             argv=command,
             bulkhead=bulkhead,
-            env=self._environment,
+            env=self._environment | settings,
             ready=ready,
             stop_timeout=DRAIN_S + 15,
         )

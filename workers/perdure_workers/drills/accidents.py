@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perdure import Perdure
+from perdure.ledger.backup.fencing import fence
 from perdure.model.states import WAITING_STATES
 from perdure_workers.backup.backup import back_up
 from perdure_workers.backup.restore import restore
@@ -15,9 +16,12 @@ from perdure_workers.chaos.cluster import Cluster
 from perdure_workers.chaos.faults.fault import Bench
 from perdure_workers.chaos.faults.redis import restarted_empty
 from perdure_workers.chaos.workload import Workload
+from perdure_workers.drills.regions import Regions
 
 #: Seconds from the backup to the accident: what is submitted in them is what a restore may lose.
 SINCE_BACKUP_S = 2.0
+#: Seconds by which the other region's standby is behind when the first one is lost.
+BEHIND_S = 2.0
 #: Jobs that the operator throws away by mistake.
 _PURGED = 30
 #: The bulkhead that has two workers.
@@ -83,6 +87,27 @@ def host_loss(scene: Scene) -> Steps:
     yield f"! {lost.spec.name} is gone (kill -9 of all its processes); its jobs go to the other one by themselves"
 
 
+def region_loss(scene: Scene) -> Steps:
+    """The region of the ledger's primary is gone whole, and the other one, whose standby is behind, takes over."""
+    regions = scene.cluster
+    assert isinstance(regions, Regions)
+    regions.lag()
+    held = time.monotonic()
+    yield f"the standby in region B falls behind, by {BEHIND_S:g} s"
+    scene.work(lambda: time.monotonic() - held > BEHIND_S, 2 * BEHIND_S)
+    regions.lose_a()
+    yield "! region A is gone: the ledger's primary, its Redis, its workers (kill -9)"
+    # None claims between the two next steps: it could get the fence of a claim that did not come over from A.
+    regions.stop_workers_of_b()
+    yield "workers of region B are stopped; they cannot write to a standby in any case"
+    regions.promote_b()
+    yield "the standby is promoted"
+    fenced = regions.app.ledger.transact(fence)
+    yield f"perdure db fence: {fenced.waiting} wait, {fenced.taken_back} of them taken back from {fenced.workers} workers"
+    regions.start_workers_of_b()
+    yield "workers of region B are started"
+
+
 def bad_deploy(scene: Scene) -> Steps:
     """All workers of a bulkhead are deployed with a setting that makes no sense, and rolled back."""
     deployed = [each for each in scene.cluster.workers() if each.spec.bulkhead == _BUSY]
@@ -114,6 +139,10 @@ ACCIDENTS: dict[str, Callable[[Scene], Steps]] = {
     "broker-loss": broker_loss,
     "ledger-restore": ledger_restore,
     "host-loss": host_loss,
+    "region-loss": region_loss,
     "bad-deploy": bad_deploy,
     "operator-error": operator_error,
 }
+
+#: Accidents that need a platform of another kind.
+PLATFORMS: dict[str, type[Cluster]] = {"region-loss": Regions}

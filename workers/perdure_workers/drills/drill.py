@@ -10,6 +10,7 @@ import random
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from perdure_workers.chaos.cluster import APP, LOOK_S, Cluster, LabFailed
 from perdure_workers.chaos.faults.fault import Bench
 from perdure_workers.chaos.reading import reports
 from perdure_workers.chaos.workload import Workload
-from perdure_workers.drills.accidents import ACCIDENTS, Scene
+from perdure_workers.drills.accidents import ACCIDENTS, PLATFORMS, Scene
 
 #: Jobs a second, and how many are done before the accident.
 RATE, STEADY_JOBS = 10.0, 10
@@ -43,6 +44,7 @@ class Report:
         rpo_target: The most that ``rpo`` may be.
         accepted: Jobs that were accepted.
         lost: Those of them that the ledger does not know any more.
+        doubled: Those of them that were done more than once: the first end was not written down, or that is lost.
         steps: What was done, and how many seconds after the accident.
     """
 
@@ -54,6 +56,7 @@ class Report:
     rpo_target: float
     accepted: int
     lost: int
+    doubled: int
     steps: list[tuple[float, str]]
 
 
@@ -75,7 +78,7 @@ def run(name: str, folder: Path, rto: float, rpo: float, say: Callable[[str], ob
     folder.mkdir(parents=True)
     data = Path(tempfile.mkdtemp(prefix="perdure-drill-"))
     try:
-        with Cluster(folder, data, "sqlite", APP, flower=False) as cluster:
+        with PLATFORMS.get(name, Cluster)(folder, data, "sqlite", APP, flower=False) as cluster:
             report = _run(name, folder, cluster, rto, rpo, say)
     finally:
         shutil.rmtree(data, ignore_errors=True)
@@ -116,4 +119,9 @@ def _run(name: str, folder: Path, cluster: Cluster, rto: float, rpo: float, say:
     age = max((happened - each.at for each in lost), default=0.0)
     met = took is not None and took <= rto and age <= rpo
     steps = [(round(at - happened, 2), step) for at, step in told]
-    return Report(name, met, took, age, rto, rpo, len(accepted), len(lost), steps)
+    return Report(name, met, took, age, rto, rpo, len(accepted), len(lost), len(_doubled(folder)), steps)
+
+
+def _doubled(folder: Path) -> list[str]:
+    ends = Counter(effect.key for effect in evidence.effects(folder) if effect.what == "ended")
+    return [key for key, count in ends.items() if count > 1]

@@ -75,9 +75,14 @@ class PostgresServer(EmbeddedServer):
         """SQLAlchemy URL of the database ``postgres``; it carries the password."""
         return self.database_url(SUPERUSER)
 
+    @property
+    def password(self) -> str:
+        """The superuser's password, chosen by the first start."""
+        return self._password_file.read_text()
+
     def database_url(self, name: str) -> str:
         """Return the SQLAlchemy URL of one database: ``postgresql+psycopg://postgres:...@127.0.0.1:PORT/NAME``."""
-        return f"postgresql+psycopg://{SUPERUSER}:{self._password()}@{LOOPBACK}:{self.port}/{name}"
+        return f"postgresql+psycopg://{SUPERUSER}:{self.password}@{LOOPBACK}:{self.port}/{name}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database and return its SQLAlchemy URL.
@@ -179,15 +184,12 @@ class PostgresServer(EmbeddedServer):
         """Arguments for Popen: whom to run as, and a working folder that this account can enter."""
         return {"cwd": self.data_dir, **(self._account.popen_options() if self._account else {})}
 
-    def _password(self) -> str:
-        return self._password_file.read_text()
-
     def _administer(self, statement: sql.Composed | LiteralString) -> None:
         with psycopg.connect(
             host=LOOPBACK,
             port=self.port,
             user=SUPERUSER,
-            password=self._password(),
+            password=self.password,
             dbname=SUPERUSER,
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
