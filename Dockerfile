@@ -1,11 +1,10 @@
-# syntax=docker/dockerfile:1
 # perdure: one image for every role; the command says which (see docker-compose.yml).
-#   docker build -t perdure:local .
+#   docker build -t perdure:local --build-arg REVISION=$(git rev-parse HEAD) .
 # An application of your own: FROM perdure, install what it needs, copy it to /app.
 
-ARG PYTHON=3.13
+ARG PYTHON_IMAGE=python:3.13-slim
 
-FROM python:${PYTHON}-slim AS build
+FROM ${PYTHON_IMAGE} AS build
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/perdure
 RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /build
@@ -19,10 +18,14 @@ COPY workers workers
 COPY tasks tasks
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev ${EXTRAS} --no-editable
 
-FROM python:${PYTHON}-slim
+FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="perdure" \
     org.opencontainers.image.description="Fault-tolerant job processing on Celery" \
-    org.opencontainers.image.licenses="MIT"
+    org.opencontainers.image.licenses="MIT" \
+    org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
+    org.opencontainers.image.revision="${REVISION}"
 RUN groupadd --system --gid 10001 perdure \
     && useradd --system --gid perdure --uid 10001 perdure \
     && install -d -o perdure -g perdure /app /var/lib/perdure

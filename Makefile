@@ -22,7 +22,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 	tests/integration/flower tests/chaos/test_child_death.py tests/chaos/test_stopping.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-again test-fast coverage simulate chaos campaign test-lowest check audit bench docs release compose-env sync clean
+.PHONY: help demo up test test-again test-fast coverage simulate chaos campaign test-lowest check audit bench docs release compose-env compose-pin sync clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -100,8 +100,11 @@ release: .venv/.synced ## Build what is published, check it, and write release n
 		python -c 'import platform, perdure, perdure_tasks; assert platform.python_version()' && \
 	../$(UV) run --quiet --isolated --no-project --with "$$(ls *.whl)[worker]" perdure --version
 
-compose-env: ## Write .env with new passwords for docker-compose.yml
+compose-env: ## Write .env and secrets/ with new passwords for docker-compose.yml
 	@"$(PYTHON)" deploy/compose_env.py
+
+compose-pin: ## Pin the images of docker-compose.yml by digest, in .env, as their registries have them now
+	@"$(PYTHON)" deploy/compose_pin.py
 
 sync: .venv/.synced ## Make the virtual environment
 

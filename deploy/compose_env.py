@@ -1,33 +1,48 @@
-"""Write ``.env`` for docker-compose.yml: ``.env.example`` with new passwords. Run by ``make compose-env``."""
+"""Write what docker-compose.yml needs: ``.env``, and a folder of secrets. Run by ``make compose-env``."""
 
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDER = "secrets"
 
 
-def filled_in(example: str) -> str:
-    """Return the text of ``.env.example`` with a password of 192 random bits wherever one is wanted."""
-    return re.sub(r"(?m)^(\w+_PASSWORD)=$", lambda match: f"{match[1]}={secrets.token_hex(24)}", example)
+def new_secrets() -> dict[str, str]:
+    """Return the files: passwords of 192 random bits each, and the URLs that contain them."""
+    names = ("postgres_password", "database_password", "redis_password", "flower_password", "grafana_password")
+    made = {name: secrets.token_hex(24) for name in names}
+    made["ledger_url"] = f"postgresql://perdure:{made['database_password']}@postgres:5432/perdure"
+    made["broker_url"] = f"redis://:{made['redis_password']}@redis:6379/0"
+    return made
 
 
-def main(folder: Path = ROOT) -> int:
-    """Write the file for this account alone and return the exit code; one that is there stays as it is."""
-    target = folder / ".env"
-    text = filled_in((folder / ".env.example").read_text())
-    try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        print(f"{target.name} is there already and stays as it is; remove it for new passwords", file=sys.stderr)
-        return 1
+def write_new(path: Path, text: str, mode: int) -> None:
+    """Write a file that is not there yet, with this mode from its first moment on."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask
         file.write(text)
-    print(f"{target.name} has new passwords. Now set PERDURE_APP and PERDURE_APP_DIR in it.")
+
+
+def main(root: Path = ROOT) -> int:
+    """Write all of it and return the exit code; passwords that are there stay as they are, since databases know them."""
+    folder, target = root / FOLDER, root / ".env"
+    if there := [path.name for path in (folder, target) if path.exists()]:
+        print(
+            f"{' and '.join(there)}: there already, and nothing was written. Remove both for new passwords", file=sys.stderr
+        )
+        return 1
+    # Compose binds each file as it is, and containers run as other users: the folder keeps other people out, not the files.
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o700)
+    for name, text in new_secrets().items():
+        write_new(folder / name, text, 0o444)
+    write_new(target, (root / ".env.example").read_text(), 0o600)
+    print(f"{FOLDER}/ has new passwords. Now set PERDURE_APP and PERDURE_APP_DIR in {target.name}.")
     return 0
 
 

@@ -44,14 +44,8 @@ from shop import add, never, second_time
 for job in (add.submit(2, 3), second_time.submit(), never.submit()):
     print(job.id)
 """
-SECRETS = {
-    "PERDURE_APP": "shop",
-    "PERDURE_APP_DIR": "shop",
-    "POSTGRES_PASSWORD": "p",
-    "PERDURE_DB_PASSWORD": "d",
-    "REDIS_PASSWORD": "r",
-    "PERDURE_FLOWER_PASSWORD": "flower secret",
-}
+NAMED = {"PERDURE_APP": "shop", "PERDURE_APP_DIR": "shop", "PERDURE_SECRETS": "secrets"}
+PASSWORD = "flower secret"
 
 
 @pytest.fixture
@@ -63,8 +57,11 @@ def shop(tmp_path: Path) -> Path:
 @pytest.fixture
 def services(shop: Path, postgres_url: str, redis_url: str) -> Iterator[tuple[dict[str, str], int]]:
     port = free_port()
-    overrides = {"PERDURE_LEDGER_URL": postgres_url, "PERDURE_BROKER_URL": redis_url, "PERDURE_HOME": str(shop / "home")}
-    commands = {command.service: command for command in perdure_commands(SECRETS)}
+    overrides = {"PERDURE_HOME": str(shop / "home")}
+    (shop / "secrets").mkdir()
+    for name, text in {"ledger_url": postgres_url, "broker_url": redis_url, "flower_password": PASSWORD}.items():
+        (shop / "secrets" / name).write_text(text)
+    commands = {command.service: command for command in perdure_commands(NAMED)}
     migrate = _start(commands.pop("migrate"), shop, overrides, port)
     assert migrate.wait(60) == 0, (shop / "migrate.log").read_text()
     running = {name: _start(command, shop, overrides, port) for name, command in commands.items()}
@@ -73,7 +70,7 @@ def services(shop: Path, postgres_url: str, redis_url: str) -> Iterator[tuple[di
         wait_until(lambda: len(app.workers.list()) == 3, timeout=60, message="three workers")
         wait_until(lambda: _flower_answers(port), timeout=60, message="Flower answers")
         assert all(process.poll() is None for process in running.values())
-        yield overrides, port
+        yield overrides | {"PERDURE_LEDGER_URL": postgres_url, "PERDURE_BROKER_URL": redis_url}, port
     finally:
         for process in running.values():
             process.terminate()
@@ -108,7 +105,8 @@ def test_the_services_run_jobs_of_another_process_and_flower_shows_them(
 
 def _start(command: ServiceCommand, shop: Path, overrides: dict[str, str], port: int) -> subprocess.Popen[bytes]:
     replace = {"0.0.0.0": "127.0.0.1", "5555": str(port)}
-    return start_locally(command, cwd=shop, overrides=overrides, log=shop / f"{command.service}.log", replace=replace)
+    log = shop / f"{command.service}.log"
+    return start_locally(command, cwd=shop, secrets=shop / "secrets", overrides=overrides, log=log, replace=replace)
 
 
 def _flower_answers(port: int) -> bool:
@@ -119,7 +117,7 @@ def _flower_answers(port: int) -> bool:
 
 
 def _tasks(port: int) -> dict[str, Any]:
-    answer = httpx.get(f"http://127.0.0.1:{port}/api/tasks", auth=("perdure", SECRETS["PERDURE_FLOWER_PASSWORD"]))
+    answer = httpx.get(f"http://127.0.0.1:{port}/api/tasks", auth=("perdure", PASSWORD))
     return dict(answer.raise_for_status().json())
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
+import json
 import os
 import re
+import runpy
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +25,23 @@ from perdure import Perdure
 from perdure.system.ports import free_port
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import find_redis_server
-from support.compose import COMPOSE_FILE, ROOT, MissingVariable, load, perdure_commands
+from support.compose import COMPOSE_FILE, ROOT, MissingVariable, load, perdure_commands, with_secrets
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
+ENVIRONMENT = {"PERDURE_SECRETS": "./secrets", "PERDURE_APP": "shop:app", "PERDURE_APP_DIR": "./shop"}
+#: What each service may read; what is no service of the platform's image sees no URL.
 SECRETS = {
-    "POSTGRES_PASSWORD": "pg-secret",
-    "PERDURE_DB_PASSWORD": "db-secret",
-    "REDIS_PASSWORD": "redis-secret",
-    "PERDURE_FLOWER_PASSWORD": "fl-secret",
+    "redis": ["redis_password"],
+    "postgres": ["postgres_password", "database_password"],
+    "flower": ["ledger_url", "broker_url", "flower_password"],
+    "prometheus": [],
+    "grafana": ["grafana_password"],
 }
-ENVIRONMENT = {**SECRETS, "PERDURE_APP": "shop:app", "PERDURE_APP_DIR": "./shop"}
+OURS = ["ledger_url", "broker_url"]
+compose_env = runpy.run_path(str(ROOT / "deploy/compose_env.py"))
+compose_pin = runpy.run_path(str(ROOT / "deploy/compose_pin.py"))
 #: Services of the profile ``monitoring``.
 MONITORING = ("prometheus", "grafana")
 BULKHEADS = ("critical", "normal", "background")
@@ -61,18 +71,16 @@ def test_nothing_starts_without_what_it_needs_and_a_message_says_what_to_do(name
     )
 
 
-def test_holds_no_secret_itself() -> None:
-    text = COMPOSE_FILE.read_text()
-    passwords = re.findall(r"PASSWORD:[ \t]+(\S+)", text) + re.findall(r"requirepass (\S+)", text)
-    passwords += re.findall(r"://\w*:(\$\{[^}]*\}|[^@\s]+)@", text)
-    assert len(passwords) >= 6
-    assert [password for password in passwords if not password.startswith("$")] == []
-
-
-def test_secrets_are_no_arguments(services: dict[str, Any]) -> None:
+def test_secrets_are_files_of_those_who_need_them_and_stand_nowhere_else(services: dict[str, Any]) -> None:
     for name, service in services.items():
-        command = " ".join(service.get("command", []))
-        assert not any(secret in command for secret in SECRETS.values()), name
+        mine = service.get("secrets", [])
+        assert mine == SECRETS.get(name, OURS), name
+        named = {key: value for key, value in service.get("environment", {}).items() if "PASSWORD" in key or "URL" in key}
+        assert set(named.values()) == {f"/run/secrets/{each}" for each in mine}, name
+        assert all(key.endswith("_FILE") for key in named), name
+    declared = load(ENVIRONMENT)["secrets"]
+    assert declared == {name: {"file": f"./secrets/{name}"} for name in compose_env["new_secrets"]()}
+    assert re.findall(r"://\w*:", COMPOSE_FILE.read_text()) == []
 
 
 def test_no_service_is_root_and_none_can_become_it(services: dict[str, Any]) -> None:
@@ -93,13 +101,16 @@ def test_every_lasting_service_has_a_health_check_and_is_restarted(services: dic
         assert service["mem_limit"], name
 
 
-def test_a_migration_imports_no_application_and_gives_up_when_it_fails(services: dict[str, Any], sqlite_url: str) -> None:
+def test_a_migration_imports_no_application_and_gives_up_when_it_fails(
+    services: dict[str, Any], sqlite_url: str, tmp_path: Path
+) -> None:
     migrate = services["migrate"]
     assert migrate["restart"] == "no"
-    overrides = {**migrate["environment"], "PERDURE_LEDGER_URL": sqlite_url}
+    (tmp_path / "ledger_url").write_text(sqlite_url)
+    (tmp_path / "broker_url").write_text("redis://127.0.0.1:1/0")
     done = subprocess.run(
         [Path(sys.executable).with_name("perdure"), *migrate["command"][1:]],
-        env={**os.environ, **overrides},
+        env={**os.environ, **with_secrets(migrate["environment"], tmp_path)},
         capture_output=True,
         text=True,
         check=False,
@@ -122,12 +133,19 @@ def test_file_systems_are_read_only_but_for_what_the_user_owns(services: dict[st
             assert service["read_only"], name
             assert "/var/lib/perdure:uid=10001,gid=10001,mode=0700" in service["tmpfs"], name
             assert service["volumes"] == ["./shop:/app:ro"], name
+        assert service["read_only"], name
+    assert services["postgres"]["tmpfs"] == ["/tmp:mode=1777", "/var/run/postgresql:mode=1777"]
 
 
 def test_servers_are_reached_from_the_platform_alone(services: dict[str, Any]) -> None:
-    assert load(ENVIRONMENT)["networks"]["data"] == {"internal": True}
-    assert {name for name, service in services.items() if "data" in service["networks"]} == set(services)
-    assert [services[name]["networks"] for name in ("redis", "postgres")] == [["data"], ["data"]]
+    networks = load(ENVIRONMENT)["networks"]
+    assert [networks[name] for name in ("data", "monitoring")] == [{"internal": True}] * 2
+    assert {name for name, service in services.items() if "data" in service["networks"]} == set(services) - set(MONITORING)
+    assert [services[name]["networks"] for name in ("redis", "postgres", "migrate")] == [["data"]] * 3
+    assert {name for name, service in services.items() if "monitoring" in service["networks"]} == {
+        "supervisor",
+        *MONITORING,
+    }
 
 
 def test_the_application_owns_its_database_and_is_no_superuser(server_dir: Path) -> None:
@@ -138,9 +156,11 @@ def test_the_application_owns_its_database_and_is_no_superuser(server_dir: Path)
         url = make_url(server.url)
         asked = {"PGHOST": str(url.host), "PGPORT": str(url.port), "PGPASSWORD": url.password or ""}
         path = f"{psql.parent}:{os.environ['PATH']}"
+        password = server_dir / "database_password"
+        password.write_text("d'b\n")
         subprocess.run(
             [ROOT / "deploy/postgres/create-role.sh"],
-            env={**asked, "PATH": path, "POSTGRES_USER": str(url.username), "PERDURE_DB_PASSWORD": "d'b"},
+            env={**asked, "PATH": path, "POSTGRES_USER": str(url.username), "PERDURE_DB_PASSWORD_FILE": str(password)},
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -152,23 +172,104 @@ def test_the_application_owns_its_database_and_is_no_superuser(server_dir: Path)
         app.close()
 
 
-def test_passwords_are_made_once(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("compose_env", ROOT / "deploy/compose_env.py")
-    assert spec is not None
-    assert spec.loader is not None
-    compose_env = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(compose_env)
+def test_passwords_are_made_once_and_for_this_account_and_the_containers_alone(tmp_path: Path) -> None:
     (tmp_path / ".env.example").write_text((ROOT / ".env.example").read_text())
 
-    assert compose_env.main(tmp_path) == 0
-    made = (tmp_path / ".env").read_text()
-    values = dict(line.split("=", 1) for line in made.splitlines() if line and not line.startswith("#"))
-    passwords = [values[name] for name in SECRETS]
-    assert len(set(passwords)) == len(SECRETS)
+    assert compose_env["main"](tmp_path) == 0
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    passwords = {text for name, text in made.items() if name.endswith("_password")}
+    assert len(passwords) == 5
     assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in passwords)
-    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
-    assert compose_env.main(tmp_path) == 1
-    assert (tmp_path / ".env").read_text() == made
+    assert made["ledger_url"] == f"postgresql://perdure:{made['database_password']}@postgres:5432/perdure"
+    assert made["broker_url"] == f"redis://:{made['redis_password']}@redis:6379/0"
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "secrets", tmp_path / ".env")}
+    assert modes == {"secrets": 0o700, ".env": 0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "secrets").iterdir()} == {0o444}
+
+    (tmp_path / ".env").unlink()
+    assert compose_env["main"](tmp_path) == 1
+    assert made == {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert not (tmp_path / ".env").exists()
+
+
+class Registry(BaseHTTPRequestHandler):
+    """A registry of images that wants a token, as Docker Hub does."""
+
+    MANIFEST = b'{"mediaType": "application/vnd.oci.image.index.v1+json"}'
+    says = f"sha256:{hashlib.sha256(MANIFEST).hexdigest()}"
+
+    def do_GET(self) -> None:
+        here = f"http://{self.headers['Host']}"
+        if self.path == "/token?scope=repository%3Acache%2Fredis%3Apull&service=here":
+            self.answer(200, json.dumps({"token": "t0ken"}).encode())
+        elif self.headers["Authorization"] != "Bearer t0ken":
+            challenge = f'Bearer realm="{here}/token",service="here",scope="repository:cache/redis:pull"'
+            self.answer(401, b"", **{"WWW-Authenticate": challenge})
+        elif (
+            self.path == "/v2/cache/redis/manifests/8-alpine"
+            and "application/vnd.oci.image.index" in self.headers["Accept"]
+        ):
+            self.answer(200, self.MANIFEST, **{"Docker-Content-Digest": self.says})
+        else:
+            self.answer(404, b"")
+
+    def answer(self, code: int, body: bytes, **headers: str) -> None:
+        self.send_response(code)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_images_are_pinned_to_what_their_registry_has_now(
+    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = f"{registry}/cache/redis:8-alpine"
+    (tmp_path / "docker-compose.yml").write_text(f"image: ${{REDIS_IMAGE:-{image}}}\n")
+    assert compose_pin["main"](tmp_path) == 1
+    assert "run make compose-env" in capsys.readouterr().err
+    (tmp_path / ".env").write_text("PERDURE_APP=shop\nREDIS_IMAGE=old\n")
+
+    assert compose_pin["main"](tmp_path) == 0
+    pinned = f"PERDURE_APP=shop\nREDIS_IMAGE={image}@{Registry.says}\n"
+    assert (tmp_path / ".env").read_text() == pinned
+
+    monkeypatch.setattr(Registry, "says", "sha256:" + "0" * 64)
+    assert compose_pin["main"](tmp_path) == 1
+    (tmp_path / "docker-compose.yml").write_text(f"image: ${{REDIS_IMAGE:-{registry}/cache/redis:9}}\n")
+    assert compose_pin["main"](tmp_path) == 1
+    assert "404" in capsys.readouterr().err
+    assert (tmp_path / ".env").read_text() == pinned
+
+
+def test_every_image_can_be_pinned(services: dict[str, Any]) -> None:
+    images = dict(compose_pin["VARIABLE"].findall(COMPOSE_FILE.read_text()))
+    assert {service["image"] for service in services.values()} == {"perdure:local", *images.values()} - {
+        images["PYTHON_IMAGE"]
+    }
+    assert services["migrate"]["build"]["args"] == {"PYTHON_IMAGE": images["PYTHON_IMAGE"]}
+    assert set(re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    assert f"ARG PYTHON_IMAGE={images['PYTHON_IMAGE']}\n" in (ROOT / "Dockerfile").read_text()
+    places = [compose_pin["place_of"](image) for image in ("redis:8-alpine", "prom/prometheus:v3", "ghcr.io/a/b")]
+    hub = "https://registry-1.docker.io"
+    assert places == [
+        (hub, "library/redis", "8-alpine"),
+        (hub, "prom/prometheus", "v3"),
+        ("https://ghcr.io", "a/b", "latest"),
+    ]
 
 
 def test_data_is_on_volumes(services: dict[str, Any]) -> None:
@@ -224,7 +325,9 @@ def test_the_command_of_redis_gives_a_fit_broker(services: dict[str, Any], tmp_p
     shell, option, script = services["redis"]["command"]
     script = script.replace("dir /data", f"dir {tmp_path}\nport {port}\nbind 127.0.0.1")
     script = script.replace("exec redis-server", f"exec {find_redis_server()}")
-    server = subprocess.Popen([shell, option, script], env={"REDIS_PASSWORD": "s3cret"}, stdout=subprocess.DEVNULL)
+    (tmp_path / "redis_password").write_text("s3cret")
+    environment = with_secrets(services["redis"]["environment"], tmp_path) | {"PATH": os.environ["PATH"]}
+    server = subprocess.Popen([shell, option, script], env=environment, stdout=subprocess.DEVNULL)
     try:
         with redis.Redis(port=port, password="s3cret", decode_responses=True) as client:
             wait_until(lambda: answers(client), message="Redis answers")

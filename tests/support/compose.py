@@ -15,6 +15,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
+#: Where containers have their secrets.
+MOUNTED = "/run/secrets/"
 VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
 
 
@@ -38,6 +40,11 @@ def load(environment: Mapping[str, str]) -> dict[str, Any]:
     return loaded
 
 
+def with_secrets(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return a service's environment whose secrets are in this folder."""
+    return {name: value.replace(MOUNTED, f"{folder}/") for name, value in environment.items()}
+
+
 def perdure_commands(environment: Mapping[str, str]) -> list[ServiceCommand]:
     """Return the command of each service that runs the platform's own image, in the file's order."""
     services = load(environment)["services"]
@@ -52,6 +59,7 @@ def start_locally(
     command: ServiceCommand,
     *,
     cwd: Path,
+    secrets: Path,
     overrides: Mapping[str, str],
     log: Path,
     replace: Mapping[str, str] | None = None,
@@ -61,7 +69,8 @@ def start_locally(
     Args:
         command: one of `perdure_commands`.
         cwd: folder with the application.
-        overrides: variables in place of the service's (PERDURE_LEDGER_URL, PERDURE_BROKER_URL, PERDURE_HOME).
+        secrets: folder with what the service reads from ``/run/secrets``.
+        overrides: variables in place of the service's (PERDURE_HOME).
         log: file for its output.
         replace: arguments to exchange, such as the port of Flower.
     """
@@ -70,7 +79,7 @@ def start_locally(
         return subprocess.Popen(
             [Path(sys.executable).with_name(program), *arguments],
             cwd=cwd,
-            env={**os.environ, **command.environment, "PYTHONPATH": str(cwd), **overrides},
+            env={**os.environ, **with_secrets(command.environment, secrets), "PYTHONPATH": str(cwd), **overrides},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
