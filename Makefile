@@ -90,12 +90,12 @@ docs: .venv/.synced ## Build the documentation into site/, warnings are errors; 
 	NO_MKDOCS_2_WARNING=1 $(UV) run --locked --group docs mkdocs build --strict
 	$(BIN)/python docs/check.py $(ARGS)
 
-release: .venv/.synced ## Build what is published, check it, and write release notes with checksums, all in dist/
+release: .venv/.synced ## Build what is published, check it, write release notes with checksums (SIGN=KEY signs them), all in dist/
 	$(UV) build --quiet --clear --out-dir dist
 	$(UV) export --quiet --locked --format cyclonedx1.5 --no-default-groups --all-extras --output-file dist/sbom.cdx.json
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(UV) run --locked --group release twine check --strict dist/*.whl dist/*.tar.gz
-	$(BIN)/python .ci/release.py dist
+	$(BIN)/python .ci/release.py dist $(if $(SIGN),"$(SIGN)")
 	cd dist && ../$(UV) run --quiet --isolated --no-project --with "$$(ls *.whl)[worker]" \
 		python -c 'import platform, perdure, perdure_tasks; assert platform.python_version()' && \
 	../$(UV) run --quiet --isolated --no-project --with "$$(ls *.whl)[worker]" perdure --version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import runpy
 import shutil
 import subprocess
@@ -43,6 +44,31 @@ def test_notes_are_the_newest_section_and_the_checksums(tmp_path: Path) -> None:
     assert "- A thing." in text
     assert "Another" not in text
     assert f"{hashlib.sha256(b'wheel').hexdigest()}  perdure.whl" in text
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH is not installed")
+def test_a_release_is_signed_and_checked_by_the_commands_of_the_documentation(tmp_path: Path) -> None:
+    (tmp_path / "perdure.whl").write_bytes(b"wheel")
+    (tmp_path / "RELEASE.md").write_text(release["notes"](tmp_path, "1.2.0", release["changes"](CHANGELOG, "1.2.0")))
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path.with_suffix(".key")], check=True)
+    public = tmp_path.with_suffix(".key.pub").read_text()
+    (tmp_path / "allowed_signers").write_text(f'releases@example.org namespaces="perdure" {public}')
+    release["sign"](tmp_path, str(tmp_path.with_suffix(".key")))
+    page = (ROOT / "docs/security.md").read_text()
+    commands = re.findall(r"^(?:ssh-keygen|sed) .+$", page.partition("## Check a release")[2], re.MULTILINE)
+    assert len(commands) == 2
+
+    def codes() -> list[int]:
+        return [
+            subprocess.run(each, shell=True, cwd=tmp_path, capture_output=True, check=False).returncode for each in commands
+        ]
+
+    assert codes() == [0, 0]
+    (tmp_path / "perdure.whl").write_bytes(b"another")
+    assert codes() == [0, 1]
+    with (tmp_path / "RELEASE.md").open("a") as notes:
+        notes.write("and more")
+    assert codes()[0] != 0
 
 
 @pytest.mark.parametrize("changelog", [CHANGELOG, CHANGELOG.replace("1.2.0 (2026-11-28)", "Unreleased"), ""])
