@@ -7,7 +7,8 @@ from typing import Literal
 from perdure.settings.ledger_url import WRITABLE
 from perdure.system.extras import extra
 from perdure.system.ports import LOOPBACK
-from perdure_workers.chaos.cluster import BUSY, CHILDREN, Cluster
+from perdure_workers.chaos.cluster import CHILDREN, Cluster
+from perdure_workers.chaos.platforms import BUSY
 from perdure_workers.chaos.proxy import Conditions
 from perdure_workers.embedded.redis import RedisServer, redis_url
 
