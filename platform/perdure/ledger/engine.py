@@ -268,9 +268,16 @@ def _postgresql_engine(database: Database) -> Engine:
         connect_args={name: value for name, value in CONNECTION.items() if name not in database._url.query},
     )
 
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, how: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        from perdure.ledger.half_open import Patient  # the driver is there now, and need not be without PostgreSQL
+
+        return Patient.connect(*how, **named)
+
     @event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy's own look at a new server
     def _prepare(connection: Any, _record: Any) -> None:
         database.pooler.prepare(connection)
+        connection.is_told_of = not database.pooler.found
 
     @event.listens_for(engine, "handle_error")
     def _leave_standby(context: ExceptionContext) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from perdure.errors import LedgerUnavailable, SettingsError
-from perdure.ledger import Ledger
+from perdure.ledger import Ledger, half_open
 from perdure.ledger.engine import Database
 from perdure.system.ports import free_port
+from perdure_workers.chaos.proxy import Conditions, Proxy
 from support.ledgers import job, submitted
 from support.waiting import wait_until
 
@@ -114,3 +116,43 @@ def test_a_host_that_vanishes_is_given_up_by_the_kernel(postgres_url: str) -> No
                 assert copy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
                 assert [copy.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [idle, 2, 3, 10_000]
         database.close()
+
+
+@pytest.fixture
+def through_proxy(postgres_url: str) -> Iterator[tuple[Proxy, Database]]:
+    url = make_url(postgres_url)
+    assert url.port is not None
+    proxy = Proxy(url.port).start()
+    database = Database(url.set(port=proxy.port).render_as_string(hide_password=False))
+    yield proxy, database
+    database.close()
+    proxy.close()
+
+
+def test_an_answer_that_nobody_is_left_to_give_is_not_waited_for(
+    through_proxy: tuple[Proxy, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something in between answers the kernel's probes for a server that is gone."""
+    monkeypatch.setattr(half_open, "PATIENCE", 0.05)
+    monkeypatch.setattr(half_open, "UNDER_WAY", 0.05)
+    proxy, database = through_proxy
+    assert database.run(lambda c: c.execute(text("SELECT 1")).scalar_one()) == 1
+    proxy.impose(Conditions(gone="server"))
+    assert database.run(lambda c: c.execute(text("SELECT 2")).scalar_one()) == 2
+    with database.engine.connect() as connection:
+        proxy.impose(Conditions(gone="server"))
+        with pytest.raises(LedgerUnavailable, match="the connection is dead"), database.translating_theirs(connection):
+            connection.execute(text("SELECT 3"))
+
+
+def test_an_answer_that_the_server_works_on_is_waited_for(
+    through_proxy: tuple[Proxy, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(half_open, "PATIENCE", 0.05)
+    monkeypatch.setattr(half_open, "UNDER_WAY", 0.05)
+    _, database = through_proxy
+    asked: list[bool] = []
+    denies = half_open._denies
+    monkeypatch.setattr(half_open, "_denies", lambda connection: asked.append(denies(connection)) or asked[-1])
+    assert database.run(lambda c: c.execute(text("SELECT 1 FROM pg_sleep(1)")).scalar_one()) == 1
+    assert False in asked

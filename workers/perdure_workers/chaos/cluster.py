@@ -40,6 +40,8 @@ DRAIN_S = 5.0
 #: Seconds that all may take to be ready.
 START_S = 120.0
 LOOK_S = 0.05
+#: The proxy's kernel answers the server's probes for clients that are gone, so that probes do not end their transactions.
+_FOR_THE_DEAD = "ALTER DATABASE chaos SET idle_in_transaction_session_timeout = '15s'"
 #: What the lab has to say of a platform that does not start, in characters of its log.
 _TAIL = 2000
 
@@ -170,6 +172,10 @@ class Cluster:
                 PostgresServer(self._data / "postgres", die_with_parent=True)
             )
             self.direct_ledger_url = self.postgres.create_database("chaos")
+            engine = self.engine()
+            with engine.begin() as connection:
+                connection.execute(sa.text(_FOR_THE_DEAD))
+            engine.dispose()
             postgres_proxy = self.proxies["postgres"] = self._proxy(self.postgres.port)
             url = make_url(self.direct_ledger_url).set(port=postgres_proxy.port)
             self.ledger_url = url.render_as_string(hide_password=False)
