@@ -153,6 +153,11 @@ def test_an_answer_that_the_server_works_on_is_waited_for(
     _, database = through_proxy
     asked: list[bool] = []
     denies = half_open._denies
-    monkeypatch.setattr(half_open, "_denies", lambda connection: asked.append(denies(connection)) or asked[-1])
+
+    def told(connection: half_open.Patient) -> bool:
+        asked.append(denies(connection))
+        return asked[-1]
+
+    monkeypatch.setattr(half_open, "_denies", told)
     assert database.run(lambda c: c.execute(text("SELECT 1 FROM pg_sleep(1)")).scalar_one()) == 1
     assert False in asked
