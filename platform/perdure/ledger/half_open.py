@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -39,11 +40,11 @@ class Patient(psycopg.Connection[Any]):
             psycopg.OperationalError: The answer is lost, and the connection is closed; whether the server did what it
                 was asked to is not known.
         """
-        return super().wait(_watched(gen, _Doubt(self)) if self.is_told_of else gen, *how, **more)
+        return super().wait(_watched(gen, partial(_Doubt, self)) if self.is_told_of else gen, *how, **more)
 
 
 class _Doubt:
-    """How long one answer has been waited for."""
+    """What comes to mind when nothing comes."""
 
     __slots__ = ("_ask_at", "_connection", "_denied", "_pause")
 
@@ -65,17 +66,22 @@ class _Doubt:
         self._ask_at = time.monotonic() + (UNDER_WAY if denies else self._pause)
 
 
+class _Impatience:
+    """Gives up soon: what asks must not wait for long."""
+
+    def __init__(self) -> None:
+        self._give_up_at = time.monotonic() + ANSWER
+
+    def __call__(self) -> None:
+        if time.monotonic() > self._give_up_at:
+            raise psycopg.OperationalError(f"no answer within {ANSWER:g} s")
+
+
 class _Asking(psycopg.Connection[Any]):
     """A connection that does not wait for long."""
 
     def wait(self, gen: Generator[Any, Any, R], *how: Any, **more: Any) -> R:
-        give_up_at = time.monotonic() + ANSWER
-
-        def silence() -> None:
-            if time.monotonic() > give_up_at:
-                raise psycopg.OperationalError(f"no answer within {ANSWER:g} s")
-
-        return super().wait(_watched(gen, silence), *how, **more)
+        return super().wait(_watched(gen, _Impatience), *how, **more)
 
 
 def _denies(connection: Patient) -> bool:
@@ -89,14 +95,22 @@ def _denies(connection: Patient) -> bool:
     return row is None or (row[0] or "").startswith("idle")
 
 
-def _watched(waiting: Generator[Any, Any, R], silence: Callable[[], None]) -> Generator[Any, Any, R]:
-    """Pass on what a generator of psycopg waits for; call ``silence`` again and again while nothing comes."""
-    ready = None
+def _watched(waiting: Generator[Any, Any, R], begin: Callable[[], Callable[[], None]]) -> Generator[Any, Any, R]:
+    """Pass on what a generator of psycopg waits for, and what comes.
+
+    Args:
+        waiting: The generator.
+        begin: Called when a silence begins; returns what is called again and again as long as it lasts.
+    """
+    ready, silence = None, None
     while True:
         try:
             wanted = waiting.send(ready)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         ready = yield wanted
-        if not ready:
+        if ready:
+            silence = None
+        else:
+            silence = silence or begin()
             silence()
