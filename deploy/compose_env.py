@@ -42,7 +42,7 @@ def main(root: Path = ROOT) -> int:
     for name, text in new_secrets().items():
         write_new(folder / name, text, 0o444)
     write_new(target, (root / ".env.example").read_text(), 0o600)
-    print(f"{FOLDER}/ has new passwords. Now set PERDURE_APP and PERDURE_APP_DIR in {target.name}.")
+    print(f"{FOLDER}/ has new passwords, and {target.name} names an application: examples/shop, until you name yours.")
     return 0
 
 

@@ -356,3 +356,12 @@ def test_the_image_is_built_from_the_lock_without_development_tools() -> None:
     assert pinned
     assert in_makefile
     assert pinned[1] == in_makefile[1]
+
+
+def test_the_demo_application_needs_no_file_edited() -> None:
+    values = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    folder, module = ROOT / values["PERDURE_APP_DIR"], values["PERDURE_APP"].partition(":")[0]
+    assert load(values)["services"]["worker-normal"]["volumes"] == [f"{values['PERDURE_APP_DIR']}:/app:ro"]
+    assert (folder / f"{module}.py").exists()
+    assert "docker compose exec worker-normal python try_it.py" in (ROOT / "docs/deploy.md").read_text()
+    assert (folder / "try_it.py").exists()
