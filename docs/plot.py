@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 PICTURE = HERE / "pictures" / "rates.svg"
 #: Columns of the table and how they are drawn.
 SERIES = {"drain/s": "#4a6fa5", "bulk/s": "#9db4d3", "submit/s": "#c9a66b"}
-ROW, BAR, LEFT, WIDTH, TOP, RIGHT = 74, 18, 170, 520, 40, 80
+ROW, BAR, LEFT, WIDTH, TOP, RIGHT = 74, 18, 200, 520, 40, 80
 
 
 def rates() -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""Every service of docker-compose.yml runs here, on embedded servers, and Flower tells the truth about a job."""
+"""Every service of docker-compose.yml runs here, on embedded servers, with the application that it runs by default."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import pytest
 
 from perdure import Perdure
 from perdure.system.ports import free_port
-from support.compose import ServiceCommand, perdure_commands, start_locally
+from support.compose import ROOT, ServiceCommand, perdure_commands, start_locally
 from support.waiting import wait_until
 
-APPLICATION = """
-from perdure import JobContext, Perdure, RetryPolicy
+DEMO = ROOT / "examples/shop"
+#: What is added to it.
+MORE = """
 
-app = Perdure()
+from perdure import RetryPolicy
 
 
 @app.job(name="shop.add", bulkhead="critical")
@@ -50,7 +51,8 @@ PASSWORD = "flower secret"
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    (tmp_path / "shop.py").write_text(APPLICATION)
+    (tmp_path / "shop.py").write_text((DEMO / "shop.py").read_text() + MORE)
+    (tmp_path / "try_it.py").write_text((DEMO / "try_it.py").read_text())
     return tmp_path
 
 
@@ -87,10 +89,18 @@ def test_the_services_run_jobs_of_another_process_and_flower_shows_them(
         assert httpx.get(f"http://127.0.0.1:{port}{page}").status_code == 401, "Flower let somebody in without a password"
     health = subprocess.run([_perdure(), "-A", "shop", "health"], cwd=shop, env=_environment(overrides), check=False)
     assert health.returncode == 0
-    printed = subprocess.run(
-        [sys.executable, "-c", SUBMIT], cwd=shop, env=_environment(overrides), capture_output=True, text=True, check=True
-    )
-    added, retried, dead = printed.stdout.split()
+
+    def said(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, cwd=shop, env=_environment(overrides), capture_output=True, text=True, check=True
+        ).stdout
+
+    assert said("try_it.py").splitlines() == [
+        "4200 cents for o-1",
+        "shop.charge ID: Discard: order o-2 has nothing to charge",
+    ]
+    added, retried, dead = said("-c", SUBMIT).split()
     expected = {added: "SUCCESS", retried: "SUCCESS", dead: "FAILURE"}
     wait_until(
         lambda: {job: task["state"] for job, task in _tasks(port).items() if job in expected} == expected,

@@ -1,4 +1,7 @@
-"""Each example as a reader runs it: its own workers in a copy of its folder, its own script, on one Redis for all."""
+"""Each example as a reader runs it: its own workers in a copy of its folder, its own script, on one Redis for all.
+
+`shop` is run by ``tests/chaos/test_services.py``.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PYTHON = sys.executable
 #: What ``-A`` names, and the bulkheads that the example's jobs are in.
 SERVED = {
-    "shop": ("shop", "critical"),
     "orders": ("orders", "critical"),
     "nightly_import": ("importing", "background"),
     "documents": ("documents", "normal", "background"),
@@ -81,7 +83,6 @@ def running(name: str, folder: Path, redis_url: str) -> Iterator[Example]:
 @pytest.mark.parametrize(
     ("name", "last"),
     [
-        ("shop", "shop.charge ID: Discard: order o-2 has nothing to charge"),
         ("orders", "10 charges, one of them refunded"),
         ("documents", "240 words on 40 pages"),
         ("django_app", "one job for two clicks, and the order is paid"),

@@ -1,7 +1,7 @@
 """The Helm chart, and the plain manifest that is made from it: what they promise, and that they are what the platform has.
 
-Kubernetes' own schemas were asked when the manifest was made: docs/deploy.md. Where `helm` is installed, the chart is
-rendered here and compared with it; the digest in its first line says elsewhere that the chart is still the same.
+Where `helm` is installed, the chart is rendered here and compared with the manifest; the digest in its first line says
+elsewhere that the chart is still the same. Where `kubernetes-validate` is, Kubernetes' own schemas are asked.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ def test_the_manifest_is_made_from_this_chart(chart: ModuleType) -> None:
 def test_helm_renders_it_the_same(chart: ModuleType) -> None:
     assert chart.rendered() == chart.MANIFEST.read_text()
     assert chart.rendered("--set", "keda.enabled=true").count("kind: ScaledObject") == len(DEFAULT_BULKHEADS)
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.34", "1.37"])
+def test_the_manifest_is_valid_by_the_schemas_of_kubernetes(version: str, manifest: dict[tuple[str, str], Any]) -> None:
+    schemas = pytest.importorskip("kubernetes_validate", reason="needs kubernetes-validate: uv run --with")
+    for each in manifest.values():
+        schemas.validate(each, version, strict=True)
 
 
 def test_nothing_is_root_or_writes_outside_of_memory(manifest: dict[tuple[str, str], Any]) -> None:

@@ -21,7 +21,7 @@ from perdure_workers.drills.regions import Regions
 #: Seconds from the backup to the accident: what is submitted in them is what a restore may lose.
 SINCE_BACKUP_S = 2.0
 #: Seconds by which the other region's standby is behind when the first one is lost.
-BEHIND_S = 2.0
+BEHIND_S = 1.0
 #: Jobs that the operator throws away by mistake.
 _PURGED = 30
 #: The bulkhead that has two workers.

@@ -17,6 +17,8 @@ Region = Literal["a", "b"]
 #: Seconds that bytes take from one region to the other.
 DISTANCE_S = 0.02
 NAME = "chaos"
+#: Bulkheads with a worker in each region, and its children. One bulkhead is served from afar as long as A is there.
+WORKERS: dict[Region, dict[str, int]] = {"a": {BUSY: CHILDREN}, "b": {BUSY: CHILDREN, "critical": 1}}
 
 
 class Regions(Cluster):
@@ -92,6 +94,6 @@ class Regions(Cluster):
         settings = (
             {} if region == "a" else {"PERDURE_LEDGER_URL": self._ledger_of_b, "PERDURE_BROKER_URL": self._broker_of_b}
         )
-        for bulkhead, children in ((BUSY, CHILDREN), ("critical", 1)):
+        for bulkhead, children in WORKERS[region].items():
             name = f"{bulkhead}-{region}"
             self._add("worker", name, bulkhead, "-c", str(children), "-n", name, bulkhead=bulkhead, **settings)
