@@ -40,8 +40,11 @@ _INSERT = {
     dialect: insert_ignoring(dead_letters, dialect).values(_GIVEN_AT).returning(dead_letters.c.created_at)
     for dialect in DIALECTS
 }
+_INSERT_WORDS = insert(dead_letter_words)
 _GENERATION = select(func.max(dead_letters.c.generation)).where(dead_letters.c.job_id == bindparam("of_job"))
-_OF_JOB = select(jobs.c.tags, jobs.c.priority, jobs.c.timeout, jobs.c.attempt, jobs.c.checkpoint_seq, jobs.c.replay_of)
+_OF_JOB = select(
+    jobs.c.tags, jobs.c.priority, jobs.c.timeout, jobs.c.attempt, jobs.c.checkpoint_seq, jobs.c.replay_of
+).where(jobs.c.id == bindparam("of_job"))
 
 
 def write(connection: Connection, letters: Iterable[Mapping[str, Any]], release: str | None = None) -> int:
@@ -89,7 +92,7 @@ def quarantine(connection: Connection, letter: Mapping[str, Any]) -> bool:
 
 def of_job(connection: Connection, job_id: str) -> dict[str, Any]:
     """Return what a letter takes over from its job: how it was submitted, and how far it had come."""
-    row = connection.execute(_OF_JOB.where(jobs.c.id == job_id)).one()
+    row = connection.execute(_OF_JOB, {"of_job": job_id}).one()
     generation = 0
     if row.replay_of is not None:
         before = connection.execute(_GENERATION, {"of_job": row.replay_of}).scalar_one_or_none()
@@ -144,7 +147,7 @@ def _index(connection: Connection, letters: Sequence[Mapping[str, Any]]) -> None
         connection.execute(insert_ignoring(dead_letter_tags, dialect), tags)
     found_by = [{"word": word, "letter_id": letter["id"]} for letter in letters for word in words_of(letter)]
     if found_by:
-        connection.execute(insert(dead_letter_words), found_by)
+        connection.execute(_INSERT_WORDS, found_by)
 
 
 def words_of(letter: Mapping[str, Any]) -> list[str]:

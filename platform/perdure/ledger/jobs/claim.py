@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from perdure.ledger.conditions import DIALECTS
 from perdure.ledger.now import NOW
-from perdure.ledger.running.claims import CLAIM_COLUMNS, RUNS
+from perdure.ledger.running.claims import CLAIM_COLUMNS, OF_CHILD
 from perdure.ledger.schema import jobs
 from perdure.model.lanes import PLAIN, REPLICAS
 from perdure.model.records import Claim
@@ -176,7 +176,7 @@ def held(connection: Connection, by: Claimer, lanes: Collection[str] | None = No
         by: The child.
         lanes: Only claims from these lanes, of which the child holds no others; None for all, for one that holds none.
     """
-    query = select(*CLAIM_COLUMNS).where(RUNS, jobs.c.worker_id == by.worker_id, jobs.c.worker_pid == by.pid)
+    query, of_child = OF_CHILD, {"of_worker": by.worker_id, "of_pid": by.pid}
     if lanes is not None:
         query = query.where(jobs.c.lane.in_(lanes))
-    return sorted((Claim(*row) for row in connection.execute(query)), key=in_line)
+    return sorted((Claim(*row) for row in connection.execute(query, of_child)), key=in_line)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from perdure.errors import JobNotFound
 from perdure.ledger.conditions import IS_DUE, made_before, made_since, seen_state, state_is
@@ -16,6 +16,7 @@ from perdure.ledger.schema import attempts, job_tags, jobs
 from perdure.model.records import AttemptRecord, JobRecord
 from perdure.model.states import JobState
 
+_JOB = select(jobs, seen_state()).where(jobs.c.id == bindparam("of_job"))
 COUNTABLE = ("state", "task", "bulkhead")
 #: Jobs of a task that its mean duration is taken from.
 _NEWEST = 200
@@ -50,7 +51,7 @@ def get(connection: Connection, job_id: str) -> JobRecord:
     Raises:
         JobNotFound: There is none of that id.
     """
-    row = connection.execute(select(jobs, seen_state()).where(jobs.c.id == job_id)).one_or_none()
+    row = connection.execute(_JOB, {"of_job": job_id}).one_or_none()
     if row is None:
         raise JobNotFound(f"no job {job_id!r} in the ledger. List them: perdure jobs list")
     return JobRecord.of(row._mapping)

@@ -37,6 +37,8 @@ _VALUES: dict[str, Any] = {
     "saved_at": now(),
 }
 
+_INSERT = checkpoints.insert().values(_VALUES)
+
 _DROP_OLDER = delete(checkpoints).where(
     checkpoints.c.job_id == bindparam("of_job"),
     checkpoints.c.name == bindparam("of_name"),
@@ -133,7 +135,7 @@ def save(
     seq, standing_now = advance(connection, job_id, fence, expected)
     frame = data if isinstance(data, bytes) else data(seq)
     values = {"job_id": job_id, "name": name, "seq": seq, "fence": fence, "data": frame}
-    connection.execute(checkpoints.insert().values(_VALUES), values)
+    connection.execute(_INSERT, values)
     connection.execute(_DROP_OLDER, {"of_job": job_id, "of_name": name, "kept_from": previous_seq})
     return seq, standing_now
 

@@ -41,11 +41,18 @@ _CANCELLING = select(jobs.c.id, jobs.c.fence, (now() - jobs.c.cancel_requested_a
     _OF_WORKER, jobs.c.cancel_requested_at.is_not(None)
 )
 
-_RUNNING = select(
-    *CLAIM_COLUMNS,
-    (now() - jobs.c.started_at).label("elapsed"),
-    (now() - jobs.c.cancel_requested_at).label("cancelled_for"),
-).where(_OF_WORKER)
+_RUNNING = (
+    select(
+        *CLAIM_COLUMNS,
+        (now() - jobs.c.started_at).label("elapsed"),
+        (now() - jobs.c.cancel_requested_at).label("cancelled_for"),
+    )
+    .where(_OF_WORKER)
+    .order_by(jobs.c.started_at)
+)
+
+#: What names a worker's child as its runner.
+OF_CHILD = select(*CLAIM_COLUMNS).where(_OF_WORKER, jobs.c.worker_pid == bindparam("of_pid"))
 
 # Worker by worker, and no join: that would read all that runs of those that live.
 _RUNS_SOMETHING = select(literal(1)).where(RUNS, jobs.c.worker_id == workers.c.id).limit(1).scalar_subquery() == 1
@@ -61,14 +68,13 @@ def orphaning(connection: Connection, page: int) -> list[str]:
 
 def running_of(connection: Connection, worker_id: str) -> list[RunningJob]:
     """Return what a worker runs, the oldest claim first."""
-    rows = connection.execute(_RUNNING.order_by(jobs.c.started_at), {"of_worker": worker_id})
+    rows = connection.execute(_RUNNING, {"of_worker": worker_id})
     return [_running(row) for row in rows]
 
 
 def running_by_child(connection: Connection, worker_id: str, pid: int) -> list[Claim]:
     """Return the claims that name a worker's child: the slice that it had taken."""
-    query = select(*CLAIM_COLUMNS).where(_OF_WORKER, jobs.c.worker_pid == pid)
-    return [Claim(*row) for row in connection.execute(query, {"of_worker": worker_id})]
+    return [Claim(*row) for row in connection.execute(OF_CHILD, {"of_worker": worker_id, "of_pid": pid})]
 
 
 def cancelling(connection: Connection, worker_id: str) -> dict[tuple[str, int], float]:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from perdure.ledger.now import now
 from perdure.ledger.schema import worker_events
 from perdure.model.clock import to_datetime
 from perdure.model.ids import new_id
 from perdure.model.worker_health import WorkerEvent, WorkerState
+
+_GIVEN = ("id", "worker_id", "worker_name", "bulkhead", "source", "target", "reason", "silence")
+_VALUES: dict[str, Any] = {**{name: bindparam(name) for name in _GIVEN}, "at": now()}
+_INSERT = worker_events.insert().values(_VALUES).returning(*worker_events.c)
+_LAST_STATE = (
+    select(worker_events.c.target)
+    .where(worker_events.c.worker_name == bindparam("of_name"))
+    .where(worker_events.c.target.in_([state.value for state in WorkerState]))
+    .order_by(worker_events.c.id.desc())
+    .limit(1)
+)
 
 
 def record(
@@ -26,8 +37,7 @@ def record(
 ) -> WorkerEvent:
     """Write an event and return it."""
     values = {"worker_id": worker_id, "worker_name": name, "bulkhead": bulkhead, "source": source, "target": target}
-    written = worker_events.insert().values(id=new_id(), **values, reason=reason, silence=silence, at=now())
-    return _event(connection.execute(written.returning(*worker_events.c)).one())
+    return _event(connection.execute(_INSERT, {"id": new_id(), **values, "reason": reason, "silence": silence}).one())
 
 
 def listing(connection: Connection, *, name: str | None = None, limit: int = 100) -> list[WorkerEvent]:
@@ -40,9 +50,7 @@ def listing(connection: Connection, *, name: str | None = None, limit: int = 100
 
 def last_state_of(connection: Connection, name: str) -> str | None:
     """Return the state that the newest event of a worker's name led to."""
-    states = worker_events.c.target.in_([state.value for state in WorkerState])
-    newest = select(worker_events.c.target).where(worker_events.c.worker_name == name, states)
-    state: str | None = connection.execute(newest.order_by(worker_events.c.id.desc()).limit(1)).scalar_one_or_none()
+    state: str | None = connection.execute(_LAST_STATE, {"of_name": name}).scalar_one_or_none()
     return state
 
 

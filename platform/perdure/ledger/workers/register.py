@@ -35,7 +35,14 @@ LOCK_PATH = workers.c.lock_path
 IS_NEIGHBOUR = (workers.c.state.in_(LIVE), workers.c.host == bindparam("on_host"), LOCK_PATH.is_not(None))
 _NEIGHBOURS = select(workers.c.id, workers.c.name, LOCK_PATH).where(*IS_NEIGHBOUR)
 
-_LOCKED = select(workers).where(workers.c.id == bindparam("of_worker")).with_for_update()
+_LOCKED = select(workers, SILENCE).where(workers.c.id == bindparam("of_worker")).with_for_update()
+_FRESH = {"state": HEALTHY, "draining": False, "started_at": now(), "heartbeat_at": now(), "state_changed_at": now()}
+_INSERT = workers.insert().values(_FRESH)
+_CHANGE = (
+    update(workers)
+    .where(workers.c.id == bindparam("of_worker"))
+    .values(state=bindparam("target"), state_reason=bindparam("reason"), state_changed_at=now())
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +59,7 @@ def register(connection: Connection, worker: dict[str, Any]) -> WorkerEvent | No
     if connection.execute(_LOCKED, {"of_worker": worker["id"]}).first() is not None:
         return None
     before = last_state_of(connection, worker["name"])
-    fresh = {"state": HEALTHY, "draining": False, "started_at": now(), "heartbeat_at": now(), "state_changed_at": now()}
-    connection.execute(workers.insert().values(**worker, **fresh))
+    connection.execute(_INSERT, worker)
     back = before == FAILED
     reason = "a new incarnation of a worker that had failed" if back else "started"
     names = (worker["id"], worker["name"], worker["bulkhead"])
@@ -80,12 +86,10 @@ def change_state(connection: Connection, worker_id: str, target: str, reason: st
         target: The state to be in.
         reason: Why, in words.
     """
-    query = select(workers, SILENCE).where(workers.c.id == worker_id).with_for_update()
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_LOCKED, {"of_worker": worker_id}).one_or_none()
     if row is None or row.state not in LIVE or row.state == target:
         return None
-    values = {"state": target, "state_reason": reason, "state_changed_at": now()}
-    connection.execute(update(workers).where(workers.c.id == worker_id).values(**values))
+    connection.execute(_CHANGE, {"of_worker": worker_id, "target": target, "reason": reason})
     if target == FAILED:
         counts.add(connection, [Count(WORKER_FAILURES.name, (row.bulkhead,), 1)])
     names = (row.id, row.name, row.bulkhead)
