@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
 from support.model.model import FINAL, Held, Job, Node, State, steps
 from support.simulation.world import Node as Worker
 from support.simulation.world import Step, World
 
+_JOBS = text("SELECT id, task, state, fence, crashes, replay_of FROM perdure_jobs")
 #: Kinds of jobs that the model has.
 KINDS = ("plain", "poison")
 
@@ -29,8 +32,7 @@ class Witness:
 
 def state_of(world: World) -> State:
     """Return what the model says of a world: its jobs from the ledger, its workers from their own hands."""
-    query = "SELECT id, task, state, fence, crashes, replay_of FROM perdure_jobs"
-    rows = {row.id: row for row in world.ledger.read(lambda c: c.exec_driver_sql(query).all())}
+    rows = {row.id: row for row in world.ledger.read(lambda c: c.execute(_JOBS).all())}
     order = {job: number for number, job in enumerate(world.jobs)}
     replayed = [row.replay_of for row in rows.values() if row.replay_of]
     jobs = tuple(

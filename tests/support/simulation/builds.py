@@ -10,10 +10,17 @@ from unittest.mock import patch
 
 from sqlalchemy import bindparam, text, update
 
-from perdure.ledger.jobs import settle
+from perdure.ledger.jobs import claim, settle
 from perdure.ledger.schema import jobs
+from perdure.model.ids import new_id
+from perdure.model.records import NewJob
+from perdure.model.signature import Signature
 from perdure.model.worker_health import WorkerState
 from perdure.resilience.breaker import machine
+from perdure.running.transaction import OpenTransaction
+from perdure_workers.intake.gate import Refused
+from perdure_workers.intake.quarantine import Quarantine
+from support.simulation.parts import BULKHEAD
 from support.simulation.world import World
 
 #: Breaks what is patched now, and each world that is made.
@@ -51,7 +58,23 @@ def _oldest(held: Any) -> Any:
     return min(held, key=lambda record: record.version, default=None)
 
 
+def _effects_alone(self: OpenTransaction, *how: Any) -> Any:
+    self._saves.clear()
+    return _write(self, *how)
+
+
+def _submitted(self: Quarantine, refused: Refused) -> None:
+    self._app.ledger.jobs.submit([NewJob(new_id(), refused.task, BULKHEAD, "[0, {}]", "{}", "d")])
+
+
+def _blurred(self: Signature, *of: str) -> Any:
+    (number, seen), named = _decode(self, *of)
+    return [number, {**seen, "more": None}], named
+
+
+_write, _decode = OpenTransaction.write, Signature.decode
 _free_permits = machine.free_permits
+_OF_ANY_BULKHEAD = {"sqlite": text(claim._CLAIM["sqlite"].text.replace("w.bulkhead = :bulkhead AND", ""))}
 _UNFENCED = (
     update(jobs)
     .where(jobs.c.id == bindparam("of_job"))
@@ -72,16 +95,26 @@ BUILDS: dict[str, Build] = {
     "a quorum of one": _quorum_of_one,
     "the oldest checkpoint wins": _patched("perdure.stores.replicated.quorum._newest", _oldest),
     "a checkpoint without a fence": _patched("perdure.ledger.running.checkpoints._ADVANCE", _UNFENCED),
+    "effects are committed without their checkpoint": _patched(
+        "perdure.running.transaction.OpenTransaction.write", _effects_alone
+    ),
+    "a bulkhead's worker takes any job": _patched("perdure.ledger.jobs.claim._CLAIM", _OF_ANY_BULKHEAD),
+    "a message chooses what is run": _patched("perdure_workers.intake.quarantine.Quarantine._keep", _submitted),
+    "a job is given something else": _patched("perdure.model.signature.Signature.decode", _blurred),
     "a letter is replayed twice": _patched("perdure.ledger.dead_letters.replay._replayed_before", lambda *_, **__: None),
 }
 
 
 #: Builds that show in long schedules of one kind of jobs; the others do in any.
 KINDS_OF = {
+    "no fence check": ("plain",),
     "a dead child's permit is not given back": ("limited",),
     "two trial calls": ("guarded",),
     "a quorum of one": ("kept",),
     "the oldest checkpoint wins": ("kept",),
     "a checkpoint without a fence": ("plain",),
+    "effects are committed without their checkpoint": ("exact",),
+    "a bulkhead's worker takes any job": ("plain", "urgent"),
+    "a message chooses what is run": ("plain",),
     "a letter is replayed twice": ("poison",),
 }

@@ -12,8 +12,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import patch
 from uuid import UUID
+from weakref import WeakSet
 
 from sqlalchemy import Connection, StaticPool, TextClause, create_engine
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 
 from perdure.ledger import Ledger
@@ -58,7 +60,9 @@ def simulated_ledger(folder: Path) -> Iterator[tuple[Ledger, SimulatedClock]]:
     ledger.close()
     with ExitStack() as patches:
         connection = patches.enter_context(_in_memory(folder / "simulated.db", clock))
-        patches.enter_context(patch.object(ledger.database, "_run", _Quick(connection).run))
+        quick = _Quick(connection)
+        patches.enter_context(patch.object(ledger.database, "_run", quick.run))
+        patches.enter_context(patch.object(ledger.database, "transaction", quick.transaction))
         patches.enter_context(patch("perdure.model.ids.uuid7", clock.uuid7))
         patches.enter_context(patch("perdure.admission.limits.connect"))
         for module in _TIMED:
@@ -75,6 +79,7 @@ def _in_memory(file: Path, clock: SimulatedClock) -> Iterator[Connection]:
         closing(sqlite3.connect(":memory:", isolation_level=None, cached_statements=1000)) as raw,
     ):
         made.backup(raw)
+        raw.execute("CREATE TABLE effects (job_id, number)")
         # The same throughout a statement, as SQLite's own.
         raw.create_function("julianday", -1, clock.julianday, deterministic=True)
         engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
@@ -82,12 +87,22 @@ def _in_memory(file: Path, clock: SimulatedClock) -> Iterator[Connection]:
             yield connection
 
 
+#: The ledger's dialect, but that parameters have names.
+_DIALECT = sqlite.dialect(paramstyle="named")
+
+
 class _Quick:
-    """A connection that gives statements which are text to SQLite as they are: SQLAlchemy's way costs more than they do."""
+    """A connection that gives statements to SQLite as they are: SQLAlchemy's way to it costs more than most of them do.
+
+    Those that are constants are compiled once; those that are made anew for each call go SQLAlchemy's way.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._raw = connection, cast(Any, connection.connection.driver_connection)
         self._columns: dict[str, SimpleResultMetaData] = {}
+        #: Of constants: their SQL, and parameters that are part of them.
+        self._compiled: dict[Any, tuple[str, dict[str, Any]]] = {}
+        self._seen = WeakSet[Any]()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -96,32 +111,56 @@ class _Quick:
         """Stand in for :meth:`Database._run`."""
         if autocommit:
             return work(self)
+        with self.transaction():
+            return work(self)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Stand in for :meth:`Database.transaction`."""
         self._raw.execute("BEGIN IMMEDIATE")
         try:
-            result = work(self)
+            yield self
         except BaseException:
             self._raw.execute("ROLLBACK")
             raise
         self._raw.execute("COMMIT")
-        return result
 
     def execute(self, statement: Any, parameters: Any = None) -> Any:
-        if not isinstance(statement, TextClause) or isinstance(parameters, list):
+        compiled = self._compiled.get(statement) or self._compile(statement, parameters)
+        if compiled is None:
             return self._connection.execute(statement, parameters)
-        found = self._raw.execute(statement.text, parameters or {})
-        rows = found.fetchall()
+        sql, own = compiled
+        if isinstance(parameters, list):
+            return self._raw.executemany(sql, [own | each for each in parameters])
+        found = self._raw.execute(sql, own | (parameters or {}))
         if found.description is None:
             return found
-        columns = self._columns.get(statement.text)
+        columns = self._columns.get(sql)
         if columns is None:
-            columns = self._columns[statement.text] = SimpleResultMetaData([each[0] for each in found.description])
-        return IteratorResult(columns, iter(rows))
+            columns = self._columns[sql] = SimpleResultMetaData([each[0] for each in found.description])
+        return IteratorResult(columns, iter(found.fetchall()))
+
+    def _compile(self, statement: Any, parameters: Any) -> tuple[str, dict[str, Any]] | None:
+        if isinstance(statement, TextClause):
+            self._compiled[statement] = statement.text, {}
+        elif statement in self._seen:
+            given = parameters[0] if isinstance(parameters, list) else parameters or {}
+            made = statement.compile(dialect=_DIALECT, column_keys=list(given)).construct_expanded_state(given)
+            own = {name: value for name, value in made.parameters.items() if name not in given}
+            self._compiled[statement] = made.statement, own
+        else:
+            self._seen.add(statement)
+        return self._compiled.get(statement)
 
 
-#: Deletes all that the seed before has written.
-_EMPTY = "BEGIN IMMEDIATE;" + "".join(f"DELETE FROM {table};" for table in metadata.tables if table not in _KEPT) + "COMMIT"
+#: Delete all that a seed has written.
+_EMPTY = [f"DELETE FROM {table}" for table in (*metadata.tables, "effects") if table not in _KEPT]
 
 
 def empty(ledger: Ledger) -> None:
     """Delete all that the seed before has written: much quicker than another file."""
-    ledger.read(lambda c: cast(Any, c.connection.driver_connection).executescript(_EMPTY))
+    raw = ledger.read(lambda c: cast(Any, c.connection.driver_connection))
+    raw.execute("BEGIN IMMEDIATE")
+    for statement in _EMPTY:
+        raw.execute(statement)
+    raw.execute("COMMIT")

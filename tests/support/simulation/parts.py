@@ -5,6 +5,7 @@ What decides is the platform's: :class:`Limits`, the breaker's machine and its a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -21,15 +22,16 @@ from perdure.resilience.breaker.admission import Admission, admission
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.breaker.store import LocalStore
 from perdure.resilience.breaker.trial_holder import quoted
-from perdure.settings.settings import BulkheadSettings, Settings
+from perdure.settings.settings import Settings
 from perdure.stores.protocol import StoredVersion
 from perdure.stores.record import CheckpointKey, CheckpointRecord
 from perdure.stores.replicated import quorum
 from support.simulation.ledger import SimulatedClock
 
-BULKHEAD = "normal"
+BULKHEAD, URGENT = "normal", "critical"
 BREAKER = BreakerConfig(failure_threshold=1, recovery_timeout=2.0, slow_start=0)
-#: Jobs of each kind: a job of ``poison`` kills its process; ``kept`` keeps its checkpoints in replicated stores.
+#: Jobs of each kind: a job of ``poison`` kills its process; ``kept`` keeps its checkpoints in replicated stores; ``exact``
+#: writes to the ledger's database with each checkpoint; ``urgent`` ones have a worker of their own.
 _RETRY = RetryPolicy(max_retries=1, base=1.0, max_delay=1.0)
 _OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -37,28 +39,35 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "kept": {},
     "limited": {"limit": 1},
     "guarded": {"breaker": "service"},
+    "exact": {},
+    "urgent": {"bulkhead": URGENT},
 }
 KINDS = tuple(_OPTIONS)
-SETTINGS = Settings(bulkheads={BULKHEAD: BulkheadSettings()})
+SETTINGS = Settings(broker_url="redis://simulated")
 
 
-def _function() -> None: ...
+def _function(number: int, of: dict[str, Any]) -> None: ...
 
 
 TASKS = {
-    kind: TaskSpec(name=kind, bulkhead=BULKHEAD, retry=_RETRY, signature=Signature(_function, kind, Any), **options)
+    kind: TaskSpec(**{"bulkhead": BULKHEAD} | options, name=kind, retry=_RETRY, signature=Signature(_function, kind, Any))
     for kind, options in _OPTIONS.items()
 }
 
 
 class Bells:
-    """The broker: how many bells are on their way."""
+    """The broker: how many bells of each bulkhead are on their way."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.counts = Counter[str]()
 
-    def ring(self, _bulkhead: str, count: int = 1) -> None:
-        self.count += count
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.counts.total()
+
+    def ring(self, bulkhead: str, count: int = 1) -> None:
+        self.counts[bulkhead] += count
 
 
 class SimulatedPermits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from perdure.admission.limits import holder_of
 from perdure.model.states import FINAL_STATES
@@ -13,6 +13,11 @@ from support.invariants import check_checkpoints, check_fences, check_side_by_si
 from support.simulation.parts import BREAKER, SETTINGS, TASKS
 from support.simulation.world import World
 
+_OF_JOB = "id, state, task, attempt, crashes, fence, checkpoint_seq, dead_letter_id, replay_of"
+_JOBS = text(f"SELECT {_OF_JOB} FROM perdure_jobs ORDER BY id")
+_ATTEMPTS = text("SELECT job_id, number, outcome FROM perdure_attempts ORDER BY job_id, number")
+_EFFECTS = text("SELECT number FROM effects WHERE job_id = :job ORDER BY number")
+_LETTERS = text("SELECT job_id FROM perdure_dead_letters")
 #: Outcomes for which a job's own attempt counter goes up.
 _BURNED = ("succeeded", "failed", "timeout", "crashed", "cancelled")
 
@@ -27,6 +32,8 @@ def check_now(world: World) -> None:
     for kind, task in TASKS.items():
         count = sum(leased and claim.task == kind for leased, claim in running)
         assert task.limit is None or count <= task.limit, f"{count} jobs of {kind} run at once"
+    for node in (*world.nodes, *world.ghosts):
+        assert all(claim.bulkhead == node.bulkhead for claim in node.held), f"a worker of {node.bulkhead} took other jobs"
     assert world.app.breaker.trials() <= BREAKER.half_open_permits, "too many trial calls at once"
 
 
@@ -42,19 +49,24 @@ def check_end(world: World) -> None:
         _check_state(world, row, list(of_job.values()), letters[job])
         _check_effects(world, job, row, of_job)
         assert replays[job] <= 1, "a dead letter was replayed twice"
+        assert all(call == world.submitted[job] for call in world.given[job]), "it was given what was not submitted"
+        if row.task == "exact":
+            _check_once(world, job, row.checkpoint_seq)
+
+
+def _check_once(world: World, job: str, checkpoint: int) -> None:
+    numbers = world.ledger.read(lambda c: list(c.execute(_EFFECTS, {"job": job}).scalars()))
+    assert numbers == list(range(1, checkpoint + 1)), f"it has made effects {numbers} and is at checkpoint {checkpoint}"
 
 
 def _records(connection: Connection) -> tuple[Any, ...]:
-    columns = "id, state, task, attempt, crashes, fence, dead_letter_id, replay_of"
-    rows = connection.exec_driver_sql(f"SELECT {columns} FROM perdure_jobs ORDER BY id").all()
+    rows = connection.execute(_JOBS).all()
     attempts: dict[str, dict[int, str]] = {}
-    for job, number, outcome in connection.exec_driver_sql(
-        "SELECT job_id, number, outcome FROM perdure_attempts ORDER BY job_id, number"
-    ):
+    for job, number, outcome in connection.execute(_ATTEMPTS):
         attempts.setdefault(job, {})[number] = outcome
     letters: Counter[str] = Counter()
     if any(row.dead_letter_id for row in rows):
-        letters.update(connection.exec_driver_sql("SELECT job_id FROM perdure_dead_letters").scalars())
+        letters.update(connection.execute(_LETTERS).scalars())
     return {row.id: row for row in rows}, attempts, letters, Counter(row.replay_of for row in rows)
 
 

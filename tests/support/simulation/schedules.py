@@ -38,6 +38,7 @@ MISFORTUNES = {
     "cancel": 2,
     "lose bells": 2,
     "forge bell": 1,
+    "forge message": 0.3,
     "lose answer": 4,
     "crash": 3,
     "die": 2,

@@ -5,12 +5,17 @@ A step is a word and a number: which worker, job or store. Only steps that chang
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import msgspec
+from sqlalchemy import text
+
 from perdure.admission.limits import holder_of
+from perdure.broker.queues import BELL
 from perdure.errors import BulkheadFull, JobCancelled, LeaseLost
 from perdure.ledger import Ledger
 from perdure.ledger.dead_letters.replay import Replay
@@ -27,17 +32,23 @@ from perdure.model.settlement import Ended, decide
 from perdure.model.states import FINAL_STATES, JobState
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.model.worker_health import WorkerState
+from perdure.running.attempt import RunningAttempt
+from perdure.running.transaction import transaction
 from perdure.stores.record import CheckpointKey, CheckpointRecord
+from perdure_workers.intake.gate import Refused, admit
+from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.recovery.rescue import hand_back, rescue_child, rescue_worker
 from perdure_workers.shared.slots import Slot
 from perdure_workers.supervisor.duties.expire import Expire
 from perdure_workers.worker.choice import Choice
 from support.cluster import Effect
 from support.simulation.ledger import SimulatedClock
-from support.simulation.parts import BULKHEAD, KINDS, SETTINGS, TASKS, SimulatedApp
+from support.simulation.parts import BULKHEAD, KINDS, SETTINGS, TASKS, URGENT, SimulatedApp
 
 #: What happens, and to which worker, job or store.
 Step = tuple[str, int]
+#: What a job is called with.
+Call = list[Any]
 WORKERS, JOBS, STORES = 2, 2, 3
 #: Jobs that a child claims at once.
 SLICE = 2
@@ -45,6 +56,27 @@ SLICE = 2
 ROUNDS = 12
 PAGE = 100
 _MOMENTS = ("started_at", "heartbeat_at", "state_changed_at")
+_FIRST_WORKERS = workers.insert()
+#: What somebody sends who can write to the broker, but for the task that he names.
+_MESSAGE = {
+    "body": base64.b64encode(b'[[0, {}], {}, {"chord": null}]').decode(),
+    "content-type": "application/json",
+    "content-encoding": "utf-8",
+    "properties": {"body_encoding": "base64", "delivery_tag": "t", "delivery_info": {"exchange": "", "routing_key": ""}},
+}
+_EFFECT = text("INSERT INTO effects (job_id, number) VALUES (:job, :number)")
+_LETTER_OF = text("SELECT id, args, kwargs FROM perdure_dead_letters WHERE job_id = :job")
+
+
+class _Main:
+    """The checkpoint, as the transaction that saves it knows it."""
+
+    name = "main"
+
+    def saved(self, seq: int) -> None: ...
+
+
+_MAIN = _Main()
 
 
 @dataclass
@@ -53,6 +85,7 @@ class Node:
 
     index: int
     id: str
+    bulkhead: str
     choice: Choice
     pid: int
     up: bool = True
@@ -64,6 +97,9 @@ class Node:
     endings: list[Ending] = field(default_factory=list)
     running: Claim | None = None
     permits: ExitStack = field(default_factory=ExitStack)
+    #: The attempt of a job whose checkpoints are committed with its effects, and how many of these there are.
+    attempt: RunningAttempt | None = None
+    done: int = 0
     until: float = 0.0
 
     @property
@@ -94,8 +130,12 @@ class World:
         self.ledger, self.clock, self.kinds = ledger, clock, kinds
         self.app = cast(Any, SimulatedApp(ledger, clock))
         self.bells, self.ring = self.app.bells, self.app.ring
-        self.looks = True
+        self.quarantine = Quarantine(self.app, BULKHEAD, cast(Any, None))
+        self.looks, self.forged = True, False
         self.jobs: dict[str, str] = {}
+        #: Of each job: what it was submitted with, and what its attempts were given.
+        self.submitted: dict[str, Call] = {}
+        self.given: dict[str, list[Call]] = {}
         #: Jobs that were to be cancelled, each with the fence that it had then.
         self.cancelled: dict[str, int] = {}
         #: Of each job: the fence of its newest claim, and of its newest checkpoint.
@@ -149,7 +189,7 @@ class World:
             self.clock.now += 2.0
             self._look(0)
             for node in self.nodes:
-                if self.bells.count:
+                if self.bells.counts[node.bulkhead]:
                     self._take(node.index)
                     self._finish(node)
 
@@ -172,15 +212,17 @@ class World:
 
     def _submit(self, kind: int) -> None:
         name = self.kinds[kind]
-        task = TASKS[name]
-        key = None if task.limit is None else ""
-        job = NewJob(new_id(), name, BULKHEAD, "[]", "{}", "d", breaker=task.breaker, limit_key=key)
+        task, call = TASKS[name], [len(self.jobs), {"seen": [self.clock.now]}]
+        payload = task.signature.encode(call, {})
+        guards: dict[str, Any] = {"breaker": task.breaker, "limit_key": None if task.limit is None else ""}
+        job = NewJob(new_id(), name, task.bulkhead, payload.args, payload.kwargs, payload.digest, **guards)
         self.ledger.jobs.submit([job])
-        self._accepted(job.id, name)
+        self._accepted(job.id, name, call)
 
-    def _accepted(self, job: str, kind: str) -> None:
+    def _accepted(self, job: str, kind: str, call: Call) -> None:
         self.jobs[job], self.effects[job] = kind, []
-        self.bells.ring(BULKHEAD)
+        self.submitted[job], self.given[job] = call, []
+        self.bells.ring(TASKS[kind].bulkhead)
 
     def _cancel(self, number: int) -> None:
         job = list(self.jobs)[number]
@@ -190,13 +232,12 @@ class World:
     def _replay(self, number: int) -> None:
         """Replay a dead letter, whose fault is mended by now."""
         job = self.dead[number]
-        query = "SELECT id FROM perdure_dead_letters WHERE job_id = ?"
-        letter = self.ledger.read(lambda c: c.exec_driver_sql(query, (job,)).scalar_one())
-        new = NewJob(new_id(), "plain", BULKHEAD, "[]", "{}", "d", replay_of=job)
-        [replayed] = self.ledger.letters.replay([Replay(letter, new)], Actor("simulator", "simulator"))
+        letter = self.ledger.read(lambda c: c.execute(_LETTER_OF, {"job": job}).one())
+        new = NewJob(new_id(), "plain", BULKHEAD, letter.args, letter.kwargs, "d", replay_of=job)
+        [replayed] = self.ledger.letters.replay([Replay(letter.id, new)], Actor("simulator", "simulator"))
         self.replays += 1
         if replayed.is_new:
-            self._accepted(new.id, "plain")
+            self._accepted(new.id, "plain", self.submitted[job])
 
     def _over(self, event: JobEvent) -> None:
         self.ended.add(event.job_id)
@@ -204,17 +245,27 @@ class World:
             self.dead.append(event.job_id)
 
     def _lose_bells(self, _: int) -> None:
-        self.bells.count = 0
+        self.bells.counts.clear()
 
     def _forge_bell(self, _: int) -> None:
-        self.bells.count += 1
+        self.bells.ring(BULKHEAD)
+
+    def _forge_message(self, kind: int) -> None:
+        """Have somebody name a task in the broker, past the platform."""
+        self.forged = True
+        came = admit(_MESSAGE | {"headers": {"task": self.kinds[kind], "id": new_id()}}, of_bells=True)
+        assert came is not None
+        if came["headers"]["task"] == BELL:
+            self.bells.ring(BULKHEAD)
+        else:
+            self.quarantine._keep(msgspec.json.decode(base64.b64decode(came["body"]), type=Refused))
 
     def _wait(self, _: int) -> None:
         self.clock.now += 2.0
 
     def _look(self, _: int) -> None:
-        if self.looks:
-            self.bells.count = [lane.waits for lane in self.ledger.jobs.lanes(BULKHEAD)].count(0.0)
+        for bulkhead in {node.bulkhead: None for node in self.nodes} if self.looks else ():
+            self.bells.counts[bulkhead] = [lane.waits for lane in self.ledger.jobs.lanes(bulkhead)].count(0.0)
 
     def _store(self, which: int) -> None:
         """Have some stores away, and the others back."""
@@ -243,20 +294,22 @@ class World:
         nodes = [self._node(index) for index in range(WORKERS)]
         now = {"state": WorkerState.HEALTHY.value, "draining": False} | dict.fromkeys(_MOMENTS, self.clock.now)
         rows = [self._row(node) | now for node in nodes]
-        self.ledger.read(lambda c: c.execute(workers.insert(), rows))
+        self.ledger.read(lambda c: c.execute(_FIRST_WORKERS, rows))
         return nodes
 
     def _node(self, index: int) -> Node:
         self.lives += 1
         worker = new_id()
-        return Node(index, worker, self._choice(worker, f"w{index}", self.lives), self.lives)
+        # Where there are urgent jobs the last worker has nothing else to do.
+        bulkhead = URGENT if "urgent" in self.kinds and index == WORKERS - 1 else BULKHEAD
+        return Node(index, worker, bulkhead, self._choice(bulkhead, worker, f"w{index}", self.lives), self.lives)
 
     def _row(self, node: Node) -> dict[str, Any]:
-        of_all = {"bulkhead": BULKHEAD, "host": "h", "concurrency": 1, "lease_ttl": SETTINGS.lease_ttl}
-        return {"id": node.id, "name": f"w{node.index}", "pid": node.pid, **of_all}
+        of_all = {"host": "h", "concurrency": 1, "lease_ttl": SETTINGS.lease_ttl}
+        return {"id": node.id, "name": f"w{node.index}", "pid": node.pid, "bulkhead": node.bulkhead, **of_all}
 
-    def _choice(self, worker: str, name: str, pid: int) -> Choice:
-        return Choice(self.app, Claimer(BULKHEAD, worker, name, pid, tuple(TASKS)))
+    def _choice(self, bulkhead: str, worker: str, name: str, pid: int) -> Choice:
+        return Choice(self.app, Claimer(bulkhead, worker, name, pid, tuple(TASKS)))
 
     def _start(self, index: int) -> None:
         self.ghosts.append(self.nodes[index])
@@ -265,12 +318,13 @@ class World:
 
     def _take(self, index: int) -> None:
         node = self.nodes[index]
-        self.bells.count -= 1
+        self.bells.counts[node.bulkhead] -= 1
         node.until = self.clock.now + SETTINGS.lease_ttl
         node.held = node.choice.claim(SLICE)
+        assert self.jobs.keys() >= {claim.job_id for claim in node.held}, "a worker was given what nobody submitted"
         self.fences |= {claim.job_id: claim.fence for claim in node.held}
         if len(node.held) >= SLICE:
-            self.bells.ring(BULKHEAD)
+            self.bells.ring(node.bulkhead)
 
     def _begin(self, index: int) -> None:
         node = self.nodes[index]
@@ -281,6 +335,8 @@ class World:
             if claim.limit_key is not None:
                 self.app.limits.hold(claim, held)
             saved = self.ring.newest(CheckpointKey(claim.job_id, "main")) if claim.task == "kept" else claim.checkpoint_seq
+            if claim.task == "exact":
+                self._resume(node, claim)
         except BulkheadFull:
             self._ends(node, claim, Snooze(1.0))
             return
@@ -292,6 +348,7 @@ class World:
             node.choice.pass_by(lane_of(claim.task, limit_key=None, breaker=claim.breaker))
             return
         node.running, node.permits = claim, held
+        self.given[claim.job_id].append(task.signature.decode(claim.args, claim.kwargs)[0])
         self._write(claim, f"start:{saved}")
         if claim.task == "poison":
             self._crash(index)
@@ -299,6 +356,9 @@ class World:
     def _save(self, index: int) -> None:
         node, claim = self.nodes[index], self._running(index)
         try:
+            if claim.task == "exact":
+                self._commit(node, claim)
+                return
             seq, standing = self.ledger.running.save_checkpoint(claim.job_id, claim.fence, "main", b"1", 0)
             if standing.cancel_requested:
                 raise JobCancelled("it was asked to stop")
@@ -309,6 +369,25 @@ class World:
         else:
             self.saved[claim.job_id] = claim.fence
             self._write(claim, f"saved:{seq}")
+
+    def _resume(self, node: Node, claim: Claim) -> None:
+        """Begin a job of which the checkpoint says how many effects it has made."""
+        node.attempt = RunningAttempt(claim, self.ledger)
+        found = node.attempt.storage.find(claim, "main", "checkpoint")
+        node.done = int(found.data or b"0")
+
+    def _commit(self, node: Node, claim: Claim) -> None:
+        """Make an effect and save the checkpoint that says so in one transaction."""
+        assert node.attempt is not None
+        data = str(node.done + 1).encode()
+        with transaction(node.attempt, final=False) as connection:
+            connection.execute(_EFFECT, {"job": claim.job_id, "number": node.done + 1})
+            assert node.attempt.open_transaction is not None
+            node.attempt.open_transaction.save(
+                _MAIN, lambda seq: CheckpointRecord(claim.job_id, "main", seq, claim.fence, data, self.clock.now), 0
+            )
+        node.done += 1
+        self._write(claim, f"saved:{node.attempt.last_seq}")
 
     def _return(self, index: int) -> None:
         claim = self._running(index)
@@ -334,7 +413,7 @@ class World:
         self.ledger.jobs.settle_all([*node.endings, *rest])
         node.held, node.begun, node.endings = [node.running] if node.running else [], int(node.running is not None), []
         if rest:
-            self.bells.ring(BULKHEAD)
+            self.bells.ring(node.bulkhead)
 
     def _lose_answer(self, index: int) -> None:
         """Settle, and die before the answer arrives."""
@@ -347,7 +426,7 @@ class World:
         rescue_child(self.app, node.id, node.pid, "was killed", node.slot())
         node.forget()
         self.lives += 1
-        node.pid, node.choice = self.lives, self._choice(node.id, f"w{index}", self.lives)
+        node.pid, node.choice = self.lives, self._choice(node.bulkhead, node.id, f"w{index}", self.lives)
 
     def _die(self, index: int) -> None:
         self.nodes[index].up = self.nodes[index].frozen = False
@@ -397,7 +476,8 @@ def _may_settle(node: Node) -> bool:
 
 
 def _may_take(world: World) -> list[int]:
-    return [n.index for n in world.nodes if n.acts and n.leased and not n.held and world.bells.count and world.waiting()]
+    idle = [node for node in world.nodes if node.acts and node.leased and not node.held]
+    return [node.index for node in idle if world.bells.counts[node.bulkhead] and world.waiting()]
 
 
 def _may_cancel(world: World) -> list[int]:
@@ -420,6 +500,7 @@ STEPS: dict[str, tuple[Who, Callable[[World, int], None]]] = {
     "cancel": (_may_cancel, World._cancel),
     "lose bells": (_once(lambda world: bool(world.bells.count)), World._lose_bells),
     "forge bell": (_once(lambda world: not world.bells.count), World._forge_bell),
+    "forge message": (lambda world: [] if world.forged else list(range(len(world.kinds))), World._forge_message),
     "store": (lambda world: list(range(2**STORES)) if "kept" in world.jobs.values() else [], World._store),
     "expire": (_once(lambda world: bool(world._silent())), World._expire),
     "lose answer": (_nodes(lambda node: node.acts and node.leased and node.endings), World._lose_answer),
