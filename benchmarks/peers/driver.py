@@ -98,7 +98,8 @@ def _started(log: Any, number: int) -> float:
         record = log.read(effects.RECORD_BYTES)
         if len(record) == effects.RECORD_BYTES and int(record[:10]) == number:
             return float(record[11:28])
-        if not record:
+        if len(record) < effects.RECORD_BYTES:
+            log.seek(-len(record), os.SEEK_CUR)  # a record that crosses a page is seen in two parts
             if time.monotonic() > lost_at:
                 raise TimeoutError(f"job {number} did not start within {effects.LOST_AFTER_SECONDS:g} s")
             time.sleep(POLL_SECONDS)
