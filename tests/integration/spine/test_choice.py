@@ -40,6 +40,18 @@ def open_breaker(app: Perdure, name: str, seconds: float = 60.0) -> None:
 # -- in line -----------------------------------------------------------------------------------------------------------
 
 
+def test_where_no_task_is_held_back_what_was_claimed_begins_without_a_look_at_the_lanes(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task("plain").submit(1)
+    child, looks = choice(), []
+    monkeypatch.setattr(app.ledger.jobs, "lanes", lambda *_, **__: looks.append(1) or [])
+    assert numbers(child.claim(20)) == [1]
+    assert not looks
+    assert child.claim(20) == []
+    assert looks
+
+
 def test_jobs_come_by_priority_and_then_by_time_whatever_their_task_and_lane(
     app: Perdure, task: MakeTask, choice: MakeChoice
 ) -> None:

@@ -449,6 +449,9 @@ def test_a_time_limit_that_an_operator_set_ends_a_job(app: Perdure, child: MakeC
 def test_a_slice_whose_jobs_cannot_even_be_claimed_leaves_nothing_behind(
     app: Perdure, add: Any, child: MakeChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    @app.job(name="guarded", breaker="b")  # so that a claim is followed by a look at the lanes
+    def guarded() -> None: ...
+
     jobs = add.submit_many([(n,) for n in range(3)])
     worker = child()
     with monkeypatch.context() as broken:

@@ -16,7 +16,8 @@ from perdure_workers.shared.pace import Pace
 if TYPE_CHECKING:
     from perdure import Perdure
 
-#: Claims between two looks for held-back lanes, in an application none of whose tasks has one.
+#: Claims of jobs between two looks for held-back lanes, in an application none of whose tasks has one: a job that was
+#: claimed begins without one.
 SELDOM = 16
 #: Seconds for which a lane is passed by whose breaker or limit turned a job away that had been claimed.
 TURNED_AWAY = 0.05
@@ -62,8 +63,8 @@ class Choice:
         in_doubt, self._in_doubt = self._in_doubt, True
         claims = self._plain(most, in_doubt=in_doubt)
         self._claims += 1
-        if len(claims) < most:
-            claims += self._from_lanes(most)
+        if not claims:
+            claims = self._from_lanes(most)
         elif self._has_lanes() or self._claims % SELDOM == 0:
             claims += self._from_lanes(most, after=PLAIN)
         self._in_doubt = False

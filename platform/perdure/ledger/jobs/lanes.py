@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text
 
 from perdure.ledger.conditions import DIALECTS, state_is
-from perdure.ledger.jobs.claim import Claimer, claim_from
+from perdure.ledger.jobs.claim import PRIORITIES, Claimer, claim_from
 from perdure.ledger.now import NOW
 from perdure.ledger.schema import jobs
 from perdure.model.lanes import PLAIN
@@ -58,17 +58,21 @@ class Lane:
 Admitted = Callable[[Sequence[Lane], Mapping[Place, int]], Mapping[str, int]]
 
 
-def _soonest(what: str, lane: str, run_at: str) -> str:
+def _soonest(dialect: str, what: str, lane: str, run_at: str) -> str:
     """Return the query of a lane's job whose time comes first at any priority."""
-    levels = " UNION ALL ".join(
-        f"""SELECT it, place FROM (
+
+    def at(priority: object) -> str:
+        return f"""
             SELECT {what} AS it, run_at AS place FROM perdure_jobs
             WHERE bulkhead = :bulkhead AND lane = {lane} AND priority = {priority} AND run_at {run_at}
             ORDER BY run_at LIMIT 1
-        ) AS level{priority}"""
-        for priority in range(10)
-    )
-    return f"SELECT it FROM ({levels}) AS level ORDER BY place LIMIT 1"
+        """
+
+    if dialect == "postgresql":  # which plans it anew each time: one query for all priorities, and not one for each
+        firsts = f"generate_series(0, {len(PRIORITIES) - 1}) AS level(n) CROSS JOIN LATERAL ({at('level.n')}) AS first"
+    else:
+        firsts = f"({' UNION ALL '.join(f'SELECT * FROM ({at(number)})' for number in PRIORITIES)})"
+    return f"SELECT it FROM {firsts} ORDER BY place LIMIT 1"
 
 
 def _first_of_step(columns: str) -> str:
@@ -111,11 +115,11 @@ def _lanes(dialect: str) -> Any:
         )
         SELECT lane, task, breaker, limit_key, run_at, {moment} FROM (
             SELECT 0 AS number, j.lane, j.task, j.breaker, j.limit_key, j.run_at FROM perdure_jobs j
-            WHERE CAST(:after AS text) = '' AND j.id = ({_soonest("id", ":plain", since)})
+            WHERE CAST(:after AS text) = '' AND j.id = ({_soonest(dialect, "id", ":plain", since)})
             UNION ALL
             SELECT step.number, step.lane, j.task, j.breaker, j.limit_key, CASE
                 WHEN j.run_at <= {moment} THEN j.run_at
-                ELSE ({_soonest("run_at", "step.lane || ''", "IS NOT NULL")})
+                ELSE ({_soonest(dialect, "run_at", "step.lane || ''", "IS NOT NULL")})
             END
             FROM step {_FIRST_OF_STEP[dialect]}
         ) AS found
