@@ -39,8 +39,8 @@ SHORTEST_WAIT = 0.002
 AFTER_FAILURE = 1.0
 #: Seconds that a child gives its spans at its end.
 FLUSH_TIMEOUT = 5.0
-#: Seconds between two bells for other workers while there is more than this child can take.
-RING_EVERY = 0.1
+#: Seconds between two bells for other workers while there is more than this child can take: they look as often themselves.
+RING_EVERY = 1.0
 #: How much a task's newest duration counts in what its jobs are expected to take.
 NEWEST = 0.3
 
