@@ -8,12 +8,12 @@ def test_delays_double_up_to_the_maximum() -> None:
     assert [backoff.after_death(lived=0.5) for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 
-def test_a_healthy_life_starts_the_count_anew() -> None:
+def test_after_a_healthy_life_it_is_started_at_once_and_the_count_starts_anew() -> None:
     backoff = Backoff(first=0.1, maximum=30, healthy_after=10)
     for _ in range(4):
         backoff.after_death(lived=9.9)
-    assert backoff.after_death(lived=10) == 0.1
-    assert backoff.after_death(lived=0) == 0.2
+    assert backoff.after_death(lived=10) == 0.0
+    assert backoff.after_death(lived=0) == 0.1
 
 
 def test_thousands_of_deaths_do_not_overflow() -> None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FIRST_DELAY_SECONDS = 0.1
-"""A worker that was killed is missed at once: its jobs wait for the next one."""
 MAX_DELAY_SECONDS = 30.0
 HEALTHY_AFTER_SECONDS = 10.0
-"""A process that lived this long was healthy: its next death is a new story."""
+"""A process that lived this long was healthy. Its death is no fault of its own, and it is missed: a worker's jobs wait."""
 
 
 @dataclass
 class Backoff:
-    """Exponential backoff of one process: 0.1 s, 0.2 s, 0.4 s ... 30 s, and 0.1 s again after a healthy period.
+    """Exponential backoff of one process: none after a healthy life, then 0.1 s, 0.2 s, 0.4 s ... 30 s.
 
     Args:
-        first: seconds before the first restart.
+        first: seconds before the restart after the first short life.
         maximum: longest delay in seconds.
-        healthy_after: seconds of life after which the count starts anew.
+        healthy_after: seconds of life after which it is started again at once, and the count starts anew.
     """
 
     first: float = FIRST_DELAY_SECONDS
@@ -27,11 +26,14 @@ class Backoff:
     deaths: int = 0
 
     def after_death(self, lived: float) -> float:
-        """Count a death and return the seconds to wait: ``min(maximum, first * 2 ** (deaths in a row - 1))``.
+        """Count a death and return the seconds to wait: ``min(maximum, first * 2 ** (short lives in a row - 1))``.
 
         Args:
             lived: seconds that the process lived.
         """
-        self.deaths = 1 if lived >= self.healthy_after else self.deaths + 1
+        if lived >= self.healthy_after:
+            self.deaths = 0
+            return 0.0
+        self.deaths += 1
         # The exponent is bounded: 2.0 ** 1024 overflows, and the maximum is long reached by then.
         return min(self.maximum, self.first * 2.0 ** min(self.deaths - 1, 32))

@@ -152,7 +152,7 @@ class Manager:
     def _watch(self) -> None:
         rotate_at = source_at = 0.0
         while not self._stop_requests:
-            self._wakeup.wait(LOOK_SECONDS)
+            self._wakeup.wait(self._next_look_in())
             for child in self._children:
                 self._step(child)
             if time.monotonic() >= rotate_at:
@@ -161,6 +161,12 @@ class Manager:
             if self._source is not None and time.monotonic() >= source_at:
                 self._restart_if_changed(self._source)
                 source_at = time.monotonic() + SOURCE_SECONDS
+
+    def _next_look_in(self) -> float:
+        """Return seconds; the time to start a process again may come before the next look at all of them."""
+        now = time.monotonic()
+        waits = [child.restart_at - now for child in self._children if child.state is State.BACKOFF]
+        return max(0.0, min([LOOK_SECONDS, *waits]))
 
     def _restart_if_changed(self, source: SourceWatch) -> None:
         if not (changed := source.changed()):
