@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from perdure.system.fork_locks import fork_lock
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
 SQLITE_BUSY_TIMEOUT = 30.0
+#: Milliseconds after which SQLite gives the wait up, and is asked anew. Its pauses grow from 1 ms to 100, so that who has
+#: waited long comes last, and several writers spend most of the time asleep while nobody writes; these are of 1 and 2 ms.
+SQLITE_PATIENCE_MS = 3
 #: What libpq is asked for where the URL does not say otherwise. A host that vanishes (power, network) ends no connection:
 #: who waits for an answer would wait for 15 minutes or for ever. The kernel gives it up after about 10 s with these. In
 #: seconds, the last one in milliseconds. A server that lives answers probes whatever its statement takes.
@@ -249,6 +253,15 @@ def _sqlite_engine(database: Database) -> Engine:
         connection.isolation_level = None  # transactions are begun by _begin, not by the driver's guesses
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={database._durability.upper()}")
+        connection.execute(f"PRAGMA busy_timeout={SQLITE_PATIENCE_MS}")
+
+    @event.listens_for(engine, "do_execute")
+    def _execute(cursor: sqlite3.Cursor, statement: str, parameters: Any, _context: Any) -> bool:
+        return _when_free(lambda: cursor.execute(statement, parameters))
+
+    @event.listens_for(engine, "do_executemany")
+    def _execute_many(cursor: sqlite3.Cursor, statement: str, parameters: Any, _context: Any) -> bool:
+        return _when_free(lambda: cursor.executemany(statement, parameters))
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -258,6 +271,28 @@ def _sqlite_engine(database: Database) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _when_free(execute: Callable[[], object]) -> bool:
+    """Execute a statement as soon as SQLite's writer lets it, and tell SQLAlchemy that it is done.
+
+    Raises:
+        sqlite3.OperationalError: It failed, or the writer took longer than :data:`SQLITE_BUSY_TIMEOUT`.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            execute()
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() - began > SQLITE_BUSY_TIMEOUT:
+                raise
+        else:
+            return True
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)  # which errors of the driver's own lack
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _postgresql_engine(database: Database) -> Engine:
