@@ -6,6 +6,7 @@ after it is given back, both at once and by a thread of its own.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -28,7 +29,7 @@ Settle = Callable[[Sequence[Ended], Sequence[Claim]], None]
 
 
 class SliceSize:
-    """How many jobs a slice has: as many as its time is enough for, by how long those before took."""
+    """How many jobs a slice has: as many as begin within its time, by how long those before took."""
 
     def __init__(self) -> None:
         self._most = 1
@@ -39,8 +40,8 @@ class SliceSize:
 
     def learn(self, jobs: int, took: float) -> None:
         """Take note of how many seconds so many jobs took."""
-        fits = int(BUDGET / max(took / jobs, 1e-6))
-        self._most = max(1, min(fits, self._most * GROWTH, MOST))
+        begin = math.ceil(BUDGET / max(took / jobs, 1e-6))
+        self._most = min(begin, self._most * GROWTH, MOST)
 
 
 class Slice:
