@@ -44,8 +44,13 @@ def test_where_no_task_is_held_back_what_was_claimed_begins_without_a_look_at_th
     app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task("plain").submit(1)
-    child, looks = choice(), []
-    monkeypatch.setattr(app.ledger.jobs, "lanes", lambda *_, **__: looks.append(1) or [])
+    child, looks = choice(), list[str]()
+
+    def look(bulkhead: str, *_: Any, **_more: Any) -> list[Any]:
+        looks.append(bulkhead)
+        return []
+
+    monkeypatch.setattr(app.ledger.jobs, "lanes", look)
     assert numbers(child.claim(20)) == [1]
     assert not looks
     assert child.claim(20) == []
