@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
 from perdure.ledger.schema import attempts
+from perdure.model.metrics import BELLS_MISSED
 from perdure_workers.recovery.pulse import beats
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
@@ -44,6 +45,33 @@ def test_totals_equal_the_ledger_s(make_cluster: Callable[..., Cluster], ledger_
     assert sum(total(page, "perdure_jobs_submitted_total", "bulkhead").values()) == JOBS + 2
     assert sum(total(page, "perdure_recovery_seconds_count", "bulkhead").values()) >= 2
     assert sum(total(page, "perdure_worker_failures_total", "bulkhead").values()) == 1
+
+
+def test_bells_that_nobody_hears_are_counted_and_a_burst_is_not(
+    make_cluster: Callable[..., Cluster], sqlite_url: str, redis_url: str
+) -> None:
+    cluster = make_cluster(sqlite_url, redis_url)
+    worker = cluster.worker("w1")
+    for job in [cluster.submit("quick") for _ in range(200)]:
+        job.wait(PATIENCE)
+    worker.signal(signal.SIGTERM)
+    assert worker.exit_code() == 0
+    assert missed(cluster) == 0
+
+    cluster.worker("w2")
+    other = cluster.build(
+        ledger_url=sqlite_url, broker_url=redis_url, redis_prefix="elsewhere:", home=cluster.folder / "home"
+    )
+    for _ in range(3):  # one may come just when the worker looks
+        for job in other.task("quick").submit_many([()] * 10):
+            job.wait(PATIENCE)
+    wait_until(lambda: missed(cluster) >= 10, PATIENCE)
+    other.close()
+    assert missed(cluster) <= 30
+
+
+def missed(cluster: Cluster) -> int:
+    return sum(one.count for one in cluster.app.ledger.counts().counts if one.name == BELLS_MISSED.name)
 
 
 def test_a_supervisor_is_ready_when_its_duties_are_done(

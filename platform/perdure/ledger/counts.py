@@ -2,7 +2,7 @@
 
 A settlement appends what it counts to a table in its own transaction, one or a few rows for each slice: so the counts are
 exact whatever is killed, and workers, who never update a row of each other, do not wait for each other. A supervisor adds
-the rows up every few seconds.
+the rows up every few seconds: to the totals of all time, and to those of their minute; see :mod:`perdure.ledger.minutes`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, text
 
-from perdure.ledger import batch
+from perdure.ledger import batch, minutes
 from perdure.ledger.conditions import DIALECTS, insert_ignoring, upsert
 from perdure.ledger.now import NOW, now
 from perdure.ledger.schema import facts
 from perdure.model import metrics
-from perdure.model.metrics import SECONDS, Count
+from perdure.model.metrics import ENDED, SECONDS, Count
 from perdure.model.records import Claim, Settlement
 from perdure.model.states import FINAL_STATES, JobState, target
 
-#: Under which name the ends of jobs and attempts are kept: task, bulkhead, outcome, state after, reason of the death.
-ENDED = "ended"
 #: The counts of one thing that is counted as several metrics: of this many jobs.
 Kind = tuple[str, str, str, str, str, int | None, int]
 
@@ -190,12 +188,14 @@ _APPENDED = "perdure_counts WHERE at >= :since"
 _FOLD = {
     "sqlite": [
         text(f"{_TO_TOTALS} {_by_series('perdure_counts', 'at >= :since')} {_ADDED}"),
+        text(minutes.add_from("sqlite", "perdure_counts", "at >= :since")),
         text(f"DELETE FROM {_APPENDED}"),
     ],
     "postgresql": [
         text(
-            f"WITH gone AS (DELETE FROM {_APPENDED} RETURNING name, labels, place, count, sum) "
-            f"{_TO_TOTALS} {_by_series('gone', 'true')} {_ADDED}"
+            f"WITH gone AS (DELETE FROM {_APPENDED} RETURNING at, name, labels, place, count, sum), "
+            f"whole AS ({_TO_TOTALS} {_by_series('gone', 'true')} {_ADDED}) "
+            f"{minutes.add_from('postgresql', 'gone')}"
         )
     ],
 }

@@ -151,7 +151,7 @@ def zeros(tasks: Mapping[str, str], bulkheads: Iterable[str]) -> Iterator[Count]
         tasks: Names of tasks, and the bulkhead of each; those beyond :data:`MOST_BEGUN` begin with their first event.
         bulkheads: Names of bulkheads.
     """
-    yield from (Count(m.WORKER_FAILURES.name, (name,), 0) for name in bulkheads)
+    yield from (Count(one.name, (name,), 0) for name in bulkheads for one in (m.WORKER_FAILURES, m.BELLS_MISSED))
     for task in sorted(tasks)[:MOST_BEGUN]:
         yield Count(m.CHECKPOINT_FAILURES.name, (task,), 0)
         yield from (Count(m.ATTEMPTS.name, (task, tasks[task], outcome), 0) for outcome in _ENDS)

@@ -80,6 +80,9 @@ RECOVERY = _histogram(
     "bulkhead",
     "From the last sign of life of a process that died to when the job that it ran was run again.",
 )
+BELLS_MISSED = _counter(
+    "perdure_bells_missed_total", "bulkhead", "Jobs that an idle worker found by a look, as no bell had told of them."
+)
 
 WORKERS = _gauge("perdure_workers", "bulkhead state", "Live workers.")
 HEARTBEAT = _gauge("perdure_worker_heartbeat_age_seconds", "worker", "Age of a live worker's last heartbeat.", "seconds")
@@ -91,7 +94,9 @@ DUTY_AGE = _gauge("perdure_duty_age_seconds", "duty", "How long ago any supervis
 
 CHECKPOINT = _histogram("perdure_checkpoint_save_seconds", "task", "How long it took to save a checkpoint.")
 CHECKPOINT_SIZE = _histogram("perdure_checkpoint_size_bytes", "task", "How large saved checkpoints are.", "bytes")
-CHECKPOINT_FAILURES = _counter("perdure_checkpoint_failures_total", "task", "Checkpoints that could not be saved.")
+CHECKPOINT_FAILURES = _counter(
+    "perdure_checkpoint_failures_total", "task", "Checkpoints that could not be saved, or read as they were saved."
+)
 
 SERVICE_CALLS = _counter(
     "perdure_service_calls_total",
@@ -140,6 +145,7 @@ METRICS: tuple[Metric, ...] = (
     RUN,
     WAIT,
     RECOVERY,
+    BELLS_MISSED,
     WORKERS,
     HEARTBEAT,
     OUTVOTED,
@@ -169,6 +175,9 @@ METRICS: tuple[Metric, ...] = (
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 
+#: Under which name the ends of jobs and attempts are kept, of which several metrics are made: task, bulkhead, outcome, state
+#: after, reason of the death.
+ENDED = "ended"
 #: The place of what is only counted.
 NO_BUCKET = -1
 

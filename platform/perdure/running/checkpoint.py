@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -96,7 +98,8 @@ class Checkpoint:
         find = faulty(
             attempt.storage.find, Point.LOAD, StoreUnavailable, store=CHECKPOINTS, task=claim.task, bulkhead=claim.bulkhead
         )
-        found = find(claim, self.name, self._column)
+        with self._counting_failures(StoreUnavailable):
+            found = find(claim, self.name, self._column)
         self._tell_damage(found.damage, None if found.record is None else found.record.seq)
         self._seq = 0 if found.record is None else found.record.seq
         if found.data is None:
@@ -132,11 +135,12 @@ class Checkpoint:
             StoreUnavailable: The store cannot take it; the job is run again later from the checkpoint before.
         """
         data = states.pack(state, self._attempt.state_policy.version, self._type, self._title)
-        if len(data) > self._attempt.storage.max_bytes:
-            raise CheckpointTooLarge(
-                f"{self._title} has {len(data):,} bytes, checkpoint_max_bytes is {self._attempt.storage.max_bytes:,}. "
-                "Save where the job is, not what it has made: keep results in files or tables and their names here"
-            )
+        with self._counting_failures(CheckpointTooLarge):
+            if len(data) > self._attempt.storage.max_bytes:
+                raise CheckpointTooLarge(
+                    f"{self._title} has {len(data):,} bytes, checkpoint_max_bytes is {self._attempt.storage.max_bytes:,}. "
+                    "Save where the job is, not what it has made: keep results in files or tables and their names here"
+                )
         return self._write(data)
 
     def clear(self) -> int:
@@ -163,11 +167,8 @@ class Checkpoint:
         save = faulty(
             storage.save, Point.SAVE, StoreUnavailable, store=CHECKPOINTS, task=task, bulkhead=attempt.claim.bulkhead
         )
-        try:
+        with self._counting_failures(StoreUnavailable, LedgerUnavailable):
             seq, standing = save(record, attempt.job_id, attempt.fence, self.name, self._seq)
-        except (StoreUnavailable, LedgerUnavailable):
-            storage.tally.add(CHECKPOINT_FAILURES, task)
-            raise
         storage.tally.observe(monotonic() - began, CHECKPOINT, task)
         storage.tally.observe(len(stored), CHECKPOINT_SIZE, task)
         self.saved(seq)
@@ -191,8 +192,20 @@ class Checkpoint:
     def _tell_damage(self, damage: list[str], used_seq: int | None) -> None:
         if not damage:
             return
+        self._count_failure()
         what = f"{self._title} is damaged ({'; '.join(damage)})"
         if used_seq is None:
             self._attempt.note(NoteKind.CHECKPOINT_LOST, f"{what} and no good copy is left: the job starts again")
         else:
             self._attempt.note(NoteKind.CHECKPOINT_DAMAGED, f"{what}; seq {used_seq} is used")
+
+    def _count_failure(self) -> None:
+        self._attempt.storage.tally.add(CHECKPOINT_FAILURES, self._attempt.claim.task)
+
+    @contextmanager
+    def _counting_failures(self, *kinds: type[Exception]) -> Iterator[None]:
+        try:
+            yield
+        except kinds:
+            self._count_failure()
+            raise

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from perdure import Perdure
-from perdure.ledger.alerts import counts
+from perdure.ledger.alerts import objectives
 from perdure.model.ids import new_id
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has ended counts at once: nobody else writes."""
-    monkeypatch.setattr(counts, "SETTLED", 0.0)
+    monkeypatch.setattr(objectives, "SETTLED", 0.0)
 
 
 @pytest.fixture

@@ -14,17 +14,15 @@ from sqlalchemy import Engine, event, update
 
 from perdure import Measured, Perdure
 from perdure.errors import InvalidArguments, NoSuchAlert, SettingsError
-from perdure.ledger.alerts import counts, outbox
+from perdure.ledger import minutes
+from perdure.ledger.alerts import outbox
 from perdure.ledger.schema import alerts, dead_letter_groups, facts, jobs, outcome_counts, worker_events
 from perdure.manage.alerts.alerts import Alerts
 from perdure.model.alerts.alert import Alert
 from perdure.model.alerts.builtin import BUILTIN
 from perdure.model.alerts.slo import DAY, Slo
 from perdure.model.ids import new_id
-from perdure.model.records import Settlement
-from perdure.model.states import Outcome, Transition
-from perdure.model.storage_errors import StoreUnavailable
-from perdure.model.text.described import type_name
+from perdure.model.metrics import BELLS_MISSED, CHECKPOINT_FAILURES, Count
 from perdure.settings.alert_settings import AlertSettings
 from perdure_workers.supervisor.maintenance import prune
 from support.ledgers import DIE, RETRY, SUCCEED, at_once, claimed, dead, submitted
@@ -38,7 +36,9 @@ MOST = 16
 
 def supervisor(app: Perdure) -> Alerts:
     """Another process' view of the same alerts."""
-    return Alerts(app.alerts._sources)
+    made = Alerts(app.alerts._sources)
+    made.slos = app.alerts.slos
+    return made
 
 
 def names(app: Perdure, state: str = "firing") -> list[str]:
@@ -51,6 +51,7 @@ def told(app: Perdure, rule: str) -> list[str]:
 
 
 def look(app: Perdure) -> list[tuple[str, str]]:
+    app.ledger.add_up_counts(enough=0.0, full=False)
     found = app.alerts.look(always=True)
     assert found is not None
     return [(change.alert.rule, change.step.value) for change in found.changes]
@@ -106,11 +107,13 @@ def test_nine_calls_are_too_few_to_judge_by(sqlite_app: Perdure) -> None:
 def test_each_attempt_counts_once_whoever_counts(app: Perdure) -> None:
     for number in range(3):
         app.ledger.jobs.settle(claimed(app.ledger, submitted(app.ledger, number)), SUCCEED)
+    app.slo("adding", task="tests.add", target=0.99)
     looks = [supervisor(app) for _ in range(3)]
-    at_once([lambda each=each: each.look(always=True) for each in looks])
+    adding = [lambda: app.ledger.add_up_counts(enough=0.0, full=True)] * 2
+    at_once([*adding, *(lambda each=each: each.look(always=True) for each in looks)])
     moment = app.ledger.clock()
-    found, _ = app.ledger.read(lambda c: counts.recent(c, moment, 300, 300))
-    assert found["task:tests.add"].good == 3
+    found, _ = app.ledger.read(lambda c: minutes.recent(c, moment, 300, 300))
+    assert {name: one.good for name, one in found.items()} == {"task:tests.add": 3, "bulkhead:normal": 3, "slo:adding": 3}
 
 
 def test_faults_that_are_new_and_faults_that_grow(app: Perdure) -> None:
@@ -186,22 +189,17 @@ def test_a_worker_that_failed_and_comes_back(sqlite_app: Perdure, serve: Serve) 
     assert look(app) == [("worker_failed", "resolve")]
 
 
-def test_checkpoints_that_cannot_be_saved(sqlite_app: Perdure) -> None:
-    app = sqlite_app
-    full = Settlement(Transition.RETRY, Outcome.FAILED, delay=60.0, error_type=type_name(StoreUnavailable), error="full")
-    app.ledger.jobs.settle(claimed(app.ledger, submitted(app.ledger, 1)), full)
+def test_checkpoints_that_cannot_be_saved(app: Perdure) -> None:
+    app.ledger.count([Count(CHECKPOINT_FAILURES.name, ("tests.add",), 1)])
     assert look(app) == [("checkpoint_failures", "open")]
 
 
-def test_jobs_that_only_looks_find(sqlite_app: Perdure, serve: Serve) -> None:
-    app = sqlite_app
-    worker = serve()
+def test_jobs_that_only_looks_find(app: Perdure) -> None:
     for number in range(10):
-        claim = claimed(app.ledger, submitted(app.ledger, number), worker=worker)
-        with app.ledger.transaction() as connection:
-            late = {"first_started_at": jobs.c.queued_at + 0.7, "started_at": jobs.c.queued_at + 0.7}
-            connection.execute(update(jobs).where(jobs.c.id == claim.job_id).values(late))
-        app.ledger.jobs.settle(claim, SUCCEED)
+        app.ledger.jobs.settle(claimed(app.ledger, submitted(app.ledger, number)), SUCCEED)
+    app.ledger.count([Count(BELLS_MISSED.name, ("normal",), 5)])
+    assert look(app) == []
+    app.ledger.count([Count(BELLS_MISSED.name, ("normal",), 1)])
     assert look(app) == [("bells_lost", "open")]
 
 

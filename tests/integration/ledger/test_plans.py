@@ -19,8 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
-from perdure.ledger import Ledger, glance
-from perdure.ledger.alerts import counts
+from perdure.ledger import Ledger, glance, minutes
 from perdure.ledger.dead_letters import reopen
 from perdure.ledger.dead_letters.group_match import matching_by_fault
 from perdure.ledger.dead_letters.replay import Replay
@@ -219,7 +218,7 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "letters at a glance": lambda ledger: ledger.read(glance.letter_counts),
     "what ended in a minute": lambda ledger: ledger.read(lambda c: history.ended_between(c, time.time() - 60, time.time())),
     "count outcomes": lambda ledger: [ledger.alerts.count_on([SLO]) for _ in range(2)],
-    "recent counts": lambda ledger: ledger.read(lambda c: counts.recent(c, time.time(), 300.0, 300.0)),
+    "recent counts": lambda ledger: ledger.read(lambda c: minutes.recent(c, time.time(), 300.0, 300.0)),
     "prune alerts": lambda ledger: ledger.alerts.prune(2e8, 10),
     "last errors": lambda ledger: ledger.read(last_errors.last_errors),
     "load of a bulkhead": lambda ledger: ledger.load_of("normal", 3600.0),

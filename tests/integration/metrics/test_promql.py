@@ -19,7 +19,7 @@ from perdure.ledger.workers import duty_reports
 from perdure.model.alerts.builtin import BUILTIN
 from perdure.model.alerts.rule import Rule
 from perdure.model.alerts.slo import DAY, HOUR, WINDOWS, Slo
-from perdure.model.metrics import CHECKPOINT_FAILURES, METRICS, Count
+from perdure.model.metrics import BELLS_MISSED, CHECKPOINT_FAILURES, METRICS, Count
 from perdure.model.records import Claim
 from perdure.resilience import Member
 from perdure_workers.monitoring.dashboard import dashboard
@@ -104,6 +104,11 @@ def worker_fails(watched: Watched) -> None:
     watched.app.ledger.workers.change_state(watched.worker(), "failed", "no heartbeat")
 
 
+def bells_get_lost(watched: Watched) -> None:
+    watched.run(0, 10)
+    watched.app.ledger.count([Count(BELLS_MISSED.name, ("normal",), 6)])
+
+
 def duties_done(watched: Watched) -> None:
     watched.app.ledger.transact(lambda c: duty_reports.report(c, ["rescue"], 1.0))
 
@@ -136,6 +141,7 @@ SCENARIOS: dict[str, tuple[Act, Act]] = {
         lambda w: w.app.ledger.count([Count(CHECKPOINT_FAILURES.name, ("tests.add",), 1)]),
         time_passes(301),
     ),
+    "perdure_bells_lost": (bells_get_lost, time_passes(301)),
     "perdure_bulkhead_paused": (lambda w: w.app.bulkheads.pause("normal"), lambda w: w.app.bulkheads.resume("normal")),
     "perdure_duties_neglected": (duties_stop, duties_done),
     **{

@@ -7,6 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from perdure.ledger import minutes
+from perdure.model.alerts.slo import Count
+
 if TYPE_CHECKING:
     from perdure import Perdure
     from perdure.ledger.jobs.history import Ended
@@ -43,6 +46,13 @@ class History:
                 if minute not in self._minutes and minute not in fresh and time.monotonic() < give_up_at:
                     self._minutes[minute] = self._read(minute)
             return [fresh.get(minute, self._minutes.get(minute)) for minute in wanted]
+
+    def services(self) -> dict[str, list[Count]]:
+        """Return what the calls of each service in jobs came to in the same minutes."""
+        current = int(self._app.ledger.clock() // 60)
+        wanted = range(current - MINUTES + 1, current + 1)
+        found = self._app.ledger.read(lambda c: minutes.each_of(c, minutes.SERVICE, wanted[0] * 60.0))
+        return {name: [counts.get(minute, Count()) for minute in wanted] for name, counts in found.items()}
 
     def _read(self, minute: int) -> Sequence[Ended]:
         return self._app.ledger.jobs.ended_between(minute * 60.0, (minute + 1) * 60.0)

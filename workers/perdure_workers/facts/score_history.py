@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perdure.ledger.jobs.history import Ended
 from perdure.manage.scores import Kind, Score, score_of
+from perdure.model.alerts.slo import Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class ScoreView:
         failures: Those of them that did not succeed.
         score: The part that succeeded.
         by_minute: The score at the end of each of the last minutes, the current one last; None for one that has not been
-            read yet. Empty for a service, whose breaker forgets.
+            read yet. That of a service is by what its calls in jobs came to; empty where there were none.
     """
 
     kind: Kind
@@ -32,32 +33,38 @@ class ScoreView:
     by_minute: list[float | None]
 
 
+#: Calls and failures of a minute, each by kind and name.
+_Counted = tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]
+
+
 def score_views(
-    scores: Sequence[Score], hour: Sequence[Sequence[Ended] | None], minutes: int, minimum: int
+    scores: Sequence[Score],
+    hour: Sequence[Sequence[Ended] | None],
+    services: Mapping[str, Sequence[Count]],
+    minutes: int,
+    minimum: int,
 ) -> list[ScoreView]:
     """Return scores with what they were.
 
     Args:
         scores: The scores of now.
         hour: What ended in each of the last minutes.
+        services: What the calls of each service came to in the same minutes.
         minutes: Of how many minutes before a moment its score is.
         minimum: Attempts below which a score is 1.
     """
     counted = [None if minute is None else _counted(minute) for minute in hour]
-    return [
-        ScoreView(
-            one.kind,
-            one.name,
-            one.calls,
-            one.failures,
-            one.score,
-            [] if one.kind == "service" else _by_minute(counted, (one.kind, one.name), minutes, minimum),
-        )
-        for one in scores
-    ]
+    views = []
+    for one in scores:
+        place = (one.kind, one.name)
+        past = [_of_service(each, place) for each in services.get(one.name, ())] if one.kind == "service" else counted
+        by_minute = _by_minute(past, place, minutes, minimum)
+        views.append(ScoreView(one.kind, one.name, one.calls, one.failures, one.score, by_minute))
+    return views
 
 
-_Counted = tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]
+def _of_service(count: Count, place: tuple[str, str]) -> _Counted:
+    return Counter({place: count.total}), Counter({place: count.bad})
 
 
 def _counted(minute: Sequence[Ended]) -> _Counted:

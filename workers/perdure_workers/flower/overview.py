@@ -42,7 +42,7 @@ def overview(app: Perdure, history: History) -> dict[str, Any]:
         "alerts": open_alerts(app),
         "bulkheads": bulkheads,
         "breakers": breakers,
-        "scores": score_views(scores, hour, minutes, app.settings.score_minimum_calls),
+        "scores": score_views(scores, hour, history.services(), minutes, app.settings.score_minimum_calls),
         "happenings": happenings(app, hour, breakers, now),
         "until": now.replace(second=0, microsecond=0) + timedelta(minutes=1),
         "workers": workers,

@@ -78,6 +78,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(m.HEARTBEAT, "Age of the last heartbeat", ("worker",), highest=True),
         Panel(m.WORKER_FAILURES, "Failed workers a second", ("bulkhead",)),
         Panel(m.RECOVERY, "99 % of jobs ran again within", ("bulkhead",), part=0.99),
+        Panel(m.BELLS_MISSED, "Jobs a second whose bell nobody heard", ("bulkhead",)),
         Panel(m.DUTY_AGE, "Duties were last done", ("duty",), highest=True),
         Panel(m.DUTY, "95 % of duties took less than", ("duty",)),
         Panel(m.OUTVOTED, "Votes lost", ("worker",)),
@@ -86,7 +87,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Checkpoints": (
         Panel(m.CHECKPOINT, "95 % of saves took less than", ("task",)),
         Panel(m.CHECKPOINT_SIZE, "95 % are smaller than", ("task",)),
-        Panel(m.CHECKPOINT_FAILURES, "Saves that failed a second", ("task",)),
+        Panel(m.CHECKPOINT_FAILURES, "Failures a second", ("task",)),
     ),
     "Services": (
         Panel(m.SERVICE_CALLS, "Calls a second", ("service", "outcome")),

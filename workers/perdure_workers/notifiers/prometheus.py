@@ -14,6 +14,7 @@ from perdure.model.alerts.rule import Rule
 from perdure.model.alerts.slo import WINDOWS, BurnWindow, Slo
 from perdure.model.metrics import (
     ATTEMPTS,
+    BELLS_MISSED,
     BREAKER_OPEN,
     CHECKPOINT_FAILURES,
     DEAD_LETTERS,
@@ -50,6 +51,10 @@ _VALUES: dict[str, str] = {
         f"unless on (bulkhead) sum by (bulkhead) ({WORKERS.name}) > 0"
     ),
     "checkpoint_failures": f"increase({CHECKPOINT_FAILURES.name}[5m])",
+    "bells_lost": (
+        f"sum by (bulkhead) (rate({BELLS_MISSED.name}[5m])) "
+        f"/ (sum by (bulkhead) (rate({ATTEMPTS.name}[5m])) >= {LEAST_CALLS} / 300)"
+    ),
     "bulkhead_paused": PAUSED.name,
 }
 #: Rules that watch what the rules above are fed by; they have no counterpart in the ledger, which is what they watch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 
 
@@ -17,9 +18,18 @@ class Wakeups:
         self._count = multiprocessing.get_context("fork").BoundedSemaphore(most)
         while self._count.acquire(block=False):
             pass  # it begins full
+        self._told = mmap.mmap(-1, 1)
+        #: In a child: whether somebody who knew of work woke it last, and not only a look.
+        self.was_told = False
 
-    def post(self) -> bool:
-        """Wake a child, or the next one that is free; return False when as many wake-ups wait as there are children."""
+    def post(self, *, told: bool = True) -> bool:
+        """Wake a child, or the next one that is free; return False when as many wake-ups wait as there are children.
+
+        Args:
+            told: Whether somebody told of work; False when a look has found it.
+        """
+        if told:
+            self._told[0] = 1
         try:
             self._count.release()
         except ValueError:
@@ -35,4 +45,5 @@ class Wakeups:
             return False
         while self._count.acquire(block=False):
             pass
+        self.was_told, self._told[0] = bool(self._told[0]), 0
         return True

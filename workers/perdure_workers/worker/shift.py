@@ -15,6 +15,7 @@ from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.jobs.settle import Ending, Settled
 from perdure.manage.cancelling import OF_CANCELLED
 from perdure.model.job_log import Chunk
+from perdure.model.metrics import BELLS_MISSED
 from perdure.model.records import RELEASED, Claim, Settlement
 from perdure.model.states import Transition
 from perdure.system.tracing import flush
@@ -23,6 +24,7 @@ from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.choice import Choice
 from perdure_workers.worker.execute import Attempt, Executor, undescribed
 from perdure_workers.worker.job_events import JobEvents
+from perdure_workers.worker.missed_bells import missed
 from perdure_workers.worker.slice import BUDGET, Ended, Slice, SliceKeeper, SliceSize
 
 if TYPE_CHECKING:
@@ -72,6 +74,9 @@ class Shift:
         self._rung_at = 0.0
         #: The moment at which a job is due that this child has put off, on the monotonic clock.
         self._due_at = float("inf")
+        #: Since when it has held no job, on the monotonic clock, and whether a look has woken it.
+        self._idle_since = time.monotonic()
+        self._was_found = False
 
     def run(self) -> None:
         """Work until the worker drains."""
@@ -81,7 +86,7 @@ class Shift:
         while not self._shared.draining():
             try:
                 if not self._serve():
-                    self._shared.wakeups.wait(self._idle_for())
+                    self._rest()
             except Exception:
                 logger.exception("a slice failed; its jobs are taken back")
                 time.sleep(AFTER_FAILURE)
@@ -90,6 +95,11 @@ class Shift:
         self._events.stop()
         self._tally.stop()
         _quietly(lambda: flush(FLUSH_TIMEOUT))
+
+    def _rest(self) -> None:
+        """Wait to be woken."""
+        wakeups = self._shared.wakeups
+        self._was_found = wakeups.wait(self._idle_for()) and not wakeups.was_told
 
     def _serve(self) -> bool:
         """Claim and run a slice; return False when there was nothing to claim."""
@@ -100,6 +110,7 @@ class Shift:
         if not claims:
             self._shared.slots.rest()
             return False
+        self._note_missed_bells(claims)
         if len(claims) >= most:
             self._wake_others()
         began = time.monotonic()
@@ -118,10 +129,17 @@ class Shift:
                 held.let_go()
             finally:
                 self._shared.slots.rest()
+                self._idle_since = time.monotonic()
         if held.begun:
             # Without the time that the ledger took: the slower it is, the more it helps to settle many at once.
             self._size.learn(held.begun, ran)
         return True
+
+    def _note_missed_bells(self, claims: Sequence[Claim]) -> None:
+        if self._was_found:
+            self._was_found = False
+            for _ in range(missed(claims, time.monotonic() - self._idle_since)):
+                self._app.tally.add(BELLS_MISSED, self._bulkhead)
 
     def _claim(self, most: int) -> tuple[Sequence[Claim], float]:
         asked_at = time.monotonic()

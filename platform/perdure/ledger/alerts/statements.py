@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perdure.ledger.alerts import counts, outbox, store, turn
+from perdure.ledger import minutes
+from perdure.ledger.alerts import objectives, outbox, store, turn
 from perdure.ledger.alerts.outbox import Notification
 from perdure.ledger.alerts.turn import LastLook
 from perdure.ledger.work import Work
@@ -33,8 +34,8 @@ class AlertStatements:
         return self._work.read(turn.last)
 
     def count_on(self, slos: Sequence[Slo]) -> bool:
-        """Count the next stretch of outcomes; see :func:`counts.count_on`."""
-        return self._work.run(lambda c: counts.count_on(c, slos))
+        """Count the next stretch of objectives' jobs; see :func:`objectives.count_on`."""
+        return self._work.run(lambda c: objectives.count_on(c, slos))
 
     def open(self) -> list[Alert]:
         """Return all alerts that are pending or firing."""
@@ -92,4 +93,4 @@ class AlertStatements:
 
     def prune(self, retention: float, page: int) -> int:
         """Delete a page of alerts, notifications and silences that ended ``retention`` seconds ago, and of old counts."""
-        return self._work.run(lambda c: store.prune(c, retention, page) + counts.prune(c, page))
+        return self._work.run(lambda c: store.prune(c, retention, page) + minutes.prune(c, page))

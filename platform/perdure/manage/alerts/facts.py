@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from perdure.errors import LedgerUnavailable
-from perdure.ledger.alerts import counts
+from perdure.ledger import minutes
 from perdure.ledger.bulkheads import BulkheadCounts
 from perdure.ledger.schedules import schedule_facts
 from perdure.ledger.schedules.schedule_facts import Pause
@@ -54,7 +54,7 @@ class Facts:
         workers: Live workers.
         events: Changes of workers' states, the newest first.
         groups: Faults with open letters, those with the newest letters first.
-        recent: Counts of the last five minutes by series; see :mod:`perdure.ledger.alerts.counts`.
+        recent: Counts of the last five minutes by series; see :mod:`perdure.ledger.minutes`.
         slos: For each objective and window in seconds, what it counts.
         breakers: Circuit breakers.
         checks: What health checks found.
@@ -110,8 +110,8 @@ def read(sources: Sources, now: float, slos: Sequence[Slo]) -> Facts:
     ledger, health_age = sources.ledger, HEALTH_LOOKS * sources.settings.alerts.every
     bulkheads = ledger.bulkheads.counts()
     if depths := {name: one.queued for name, one in bulkheads.items() if one.queued}:
-        ledger.transact(lambda c: counts.note_depths(c, now, depths))
-    recent, before = ledger.read(lambda c: counts.recent(c, now, FAILURE_WINDOW, BACKLOG_WINDOW))
+        ledger.transact(lambda c: minutes.note_depths(c, now, depths))
+    recent, before = ledger.read(lambda c: minutes.recent(c, now, FAILURE_WINDOW, BACKLOG_WINDOW))
     schedules = sources.schedules()
     return Facts(
         now,
@@ -139,14 +139,14 @@ def slo_counts(ledger: Ledger, slos: Sequence[Slo], now: float, windows: Sequenc
         now: The ledger's time, epoch seconds.
         windows: Lengths in seconds, up to a day by minutes and longer ones by hours.
     """
-    series = [f"{counts.SLO}{slo.name}" for slo in slos]
+    series = [f"{minutes.SLO}{slo.name}" for slo in slos]
     if not series:
         return {}
     found: dict[tuple[Slo, float], Count] = {}
     for seconds in sorted(set(windows)):
-        span = counts.MINUTE if seconds < DAY else counts.HOUR
+        span = minutes.MINUTE if seconds < DAY else minutes.HOUR
         since = now - seconds
-        summed = ledger.read(lambda c, span=span, since=since: counts.sums(c, span, since, series))  # type: ignore[misc]
+        summed = ledger.read(lambda c, span=span, since=since: minutes.sums(c, span, since, series))  # type: ignore[misc]
         found |= {(slo, seconds): summed.get(name, Count()) for slo, name in zip(slos, series, strict=True)}
     return found
 

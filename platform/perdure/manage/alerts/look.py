@@ -49,7 +49,7 @@ def look(sources: Sources, now: float, rules: Rules, slos: Sequence[Slo], routes
         LedgerUnavailable: The ledger cannot be used.
     """
     alerts = sources.ledger.alerts
-    for _ in range(MOST_STRETCHES):
+    for _ in range(MOST_STRETCHES if slos else 0):
         if not alerts.count_on(slos):
             break
     known = rules.all()

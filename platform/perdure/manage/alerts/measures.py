@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from perdure.ledger.alerts import counts
+from perdure.ledger import minutes
 from perdure.manage.alerts.facts import BACKLOG_WINDOW, Facts
 from perdure.model.alerts.builtin import FAILURE_WINDOW, LEAST_BACKLOG, LEAST_CALLS
 from perdure.model.alerts.rule import Measured
@@ -30,7 +30,7 @@ def failure_rate(facts: Facts) -> list[Measured]:
             one.bad_share,
             f"{task}: {one.bad} of {one.total} attempts failed in {FAILURE_WINDOW:g} s ({one.bad_share:.1%})",
         )
-        for task, one in _series(facts, counts.TASK)
+        for task, one in _series(facts, minutes.TASK)
         if one.total >= LEAST_CALLS
     ]
 
@@ -151,26 +151,24 @@ def checkpoint_failures(facts: Facts) -> list[Measured]:
     """Checkpoints of a task that could not be saved or read in five minutes."""
     return [
         Measured({"task": task}, one.bad, f"{one.bad} checkpoints of {task} could not be saved or read")
-        for task, one in _series(facts, counts.CHECKPOINT)
+        for task, one in _series(facts, minutes.CHECKPOINT)
     ]
 
 
 def bells_lost(facts: Facts) -> list[Measured]:
-    """Part of the jobs in a bulkhead without backlog that a look had to find, 0 to 1; or 1 while no bell can be rung."""
+    """Part of a bulkhead's jobs that idle workers found by looking in five minutes; 1 while no bell can be rung."""
     broker = next((check for check in facts.checks or () if check.name == "broker" and not check.healthy), None)
     if broker is not None:
         return [Measured({"bulkhead": "*"}, 1.0, f"no bell is heard: {broker.error}")]
-    slots: dict[str, int] = {}
-    for worker in facts.workers:
-        slots[worker.bulkhead] = slots.get(worker.bulkhead, 0) + worker.concurrency
-    found = []
-    for name, one in _series(facts, counts.START):
-        now = facts.bulkheads.get(name)
-        is_idle = now is None or (not now.queued and now.running < slots.get(name, 0))
-        if is_idle and one.total >= LEAST_CALLS:
-            message = f"{one.bad} of {one.total} jobs in {name} started late with workers idle: their bells were not heard"
-            found.append(Measured({"bulkhead": name}, one.bad_share, message))
-    return found
+    return [
+        Measured(
+            {"bulkhead": name},
+            min(1.0, one.bad / one.good),
+            f"{one.bad} of {one.good} jobs in {name} were found by looks of idle workers: their bells were not heard",
+        )
+        for name, one in _series(facts, minutes.BULKHEAD)
+        if one.good >= LEAST_CALLS
+    ]
 
 
 def disk_free(facts: Facts) -> list[Measured] | None:
