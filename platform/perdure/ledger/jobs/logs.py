@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, text, tuple_
+from sqlalchemy import Connection, select, text
 
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.conditions import DIALECTS
@@ -38,7 +38,27 @@ def _insert(dialect: str) -> Any:
     )
 
 
+def _let_go(dialect: str) -> Any:
+    """Return the statement that deletes the rows behind which there are as many newer lines as are kept."""
+    return text(
+        f"""
+        DELETE FROM perdure_job_logs WHERE (job_id, fence, first) IN (
+            SELECT job_id, fence, first FROM (
+                SELECT l.job_id, l.fence, l.first, most_lines, most_bytes,
+                    sum(l.lines) OVER newest_first - l.lines AS newer_lines,
+                    sum(l.bytes) OVER newest_first - l.bytes AS newer_bytes
+                FROM {rows_of(dialect, _BOUNDS)} JOIN perdure_job_logs AS l ON l.job_id = of_job
+                WINDOW newest_first AS (PARTITION BY l.job_id ORDER BY l.fence DESC, l.first DESC)
+            ) AS counted
+            WHERE newer_lines >= most_lines OR newer_bytes >= most_bytes
+        )
+        """
+    )
+
+
+_BOUNDS = {"of_job": "text", "most_lines": "int", "most_bytes": "int"}
 _INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
+_LET_GO = {dialect: _let_go(dialect) for dialect in DIALECTS}
 
 #: Seals and opens a chunk's text: (text, job, task) -> text.
 Sealing = Callable[[str, str, str], str]
@@ -48,9 +68,9 @@ def write(connection: Connection, chunks: Sequence[Chunk], seal: Sealing) -> Non
     """Write what jobs have said, and let go of their oldest lines that are too many. Safe to repeat."""
     rows = [_row(chunk, seal) for chunk in chunks]
     connection.execute(_INSERT[connection.dialect.name], encoded(rows))
-    for chunk in chunks:
-        if chunk.fence > 1 or chunk.first > 1:  # else these are all of its lines
-            _let_go(connection, chunk)
+    others = [_bounds(chunk) for chunk in chunks if chunk.fence > 1 or chunk.first > 1]  # else these are all of its lines
+    if others:
+        connection.execute(_LET_GO[connection.dialect.name], encoded(others))
 
 
 def of_job(
@@ -94,15 +114,5 @@ def _plain(line: Said) -> tuple[float, str, str]:
     return round(line.at, 3), line.level, storable(line.text, len(line.text) * 6) or ""
 
 
-def _let_go(connection: Connection, chunk: Chunk) -> None:
-    """Delete the rows behind which there are as many newer lines as are kept."""
-    c = job_logs.c
-    newest_first = [c.fence.desc(), c.first.desc()]
-    newer_lines = func.sum(c.lines).over(order_by=newest_first) - c.lines
-    newer_bytes = func.sum(c.bytes).over(order_by=newest_first) - c.bytes
-    rows = select(c.fence, c.first, newer_lines.label("lines"), newer_bytes.label("bytes"))
-    found = rows.where(c.job_id == chunk.job_id).subquery()
-    too_old = select(found.c.fence, found.c.first).where(
-        (found.c.lines >= chunk.bounds.lines) | (found.c.bytes >= chunk.bounds.bytes)
-    )
-    connection.execute(delete(job_logs).where(c.job_id == chunk.job_id, tuple_(c.fence, c.first).in_(too_old)))
+def _bounds(chunk: Chunk) -> dict[str, Any]:
+    return {"of_job": chunk.job_id, "most_lines": chunk.bounds.lines, "most_bytes": chunk.bounds.bytes}
