@@ -126,35 +126,50 @@ APPEND_SETTLED = f"""
         ON c.kind = g.kind AND c.cancelled = g.cancelled
 """
 
-#: How many jobs of a kind, and how many seconds they ran and waited.
-Sums = tuple[int, float, float]
+class _Sums:
+    """How many jobs there are of a kind, and how many seconds they ran and waited."""
+
+    __slots__ = ("jobs", "number", "ran", "waited")
+
+    def __init__(self, number: int) -> None:
+        self.number, self.jobs, self.ran, self.waited = number, 0, 0.0, 0.0
+
+
+class _Kinds:
+    """Sums by kind. Made for each slice and asked for each job: what it does is short."""
+
+    def __init__(self) -> None:
+        self.found: dict[Kind, _Sums] = {}
+
+    def add(self, claim: Claim, settlement: Settlement, *, cancelled: bool = False) -> int:
+        """Add a job and return its kind's number."""
+        kind = kind_of(claim, settlement)
+        if cancelled:
+            kind = _as_cancelled(kind)
+        if (sums := self.found.get(kind)) is None:
+            sums = self.found[kind] = _Sums(len(self.found))
+        sums.jobs += 1
+        sums.waited += claim.started_at - claim.queued_at
+        if settlement.ran is not None:
+            sums.ran += settlement.ran
+        return sums.number
 
 
 def numbered(endings: Sequence[Ending], rows: Sequence[dict[str, Any]]) -> str:
     """Say in the rows of a settlement of which kind they are, and return the kinds as :data:`APPEND_SETTLED` reads them."""
-    kinds: dict[Kind, int] = {}
-    found: dict[Kind, Sums] = {}
+    kinds = _Kinds()
     for (claim, settlement), row in zip(endings, rows, strict=True):
-        kind = kind_of(claim, settlement)
-        row["kind"] = kinds.setdefault(kind, len(kinds))
-        found[kind] = _added(found.get(kind), claim, settlement)
-    return msgspec.json.encode(
-        [row for kind, number in kinds.items() for row in _rows_of(kind, number, found[kind])]
-    ).decode()
+        row["kind"] = kinds.add(claim, settlement)
+    return msgspec.json.encode([row for kind, sums in kinds.found.items() for row in _rows_of(kind, sums)]).decode()
 
 
-def _rows_of(kind: Kind, number: int, sums: Sums) -> Iterator[dict[str, Any]]:
+def _rows_of(kind: Kind, sums: _Sums) -> Iterator[dict[str, Any]]:
     may_be_cancelled = kind[3] not in FINAL_STATES
     variants = ((False, kind), (True, _as_cancelled(kind))) if may_be_cancelled else ((kind[3] == _CANCELLED, kind),)
     for cancelled, variant in variants:
-        for one in counted(variant, *sums):
-            of = {"kind": number, "cancelled": cancelled, "count": one.count, "sum": one.sum}
+        for one in counted(variant, sums.jobs, sums.ran, sums.waited):
+            of = {"kind": sums.number, "cancelled": cancelled, "count": one.count, "sum": one.sum}
             yield {**of, "name": one.name, "labels": encoded(one.labels), "place": one.place}
-
-
-def _added(sums: Sums | None, claim: Claim, settlement: Settlement) -> Sums:
-    jobs, ran, waited = sums or (0, 0.0, 0.0)
-    return jobs + 1, ran + (settlement.ran or 0.0), waited + claim.started_at - claim.queued_at
 
 
 def of_settled(endings: Iterable[Ending], states: Mapping[str, str]) -> list[Count]:
@@ -164,14 +179,12 @@ def of_settled(endings: Iterable[Ending], states: Mapping[str, str]) -> list[Cou
         endings: Claims and how they ended.
         states: The states that the jobs have now whose settlement was written.
     """
-    found: dict[Kind, Sums] = {}
+    kinds = _Kinds()
     for claim, settlement in endings:
         if (state := states.get(claim.job_id)) is not None:
-            kind = kind_of(claim, settlement)
-            if state == _CANCELLED:
-                kind = _as_cancelled(kind)
-            found[kind] = _added(found.get(kind), claim, settlement)
-    return [one for kind, sums in found.items() for one in counted(kind, *sums)]
+            kinds.add(claim, settlement, cancelled=state == _CANCELLED)
+    found = kinds.found.items()
+    return [one for kind, sums in found for one in counted(kind, sums.jobs, sums.ran, sums.waited)]
 
 
 _TO_TOTALS = "INSERT INTO perdure_count_totals AS t (name, labels, place, count, sum)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.slow
 PERDURE = Path(sys.executable).with_name("perdure")
 APP = """
 from typing import Annotated
-from perdure import Perdure, Secret
+from perdure import JobContext, NodeUnfit, Perdure, Secret
 
 app = Perdure()
 
@@ -36,6 +37,12 @@ def pay(card: Annotated[str, Secret], fails: bool = False) -> str:
     if fails:
         raise ValueError(f"card {card}\\n2026-01-01 forged \\x1b[2J")
     return f"paid by {card}"
+
+@app.job(name="up.write", bulkhead="critical", retry="none")
+def write(ctx: JobContext) -> int:
+    if ctx.attempt == 1:
+        raise NodeUnfit("the disk is read-only")
+    return ctx.attempt
 """
 
 
@@ -124,6 +131,7 @@ def test_a_whole_platform(tmp_path: Path, clean_environment: None, monkeypatch: 
         assert failed.returncode == 3
         shown = submitted.stdout + failed.stdout + failed.stderr + perdure(tmp_path, "dead", "list", "--json").stdout
         assert "hunter2" not in shown
+        a_node_is_in_doubt(app, tmp_path)
         app.close()
         logs = "".join(file.read_text() for file in (home / "logs").iterdir())
         assert "hunter2" not in logs
@@ -132,6 +140,22 @@ def test_a_whole_platform(tmp_path: Path, clean_environment: None, monkeypatch: 
         assert not re.search(r"^2026-01-01 forged", logs, re.MULTILINE)
     finally:
         assert perdure(tmp_path, "down").returncode == 0
+
+
+def a_node_is_in_doubt(app: Perdure, folder: Path) -> None:
+    """A job finds its node unfit: the worker drains, is started again, and says so; then a vote is lost there."""
+    [before] = [each for each in app.workers.list() if each.bulkhead == "critical"]
+    job = app.register(lambda: None, name="up.write", bulkhead="critical").submit()
+    assert job.wait(60) == 2
+    assert [attempt.outcome for attempt in job.attempts()] == ["crashed", "succeeded"]
+    events = [(event.target, event.reason) for event in app.workers.events(name=before.name)]
+    assert ("unfit", "the disk is read-only") in events
+    [after] = [each for each in app.workers.list() if each.bulkhead == "critical" and not each.draining]
+    assert after.pid != before.pid
+    app.workers.outvoted(after.name, "its answer in a test is not the majority's")
+    said = f"{after.name} was outvoted 1 times"
+    assert said in perdure(folder, "status").stdout.replace("\n", " ")
+    assert said in json.loads(perdure(folder, "status", "--json").stdout)["nodes"]
 
 
 RELOADED = """
