@@ -126,6 +126,7 @@ APPEND_SETTLED = f"""
         ON c.kind = g.kind AND c.cancelled = g.cancelled
 """
 
+
 class _Sums:
     """How many jobs there are of a kind, and how many seconds they ran and waited."""
 

@@ -12,6 +12,7 @@ app = Perdure()
 app.failover.add("mail", [Member("eu", "eu.example"), Member("us", "us.example")])
 
 
+app.slo("paying", task="site.pay", within=30, target=0.999)
 app.primary_backup("stock", {"eu": {}, "us": {}}, lambda service, value: value)
 
 

@@ -15,9 +15,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from perdure.model.metrics import FALLBACK, SERVICE_CALLS, Count
 from support.chromium import NoChromium, is_required, launch
 from support.cluster import PERDURE
 from support.flower_site import OPERATOR, VIEWER, Site
+from support.ledgers import LOSE, SUCCEED, running
 from support.waiting import wait_until
 
 #: The first test may have to install the browser.
@@ -113,6 +115,41 @@ def test_a_breaker_is_forced_open(site: Site, page: Page) -> None:
     expect(card).to_contain_text("Jobs behind it")
     card.get_by_role("button", name="Reset").click()
     wait_until(lambda: breaker.state == "closed", 30)
+
+
+def test_what_befell_the_platform_is_seen(site: Site, page: Page) -> None:
+    app = site.app
+    app.failover["mail"].promote("us", reason="eu moves house", by="ann")
+    app.groups["stock"].promote("us", reason="eu is sold", by="ann")
+    app.breakers["mail"].call(lambda: None)
+    calls = [Count(SERVICE_CALLS.name, ("mail", "ok"), 15), Count(SERVICE_CALLS.name, ("mail", "degraded"), 5)]
+    app.ledger.count([*calls, Count(FALLBACK.name, ("mail", "cached"), 5)])
+    app.ledger.jobs.settle(running(app.ledger, task="site.crash"), LOSE)
+    app.ledger.jobs.settle(running(app.ledger, task="site.crash"), SUCCEED)
+    app.ledger.add_up_counts(enough=0.0, full=False)
+    app.bulkheads.pause("background", by="ann", reason="a drill")
+    app.alerts.look(always=True)
+
+    page.goto(f"{site.flower.url}/perdure/breakers")
+    for part, text in {"services": "cached 5", "failover-mail": "eu moves house", "group-stock": "eu is sold"}.items():
+        expect(page.locator(f"#{part}")).to_contain_text(text)
+    page.goto(f"{site.flower.url}/perdure/alerts")
+    expect(page.locator("#alerts")).to_contain_text("background is paused by ann: a drill")
+    expect(page.locator("#slos")).to_contain_text("paying")
+
+    page.goto(f"{site.flower.url}/perdure/overview")
+    for row in ("Crashes", "Failovers", "Alerts"):
+        marks = page.locator(f"#happenings span:text-is('{row}') + svg rect")
+        expect(marks.first).to_be_visible()
+    expect(page.locator("#happenings")).to_contain_text("attempt of site.crash in normal crashed")
+    history = page.locator("#others li", has_text="service mail").locator("polyline")
+    points = (history.get_attribute("points") or "").split()
+    assert len(points) == 60, "one for each minute"
+    assert points[-1] != points[0], "it was worse lately"
+    expect(page.locator("#others li", has_text="bulkhead normal").locator("polyline")).to_have_count(1)
+    normal = page.locator("#bulkheads article", has=page.locator("h2", has_text="normal"))
+    expect(normal).to_contain_text("95 % within")
+    app.bulkheads.resume("background")
 
 
 def test_a_viewer_can_look_and_nothing_else(browser: Browser, site: Site, letter: str) -> None:
