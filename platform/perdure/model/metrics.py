@@ -175,8 +175,8 @@ METRICS: tuple[Metric, ...] = (
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 
-#: Under which name the ends of jobs and attempts are kept, of which several metrics are made: task, bulkhead, outcome, state
-#: after, reason of the death.
+#: Under which name the ends of jobs and attempts are kept, of which several metrics are made: task, bulkhead, outcome,
+#: state after, reason of the death.
 ENDED = "ended"
 #: The place of what is only counted.
 NO_BUCKET = -1

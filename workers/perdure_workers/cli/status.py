@@ -16,7 +16,6 @@ from perdure_workers.up.down import down as stop_manager
 from perdure_workers.up.errors import NotUp
 from perdure_workers.up.status import Status, read_status
 
-
 #: Seconds that the ledger may take to say which nodes are in doubt.
 PATIENCE = 3.0
 
