@@ -28,18 +28,6 @@ def test_nobody_is_woken_until_somebody_posts() -> None:
     assert not wakeups.wait(0.0)
 
 
-def test_whether_somebody_told_of_work_or_a_look_found_it() -> None:
-    wakeups = Wakeups(2)
-    for told in (False, True, False):
-        wakeups.post(told=told)
-        assert wakeups.wait(0.0)
-        assert wakeups.was_told is told
-    wakeups.post()
-    wakeups.post(told=False)
-    assert wakeups.wait(0.0)
-    assert wakeups.was_told
-
-
 def test_as_many_wait_as_there_are_children_and_whoever_is_woken_takes_all() -> None:
     wakeups = Wakeups(3)
     assert [wakeups.post() for _ in range(5)] == [True, True, True, False, False]

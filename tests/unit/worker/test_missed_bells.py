@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perdure.model.records import Claim
-from perdure_workers.worker.missed_bells import missed
+from perdure_workers.worker.missed_bells import MissedBells
 
 NOW = 1_000.0
 
@@ -20,17 +20,58 @@ def a_claim(waited: float, **values: Any) -> Claim:
     return Claim(**{**of, **at, **values})
 
 
+class Child:
+    """A child with its own time, which has been idle for long."""
+
+    def __init__(self) -> None:
+        self.now, self.heard_at, self.count = 1_000.0, 0.0, 0
+        self.bells = MissedBells(lambda: self.heard_at, self.counted, lambda: self.now)
+        self.now += 60
+
+    def counted(self) -> None:
+        self.count += 1
+
+    def claim(self, *claims: Claim) -> bool:
+        return self.bells.is_told(claims, self.now)
+
+    def later(self) -> int:
+        self.now += 5
+        self.claim()
+        return self.count
+
+
 @pytest.mark.parametrize(
-    ("claim", "idle", "count"),
+    ("claim", "count"),
     [
-        (a_claim(0.5), 10.0, 1),
-        (a_claim(0.01), 10.0, 0),  # its bell may be on its way
-        (a_claim(0.5), 0.3, 0),  # the child was busy when it came, as in a burst
-        (a_claim(5.0), 10.0, 0),  # something else held it back
-        (a_claim(0.5, created_at=NOW - 60), 10.0, 0),  # it was to wait until now
-        (a_claim(0.5, fence=2), 10.0, 0),  # it was retried
-        (a_claim(0.5, limit_key="a"), 10.0, 0),
+        (a_claim(0.5), 1),
+        (a_claim(0.01), 1),
+        (a_claim(5.0), 0),  # something else held it back
+        (a_claim(0.5, created_at=NOW - 60), 0),  # it was to wait until now
+        (a_claim(0.5, fence=2), 0),  # it was retried
+        (a_claim(0.5, limit_key="a"), 0),
     ],
 )
-def test_what_counts(claim: Claim, idle: float, count: int) -> None:
-    assert missed([claim], idle) == count
+def test_what_no_bell_has_told_of(claim: Claim, count: int) -> None:
+    child = Child()
+    assert child.claim(claim) is not bool(count)
+    assert child.count == 0, "its bell may be slow"
+    assert child.later() == count
+
+
+def test_a_bell_before_or_after_was_not_lost() -> None:
+    child = Child()
+    child.heard_at = child.now - 0.55
+    assert child.claim(a_claim(0.5))
+    child.heard_at = child.now - 1
+    assert not child.claim(a_claim(0.5))
+    child.heard_at = child.now + 1.5
+    assert child.later() == 0
+
+
+def test_what_came_while_the_child_was_busy_is_a_backlog() -> None:
+    child = Child()
+    child.bells.is_idle()
+    child.now += 0.3
+    assert child.claim(a_claim(0.5), a_claim(0.4))
+    assert not child.claim(a_claim(0.5), a_claim(0.2))
+    assert child.later() == 1

@@ -38,6 +38,7 @@ class BellReader:
         It is acknowledged at once, and not by Celery's promise, which the event loop keeps when it has slept: for a bell
         that was held that may be a second later, and until then kombu hears no other.
         """
+        self._wakeups.hear()
         if self._wakeups.post() or consumer.hub is None:
             with suppress(*consumer.connection_errors):  # it is heard; one of a connection that is gone may come again
                 message.ack()

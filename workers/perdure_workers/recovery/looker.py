@@ -79,7 +79,7 @@ class Looker:
             waits = [lane.waits for lane in lanes]
             wait = min([wait, *(seconds for seconds in waits if seconds > 0)])
             for _ in range(waits.count(0.0)):
-                self._wakeups.post(told=False)
+                self._wakeups.post()
             if 0.0 in waits or len(lanes) < LANES:
                 return wait
             lanes = self._app.ledger.jobs.lanes(self._bulkhead, lanes[-1].name)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import mmap
 import multiprocessing
+import struct
+import time
+
+_MOMENT = struct.Struct("d")
 
 
 class Wakeups:
@@ -18,18 +22,20 @@ class Wakeups:
         self._count = multiprocessing.get_context("fork").BoundedSemaphore(most)
         while self._count.acquire(block=False):
             pass  # it begins full
-        self._told = mmap.mmap(-1, 1)
-        #: In a child: whether somebody who knew of work woke it last, and not only a look.
-        self.was_told = False
+        self._heard = mmap.mmap(-1, _MOMENT.size)
 
-    def post(self, *, told: bool = True) -> bool:
-        """Wake a child, or the next one that is free; return False when as many wake-ups wait as there are children.
+    def hear(self) -> None:
+        """Note that a bell was heard."""
+        _MOMENT.pack_into(self._heard, 0, time.monotonic())
 
-        Args:
-            told: Whether somebody told of work; False when a look has found it.
-        """
-        if told:
-            self._told[0] = 1
+    @property
+    def heard_at(self) -> float:
+        """When a bell was heard last, on the monotonic clock, which is that of all processes; 0 for never."""
+        moment: float = _MOMENT.unpack_from(self._heard)[0]
+        return moment
+
+    def post(self) -> bool:
+        """Wake a child, or the next one that is free; return False when as many wake-ups wait as there are children."""
         try:
             self._count.release()
         except ValueError:
@@ -45,5 +51,4 @@ class Wakeups:
             return False
         while self._count.acquire(block=False):
             pass
-        self.was_told, self._told[0] = bool(self._told[0]), 0
         return True

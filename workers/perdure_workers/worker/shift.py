@@ -24,7 +24,7 @@ from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.choice import Choice
 from perdure_workers.worker.execute import Attempt, Executor, undescribed
 from perdure_workers.worker.job_events import JobEvents
-from perdure_workers.worker.missed_bells import missed
+from perdure_workers.worker.missed_bells import MissedBells
 from perdure_workers.worker.slice import BUDGET, Ended, Slice, SliceKeeper, SliceSize
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ class Shift:
         self._rung_at = 0.0
         #: The moment at which a job is due that this child has put off, on the monotonic clock.
         self._due_at = float("inf")
-        #: Since when it has held no job, on the monotonic clock, and whether a look has woken it.
-        self._idle_since = time.monotonic()
-        self._was_found = False
+        self._missed_bells = MissedBells(
+            lambda: shared.wakeups.heard_at, lambda: app.tally.add(BELLS_MISSED, worker.bulkhead)
+        )
 
     def run(self) -> None:
         """Work until the worker drains."""
@@ -86,7 +86,7 @@ class Shift:
         while not self._shared.draining():
             try:
                 if not self._serve():
-                    self._rest()
+                    self._shared.wakeups.wait(self._idle_for())
             except Exception:
                 logger.exception("a slice failed; its jobs are taken back")
                 time.sleep(AFTER_FAILURE)
@@ -95,11 +95,6 @@ class Shift:
         self._events.stop()
         self._tally.stop()
         _quietly(lambda: flush(FLUSH_TIMEOUT))
-
-    def _rest(self) -> None:
-        """Wait to be woken."""
-        wakeups = self._shared.wakeups
-        self._was_found = wakeups.wait(self._idle_for()) and not wakeups.was_told
 
     def _serve(self) -> bool:
         """Claim and run a slice; return False when there was nothing to claim."""
@@ -110,9 +105,9 @@ class Shift:
         if not claims:
             self._shared.slots.rest()
             return False
-        self._note_missed_bells(claims)
+        is_told = self._missed_bells.is_told(claims, asked_at)
         if len(claims) >= most:
-            self._wake_others()
+            self._wake_others(ring=is_told)
         began = time.monotonic()
         held = Slice(claims, self._settle, asked_at + self._app.settings.lease_ttl)
         self._keeper.watch(held)
@@ -129,17 +124,11 @@ class Shift:
                 held.let_go()
             finally:
                 self._shared.slots.rest()
-                self._idle_since = time.monotonic()
+                self._missed_bells.is_idle()
         if held.begun:
             # Without the time that the ledger took: the slower it is, the more it helps to settle many at once.
             self._size.learn(held.begun, ran)
         return True
-
-    def _note_missed_bells(self, claims: Sequence[Claim]) -> None:
-        if self._was_found:
-            self._was_found = False
-            for _ in range(missed(claims, time.monotonic() - self._idle_since)):
-                self._app.tally.add(BELLS_MISSED, self._bulkhead)
 
     def _claim(self, most: int) -> tuple[Sequence[Claim], float]:
         asked_at = time.monotonic()
@@ -221,11 +210,11 @@ class Shift:
             waits.append(self._choice.ask_again)
         return max(SHORTEST_WAIT, min(waits))
 
-    def _wake_others(self) -> None:
+    def _wake_others(self, *, ring: bool) -> None:
         """Wake a sibling at once, and another worker now and then: there is more than this child can take."""
         self._shared.wakeups.post()
         moment = time.monotonic()
-        if moment - self._rung_at > RING_EVERY:
+        if ring and moment - self._rung_at > RING_EVERY:
             self._rung_at = moment
             self._app.bells.ring(self._bulkhead)
 
