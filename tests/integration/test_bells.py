@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+from kombu import Connection, Consumer, Queue
 from kombu.asynchronous import Hub as EventLoop
 from vine import promise
 
@@ -24,6 +25,7 @@ from perdure_workers.intake import bell_reader
 from perdure_workers.intake.bell_reader import BellReader
 from perdure_workers.recovery.looker import Looker
 from perdure_workers.shared.wakeups import Wakeups
+from perdure_workers.worker.celery_worker import stop_asking
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -298,3 +300,21 @@ def test_looks_note_jobs_that_nobody_knows_and_cut_a_flood(app: Perdure, looker:
         client.rpush(QUEUE, *[json.dumps({})] * 1000)
         wait_until(lambda: looker.look() and client.llen(QUEUE) == MOST)
     assert [event.job_id for event in app.ledger.jobs.bury_unknown(0.0, 9)] == [unknown]
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_stops_waits_for_no_bell_and_reads_one_that_has_come(redis_url: str, client: redis.Redis) -> None:
+    with Connection(redis_url, transport_options={"polling_interval": 600}) as connection:
+        channel: Any = connection.channel()
+        transport: Any = connection.transport
+        ask = transport.cycle._register_BRPOP
+        Consumer(channel, [Queue(QUEUE)]).consume()
+        ask(channel)
+        stop_asking(channel)
+        assert not channel._in_poll
+        ask(channel)
+        client.lpush(QUEUE, "no bell")
+        wait_until(channel._in_poll.can_read)
+        stop_asking(channel)
+        assert channel._in_poll
+        channel._in_poll = None  # what came is no message

@@ -14,6 +14,7 @@ from perdure.model.worker_health import WorkerState
 from perdure_workers.recovery.incarnation import Incarnation
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.recovery.process_lock import LifeLock
+from perdure_workers.timers import until_next
 
 logger = logging.getLogger("perdure.lease")
 
@@ -70,7 +71,7 @@ class Lease:
         return time.monotonic() - self._renewed_at
 
     def _run(self) -> None:
-        while not self._stop.wait(self._app.settings.heartbeat_interval):
+        while not self._stop.wait(until_next(self._app.settings.heartbeat_interval)):
             try:
                 if not self._beat():
                     logger.error("worker %s has lost its lease", self._worker.name)

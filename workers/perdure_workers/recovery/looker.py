@@ -17,6 +17,7 @@ from perdure.ledger.jobs.lanes import ALL, LANES, Lane
 from perdure.model.lanes import PLAIN
 from perdure_workers.shared.pace import Pace
 from perdure_workers.shared.wakeups import Wakeups
+from perdure_workers.timers import until_next
 
 logger = logging.getLogger("perdure.looker")
 
@@ -96,7 +97,7 @@ class Looker:
 
     def _run(self) -> None:
         wait = SHORTEST
-        while not self._stop.wait(wait):
+        while not self._stop.wait(wait if wait < INTERVAL else until_next(INTERVAL)):
             wait = INTERVAL
             try:
                 wait = self.look()

@@ -13,6 +13,7 @@ from perdure.errors import LedgerUnavailable
 from perdure.model.settlement import Stop, stop_by_force
 from perdure_workers.recovery.rescue import release_behind, rescue_claim
 from perdure_workers.shared.slots import Slot, Slots
+from perdure_workers.timers import until_next
 
 logger = logging.getLogger("perdure.overseer")
 
@@ -130,7 +131,7 @@ class Overseer:
             raise
 
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL):
+        while not self._stop.wait(until_next(INTERVAL)):
             try:
                 self.look()
             except LedgerUnavailable as error:

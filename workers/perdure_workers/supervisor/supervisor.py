@@ -27,6 +27,7 @@ from perdure_workers.supervisor.duties.report import Report
 from perdure_workers.supervisor.duties.tick import Tick
 from perdure_workers.supervisor.duties.watch import Watch
 from perdure_workers.supervisor.maintenance import register_maintenance
+from perdure_workers.timers import until_next
 
 logger = logging.getLogger("perdure.supervisor")
 
@@ -89,7 +90,7 @@ class Supervisor:
             elapsed = time.monotonic() - started
             self._tally.observe(elapsed, DUTY, duty.name, outcome)
             if done == 0 or elapsed > duty.period:
-                duty.wanted.wait(max(0.0, duty.period - elapsed) if done else duty.period)
+                duty.wanted.wait(max(0.0, duty.period - elapsed) if done else until_next(duty.period))
 
     @staticmethod
     def _run_once(duty: Duty) -> tuple[int, str]:

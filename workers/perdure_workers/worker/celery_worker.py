@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
 from perdure_workers.recovery.pulse import EVERY, Pulse
+from perdure_workers.worker.signal_wakeup import SignalWakeup
 
 DELAYED = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 #: Seconds between the first two tries to reach a broker, what each try adds, and the longest time between two.
@@ -27,14 +29,24 @@ class PatientConsumer(Consumer):
         default_steps: ClassVar[list[str]] = [step for step in Consumer.Blueprint.default_steps if step != DELAYED]
 
     hub: Any
+    task_consumer: Any
     #: This process' pulse; the worker sets it.
     pulse: ClassVar[Pulse | None] = None
+    #: Wakes the event loop; likewise.
+    signals: ClassVar[SignalWakeup | None] = None
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """Beat from now on; a lost connection clears the loop's timers."""
+        """Beat and heed signals from now on; a lost connection clears what the loop knows."""
         super().register_with_event_loop(hub)
+        if self.signals is not None:
+            self.signals.register(hub)
         self._beat()
         hub.call_repeatedly(EVERY, self._beat)
+
+    def shutdown(self) -> None:
+        """Close without waiting until Redis says that there is no bell, which takes up to a second."""
+        stop_asking(getattr(self.task_consumer, "channel", None))
+        super().shutdown()
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes. Celery's event loop stands still meanwhile, and with it the care for children."""
@@ -63,6 +75,16 @@ class PatientConsumer(Consumer):
     def _beat(self) -> None:
         if self.pulse is not None:
             self.pulse.beat()
+
+
+def stop_asking(channel: Any) -> None:
+    """Take a channel of Redis' back from where it waits for a bell, unless there is one. Others never wait so."""
+    asking = getattr(channel, "_in_poll", None)
+    if asking:
+        with contextlib.suppress(*channel.connection_errors):
+            if not asking.can_read():
+                asking.disconnect()
+                channel._in_poll = None
 
 
 class DrainingWorker(Worker):

@@ -13,6 +13,7 @@ from celery.concurrency import asynpool
 from celery.concurrency.prefork import TaskPool
 
 from perdure_workers.recovery.orphans import adopt_orphans
+from perdure_workers.worker.signal_wakeup import sleep_through_signals
 
 #: What multiprocessing takes its own process for. Billiard puts its own daemonic one there, which may have no children, and
 #: whose key no process of multiprocessing can be told.
@@ -28,6 +29,7 @@ class ShiftWorker(asynpool.Worker):
     def on_loop_start(self, pid: int) -> None:
         """Report for work, and work until the shift is over."""
         super().on_loop_start(pid)
+        sleep_through_signals()
         # A job may use multiprocessing and leave processes behind: they end with this child.
         adopt_orphans()
         setattr(multiprocessing.process, "_current_process", MAIN_PROCESS)  # noqa: B010 - not in typeshed

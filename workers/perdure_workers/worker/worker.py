@@ -47,6 +47,7 @@ from perdure_workers.worker.celery_worker import DrainingWorker, PatientConsumer
 from perdure_workers.worker.job_forks import let_forks_end
 from perdure_workers.worker.pool import work_shifts
 from perdure_workers.worker.shift import Shift
+from perdure_workers.worker.signal_wakeup import SignalWakeup
 
 logger = logging.getLogger("perdure.worker")
 
@@ -152,7 +153,7 @@ class Worker:
         _ = self.app.celery, self.app.bells, self.app.breakers, self.app.limits
 
     def _prepare_celery(self) -> None:
-        PatientConsumer.pulse = self._pulse
+        PatientConsumer.pulse, PatientConsumer.signals = self._pulse, SignalWakeup()
         guard_the_gate(queue_name(self.incarnation.bulkhead))
         adopt_orphans()
         quarantine = Quarantine(self.app, self.incarnation.bulkhead, self._background)
