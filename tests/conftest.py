@@ -20,9 +20,10 @@ from hypothesis import settings
 from perdure import Perdure
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.embedded.redis import RedisServer
+from support.thorough import part_of
 
 #: A busy machine is no fault of what is tried.
-settings.register_profile("perdure", deadline=None)
+settings.register_profile("perdure", deadline=None, max_examples=part_of(200))
 settings.load_profile("perdure")
 
 database_numbers = itertools.count(1)

@@ -10,8 +10,27 @@ import pytest
 
 from perdure_workers.embedded.redis import RedisServer
 from support.cluster import Cluster
+from support.thorough import IS_THOROUGH
 
 HERE = Path(__file__).parent
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes ``ledger_url`` on SQLite alone, unless what is tried is the database's part of the matter.
+
+    Each statement is tried on both in ``tests/integration/``, and a worker does not know which it has.
+    """
+    is_given = any("ledger_url" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "ledger_url" in metafunc.fixturenames and not is_given:
+        is_for_both = IS_THOROUGH or metafunc.definition.get_closest_marker("both_ledgers")
+        metafunc.parametrize("ledger_url", ["sqlite", "postgresql"] if is_for_both else ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    """SQLAlchemy URL of an empty ledger."""
+    url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
+    return url
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +88,7 @@ def make_sliced(tmp_path: Path, _jobs_on_path: None) -> Iterator[object]:
 
 @pytest.fixture
 def cluster(make_cluster: Any, ledger_url: str, redis_url: str) -> Cluster:
-    """A platform with default settings, on SQLite and on PostgreSQL."""
+    """A platform with default settings."""
     return make_cluster(ledger_url, redis_url)
 
 

@@ -17,15 +17,16 @@ from perdure.system.ports import free_port
 from perdure_workers.embedded.redis import RedisServer
 from support.cluster import PATIENCE, Cluster, Running
 from support.processes import alive
+from support.thorough import part_of
 from support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 MakeCluster = Callable[..., Cluster]
 QUEUE = queue_name("normal")
-FLOOD = int(os.environ.get("TEST_BELLS", "1000000"))
+FLOOD = int(os.environ.get("TEST_BELLS", part_of(1_000_000)))
 #: ``TEST_QUEUED=100000`` and more is for a machine of its own.
-QUEUED = int(os.environ.get("TEST_QUEUED", "20000"))
+QUEUED = int(os.environ.get("TEST_QUEUED", part_of(20_000)))
 
 #: Puts a bell into a queue so many times.
 FLOOD_SCRIPT = """
@@ -148,6 +149,7 @@ def test_an_old_release_leaves_what_it_does_not_know_to_a_newer_one(
     assert cluster.app.dead_letters.count() == 0
 
 
+@pytest.mark.both_ledgers
 def test_submits_in_transactions_that_roll_back_or_commit_late(
     make_cluster: MakeCluster, ledger_url: str, redis_url: str
 ) -> None:

@@ -9,13 +9,14 @@ import pytest
 
 from support.cluster import PATIENCE, Cluster
 from support.ledgers import dead
+from support.thorough import part_of
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 
 MakeCluster = Callable[..., Cluster]
 #: Dead letters to replay; more with TEST_LETTERS=5000.
-LETTERS = int(os.environ.get("TEST_LETTERS", "300"))
+LETTERS = int(os.environ.get("TEST_LETTERS", part_of(1_000)))
 KILLS = 2
 
 

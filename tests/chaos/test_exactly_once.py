@@ -17,7 +17,7 @@ from sqlalchemy import text
 from support.cluster import PATIENCE, Cluster
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.both_ledgers]
 
 KILLS = int(os.environ.get("TEST_KILLS", "8"))
 #: Effects of one job.

@@ -30,6 +30,7 @@ def most_at_once(effects: list[Effect]) -> int:
     return most
 
 
+@pytest.mark.both_ledgers
 def test_a_limit_holds_across_workers_and_waiting_jobs_stay_in_the_ledger(cluster: Cluster) -> None:
     cluster.workers("w1", "w2")
     jobs = [cluster.submit("narrow", "gate") for _ in range(8)]

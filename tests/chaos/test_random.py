@@ -1,4 +1,4 @@
-"""Half a minute of misfortune: processes are killed, stopped and restarted at random while jobs run. Then all adds up.
+"""Misfortune for a while: processes are killed, stopped and restarted at random while jobs run. Then all adds up.
 
 The seed is printed; give it as ``CHAOS_SEED`` to repeat the same sequence (the processes' own timing stays free).
 """
@@ -23,12 +23,13 @@ from perdure.broker.queues import MOST, queue_name
 from perdure.ledger.schema import attempts as attempt_rows
 from support.cluster import Cluster, Running
 from support.invariants import check_checkpoints, check_fences, check_outcomes, check_side_by_side
+from support.thorough import part_of
 from support.waiting import wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.both_ledgers, pytest.mark.timeout(300)]
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
-JOBS = 2000
+SECONDS = float(os.environ.get("CHAOS_SECONDS", part_of(60)))
+JOBS = 1000
 LONG_JOBS = 12
 STEPS = 60
 WORKERS = 3

@@ -16,6 +16,7 @@ import pytest
 from perdure import JobCancelled, JobDead, JobHandle
 from perdure_workers.embedded.postgres import PostgresServer
 from support.cluster import PATIENCE, Cluster, overlaps
+from support.thorough import part_of
 from support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -26,7 +27,7 @@ AROUND = 60
 #: Bad jobs of a test, since the first slices of a child are small.
 BAD = 3
 #: How often a whole worker is killed.
-KILLS = int(os.environ.get("TEST_KILLS", "5"))
+KILLS = int(os.environ.get("TEST_KILLS", part_of(12)))
 
 
 @pytest.fixture
@@ -196,6 +197,7 @@ def test_a_poison_pill_among_a_thousand_good_jobs_is_buried_alone(cluster: Clust
     assert cluster.app.dead_letters.count() == 1
 
 
+@pytest.mark.both_ledgers
 def test_whole_workers_killed_in_the_middle_of_slices(cluster: Cluster) -> None:
     rng = random.Random(7)
     started, jobs = cluster.workers("k0", "k1"), []
@@ -237,8 +239,8 @@ def test_drain_in_the_middle_of_a_slice(cluster: Cluster) -> None:
 def test_locked_sqlite_in_the_middle_of_slices(make_sliced: MakeCluster, sqlite_url: str, redis_url: str) -> None:
     cluster = make_sliced(sqlite_url, redis_url)
     cluster.worker("w1")
-    jobs = cluster.app.task("quick").submit_many([()] * 3_000)
-    for done in (100, 1_500):
+    jobs = cluster.app.task("quick").submit_many([()] * 1_500)
+    for done in (100, 700):
         wait_until(lambda done=done: cluster.app.jobs.count().get("succeeded", 0) > done, PATIENCE)  # type: ignore[misc]
         lock = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None, timeout=PATIENCE)
         lock.execute("BEGIN EXCLUSIVE")
@@ -253,8 +255,8 @@ def test_postgresql_restarts_in_the_middle_of_slices(make_sliced: MakeCluster, s
     with PostgresServer(server_dir / "sliced-postgres", die_with_parent=True, fast_unsafe_for_tests=True) as server:
         cluster = make_sliced(server.create_database("perdure_sliced"), redis_url)
         cluster.worker("w1")
-        jobs = cluster.app.task("quick").submit_many([()] * 4_000)
-        for done in (100, 2_000):
+        jobs = cluster.app.task("quick").submit_many([()] * 2_000)
+        for done in (100, 1_000):
             wait_until(lambda done=done: cluster.app.jobs.count().get("succeeded", 0) > done, PATIENCE)  # type: ignore[misc]
             server.restart()
 

@@ -13,7 +13,7 @@ from support.cluster import PATIENCE, Cluster, Running, overlaps
 from support.processes import alive
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.both_ledgers]
 
 
 MakeCluster = Callable[..., Cluster]

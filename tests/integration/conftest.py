@@ -12,8 +12,8 @@ from sqlalchemy import NullPool, create_engine
 
 from perdure import Perdure
 from perdure.ledger import Ledger
-from perdure.ledger.schema import metadata
 from perdure_workers.embedded.postgres import PostgresServer
+from support.ledgers import delete_all_rows
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +43,7 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url: str = request.getfixturevalue("migrated_postgres")
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:  # much faster than a database for each test
-        for table in metadata.tables.values():
-            connection.execute(table.delete())
+        delete_all_rows(connection)
     return url
 
 

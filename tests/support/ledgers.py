@@ -10,11 +10,11 @@ from dataclasses import replace
 from threading import Barrier
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from perdure.ledger import Ledger
 from perdure.ledger.jobs.claim import Claimer
-from perdure.ledger.schema import jobs
+from perdure.ledger.schema import jobs, metadata
 from perdure.model.ids import new_id
 from perdure.model.records import RELEASED, Claim, Death, NewJob, Settlement
 from perdure.model.states import DeadReason, Outcome, Transition
@@ -32,6 +32,12 @@ DIE = Settlement(
     traceback="Traceback ...",
     death=Death(DeadReason.EXHAUSTED, "f" * 16),
 )
+
+
+def delete_all_rows(connection: Connection) -> None:
+    """Leave a ledger as it was made."""
+    for table in metadata.tables.values():
+        connection.execute(table.delete())
 
 
 def job(*args: Any, **changes: Any) -> NewJob:

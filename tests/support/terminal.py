@@ -61,7 +61,9 @@ class Terminal:
 
     def shown(self) -> list[str]:
         """Read what has come and return the screen's lines."""
-        while select.select([self._master], [], [], 0.02)[0]:
+        ready = select.poll()  # select() knows no file descriptor above 1023
+        ready.register(self._master, select.POLLIN)
+        while ready.poll(20):
             try:
                 self._stream.feed(os.read(self._master, 65536))
             except OSError:  # the program has gone

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 #: The last two are no pages to look at.
 PAGES = [
     "overview",
+    "alerts",
     "jobs",
     "jobs/{job}",
     "dead-letters",

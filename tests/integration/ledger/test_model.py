@@ -17,6 +17,7 @@ from perdure.model.ids import new_id
 from perdure.model.lanes import PLAIN, lane_of
 from perdure.model.records import RELEASED, Claim, Death, NewJob, Settlement
 from perdure.model.states import DeadReason, JobState, Outcome, Transition
+from support.thorough import part_of
 
 pytestmark = pytest.mark.slow
 
@@ -275,7 +276,11 @@ def test_ledger_behaves_like_its_model(ledger_url: str) -> None:
     ledger.upgrade()
     machine: Any = type("Machine", (LedgerMachine,), {"ledger": ledger})
     profile = settings(
-        max_examples=35, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=part_of(40),
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
     )
     run_state_machine_as_test(machine, settings=profile)
     ledger.close()

@@ -8,6 +8,7 @@ module or a function was renamed, keep the stored name.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ import pytest
 from sqlalchemy import Connection, MetaData, create_engine, text
 
 from perdure import JobHandle, JobState, Perdure
-from perdure.ledger import migrate
+from perdure.ledger import Ledger, migrate
 from perdure.ledger.engine import Database
+from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.supervisor.maintenance import NAME as PRUNE
 from support.inline import run, run_once
 
@@ -90,17 +92,45 @@ def copied_to_postgresql(file: Path, url: str) -> None:
     source.dispose()
 
 
+@pytest.fixture(scope="module")
+def migrated_file(written: Path) -> Path:
+    """The file after this release's migrations."""
+    file = written.with_name("migrated.db")
+    file.write_bytes(written.read_bytes())
+    upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="module")
+def migrated_database(written: Path, postgres_server: PostgresServer) -> str:
+    """Name of a PostgreSQL database with the file's rows, after this release's migrations."""
+    url = postgres_server.create_database("of_the_release_before")
+    copied_to_postgresql(written, url)
+    upgrade(url)
+    return "of_the_release_before"
+
+
+def upgrade(url: str) -> None:
+    ledger = Ledger(url)
+    ledger.upgrade()
+    ledger.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a copy of that ledger, migrated."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_file'), tmp_path / 'ledger.sqlite3')}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    yield server.create_database("copy_of_before", template=request.getfixturevalue("migrated_database"))
+    server.drop_database("copy_of_before")
+
+
 @pytest.fixture
-def app(
-    bare_url: str, written: Path, shop: ModuleType, redis_url: str, tmp_path: Path, clean_environment: None
-) -> Iterator[Perdure]:
-    """This release's application on that ledger, migrated."""
-    if bare_url.startswith("sqlite"):
-        (tmp_path / "ledger.sqlite3").write_bytes(written.read_bytes())
-    else:
-        copied_to_postgresql(written, bare_url)
-    app: Perdure = shop.build(ledger_url=bare_url, broker_url=redis_url, home=tmp_path / "home")
-    app.ledger.upgrade()
+def app(migrated_url: str, shop: ModuleType, redis_url: str, tmp_path: Path, clean_environment: None) -> Iterator[Perdure]:
+    """This release's application on that ledger."""
+    app: Perdure = shop.build(ledger_url=migrated_url, broker_url=redis_url, home=tmp_path / "home")
     yield app
     app.close()
 

@@ -6,18 +6,10 @@ from typing import Any
 
 import pytest
 
-from perdure import JobContext, Perdure
+from perdure import JobContext
 from perdure.model.ids import new_id
 from perdure.model.records import NewJob
 from support.ledgers import claimed
-
-
-@pytest.fixture
-def ledger(ledger_url: str) -> Any:
-    app = Perdure(ledger_url=ledger_url)
-    app.ledger.upgrade()
-    yield app.ledger
-    app.ledger.close()
 
 
 def submit(ledger: Any, *, digest: Any = "d", replay_of: Any = None, key: str | None = None) -> Any:

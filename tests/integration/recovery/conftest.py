@@ -18,9 +18,8 @@ from support.ledgers import claimed
 
 
 @pytest.fixture
-def app(ledger_url: str, redis_url: str, tmp_path: Path) -> Iterator[Perdure]:
-    made = Perdure(ledger_url=ledger_url, broker_url=redis_url, home=tmp_path / "home", heartbeat_interval=0.2)
-    made.ledger.upgrade()
+def app(migrated_url: str, redis_url: str, tmp_path: Path) -> Iterator[Perdure]:
+    made = Perdure(ledger_url=migrated_url, broker_url=redis_url, home=tmp_path / "home", heartbeat_interval=0.2)
 
     @made.job(name="work")
     def work(ctx: JobContext) -> int:

@@ -14,6 +14,7 @@ from perdure import Perdure
 from perdure.ledger import Ledger
 from support.forks import in_children
 from support.ledgers import job
+from support.thorough import part_of
 
 
 def application(ledger_url: str, redis_url: str, home: Path) -> Perdure:
@@ -58,7 +59,7 @@ def test_children_forked_beside_busy_threads_work(
     for thread in threads:
         thread.start()
     try:
-        for number in range(40):
+        for number in range(part_of(80)):
             if number % 3 == 0:  # one whose parts are all still to be made
                 apps.append(application(migrated_url, redis_url, tmp_path))
             in_children([lambda: use(apps[-1])], within=30)

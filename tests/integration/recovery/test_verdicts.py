@@ -18,10 +18,9 @@ from support.ledgers import claimed
 
 
 @pytest.fixture
-def strict(ledger_url: str, redis_url: str, tmp_path: Path) -> Any:
+def strict(migrated_url: str, redis_url: str, tmp_path: Path) -> Any:
     """An application that bars a worker after two lost votes, with a job that three workers vote on."""
-    made = Perdure(ledger_url=ledger_url, broker_url=redis_url, home=tmp_path / "home", max_outvoted=2)
-    made.ledger.upgrade()
+    made = Perdure(ledger_url=migrated_url, broker_url=redis_url, home=tmp_path / "home", max_outvoted=2)
     made.register(lambda: 1, name="vote", replicas=3)
     yield made
     made.close()

@@ -12,13 +12,14 @@ import pytest
 from perdure_tasks import files
 from support.context import RecordingContext
 from support.run_task import run_under_fire
+from support.thorough import part_of
 from support.trees import make_tree
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(1, part_of(8)))
 def test_archive_under_fire_is_the_same_archive(tmp_path: Path, seed: int) -> None:
     tree = make_tree(tmp_path / "tree", files=400, largest=20_000, seed=seed)
     (tree / "large").write_bytes(random.Random(seed).randbytes(2_000_000))

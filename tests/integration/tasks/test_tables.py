@@ -34,12 +34,12 @@ NOTES = sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer, primary_key
 
 
 @pytest.fixture
-def engine(ledger_url: str) -> Any:
-    engine = sa.create_engine(ledger_url, poolclass=sa.NullPool)
-    ITEMS.drop(engine, checkfirst=True)
-    imports.drop(engine, checkfirst=True)
+def engine(migrated_url: str) -> Any:
+    engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
     ITEMS.create(engine)
     yield engine
+    for table in (ITEMS, NOTES, imports):
+        table.drop(engine, checkfirst=True)
     engine.dispose()
 
 
@@ -120,7 +120,6 @@ def test_header_alone_is_an_import_of_nothing(file: Path, url: str, engine: Any)
 
 
 def test_empty_json_field_is_null_and_not_json_s_own_null(file: Path, url: str, engine: Any) -> None:
-    NOTES.drop(engine, checkfirst=True)
     NOTES.create(engine)
     file.write_text('id,body\n1,"{""a"": [1]}"\n2,\n')
     tables.import_csv(RecordingContext().given, str(file), url, "notes")

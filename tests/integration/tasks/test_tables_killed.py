@@ -13,7 +13,7 @@ from support.run_task import run_under_fire
 
 pytestmark = pytest.mark.slow
 
-ROWS = 6000
+ROWS = 4000
 
 TARGET = sa.Table(
     "target",

@@ -43,7 +43,7 @@ def hammer(url: str, permits: int) -> None:
             breaker.call(serve, client, permits)
             client.incr("succeeded")
         except CircuitOpen:
-            time.sleep(0.001)
+            time.sleep(0.005)
         except Down:
             pass
 
@@ -63,9 +63,9 @@ def flow(url: str, recovery: float) -> None:
         try:
             breaker.call(serve_at_once)
             client.incr(f"succeeded:{os.getpid()}")
-            time.sleep(0.001)
+            time.sleep(0.005)
         except CircuitOpen:
-            time.sleep(0.001)
+            time.sleep(0.005)
         except Down:
             pass
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.breaker.machine import Decision, MachineState, enter, record, retry_after_ms
+from support.thorough import part_of
 
 pytestmark = pytest.mark.slow
 
@@ -119,7 +120,7 @@ class BreakerRules(RuleBasedStateMachine):
         self.state, self.now, self.count, self.trials = saved
 
 
-BreakerRules.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+BreakerRules.TestCase.settings = settings(max_examples=part_of(200), stateful_step_count=40, deadline=None)
 TestBreakerRules = BreakerRules.TestCase
 
 

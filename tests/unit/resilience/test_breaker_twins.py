@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.breaker.machine import MachineState, command, enter, free, record, retry_after_ms
 from perdure.resilience.redis.lua_scripts import source
+from support.thorough import part_of
 
 HARNESS = """
 local cfg, events, out = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), {}
@@ -114,7 +115,7 @@ def run_python(config: BreakerConfig, sequence: list[tuple[int, dict[str, Any]]]
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=part_of(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=configs, sequence=steps)
 def test_lua_and_python_take_the_same_steps(
     redis_url: str, config: BreakerConfig, sequence: list[tuple[int, dict[str, Any]]]

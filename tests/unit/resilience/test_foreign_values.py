@@ -28,6 +28,7 @@ from perdure.resilience.redis.lua_scripts import source
 from perdure.resilience.retry.budget import RetryBudget
 from perdure.resilience.service.call_key import keyed
 from perdure.resilience.service.fallback import Fallback
+from support.thorough import part_of
 from support.waiting import wait_until
 
 BREAKER, HISTORY, NAMES = "perdure:breaker:{payments}", "perdure:breaker:{payments}:history", "perdure:breakers"
@@ -106,7 +107,7 @@ def test_a_breaker_whose_key_is_of_another_type(
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=part_of(400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=odd_hashes, config=st.sampled_from([{}, {"half_open_permits": 3}, {"window": "time", "window_size": 10}]))
 def test_no_values_of_a_breaker_stop_calls_for_longer_than_a_recovery(
     redis_url: str, values: dict[str, Any], config: dict[str, Any]
@@ -160,7 +161,7 @@ def check_twins(client: redis.Redis, values: dict[str, Any], window: Any = "coun
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=part_of(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=odd_hashes, window=st.sampled_from(["count", "time"]), permits=st.sampled_from([1, 3]))
 def test_lua_and_python_make_the_same_sense(redis_url: str, values: dict[str, Any], window: Any, permits: int) -> None:
     with redis.Redis.from_url(redis_url) as client:
@@ -351,7 +352,7 @@ def test_a_failover_group_whose_key_is_of_another_type(redis_url: str, client: r
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=part_of(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.dictionaries(
         st.sampled_from(

@@ -23,6 +23,7 @@ from perdure.model.replication import (
     majority,
     synced,
 )
+from support.thorough import part_of
 
 
 def test_two_of_three_win_and_the_third_is_named() -> None:
@@ -144,7 +145,7 @@ class Cluster:
         return accepted
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=part_of(500), deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.sets(st.sampled_from("abc"), min_size=2)), max_size=40))
 @example([(True, {"a", "b"}), (True, {"b", "c"}), (False, {"b", "c"}), (False, {"a", "b"})])
 def test_no_two_primaries_write_to_a_majority_and_nothing_acknowledged_is_lost(

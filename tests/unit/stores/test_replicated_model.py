@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from perdure.model.storage_errors import InsufficientReplicas, StaleWrite
 from perdure.stores.record import CheckpointKey, CheckpointRecord
 from perdure.stores.replicated.replicated import ReplicatedStore
+from support.thorough import part_of
 
 from .faulty import FaultyStore, Mode
 
@@ -169,4 +170,4 @@ class ReplicatedMachine(RuleBasedStateMachine):
 
 
 TestReplicatedStoreAgainstModel = ReplicatedMachine.TestCase
-TestReplicatedStoreAgainstModel.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+TestReplicatedStoreAgainstModel.settings = settings(max_examples=part_of(120), stateful_step_count=30, deadline=None)
