@@ -26,7 +26,7 @@ LOWEST := tests/unit tests/integration/ledger tests/integration/test_redis_place
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
-	@echo "Variables: PYTHON=python3.12 (any from 3.11 on), TREE=folder (demo), ARGS='-k name' and JOBS=3 (test)"
+	@echo "Variables: PYTHON=python3.12 (any from 3.11 on), TREE=folder (demo), ARGS='-k name', JOBS=3 and THOROUGH=1 (test)"
 
 demo: .venv/.synced ## Watch real jobs run while a worker is killed (TREE=folder archives yours)
 	$(BIN)/perdure demo $(if $(TREE),--tree "$(TREE)") $(ARGS)
@@ -34,7 +34,7 @@ demo: .venv/.synced ## Watch real jobs run while a worker is killed (TREE=folder
 up: .venv/.synced ## Run Redis, the workers and Flower in this folder until Ctrl-C
 	@exec $(BIN)/perdure up $(ARGS)
 
-test: .venv/.synced ## Run the tests on real servers
+test: .venv/.synced ## Run the tests on real servers (THOROUGH=1: with all examples, and chaos on both databases)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
 
 test-again: .venv/.synced ## Run the tests that failed last time, at most five of them, one after the other

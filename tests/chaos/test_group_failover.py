@@ -59,7 +59,7 @@ def members(tmp_path: Path) -> Iterator[Members]:
         process.wait(PATIENCE)
 
 
-@pytest.mark.parametrize(("ledger_url", "fate"), [("postgresql", "killed"), ("sqlite", "stopped")], indirect=["ledger_url"])
+@pytest.mark.parametrize("fate", ["killed", "stopped"])
 def test_a_backup_takes_over_by_itself(cluster: Cluster, members: Members, fate: str) -> None:
     from group_jobs import Client
 

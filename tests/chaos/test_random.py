@@ -28,7 +28,7 @@ from support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.both_ledgers, pytest.mark.timeout(300)]
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", part_of(60)))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", part_of(40)))
 JOBS = 1000
 LONG_JOBS = 12
 STEPS = 60

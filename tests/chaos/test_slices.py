@@ -203,7 +203,7 @@ def test_whole_workers_killed_in_the_middle_of_slices(cluster: Cluster) -> None:
     started, jobs = cluster.workers("k0", "k1"), []
     for number in range(KILLS):
         done = cluster.app.jobs.count().get("succeeded", 0)
-        jobs += cluster.app.task("quick").submit_many([()] * 500) + cluster.app.task("nap").submit_many([(0.005,)] * 500)
+        jobs += cluster.app.task("quick").submit_many([()] * 300) + cluster.app.task("nap").submit_many([(0.005,)] * 300)
         wait_until(lambda done=done: cluster.app.jobs.count().get("succeeded", 0) > done + 50, PATIENCE)  # type: ignore[misc]
         time.sleep(rng.uniform(0, 0.05))  # anywhere within a slice
         started.pop(rng.randrange(2)).kill()

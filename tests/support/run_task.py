@@ -56,10 +56,10 @@ def run_under_fire(spec: dict[str, Any], *, kills: int, rng: random.Random, long
         deadline = time.monotonic() + 30
         while process.poll() is None and _content(checkpoint) == before:
             assert time.monotonic() < deadline, "no checkpoint within 30 s"
-            time.sleep(0.001)
+            time.sleep(0.005)
         moment = time.monotonic() + rng.uniform(0, longest)
         while process.poll() is None and time.monotonic() < moment:
-            time.sleep(0.0005)
+            time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
         killed += process.returncode == -signal.SIGKILL

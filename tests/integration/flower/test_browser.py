@@ -259,7 +259,7 @@ def test_pages_can_be_read_without_scripts(browser: Browser, site: Site, letter:
 
 
 def test_axe_finds_no_serious_fault(browser: Browser, site: Site, letter: str) -> None:
-    context = signed_in(browser, OPERATOR)
+    context = signed_in(browser, OPERATOR, reduced_motion="reduce")  # colours change at once
     page = context.new_page()
     job = site.app.dead_letters.get(letter).job_id
     for path in PATHS:
