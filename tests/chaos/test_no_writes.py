@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import product
 from pathlib import Path
 
 import psutil
@@ -181,14 +182,13 @@ def test_jobs_go_on_while_redis_refuses_writes(
 KEYS = [queue_name("normal"), "unacked", "unacked_index", "_kombu.binding.perdure.normal", "_kombu.binding.celery.pidbox"]
 
 
-@pytest.mark.parametrize("key", KEYS)
 def test_a_key_of_another_type_deafens_nobody_for_long(
-    make_cluster: MakeCluster, sqlite_url: str, own_redis: RedisServer, key: str
+    make_cluster: MakeCluster, sqlite_url: str, own_redis: RedisServer
 ) -> None:
     cluster = make_cluster(sqlite_url, own_redis.url)
     worker = cluster.worker("w1")
     with redis.Redis.from_url(own_redis.url) as client:
-        for kind in ("string", "hash"):
+        for key, kind in product(KEYS, ("string", "hash")):
             client.delete(key)
             client.set(key, "x") if kind == "string" else client.hset(key, "x", "y")
             assert cluster.submit("quick").wait(PATIENCE) == 1
@@ -197,6 +197,6 @@ def test_a_key_of_another_type_deafens_nobody_for_long(
             def heard() -> bool:
                 return client.type(queue_name("normal")) == b"none"
 
-            wait_until(heard, PATIENCE, message=worker.logged)
+            wait_until(heard, PATIENCE, message=lambda key=key, kind=kind: f"{key} as a {kind}:\n{worker.logged()}")  # type: ignore[misc]
             assert cluster.submit("quick").wait(PATIENCE) == 1
     assert worker.process.poll() is None

@@ -37,7 +37,7 @@ def run(*command: str) -> str:
 @pytest.mark.timeout(500)
 def test_mypy() -> None:
     config = f"--config-file={CODE.with_name('mypy.ini')}"
-    out = run(sys.executable, "-m", "mypy", config, f"--cache-dir={ROOT / '.mypy_cache'}", str(CODE))
+    out = run(sys.executable, "-m", "mypy", config, f"--cache-dir={ROOT / '.mypy_cache' / 'users'}", str(CODE))
     found = re.findall(r"^(.+?):(\d+): error:", out, re.MULTILINE)
     assert {Path(file).name for file, _ in found} == {CODE.name}, out
     assert {int(line) for _, line in found} == wrong_lines(), out
