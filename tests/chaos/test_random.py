@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import select
 
 from perdure import JobHandle
 from perdure.broker.queues import MOST, queue_name
-from perdure.ledger.schema import attempts as attempt_rows
+from perdure.ledger.jobs.read import outcomes_by_fence
 from support.cluster import Cluster, Running
 from support.invariants import check_checkpoints, check_fences, check_outcomes, check_side_by_side
 from support.thorough import part_of
@@ -149,18 +148,11 @@ def report(cluster: Cluster, misfortune: Misfortune, jobs: list[JobHandle[Any]])
 def check_invariants(cluster: Cluster, jobs: list[JobHandle[Any]], long: list[JobHandle[Any]]) -> None:
     """Assert what the platform promises, from what the jobs wrote themselves and from the ledger."""
     assert cluster.app.jobs.count() == {"succeeded": JOBS}  # accepted jobs end, and platform faults kill none
+    ended = cluster.app.ledger.read(lambda connection: outcomes_by_fence(connection, [job.id for job in jobs]))
     for job in jobs:
-        effects, attempts = cluster.effects(job), job.attempts()
-        check_outcomes([attempt.outcome for attempt in attempts])
-        outcomes = outcomes_of(cluster, job)
+        effects, outcomes = cluster.effects(job), ended[job.id]
+        check_outcomes([*outcomes.values()])
         check_fences(effects, outcomes)
         check_side_by_side(effects, outcomes)
     for job in long:
         check_checkpoints(cluster.effects(job))
-
-
-def outcomes_of(cluster: Cluster, job: JobHandle[Any]) -> dict[int, str]:
-    """Return how each claim of a job ended that left an attempt, by its fence."""
-    c = attempt_rows.c
-    query = select(c.number, c.outcome).where(c.job_id == job.id)
-    return {row.number: row.outcome for row in cluster.app.ledger.read(lambda connection: connection.execute(query).all())}
