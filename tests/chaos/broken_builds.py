@@ -36,7 +36,7 @@ def put(owner: object, name: str, value: object) -> None:
 
 def no_fence_check() -> None:
     """Whoever held a job once may write to it for ever."""
-    put(settle, "_SETTLE", text(settle._SETTLE.text.replace(" AND fence = of_fence", "")))
+    put(settle, "_SETTLE", text(settle._SETTLE.text.replace(" AND fence = of_fence AND worker_name = by_worker", "")))
 
     def advance(connection: Connection, job_id: str, _fence: int, expected: int | None = None) -> Any:
         onward = update(jobs).where(jobs.c.id == job_id).values(checkpoint_seq=jobs.c.checkpoint_seq + 1)

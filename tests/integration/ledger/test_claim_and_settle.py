@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
 from perdure.errors import LeaseLost
 from perdure.ledger import Ledger
 from perdure.ledger.jobs.settle import Settled
+from perdure.ledger.schema import jobs
 from perdure.model.dead_letter import LetterFilter
 from perdure.model.records import RELEASED, Claim, Settlement
 from perdure.model.states import JobState, Outcome, Transition
@@ -292,6 +294,25 @@ def test_a_stale_fence_writes_nothing(ledger: Ledger, settlement: Settlement) ->
     assert ledger.letters.page(LetterFilter()) == []
     ledger.jobs.settle(fresh, SUCCEED)
     assert ledger.jobs.get(stale.job_id).state == "succeeded"
+
+
+@pytest.mark.parametrize("settlement", [SUCCEED, RETRY, RELEASED], ids=lambda s: s.transition.value)
+def test_a_fence_that_is_given_twice_is_his_who_claimed_last(ledger: Ledger, settlement: Settlement) -> None:
+    """As after a failover to a standby that did not have the first claim yet."""
+    lost = running(ledger)
+    is_as_before = {"state": "queued", "fence": 0, "attempt": 0, "run_at": lost.queued_at, "worker_name": None}
+    ledger.transact(lambda c: c.execute(update(jobs).where(jobs.c.id == lost.job_id).values(is_as_before)))
+    fresh = claimed(ledger, lost.job_id, worker="w-2")
+    assert fresh.fence == lost.fence
+    if settlement is RELEASED:
+        assert ledger.jobs.settle_all([(lost, settlement)]).states == {}
+    else:
+        with pytest.raises(LeaseLost, match="fence 1 is stale"):
+            ledger.jobs.settle(lost, settlement)
+    ledger.jobs.settle(fresh, SUCCEED)
+    with pytest.raises(LeaseLost):
+        ledger.jobs.settle(lost, SUCCEED)
+    assert [entry.worker for entry in ledger.jobs.attempts(lost.job_id)] == ["w-2"]
 
 
 def test_a_worker_that_was_declared_dead_cannot_settle(ledger: Ledger) -> None:

@@ -83,7 +83,7 @@ _UNFENCED = (
 )
 
 BUILDS: dict[str, Build] = {
-    "no fence check": _settles_without(" AND fence = of_fence"),
+    "no fence check": _settles_without(" AND fence = of_fence AND worker_name = by_worker"),
     "no state guard": _settles_without(" AND CASE state WHEN 'running' THEN true END"),
     "no crash count": _settles_without("crashes = crashes + crashed", "crashes = crashes"),
     "a drain burns an attempt": _settles_without("attempt = attempt - unburned", "attempt = attempt"),

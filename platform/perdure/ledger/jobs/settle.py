@@ -98,6 +98,7 @@ def _update(dialect: str) -> str:
     # The state is an expression, because without statistics SQLite prefers its index to the one of the ids; and one of
     # which PostgreSQL guesses that it holds for half of the rows, and not for one in 200: where it expects a single job it
     # compares each of a slice with each.
+    # A fence is given twice by a standby that takes over before it had the claim: then it is his who claimed there.
     moment = NOW[dialect]
     return f"""
         UPDATE perdure_jobs SET
@@ -115,7 +116,8 @@ def _update(dialect: str) -> str:
             error = CASE WHEN released = 1 THEN error ELSE new_error END,
             dead_letter_id = letter
         FROM {rows_of(dialect, _COLUMNS)}
-        WHERE id = of_job AND fence = of_fence AND CASE state WHEN 'running' THEN true END {_AMONG[dialect]}
+        WHERE id = of_job AND fence = of_fence AND worker_name = by_worker
+            AND CASE state WHEN 'running' THEN true END {_AMONG[dialect]}
     """
 
 
@@ -150,6 +152,7 @@ _SETTLED_BY = (
     select(attempts.c.outcome, jobs.c.state)
     .join(jobs, jobs.c.id == attempts.c.job_id)
     .where(attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_fence"))
+    .where(attempts.c.worker == bindparam("of_worker"))
 )
 
 _LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"))
@@ -180,7 +183,8 @@ def settle_all(connection: Connection, endings: Sequence[Ending], release: str |
     for claim, settlement in endings:
         if claim.job_id in states or settlement.outcome is None:
             continue  # of a release nothing was to be recorded: whoever has the job now has it
-        recorded = connection.execute(_SETTLED_BY, {"of_job": claim.job_id, "of_fence": claim.fence}).one_or_none()
+        whose = {"of_job": claim.job_id, "of_fence": claim.fence, "of_worker": claim.worker_name}
+        recorded = connection.execute(_SETTLED_BY, whose).one_or_none()
         if recorded is not None and recorded.outcome == settlement.outcome:
             states[claim.job_id] = recorded.state
         else:
@@ -248,9 +252,11 @@ def _row(claim: Claim, settlement: Settlement) -> dict[str, Any]:
         "is_final": int(state.is_final),
         "began_at": claim.started_at,
         "new_result": settlement.result,
+        "by_worker": claim.worker_name,
+        "by_pid": claim.worker_pid,
     }
     if settlement.outcome is not None:
-        row |= {"new_outcome": settlement.outcome.value, "by_worker": claim.worker_name, "by_pid": claim.worker_pid}
+        row["new_outcome"] = settlement.outcome.value
     if state is JobState.RETRYING:
         row["in_seconds"] = settlement.delay
     if settlement.error_type is not None or settlement.error is not None:
