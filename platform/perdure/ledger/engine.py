@@ -27,9 +27,11 @@ from perdure.system.fork_locks import fork_lock
 
 #: Seconds that a statement waits for SQLite's one writer before it fails.
 SQLITE_BUSY_TIMEOUT = 30.0
-#: Milliseconds after which SQLite gives the wait up, and is asked anew. Its pauses grow from 1 ms to 100, so that who has
-#: waited long comes last, and several writers spend most of the time asleep while nobody writes; these are of 1 and 2 ms.
+#: Milliseconds after which SQLite gives the wait up, and is asked anew. Its pauses grow to 100 ms within a quarter of a
+#: second, so that who has waited long comes last, and several writers sleep most of the time while nobody writes.
 SQLITE_PATIENCE_MS = 3
+#: The pause before that, as a part of what was waited so far, and in seconds at most.
+SQLITE_PAUSE, SQLITE_LONGEST_PAUSE = 0.1, 0.02
 #: What libpq is asked for where the URL does not say otherwise. A host that vanishes (power, network) ends no connection:
 #: who waits for an answer would wait for 15 minutes or for ever. The kernel gives it up after about 10 s with these. In
 #: seconds, the last one in milliseconds. A server that lives answers probes whatever its statement takes.
@@ -255,13 +257,10 @@ def _sqlite_engine(database: Database) -> Engine:
         connection.execute(f"PRAGMA synchronous={database._durability.upper()}")
         connection.execute(f"PRAGMA busy_timeout={SQLITE_PATIENCE_MS}")
 
+    # Of one set of parameters: with several it runs in a transaction, which has the writer's place already.
     @event.listens_for(engine, "do_execute")
     def _execute(cursor: sqlite3.Cursor, statement: str, parameters: Any, _context: Any) -> bool:
         return _when_free(lambda: cursor.execute(statement, parameters))
-
-    @event.listens_for(engine, "do_executemany")
-    def _execute_many(cursor: sqlite3.Cursor, statement: str, parameters: Any, _context: Any) -> bool:
-        return _when_free(lambda: cursor.executemany(statement, parameters))
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -284,8 +283,10 @@ def _when_free(execute: Callable[[], object]) -> bool:
         try:
             execute()
         except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() - began > SQLITE_BUSY_TIMEOUT:
+            waited = time.monotonic() - began
+            if not _is_busy(error) or waited > SQLITE_BUSY_TIMEOUT:
                 raise
+            time.sleep(min(waited * SQLITE_PAUSE, SQLITE_LONGEST_PAUSE))
         else:
             return True
 
