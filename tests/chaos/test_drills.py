@@ -27,6 +27,7 @@ def run(name: str, folder: Path, *options: str) -> tuple[int, dict[str, Any], st
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(240)
 def test_a_region_that_is_lost_costs_what_the_other_one_did_not_have_yet_and_nothing_else(tmp_path: Path) -> None:
     code, report, _ = run("region-loss", tmp_path)
     assert (code, report["met"]) == (0, True)

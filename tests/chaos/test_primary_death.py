@@ -88,6 +88,7 @@ def test_redis_primary_that_sentinels_watch(make_cluster: MakeCluster, sqlite_ur
         cluster.close()
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(bool(rabbits.MISSING), reason=rabbits.MISSING)
 def test_rabbitmq_node_that_leads_the_queue(
     make_cluster: MakeCluster, sqlite_url: str, redis_url: str, tmp_path: Path
