@@ -190,7 +190,7 @@ class SloSettings(BaseModel):
         window: Seconds over which it is judged, 1 to 90 days.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     task: str = Field(min_length=1)
     within: Seconds | None = None
