@@ -121,15 +121,20 @@ def _update(dialect: str) -> str:
     """
 
 
-def _attempt_values(dialect: str) -> str:
-    errors = "new_error_type, new_error, new_traceback"
-    return f"of_job, of_fence, new_outcome, by_worker, by_pid, began_at, {NOW[dialect]}, {errors}"
+_ERRORS = "new_error_type, new_error, new_traceback"
 
+
+def _attempt_values(dialect: str) -> str:
+    return f"of_job, of_fence, new_outcome, by_worker, by_pid, began_at, {NOW[dialect]}, {_ERRORS}"
+
+
+#: What the parts of PostgreSQL's statement have of each settled job. It is kept and read three times: no column too many.
+_SETTLED = f"of_job, of_fence, new_outcome, by_worker, by_pid, began_at, {_ERRORS}, kind, perdure_jobs.state AS now_state"
 
 #: PostgreSQL takes all changes in one statement, which is its own transaction: one round trip and not four.
 _SETTLE_AND_RECORD = text(
     f"""
-    WITH settled AS ({_update("postgresql")} RETURNING s.*, perdure_jobs.state AS now_state),
+    WITH settled AS ({_update("postgresql")} RETURNING {_SETTLED}),
     recorded AS (
         INSERT INTO perdure_attempts {_RECORDED}
         SELECT {_attempt_values("postgresql")} FROM settled WHERE new_outcome IS NOT NULL
