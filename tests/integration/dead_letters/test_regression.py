@@ -53,6 +53,8 @@ def test_it_comes_back_with_another_release(shop: Perdure, die: Deal, deal_with:
     back = fault(shop)
     assert (back.regressions, back.regressed_in, back.resolved_at) == (1, "2.0", None)
     assert back.regressed_at == back.last_seen
+    shop.alerts.look(always=True)
+    assert [alert.phase for alert in shop.alerts.list(rule="dead_letter_group_regressed")] == ["firing"]
     die()
     assert fault(shop).regressions == 1  # it is back, and goes on
 
@@ -62,6 +64,9 @@ def test_it_comes_back_with_another_release(shop: Perdure, die: Deal, deal_with:
     assert "came back with release 2.0" in str(notice)
     Notice(shop).run_once()
     assert len(told) == 1
+    shop.dead_letters.discard_many("mended again")
+    shop.alerts.look(always=True)
+    assert [alert.phase for alert in shop.alerts.list(rule="dead_letter_group_regressed")] == ["resolved"]
 
 
 def test_it_is_over_when_it_is_dealt_with_again(shop: Perdure, die: Deal) -> None:
