@@ -23,7 +23,7 @@ from perdure.ledger.schema import facts
 from perdure.model import metrics
 from perdure.model.metrics import ENDED, SECONDS, Count
 from perdure.model.records import Claim, Settlement
-from perdure.model.states import FINAL_STATES, JobState, target
+from perdure.model.states import FINAL_STATES, TRANSITIONS, JobState
 
 #: The counts of one thing that is counted as several metrics: of this many jobs.
 Kind = tuple[str, str, str, str, str, int | None, int]
@@ -36,20 +36,6 @@ _CANCELLED = JobState.CANCELLED.value
 #: dead rows from being vacuumed it matters to pass by those; what came later than that is found by the next full look.
 LATE = 120.0
 _FOLDED = "counts_folded"
-
-
-def kind_of(claim: Claim, settlement: Settlement) -> Kind:
-    """Return what is counted of how a claim ended; equal for jobs that are counted together. Called for each job."""
-    death, ran = settlement.death, settlement.ran
-    return (
-        claim.task,
-        claim.bulkhead,
-        settlement.outcome or "",
-        target(settlement.transition),
-        "" if death is None else death.reason,
-        None if ran is None else bisect_left(SECONDS, ran),
-        bisect_left(SECONDS, claim.started_at - claim.queued_at),
-    )
 
 
 def _as_cancelled(kind: Kind) -> Kind:
@@ -127,41 +113,47 @@ APPEND_SETTLED = f"""
 """
 
 
+@dataclass(slots=True)
 class _Sums:
     """How many jobs there are of a kind, and how many seconds they ran and waited."""
 
-    __slots__ = ("jobs", "number", "ran", "waited")
+    number: int
+    jobs: int = 0
+    ran: float = 0.0
+    waited: float = 0.0
 
-    def __init__(self, number: int) -> None:
-        self.number, self.jobs, self.ran, self.waited = number, 0, 0.0, 0.0
 
-
-class _Kinds:
-    """Sums by kind. Made for each slice and asked for each job: what it does is short."""
-
-    def __init__(self) -> None:
-        self.found: dict[Kind, _Sums] = {}
-
-    def add(self, claim: Claim, settlement: Settlement, *, cancelled: bool = False) -> int:
-        """Add a job and return its kind's number."""
-        kind = kind_of(claim, settlement)
-        if cancelled:
-            kind = _as_cancelled(kind)
-        if (sums := self.found.get(kind)) is None:
-            sums = self.found[kind] = _Sums(len(self.found))
+def _kinds(endings: Iterable[Ending]) -> tuple[dict[Kind, _Sums], list[int]]:
+    """Return the kinds of endings, and the number of each ending's kind. What it does for each is all that a job pays."""
+    found: dict[Kind, _Sums] = {}
+    numbers = []
+    for claim, settlement in endings:
+        waited, ran, death = claim.started_at - claim.queued_at, settlement.ran, settlement.death
+        kind = (
+            claim.task,
+            claim.bulkhead,
+            settlement.outcome or "",
+            TRANSITIONS[settlement.transition][1],
+            "" if death is None else death.reason,
+            None if ran is None else bisect_left(SECONDS, ran),
+            bisect_left(SECONDS, waited),
+        )
+        sums = found.get(kind)
+        if sums is None:
+            sums = found[kind] = _Sums(len(found))
         sums.jobs += 1
-        sums.waited += claim.started_at - claim.queued_at
-        if settlement.ran is not None:
-            sums.ran += settlement.ran
-        return sums.number
+        sums.ran += ran or 0.0
+        sums.waited += waited
+        numbers.append(sums.number)
+    return found, numbers
 
 
 def numbered(endings: Sequence[Ending], rows: Sequence[dict[str, Any]]) -> str:
     """Say in the rows of a settlement of which kind they are, and return the kinds as :data:`APPEND_SETTLED` reads them."""
-    kinds = _Kinds()
-    for (claim, settlement), row in zip(endings, rows, strict=True):
-        row["kind"] = kinds.add(claim, settlement)
-    return msgspec.json.encode([row for kind, sums in kinds.found.items() for row in _rows_of(kind, sums)]).decode()
+    kinds, numbers = _kinds(endings)
+    for row, number in zip(rows, numbers, strict=True):
+        row["kind"] = number
+    return msgspec.json.encode([row for kind, sums in kinds.items() for row in _rows_of(kind, sums)]).decode()
 
 
 def _rows_of(kind: Kind, sums: _Sums) -> Iterator[dict[str, Any]]:
@@ -180,11 +172,12 @@ def of_settled(endings: Iterable[Ending], states: Mapping[str, str]) -> list[Cou
         endings: Claims and how they ended.
         states: The states that the jobs have now whose settlement was written.
     """
-    kinds = _Kinds()
-    for claim, settlement in endings:
-        if (state := states.get(claim.job_id)) is not None:
-            kinds.add(claim, settlement, cancelled=state == _CANCELLED)
-    found = kinds.found.items()
+    as_said: list[Ending] = []
+    cancelled: list[Ending] = []
+    for ending in endings:
+        if (state := states.get(ending[0].job_id)) is not None:
+            (cancelled if state == _CANCELLED else as_said).append(ending)
+    found = [*_kinds(as_said)[0].items(), *((_as_cancelled(kind), sums) for kind, sums in _kinds(cancelled)[0].items())]
     return [one for kind, sums in found for one in counted(kind, sums.jobs, sums.ran, sums.waited)]
 
 
