@@ -110,8 +110,6 @@ def test_a_report_of_somebody_else_is_enough(app: Perdure) -> None:
     assert updated(20.0) < 4.0
 
 
-
-
 def test_a_disk_that_is_almost_full(app: Perdure, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not app.settings.home_folder.path.exists()  # the disk is asked on which it would be
     assert check(app, "disk").healthy
