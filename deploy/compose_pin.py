@@ -32,7 +32,9 @@ def place_of(image: str) -> tuple[str, str, str]:
     """Return the URL of an image's registry, its repository and its tag, as Docker reads the name."""
     host, slash, path = image.partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
-        host, path = DOCKER_HUB, image if slash else f"library/{image}"
+        host, path = "docker.io", image if slash else f"library/{image}"
+    if host == "docker.io":
+        host = DOCKER_HUB
     repository, _, tag = path.partition(":")
     is_here = host.partition(":")[0] in ("localhost", "127.0.0.1")
     return f"{'http' if is_here else 'https'}://{host}", repository, tag or "latest"

@@ -263,11 +263,11 @@ def test_every_image_can_be_pinned(services: dict[str, Any]) -> None:
     assert services["migrate"]["build"]["args"] == {"PYTHON_IMAGE": images["PYTHON_IMAGE"]}
     assert set(re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)) == {"${PYTHON_IMAGE}"}
     assert f"ARG PYTHON_IMAGE={images['PYTHON_IMAGE']}\n" in (ROOT / "Dockerfile").read_text()
-    places = [compose_pin["place_of"](image) for image in ("redis:8-alpine", "prom/prometheus:v3", "ghcr.io/a/b")]
+    places = [compose_pin["place_of"](image) for image in ("redis:8-alpine", "docker.io/prom/x:v3", "ghcr.io/a/b")]
     hub = "https://registry-1.docker.io"
     assert places == [
         (hub, "library/redis", "8-alpine"),
-        (hub, "prom/prometheus", "v3"),
+        (hub, "prom/x", "v3"),
         ("https://ghcr.io", "a/b", "latest"),
     ]
 
