@@ -17,7 +17,7 @@ from perdure_workers.cli.main import perdure
 
 HERE = Path(__file__).parent
 #: Settings with a description of their own.
-_TABLES = ("bulkheads", "resilience")
+_TABLES = ("bulkheads", "resilience", "drills")
 #: What is between them is written anew.
 _BEGIN, _END = "<!-- written by docs/reference.py -->", "<!-- end -->"
 _OPTIONAL = re.compile(r"Optional\[([^\[\]]+)\]")
@@ -45,7 +45,8 @@ def settings_page() -> str:
     ]
     lines += [
         "",
-        "`[resilience.breakers.NAME]` and `[resilience.services.NAME]` are described in [resilience.md](resilience.md).",
+        "`[resilience.breakers.NAME]` and `[resilience.services.NAME]` are described in [resilience.md](resilience.md),",
+        "`[drills.NAME]` in [drills.md](drills.md).",
     ]
     return "\n".join(lines) + "\n"
 

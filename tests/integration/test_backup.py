@@ -15,7 +15,10 @@ import pytest
 from perdure import Perdure
 from perdure.errors import BackupFailed, LeaseLost
 from perdure.ledger.backup.fencing import GAP
+from perdure.ledger.running import replicated_log
+from perdure.ledger.running.replicated_log import LogEntry
 from perdure.model.records import Claim
+from perdure.model.replication import Fenced
 from perdure.stores.record import CheckpointRecord
 from perdure_workers.backup import archive as archives
 from perdure_workers.backup import verify
@@ -120,6 +123,35 @@ def test_what_was_in_a_backup_is_there_again_and_who_lived_before_is_fenced(plat
     assert goes_on.attempt == running.attempt  # it is not to blame: neither an attempt nor a crash counts
     assert [attempt.outcome for attempt in ledger.jobs.attempts(running.job_id)] == ["handed_back"]
     ledger.jobs.settle_all([(goes_on, SUCCEED), (again, SUCCEED)])
+
+
+def test_after_a_restore_a_key_names_the_job_that_the_backup_knew(app: Perdure, tmp_path: Path) -> None:
+    add = app.job(name="tests.add")(lambda text: None)
+    before = add.options(idempotency_key="before").submit("a")
+    back_up(app, tmp_path / "a.tar.gz")
+    after = add.options(idempotency_key="after").submit("b")
+    restore(app, tmp_path / "a.tar.gz", overwrite=True, despite_workers=False)
+
+    # Whoever is not sure what came through submits all of it again.
+    again = [add.options(idempotency_key=key).submit(text) for key, text in (("before", "a"), ("after", "b"))]
+    assert (again[0].id, again[0].deduplicated, again[1].deduplicated) == (before.id, True, False)
+    assert {job.id for job in app.jobs.list()} == {before.id, again[1].id} != {before.id, after.id}
+
+
+def test_after_a_restore_who_was_primary_before_writes_nothing(app: Perdure, tmp_path: Path) -> None:
+    ledger, as_primary = app.ledger, LogEntry(1, 1, "o-1", "job", "1", "1")
+    ledger.read(lambda c: replicated_log.ensure(c, "stock", ["eu", "us"]))
+    seen = ledger.read(lambda c: replicated_log.group(c, "stock"))
+    back_up(app, tmp_path / "a.tar.gz")
+    restore(app, tmp_path / "a.tar.gz", overwrite=True, despite_workers=False)
+
+    # All that it has seen is as it was, but for the epoch.
+    with pytest.raises(Fenced, match=f"of epoch {1 + GAP}, at operation 0"):
+        ledger.read(lambda c: replicated_log.record(c, "stock", seen, as_primary))
+    assert ledger.read(lambda c: replicated_log.promote(c, "stock", seen, "us", "failover", "eu is away")) is None
+    now = ledger.read(lambda c: replicated_log.group(c, "stock"))
+    assert (now.primary, now.sequence) == ("eu", 0)
+    ledger.read(lambda c: replicated_log.record(c, "stock", now, as_primary))
 
 
 def broken(file: Path) -> None:

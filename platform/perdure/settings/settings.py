@@ -31,6 +31,7 @@ from perdure.settings import rules
 from perdure.settings.alert_settings import AlertSettings, SloSettings
 from perdure.settings.alert_settings import names_beside as names_beside_in_alerts
 from perdure.settings.amqp_url import amqp_urls
+from perdure.settings.drill_settings import Targets
 from perdure.settings.home import Home
 from perdure.settings.ledger_url import for_sqlalchemy
 from perdure.settings.sources import Source, from_environment, from_file, merged, place_of
@@ -125,7 +126,7 @@ class ResilienceSettings(BaseModel):
 
 
 #: Settings that hold tables or lists; a variable may hold them as JSON.
-TABLES = ("bulkheads", "resilience", "alerts", "slos", "checkpoint_store", "flower_viewers")
+TABLES = ("bulkheads", "resilience", "alerts", "slos", "drills", "checkpoint_store", "flower_viewers")
 
 DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
     "critical": {"concurrency": 10},
@@ -152,6 +153,7 @@ class Settings(BaseModel):
         resilience: Circuit breakers and services by name.
         alerts: Rules of alerts, and who is told.
         slos: Objectives by name, ``[slos.NAME]``, besides those that the application sets by ``app.slo()``.
+        drills: What each drill has to reach, ``[drills.NAME]``; see ``docs/drills.md``.
         idempotency_ttl: How long a second submit with the same key returns the first job.
         heartbeat_interval: Time between two heartbeats of a worker.
         missed_heartbeats: Heartbeats that a worker may miss before its lease is over.
@@ -211,6 +213,7 @@ class Settings(BaseModel):
     resilience: ResilienceSettings = Field(default_factory=ResilienceSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     slos: dict[str, SloSettings] = Field(default_factory=dict)
+    drills: Targets = Field(default_factory=dict, validate_default=True)
     idempotency_ttl: Seconds = WEEK
     heartbeat_interval: Beat = 1.0
     missed_heartbeats: int = Field(default=5, ge=2)

@@ -414,3 +414,12 @@ def test_what_kubernetes_and_docker_say_of_services_is_no_setting(monkeypatch: p
     drop_service_links()
     assert not [variable for variable in links if variable in os.environ and variable != "PERDURE_FLOWER_PORT"]
     assert (os.environ["PERDURE_FLOWER_PORT"], os.environ["FLOWER_PURGE_OFFLINE_WORKERS"]) == ("5999", "60")
+
+
+def test_drills_have_targets_of_which_some_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_DRILLS__LEDGER_RESTORE__RTO", "5")
+    targets = load_settings().drills
+    assert (targets["ledger-restore"].rto, targets["ledger-restore"].rpo, targets["host-loss"].rto) == (5.0, 10.0, 30.0)
+    monkeypatch.setenv("PERDURE_DRILLS__LEDGER_RESTOR__RTO", "5")
+    with pytest.raises(SettingsError, match=r"no drill 'ledger-restor'\. Did you mean 'ledger-restore'"):
+        load_settings()

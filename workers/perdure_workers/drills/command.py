@@ -5,36 +5,38 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from perdure.settings.drill_settings import DEFAULT_TARGETS
 from perdure_workers.cli.output import json_option, print_json, say
 
-#: The accidents; see ``accidents.py``, which is not loaded for a list of names.
-NAMES = ("broker-loss", "ledger-restore", "host-loss", "region-loss", "bad-deploy", "operator-error")
-#: Accidents that lose work, and seconds of it that may be lost by default.
-LOSSY = {"ledger-restore": 10.0, "region-loss": 10.0}
+if TYPE_CHECKING:
+    from perdure_workers.chaos.platforms import LedgerKind
+
+#: Where the targets come from that are not given.
+_SETTING = "the setting drills"
 
 
 @click.command()
-@click.argument("name", type=click.Choice(NAMES))
-@click.option("--rto", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds until all is done again.")
-@click.option(
-    "--rpo",
-    type=click.FloatRange(0),
-    help="Seconds of work that may be lost [default: 0; ledger-restore, region-loss: 10].",
-)
+@click.argument("name", type=click.Choice(list(DEFAULT_TARGETS)))
+@click.option("--rto", type=click.FloatRange(0), help=f"Seconds until all is done again [default: {_SETTING}].")
+@click.option("--rpo", type=click.FloatRange(0), help=f"Seconds of work that may be lost [default: {_SETTING}].")
+@click.option("--ledger", type=click.Choice(["sqlite", "postgresql"]), default="sqlite", show_default=True)
 @click.option(
     "--report", type=click.Path(file_okay=False, path_type=Path), default="drill-report", show_default=True,
     help="The folder of drill.json, logs and evidence.",
 )  # fmt: skip
 @json_option
-def drill(name: str, rto: float, rpo: float | None, report: Path, as_json: bool) -> None:
+def drill(name: str, rto: float | None, rpo: float | None, ledger: LedgerKind, report: Path, as_json: bool) -> None:
     """Have an accident on a platform made for it, and time what an operator does; exit code 1 if a target is missed."""
+    from perdure.settings.settings import load_settings
     from perdure_workers.drills.drill import run
 
-    rpo = rpo if rpo is not None else LOSSY.get(name, 0.0)
-    found = run(name, report.absolute(), rto, rpo, lambda step: say(step, err=as_json))
+    targets = load_settings().drills[name]
+    given = {target: value for target, value in (("rto", rto), ("rpo", rpo)) if value is not None}
+    found = run(name, report.absolute(), targets.model_copy(update=given), ledger, lambda step: say(step, err=as_json))
     if as_json:
         print_json(dataclasses.asdict(found))
     else:

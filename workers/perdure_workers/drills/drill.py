@@ -17,16 +17,18 @@ from pathlib import Path
 
 import msgspec
 
+from perdure.settings.drill_settings import DrillTargets
 from perdure_workers.chaos import evidence
 from perdure_workers.chaos.cluster import APP, LOOK_S, Cluster, LabFailed
 from perdure_workers.chaos.faults.fault import Bench
+from perdure_workers.chaos.platforms import LedgerKind
 from perdure_workers.chaos.reading import reports
 from perdure_workers.chaos.workload import Workload
 from perdure_workers.drills.accidents import ACCIDENTS, PLATFORMS, Scene
 
 #: Jobs a second, and how many are done before the accident.
 RATE, STEADY_JOBS = 10.0, 10
-#: Seconds in which work begins, and after which a drill is given up whatever its target.
+#: Seconds in which work begins, and after which a drill is given up unless its target is later.
 BEGIN_S, GIVE_UP_S = 60.0, 120.0
 _WAITS = ("scheduled", "queued", "running", "retrying")
 
@@ -60,14 +62,16 @@ class Report:
     steps: list[tuple[float, str]]
 
 
-def run(name: str, folder: Path, rto: float, rpo: float, say: Callable[[str], object] = lambda _text: None) -> Report:
+def run(
+    name: str, folder: Path, targets: DrillTargets, ledger: LedgerKind, say: Callable[[str], object] = lambda _text: None
+) -> Report:
     """Run a drill and write its report to ``folder/NAME/drill.json``.
 
     Args:
         name: One of ``ACCIDENTS``.
         folder: Where reports, logs and evidence go.
-        rto: The target for the time to recovery, in seconds.
-        rpo: The target for lost work, in seconds.
+        targets: What has to be reached.
+        ledger: The kind of the ledger's database.
         say: Told of each step.
 
     Raises:
@@ -78,15 +82,15 @@ def run(name: str, folder: Path, rto: float, rpo: float, say: Callable[[str], ob
     folder.mkdir(parents=True)
     data = Path(tempfile.mkdtemp(prefix="perdure-drill-"))
     try:
-        with PLATFORMS.get(name, Cluster)(folder, data, "sqlite", APP, flower=False) as cluster:
-            report = _run(name, folder, cluster, rto, rpo, say)
+        with PLATFORMS.get(name, Cluster)(folder, data, ledger, APP, flower=False) as cluster:
+            report = _run(name, folder, cluster, targets, say)
     finally:
         shutil.rmtree(data, ignore_errors=True)
     (folder / "drill.json").write_bytes(msgspec.json.format(msgspec.json.encode(asdict(report)), indent=2))
     return report
 
 
-def _run(name: str, folder: Path, cluster: Cluster, rto: float, rpo: float, say: Callable[[str], object]) -> Report:
+def _run(name: str, folder: Path, cluster: Cluster, targets: DrillTargets, say: Callable[[str], object]) -> Report:
     def work(until: Callable[[], bool], seconds: float) -> bool:
         give_up_at = time.monotonic() + seconds
         while not until():
@@ -111,15 +115,15 @@ def _run(name: str, folder: Path, cluster: Cluster, rto: float, rpo: float, say:
     finally:
         workload.stop(30.0)
     workload.submit("chaos.quick")
-    recovered = work(lambda: not any(map(cluster.app.jobs.count().get, _WAITS)), GIVE_UP_S)
+    recovered = work(lambda: not any(map(cluster.app.jobs.count().get, _WAITS)), max(GIVE_UP_S, targets.rto))
     took = time.monotonic() - happened if recovered else None
     known = {each.job for each in reports(cluster)}
     accepted = [each for each in evidence.submissions(folder) if each.answer == "accepted"]
     lost = [each for each in accepted if each.job not in known]
     age = max((happened - each.at for each in lost), default=0.0)
-    met = took is not None and took <= rto and age <= rpo
+    met = took is not None and took <= targets.rto and age <= targets.rpo
     steps = [(round(at - happened, 2), step) for at, step in told]
-    return Report(name, met, took, age, rto, rpo, len(accepted), len(lost), len(_doubled(folder)), steps)
+    return Report(name, met, took, age, targets.rto, targets.rpo, len(accepted), len(lost), len(_doubled(folder)), steps)
 
 
 def _doubled(folder: Path) -> list[str]:

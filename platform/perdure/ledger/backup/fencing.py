@@ -1,7 +1,8 @@
 """Making a restored ledger safe: whoever worked before it was restored can write no more.
 
 A worker that lived then may hold a claim which the restored ledger does not know, and gives the same fence to another one.
-So every fence that may be claimed again grows by more than any job is claimed between a backup and its restore.
+So every fence that may be claimed again grows by more than any job is claimed between a backup and its restore. The same
+goes for the epochs of primary-backup groups: whoever was primary, or promoted somebody, does so in an epoch that is over.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Insert, case, func, insert, literal, null, se
 
 from perdure.ledger.conditions import state_is
 from perdure.ledger.now import now
-from perdure.ledger.schema import attempts, jobs, workers
+from perdure.ledger.schema import attempts, jobs, replication_groups, workers
 from perdure.ledger.workers.register import GONE, LIVE, change_state
 from perdure.model.states import WAITING_STATES, JobState, Outcome, Transition, target
 
@@ -42,6 +43,7 @@ class Fenced:
 def fence(connection: Connection) -> Fenced:
     """Take back every claim and every lease of a restored ledger, in the caller's transaction."""
     connection.execute(update(jobs).where(_MAY_BE_CLAIMED).values(fence=jobs.c.fence + GAP))
+    connection.execute(update(replication_groups).values(epoch=replication_groups.c.epoch + GAP))
     connection.execute(_handed_back())
     taken_back = connection.execute(_QUEUE_AGAIN).rowcount
     live = connection.execute(select(workers.c.id).where(workers.c.state.in_(LIVE))).scalars().all()
