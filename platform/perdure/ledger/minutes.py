@@ -16,7 +16,7 @@ from perdure.ledger.conditions import DIALECTS, insert_ignoring
 from perdure.ledger.now import now
 from perdure.ledger.schema import outcome_counts
 from perdure.model.alerts.slo import Count
-from perdure.model.metrics import BELLS_MISSED, CHECKPOINT_FAILURES, ENDED, SERVICE_CALLS
+from perdure.model.metrics import BELLS_MISSED, CHECKPOINT_FAILURES, ENDED, RECOVERY, SERVICE_CALLS
 from perdure.model.states import Outcome
 
 #: Widths of the stretches, in seconds: short windows read minutes, long ones hours.
@@ -27,8 +27,10 @@ _KEPT = {MINUTE: 86_400.0, HOUR: 100 * 86_400.0}
 SLACK = 120.0
 
 #: Series: attempts of a task, checkpoints of a task (bad: not saved or read), attempts in a bulkhead (bad: of those so many
-#: jobs were told of by no bell), calls of a service, jobs that wait in a bulkhead, jobs of an objective.
-TASK, CHECKPOINT, BULKHEAD, SERVICE, DEPTH, SLO = "task:", "checkpoint:", "bulkhead:", "service:", "depth:", "slo:"
+#: jobs were told of by no bell), jobs in a bulkhead that ran again after a crash, calls of a service, jobs that wait in a
+#: bulkhead, jobs of an objective.
+TASK, CHECKPOINT, BULKHEAD, RECOVERED, SERVICE = "task:", "checkpoint:", "bulkhead:", "recovered:", "service:"
+DEPTH, SLO = "depth:", "slo:"
 
 _BAD = (Outcome.FAILED.value, Outcome.CRASHED.value, Outcome.TIMEOUT.value)
 _C = outcome_counts.c
@@ -50,6 +52,7 @@ def add_from(dialect: str, source: str, where: str = "true") -> str:
         (ENDED, TASK, first, good, bad, f"{good} OR {bad}"),
         (ENDED, BULKHEAD, second, "1 = 1", none, f"{third} <> ''"),
         (BELLS_MISSED.name, BULKHEAD, first, none, "1 = 1", "1 = 1"),
+        (RECOVERY.name, RECOVERED, first, "1 = 1", none, "1 = 1"),
         (CHECKPOINT_FAILURES.name, CHECKPOINT, first, none, "1 = 1", "1 = 1"),
         (SERVICE_CALLS.name, SERVICE, first, f"{second} = 'ok'", f"{second} IN ('degraded', 'failed')", "1 = 1"),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from perdure.ledger import minutes
 from perdure.ledger.jobs.history import Ended
 from perdure.model.alerts.alert import Alert
 from perdure.model.clock import to_datetime
@@ -24,7 +25,7 @@ class Happening:
     """Something that went wrong, or was right again.
 
     Attributes:
-        at: When; of crashes, when their minute began.
+        at: When; of crashes, when their minute began, and of jobs that ran again, when it ended.
         row: What it belongs to: the row of the picture.
         kind: ``bad``, ``waiting`` for what may pass by itself, or ``good``.
         text: What it was.
@@ -51,6 +52,7 @@ def happenings(
     found = [
         *_workers(app),
         *_crashes(hour, now),
+        *_recoveries(app, since, now),
         *_breakers(app, breakers, since),
         *_switches(app, since),
         *_alerts(app, since),
@@ -76,6 +78,15 @@ def _crashes(hour: Sequence[Sequence[Ended] | None], now: datetime) -> Iterator[
                     f"{one.crashed} {'attempt' if one.crashed == 1 else 'attempts'} of {one.task} in {one.bulkhead} crashed"
                 )
                 yield Happening(current - timedelta(minutes=ago), "Crashes", "bad", text)
+
+
+def _recoveries(app: Perdure, since: datetime, now: datetime) -> Iterator[Happening]:
+    found = app.ledger.read(lambda c: minutes.each_of(c, minutes.RECOVERED, since.timestamp()))
+    for bulkhead, counts in found.items():
+        for minute, count in counts.items():
+            end = datetime.fromtimestamp((minute + 1) * 60, UTC)
+            text = f"{count.good} {'job' if count.good == 1 else 'jobs'} in {bulkhead} ran again after a crash"
+            yield Happening(min(end, now), "Crashes", "good", text)
 
 
 def _breakers(app: Perdure, breakers: Sequence[BreakerSnapshot], since: datetime) -> Iterator[Happening]:
