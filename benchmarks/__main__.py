@@ -18,6 +18,7 @@ QUICK = ("compare", "start")
 #: Those that look at one part alone, or take long.
 OTHERS = (
     "table_size",
+    "partitions",
     "recovery",
     "dead_letters",
     "checkpoints",

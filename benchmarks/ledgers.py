@@ -13,6 +13,7 @@ from sqlalchemy import text
 from perdure import Perdure
 from perdure.ledger import Ledger
 from perdure.ledger.jobs.claim import Claimer
+from perdure.ledger.partitions.tables import make, name_of
 from perdure.ledger.schema import attempts, jobs
 from perdure.model.lanes import PLAIN
 from perdure.model.records import Claim, NewJob, Settlement
@@ -42,7 +43,7 @@ _NUMBERS = {
     "postgresql": "(SELECT generate_series(CAST(:first AS int), CAST(:last AS int)) AS i)",
 }
 _FINISHED = """
-INSERT INTO perdure_jobs (id, task, bulkhead, state, lane, priority, args, kwargs, payload_digest, created_at, queued_at,
+INSERT INTO {jobs} (id, task, bulkhead, state, lane, priority, args, kwargs, payload_digest, created_at, queued_at,
                           first_started_at, started_at, finished_at, fence, attempt, worker_name, result)
 SELECT {id}, CASE WHEN i % 3 = 0 THEN 'bench.other' ELSE 'bench.append' END,
        CASE WHEN i % 5 = 0 THEN 'critical' ELSE 'normal' END, 'succeeded', '-', 5, '[]', '{{}}', 'd',
@@ -50,8 +51,8 @@ SELECT {id}, CASE WHEN i % 3 = 0 THEN 'bench.other' ELSE 'bench.append' END,
 FROM (SELECT i, CASE WHEN i <= :old THEN :long_ago ELSE :lately END + i * 0.001 AS made FROM {numbers} AS n) AS m
 """
 _ATTEMPTS = """
-INSERT INTO perdure_attempts (job_id, number, outcome, worker, started_at, finished_at)
-SELECT id, 1, 'succeeded', 'w', started_at, finished_at FROM perdure_jobs
+INSERT INTO {attempts} (job_id, number, outcome, worker, started_at, finished_at)
+SELECT id, 1, 'succeeded', 'w', started_at, finished_at FROM {jobs}
 """
 
 
@@ -65,7 +66,7 @@ def fill(ledger: Ledger, count: int, old: int = 0) -> None:
     """
     began, dialect, engine = time.monotonic(), ledger.database.dialect, ledger.database.engine
     indexes = [index for table in (jobs, attempts) for index in table.indexes]
-    statement = text(_FINISHED.format(id=_IDS[dialect], numbers=_NUMBERS[dialect]))
+    statement = text(_FINISHED.format(jobs=jobs.name, id=_IDS[dialect], numbers=_NUMBERS[dialect]))
     ages = {"old": old, "long_ago": time.time() - OLD_DAYS * DAY, "lately": time.time() - YOUNG_DAYS * DAY}
     with engine.begin() as connection:
         for index in indexes:
@@ -74,13 +75,38 @@ def fill(ledger: Ledger, count: int, old: int = 0) -> None:
         with engine.begin() as connection:
             connection.execute(statement, {"first": first, "last": min(first + CHUNK - 1, count), **ages})
     with engine.begin() as connection:
-        connection.execute(text(_ATTEMPTS))
+        connection.execute(text(_ATTEMPTS.format(jobs=jobs.name, attempts=attempts.name)))
     for index in indexes:
         with engine.begin() as connection:
             index.create(connection)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE" if dialect == "sqlite" else "VACUUM (ANALYZE)"))
     print(f"{dialect}: {count:,} jobs written in {time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+def fill_partitions(ledger: Ledger, count: int, parts: int, old: int) -> None:
+    """Have a ledger on PostgreSQL remember finished jobs in partitions of a day.
+
+    Args:
+        ledger: one that has none.
+        count: jobs, with their attempts, in each partition.
+        parts: partitions.
+        old: so many of them are due to be dropped.
+    """
+    began, engine = time.monotonic(), ledger.database.engine
+    today = time.time() // DAY * DAY
+    for part in range(parts):
+        until = today - (part + (OLD_DAYS if part >= parts - old else 0)) * DAY
+        into = {"jobs": name_of(jobs, until), "attempts": name_of(attempts, until)}
+        statement = text(_FINISHED.format(**into, id=_IDS["postgresql"], numbers=_NUMBERS["postgresql"]))
+        when = {"old": 0, "long_ago": 0.0, "lately": until - DAY - part * count * 0.001}
+        with engine.begin() as connection:
+            make(connection, until)
+            connection.execute(statement, {"first": part * count + 1, "last": (part + 1) * count, **when})
+            connection.execute(text(_ATTEMPTS.format(**into)))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM (ANALYZE)"))
+    print(f"{parts} x {count:,} jobs written in {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
 @contextmanager
@@ -135,10 +161,16 @@ def steps(ledger: Ledger, new: Callable[[], NewJob]) -> Iterator[tuple[str, Call
     yield "list a page by task", lambda: ledger.jobs.listing(task="bench.other", limit=50)
 
 
-def prune_all(ledger_url: str, broker_url: str, home: str, pages: Synchronized[int]) -> None:
-    """Prune what is old, as the periodic job does; for a process of its own, which counts the pages."""
+def prune_all(ledger_url: str, broker_url: str, home: str, pages: Synchronized[int], period: float | None) -> None:
+    """Prune what is old, as the periodic job does; for a process of its own, which counts the pages.
+
+    Args:
+        ledger_url, broker_url, home: where.
+        pages: grows by one with each page.
+        period: what succeeded is archived in partitions of so many seconds.
+    """
 
     def count() -> None:
         pages.value += 1
 
-    prune(Perdure(ledger_url=ledger_url, broker_url=broker_url, home=home), between=count)
+    prune(Perdure(ledger_url=ledger_url, broker_url=broker_url, home=home, partition_period=period), between=count)

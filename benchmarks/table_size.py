@@ -69,7 +69,7 @@ def measure(system: systems.System, servers: Servers, large: int, report: Report
         if step in BOUNDED:
             report.targets.append(Target(f"{system.name}: {step}, {large:,} / {SMALL:,}", many / few, 1.2, at_least=False))
     draining = Table(f"{system.name}: drain/s on {large:,} jobs", ["alone", "beside pruning", "ratio", "pruned meanwhile"])
-    draining.rows.append([spread(plain), spread(beside), number(ratio(beside, plain)), f"{pruned:,}"])
+    draining.rows.append([spread(plain), spread(beside), number(ratio(beside, plain)), f"{pruned * PRUNED_AT_ONCE:,}"])
     report.targets.append(Target(f"{system.name}: drain beside pruning / alone", ratio(beside, plain), 0.9))
     report.tables += [table, draining]
     report.data[system.name] = {
@@ -104,30 +104,37 @@ def new_job() -> NewJob:
     return NewJob(id=new_id(), task="bench.step", bulkhead="normal", args="[]", kwargs="{}", payload_digest="d")
 
 
-def drains(subject: Subject, rounds: int, jobs: int) -> tuple[list[float], list[float], int]:
-    """Drain with and without pruning in turn; return the rates without, with, and how many jobs were pruned meanwhile."""
+def drains(subject: Subject, rounds: int, jobs: int, period: float | None = None) -> tuple[list[float], list[float], int]:
+    """Drain with and without pruning in turn; return the rates without, with, and how many pages were pruned meanwhile.
+
+    Args:
+        subject: what drains.
+        rounds: turns that count; one before does not.
+        jobs: of a drain.
+        period: see :func:`benchmarks.ledgers.prune_all`.
+    """
     rates: dict[bool, list[float]] = {False: [], True: []}
     pages = multiprocessing.get_context("spawn").Value("q", 0)
     with subject.driving() as driver, subject.working() as tree:
         for round_number in range(rounds + 1):
             for beside in (False, True):
                 print(f"{subject.system.name}: drain {round_number}, pruning: {beside}", file=sys.stderr)
-                with pruning(subject, pages) if beside else nullcontext():
+                with pruning(subject, pages, period) if beside else nullcontext():
                     began = time.monotonic()
                     driver.begin(jobs)
                     drain = subject.await_done(subject.take(0), began, tree)
                     driver.answer()
                 if round_number:
                     rates[beside].append(drain.rate)
-    return rates[False], rates[True], pages.value * PRUNED_AT_ONCE
+    return rates[False], rates[True], pages.value
 
 
 @contextmanager
-def pruning(subject: Subject, pages: Synchronized[int]) -> Iterator[None]:
+def pruning(subject: Subject, pages: Synchronized[int], period: float | None) -> Iterator[None]:
     """Prune in another process until the end of the block, from before its beginning."""
     urls = (subject.environment[f"PERDURE_{which}"] for which in ("LEDGER_URL", "BROKER_URL", "HOME"))
     before, give_up_at = pages.value, time.monotonic() + FIRST_PAGE_SECONDS
-    process = multiprocessing.get_context("spawn").Process(target=prune_all, args=(*urls, pages), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=prune_all, args=(*urls, pages, period), daemon=True)
     process.start()
     while pages.value == before:
         if not process.is_alive() or time.monotonic() > give_up_at:

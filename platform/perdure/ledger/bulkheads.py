@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, case, delete, func, literal_column, select
 
 from perdure.ledger.conditions import state_is, upsert
+from perdure.ledger.hot import hot
 from perdure.ledger.now import now
 from perdure.ledger.schema import bulkheads, jobs
 from perdure.model.states import JobState
@@ -30,7 +31,7 @@ class BulkheadCounts:
 _NAME = jobs.c.bulkhead.concat(literal_column("''"))
 _IS_WAITING = jobs.c.run_at.is_not(None)
 #: What waits and what runs; each is read by an index that knows no finished job.
-_WAITING = (
+_WAITING = hot(
     select(
         _NAME,
         func.sum(case((jobs.c.run_at <= now(), 1), else_=0)).label("queued"),
@@ -40,7 +41,7 @@ _WAITING = (
     .where(_IS_WAITING)
     .group_by(_NAME)
 )
-_RUNNING = select(_NAME, func.count()).where(state_is(JobState.RUNNING)).group_by(_NAME)
+_RUNNING = hot(select(_NAME, func.count()).where(state_is(JobState.RUNNING)).group_by(_NAME))
 
 
 def pause(connection: Connection, name: str, by: str, reason: str) -> None:

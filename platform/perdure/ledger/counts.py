@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select, text
 
 from perdure.ledger import batch, minutes
 from perdure.ledger.conditions import DIALECTS, insert_ignoring, upsert
+from perdure.ledger.hot import HOT
 from perdure.ledger.now import NOW, now
 from perdure.ledger.schema import facts
 from perdure.model import metrics
@@ -246,7 +247,8 @@ def _first(connection: Connection) -> Any:
 
 def _read(dialect: str) -> Any:
     moment = NOW[dialect]
-    waits, runs = "FROM perdure_jobs WHERE run_at IS NOT NULL", "FROM perdure_jobs WHERE state = 'running'"
+    of_jobs = f"FROM {HOT[dialect]} WHERE"
+    waits, runs = f"{of_jobs} run_at IS NOT NULL", f"{of_jobs} state = 'running'"
     # Expressions in place of columns: SQLite would read all jobs by the columns' index to have them grouped already.
     bulkhead, task = "bulkhead || ''", "task || ''"
     return text(

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Boolean, Connection, and_, bindparam, exists, or_, select
+from sqlalchemy import Boolean, ColumnElement, Connection, and_, bindparam, exists, or_, select
 
 from perdure.ledger.alerts import outbox
 from perdure.ledger.dead_letters import notices
+from perdure.ledger.hot import hot
 from perdure.ledger.jobs import bury
 from perdure.ledger.running import claims
-from perdure.ledger.schema import dead_letter_groups
+from perdure.ledger.schema import dead_letter_groups, jobs
 from perdure.ledger.workers import register, silent
+
+
+def _waits(which: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    return hot(select(jobs.c.id).where(*which)).exists()
+
 
 #: By the names of the duties that do it.
 _DUE = select(
@@ -22,7 +28,7 @@ _DUE = select(
         exists().where(*silent.IS_SILENT),
         and_(bindparam("thorough", type_=Boolean), exists().where(*claims.IS_ORPHANING)),
     ).label("expire"),
-    or_(exists().where(*bury.EXPIRED), exists().where(*bury.UNKNOWN)).label("bury"),
+    or_(_waits(bury.EXPIRED), _waits(bury.UNKNOWN)).label("bury"),
     exists().select_from(dead_letter_groups).where(notices.IS_CHANGED).label("notice"),
     exists().where(*outbox.IS_DUE).label("notify"),
     exists().where(*register.IS_NEIGHBOUR, register.LOCK_PATH.not_in(bindparam("held", expanding=True))).label("watch"),

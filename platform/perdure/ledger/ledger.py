@@ -14,6 +14,7 @@ from perdure.ledger.bulkhead_statements import BulkheadStatements
 from perdure.ledger.dead_letters.letters import Letters
 from perdure.ledger.engine import Database, Result
 from perdure.ledger.jobs.statements import JobStatements
+from perdure.ledger.partitions.statements import PartitionStatements
 from perdure.ledger.running.statements import RunningStatements
 from perdure.ledger.schedules import ticks
 from perdure.ledger.schedules.statements import ScheduleStatements
@@ -57,6 +58,7 @@ class Ledger:
         self.schedules = ScheduleStatements(work)
         self.letters = Letters(work)
         self.alerts = AlertStatements(work)
+        self.partitions = PartitionStatements(work)
 
     def probe(self) -> None:
         """Make sure that the ledger can be written; see :func:`probe.probe`."""

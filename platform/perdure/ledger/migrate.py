@@ -13,6 +13,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from perdure.alembic import PREFIX
 from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
 from perdure.ledger.engine import Database
+from perdure.ledger.partitions.tables import is_partition
 from perdure.ledger.schema import metadata
 from perdure.system.extras import extra
 from perdure.system.fork_locks import fork_lock
@@ -148,10 +149,10 @@ def drift(database: Database) -> list[Any]:
     return database.run(lambda c: list(compare_metadata(MigrationContext.configure(c, opts=_OWN), metadata)))
 
 
-#: Other tables of the database are none of perdure's business.
+#: Other tables of the database are none of perdure's business; partitions are as the tables were when they were made.
 _OWN = {
     "version_table": VERSION_TABLE,
-    "include_name": lambda name, kind, _parents: kind != "table" or name.startswith(PREFIX),
+    "include_name": lambda name, kind, _parents: kind != "table" or (name.startswith(PREFIX) and not is_partition(name)),
 }
 
 

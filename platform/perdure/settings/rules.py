@@ -89,6 +89,12 @@ def quorum(stores: int, write: int | None) -> None:
         Quorum(stores, write)
 
 
+def partitions(ledger: str, period: float | None) -> None:
+    """Refuse partitions of history where the database has none."""
+    if period is not None and not ledger.startswith("postgresql"):
+        raise ValueError("only a ledger on PostgreSQL has partitions; leave it out for SQLite, which deletes what is old")
+
+
 def folder_url(url: str) -> str:
     """Return a path, or the URL of a kind of file system that fsspec knows; refuse others with ValueError."""
     scheme = url.partition("://")[0].rpartition("::")[2] if "://" in url else "file"

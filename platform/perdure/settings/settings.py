@@ -168,6 +168,8 @@ class Settings(BaseModel):
         score_minimum_calls: Attempts below which a score is 1, because they say nothing.
         retention: How long jobs that ended are remembered.
         dead_retention: How long dead letters that were dealt with are remembered, and jobs that died.
+        partition_period: On PostgreSQL, how much time each partition of history holds. Jobs that succeeded move there
+            within hours, and go with it when the last of them is older than ``retention``. By default there are none.
         progress_interval: Shortest time between two writes of a job's progress.
         checkpoint_store: Where checkpoints are kept: ``sql``, a Redis, a folder or an object store, or a list of three or
             more of them, which keep copies.
@@ -228,6 +230,7 @@ class Settings(BaseModel):
     score_minimum_calls: int = Field(default=10, ge=1)
     retention: Seconds = WEEK
     dead_retention: Seconds = 26 * WEEK
+    partition_period: float | None = Field(default=None, ge=60.0, le=LONGEST_DELAY)
     progress_interval: Seconds = 0.5
     checkpoint_store: str | list[str] = "sql"
     checkpoint_quorum: int | None = Field(default=None, ge=1)
@@ -260,6 +263,7 @@ class Settings(BaseModel):
             "redis_url": lambda: rules.redis_beside(self.broker_url, self.redis_url),
             "default_bulkhead": lambda: rules.bulkhead(self.default_bulkhead, self.bulkheads),
             "checkpoint_store": lambda: rules.checkpoint_stores(stores),
+            "partition_period": lambda: rules.partitions(self.effective_ledger_url, self.partition_period),
             "checkpoint_quorum": lambda: rules.quorum(len(stores), self.checkpoint_quorum),
         }
         problems = [found for name, check in checks.items() if (found := _problem(name, getattr(self, name), check))]

@@ -112,6 +112,7 @@ class SettingsGiven(TypedDict, total=False):
     score_minimum_calls: int | None
     retention: float | None
     dead_retention: float | None
+    partition_period: float | None
     progress_interval: float | None
     checkpoint_store: str | Sequence[str] | None
     checkpoint_quorum: int | None

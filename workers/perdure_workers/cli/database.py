@@ -13,8 +13,9 @@ import click
 
 from perdure.errors import BackupFailed, LedgerOutdated
 from perdure.ledger import migrate
+from perdure.model.clock import to_datetime
 from perdure_workers.cli.loading import Context, pass_context
-from perdure_workers.cli.output import json_option, print_json, say
+from perdure_workers.cli.output import json_option, print_json, print_table, say
 from perdure_workers.cli.progress import progress
 
 _archive = click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
@@ -44,6 +45,27 @@ def check(context: Context) -> None:
         detail = f" and differs: {differences}" if differences else f", this release needs {migrate.SCHEMA_VERSION}"
         raise LedgerOutdated(f"{database.name} has schema {found or 'none'}{detail}. Run: perdure db upgrade")
     say(f"{database.name}: schema {found}, as it should be")
+
+
+@db.command()
+@json_option
+@pass_context
+def partitions(context: Context, as_json: bool) -> None:
+    """Show the partitions of history on PostgreSQL: until when each takes what succeeded, and when it goes."""
+    found = context.app.ledger.partitions.existing()
+    kept = context.app.settings.retention
+    rows = [{**dataclasses.asdict(one), "dropped_after": one.until + kept} for one in found]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        say("no partitions: the setting partition_period has jobs that succeeded move there, on PostgreSQL")
+    else:
+        shown = [(_day(r["until"]), r["jobs"], f"{r['bytes'] / 1e6:.0f}", _day(r["dropped_after"])) for r in rows]
+        print_table(("until", "jobs, about", "MB", "goes after"), shown)
+
+
+def _day(moment: float) -> str:
+    return f"{to_datetime(moment):%Y-%m-%d %H:%M} UTC"
 
 
 @db.command()

@@ -1,4 +1,4 @@
-"""The platform's own periodic job: deleting what is older than the retention settings, in small batches."""
+"""The platform's own periodic job: deleting what is older than the retention settings, in small batches or partitions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from perdure import JobContext, Perdure
 from perdure.model.states import JobState
-from perdure.model.storage_errors import StoreError
 from perdure_workers.notifiers.delivery import register_notify
+from perdure_workers.supervisor.forget_checkpoints import forget_checkpoints
+from perdure_workers.supervisor.partitions import archive_page, drop_oldest
 
 logger = logging.getLogger("perdure.maintenance")
 
@@ -21,6 +22,8 @@ EVERY = 3600.0
 PAGE = 200
 #: How many times as long as a page took it rests until the next, and for how many seconds at most: jobs come first.
 REST, LONGEST_REST = 15.0, 2.0
+#: Less for archiving, which has as many jobs to move as end.
+ARCHIVE_REST = 5.0
 
 
 def register_maintenance(app: Perdure) -> None:
@@ -38,7 +41,7 @@ def register_maintenance(app: Perdure) -> None:
 
 
 def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[str, int]:
-    """Delete what is old and return how many rows of each kind went.
+    """Delete what is old, archive what succeeded, and return how many rows of each kind went.
 
     Args:
         app: The application.
@@ -46,6 +49,7 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
     """
     ledger, keep, keep_dead = app.ledger, app.settings.retention, app.settings.dead_retention
     steps: dict[str, Callable[[], int]] = {
+        "partitions": drop_oldest(app),
         "succeeded": lambda: _jobs(app, JobState.SUCCEEDED, keep),
         "cancelled": lambda: _jobs(app, JobState.CANCELLED, keep),
         "dead": lambda: _jobs(app, JobState.DEAD, keep_dead),
@@ -54,22 +58,18 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
         "workers": lambda: ledger.workers.prune(keep, PAGE),
         "alerts": lambda: ledger.alerts.prune(keep_dead, PAGE),
     }
-    return {name: _all(step, between) for name, step in steps.items()}
+    pruned = {name: _all(step, between) for name, step in steps.items()}
+    return pruned | {"archived": _all(archive_page(app), between, ARCHIVE_REST)}
 
 
 def _jobs(app: Perdure, state: JobState, retention: float) -> int:
     """Delete a page of jobs, and their checkpoints where these are kept elsewhere."""
     pruned = app.ledger.jobs.prune(state, retention, PAGE)
-    if not app.storage.in_ledger:
-        for job_id in pruned:
-            try:
-                app.storage.store.delete(job_id)
-            except StoreError as error:
-                logger.warning("checkpoints of %s stay until `perdure checkpoints repair`: %s", job_id, error)
+    forget_checkpoints(app, pruned)
     return len(pruned)
 
 
-def _all(step: Callable[[], int], between: Callable[[], object]) -> int:
+def _all(step: Callable[[], int], between: Callable[[], object], rest: float = REST) -> int:
     total = 0
     while True:
         began = time.monotonic()
@@ -78,4 +78,4 @@ def _all(step: Callable[[], int], between: Callable[[], object]) -> int:
             return total
         total += count
         between()
-        time.sleep(min(LONGEST_REST, REST * (time.monotonic() - began)))
+        time.sleep(min(LONGEST_REST, rest * (time.monotonic() - began)))

@@ -126,7 +126,8 @@ def _of_postgresql(database: Database, folder: Path, told: Told) -> Snapshot:
         files = []
         for number, table in enumerate(tables, 1):
             files.append(folder / f"{table.name}{COPY_SUFFIX}")
-            statement = f"COPY {table.name} ({columns_of(table)}) TO STDOUT"
+            # Of the table itself, COPY would leave the partitions out.
+            statement = f"COPY (SELECT {columns_of(table)} FROM {table.name}) TO STDOUT"
             with files[-1].open("wb") as file, copying(connection, database.name), raw.cursor().copy(statement) as rows:
                 for data in rows:
                     file.write(data)

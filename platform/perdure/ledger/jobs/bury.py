@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, null, select, updat
 from perdure.ledger import counts
 from perdure.ledger.conditions import may
 from perdure.ledger.dead_letters import writing
+from perdure.ledger.hot import hot
 from perdure.ledger.jobs import before
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
@@ -41,7 +42,7 @@ UNKNOWN = (
 _COLUMNS = (*before.NAMES, jobs.c.args, jobs.c.kwargs)
 
 #: The head of a bulkhead's line: what waits longest. A task that nobody knows comes to be there.
-_HEAD = (
+_HEAD = hot(
     select(jobs.c.id, jobs.c.task, jobs.c.unknown_since)
     .where(jobs.c.bulkhead == bindparam("in_bulkhead"), jobs.c.run_at <= now())
     .order_by(jobs.c.lane, jobs.c.priority, jobs.c.run_at)
@@ -86,7 +87,7 @@ def note_unknown(connection: Connection, bulkhead: str, known: Collection[str], 
 
 
 def _lock(connection: Connection, where: Sequence[ColumnElement[bool]], values: dict[str, Any], page: int) -> Sequence[Any]:
-    query = select(*_COLUMNS).where(*where).limit(page).with_for_update(skip_locked=True)
+    query = hot(select(*_COLUMNS)).where(*where).limit(page).with_for_update(skip_locked=True)
     return connection.execute(query, values).all()
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from perdure.ledger.conditions import DIALECTS
+from perdure.ledger.hot import HOT
 from perdure.ledger.now import NOW
 from perdure.ledger.running.claims import CLAIM_COLUMNS, OF_CHILD
 from perdure.ledger.schema import jobs
@@ -28,9 +29,11 @@ _SOURCES = ", ".join(f"'{state}'" for state in sources(Transition.CLAIM))
 _RETURNED = ", ".join(column.name for column in CLAIM_COLUMNS)
 
 #: Another replica of the same job has, or had, this worker.
-_SIBLING_WAS_HERE = (
-    "EXISTS (SELECT 1 FROM perdure_jobs o WHERE o.replica_of = w.replica_of AND o.id <> w.id AND o.worker_name = :by_name)"
-)
+_SIBLING_WAS_HERE = {
+    dialect: f"EXISTS (SELECT 1 FROM {HOT[dialect]} o "
+    "WHERE o.replica_of = w.replica_of AND o.id <> w.id AND o.worker_name = :by_name)"
+    for dialect in DIALECTS
+}
 
 
 #: From the most urgent one on.
@@ -44,11 +47,11 @@ def _of_level(dialect: str, priority: str, since: str, lane: str = ":lane", most
         is_known = "w.task IN (SELECT value FROM json_each(:known))"
     lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
     return f"""
-        SELECT w.id FROM perdure_jobs w
+        SELECT w.id FROM {HOT[dialect]} w
         WHERE w.bulkhead = :bulkhead AND w.lane = {lane} AND w.priority = {priority}
             AND w.run_at >= {since} AND w.run_at <= {NOW[dialect]} AND {is_known}
             AND (w.deadline IS NULL OR w.deadline > {NOW[dialect]})
-            AND (w.replica_of IS NULL OR NOT {_SIBLING_WAS_HERE})
+            AND (w.replica_of IS NULL OR NOT {_SIBLING_WAS_HERE[dialect]})
         ORDER BY w.run_at LIMIT {most} {lock}
     """
 
@@ -71,7 +74,7 @@ def _claim(dialect: str) -> Any:
     return text(
         f"""
         WITH picked(picked_id) AS {once} (SELECT id FROM ({_picked(dialect)}) AS w LIMIT :most)
-        UPDATE perdure_jobs SET
+        UPDATE {HOT[dialect]} SET
             state = '{target(Transition.CLAIM)}', fence = fence + 1, attempt = attempt + 1,
             worker_id = :by_id, worker_name = :by_name, worker_pid = :by_pid,
             queued_at = run_at, run_at = NULL, unknown_since = NULL,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from perdure.ledger.conditions import DIALECTS
+from perdure.ledger.hot import HOT
 from perdure.ledger.now import NOW
 
 
@@ -15,7 +16,7 @@ def _depth(dialect: str) -> Any:
     # read, however many there are. Each row has the count of those before it.
     def next_one(column: str, where: str) -> str:
         return f"""(
-            SELECT n.{column} FROM perdure_jobs n WHERE n.bulkhead = :bulkhead AND n.run_at IS NOT NULL {where}
+            SELECT n.{column} FROM {HOT[dialect]} n WHERE n.bulkhead = :bulkhead AND n.run_at IS NOT NULL {where}
             ORDER BY n.lane, n.priority LIMIT 1
         )"""
 
@@ -27,7 +28,7 @@ def _depth(dialect: str) -> Any:
             UNION ALL
             SELECT {next_one("lane", behind)}, {next_one("priority", behind)}, CAST(counted + (
                 SELECT count(*) FROM (
-                    SELECT 1 FROM perdure_jobs d
+                    SELECT 1 FROM {HOT[dialect]} d
                     WHERE d.bulkhead = :bulkhead AND d.lane = step.lane || '' AND d.priority = step.priority + 0
                         AND d.run_at <= {NOW[dialect]} LIMIT :bound
                 ) AS due

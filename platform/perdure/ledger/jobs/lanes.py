@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text
 
 from perdure.ledger.conditions import DIALECTS, state_is
+from perdure.ledger.hot import HOT, hot
 from perdure.ledger.jobs.claim import PRIORITIES, Claimer, claim_from
 from perdure.ledger.now import NOW
 from perdure.ledger.schema import jobs
@@ -63,7 +64,7 @@ def _soonest(dialect: str, what: str, lane: str, run_at: str) -> str:
 
     def at(priority: object) -> str:
         return f"""
-            SELECT {what} AS it, run_at AS place FROM perdure_jobs
+            SELECT {what} AS it, run_at AS place FROM {HOT[dialect]}
             WHERE bulkhead = :bulkhead AND lane = {lane} AND priority = {priority} AND run_at {run_at}
             ORDER BY run_at LIMIT 1
         """
@@ -75,9 +76,9 @@ def _soonest(dialect: str, what: str, lane: str, run_at: str) -> str:
     return f"SELECT it FROM {firsts} ORDER BY place LIMIT 1"
 
 
-def _first_of_step(columns: str) -> str:
+def _first_of_step(dialect: str, columns: str) -> str:
     return f"""
-        SELECT {columns} FROM perdure_jobs f
+        SELECT {columns} FROM {HOT[dialect]} f
         WHERE f.bulkhead = :bulkhead AND f.lane = step.lane || '' AND f.run_at IS NOT NULL
         ORDER BY f.priority, f.run_at LIMIT 1
     """
@@ -85,8 +86,8 @@ def _first_of_step(columns: str) -> str:
 
 #: A lane's most urgent job, as ``j``. PostgreSQL without statistics would read all jobs to join them by their ids.
 _FIRST_OF_STEP = {
-    "postgresql": f"CROSS JOIN LATERAL ({_first_of_step('f.task, f.breaker, f.limit_key, f.run_at')}) AS j",
-    "sqlite": f"JOIN perdure_jobs j ON j.id = ({_first_of_step('f.id')})",
+    "postgresql": f"CROSS JOIN LATERAL ({_first_of_step('postgresql', 'f.task, f.breaker, f.limit_key, f.run_at')}) AS j",
+    "sqlite": f"JOIN perdure_jobs j ON j.id = ({_first_of_step('sqlite', 'f.id')})",
 }
 
 
@@ -102,19 +103,19 @@ def _lanes(dialect: str) -> Any:
         f"""
         WITH RECURSIVE step(lane, number) AS (
             SELECT (
-                SELECT lane FROM perdure_jobs WHERE bulkhead = :bulkhead AND lane > {first_lane} AND run_at IS NOT NULL
+                SELECT lane FROM {HOT[dialect]} WHERE bulkhead = :bulkhead AND lane > {first_lane} AND run_at IS NOT NULL
                 ORDER BY lane LIMIT 1
             ), 1
             UNION ALL
             SELECT (
-                SELECT j.lane FROM perdure_jobs j
+                SELECT j.lane FROM {HOT[dialect]} j
                 WHERE j.bulkhead = :bulkhead AND j.lane > step.lane || '' AND j.run_at IS NOT NULL
                 ORDER BY j.lane LIMIT 1
             ), number + 1
             FROM step WHERE step.lane IS NOT NULL AND number < :most
         )
         SELECT lane, task, breaker, limit_key, run_at, {moment} FROM (
-            SELECT 0 AS number, j.lane, j.task, j.breaker, j.limit_key, j.run_at FROM perdure_jobs j
+            SELECT 0 AS number, j.lane, j.task, j.breaker, j.limit_key, j.run_at FROM {HOT[dialect]} j
             WHERE CAST(:after AS text) = '' AND j.id = ({_soonest(dialect, "id", ":plain", since)})
             UNION ALL
             SELECT step.number, step.lane, j.task, j.breaker, j.limit_key, CASE
@@ -131,7 +132,7 @@ def _lanes(dialect: str) -> Any:
 _LANES = {dialect: _lanes(dialect) for dialect in DIALECTS}
 
 _PLACE = (jobs.c.bulkhead, jobs.c.task, jobs.c.limit_key)
-_RUNNING = (
+_RUNNING = hot(
     select(*_PLACE, func.count())
     .where(state_is(JobState.RUNNING, by_index=False), state_is(JobState.RUNNING), jobs.c.limit_key.is_not(None))
     .group_by(*_PLACE)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, text
 
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.conditions import DIALECTS
+from perdure.ledger.hot import HOT
 from perdure.ledger.schema import job_logs
 from perdure.model.clock import to_datetime
 from perdure.model.job_log import Chunk, LogLine, Said
@@ -32,7 +33,7 @@ def _insert(dialect: str) -> Any:
         f"""
         INSERT INTO perdure_job_logs (job_id, fence, first, attempt, lines, bytes, data)
         SELECT of_job, of_fence, first_line, of_attempt, line_count, byte_count, said FROM {rows_of(dialect, _COLUMNS)}
-        WHERE EXISTS (SELECT 1 FROM perdure_jobs WHERE id = of_job)
+        WHERE EXISTS (SELECT 1 FROM {HOT[dialect]} WHERE id = of_job)
         ON CONFLICT DO NOTHING
         """
     )

@@ -7,31 +7,22 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select
 
 from perdure.ledger.conditions import CLOCK_SKEW, state_is
+from perdure.ledger.hot import ONLY, hot
 from perdure.ledger.now import now
-from perdure.ledger.schema import (
-    attempts,
-    checkpoints,
-    dead_letters,
-    job_logs,
-    job_notes,
-    job_tags,
-    jobs,
-    steps,
-    worker_events,
-    workers,
-)
+from perdure.ledger.partitions.tables import OF_JOBS
+from perdure.ledger.schema import dead_letters, jobs, worker_events, workers
 from perdure.model.ids import earliest_id
 from perdure.model.states import JobState
 from perdure.model.worker_health import WorkerState
 
 _OPEN = "open"
-_OF_JOBS = (attempts, checkpoints, job_logs, job_notes, job_tags, steps)
 
 
 def finished_jobs(connection: Connection, state: JobState, retention: float, page: int) -> list[str]:
     """Delete jobs that ended in a state more than ``retention`` seconds ago, and what belongs to them.
 
-    A job stays while its idempotency key protects against a second submit, and while its dead letter is open.
+    A job stays while its idempotency key protects against a second submit, and while its dead letter is open; and in its
+    partition, which goes as a whole, see :mod:`perdure.ledger.partitions.tables`.
 
     Returns:
         The jobs that were deleted, ``page`` at most.
@@ -42,19 +33,19 @@ def finished_jobs(connection: Connection, state: JobState, retention: float, pag
     made_by = earliest_id(connection.execute(select(now())).scalar_one() - retention + CLOCK_SKEW)
     ended = jobs.c.finished_at < now() - retention
     old = (state_is(state), jobs.c.id < made_by, ended, key_is_free, ~open_letter.exists())
-    query = select(jobs.c.id).where(*old).order_by(jobs.c.id).limit(page).with_for_update(skip_locked=True)
+    query = hot(select(jobs.c.id)).where(*old).order_by(jobs.c.id).limit(page).with_for_update(skip_locked=True)
     ids = list(connection.execute(query).scalars())
     if ids:
-        for table in _OF_JOBS:
-            connection.execute(delete(table).where(table.c.job_id.in_(ids)))
-        connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+        for table in OF_JOBS:
+            connection.execute(delete(table).with_hint(**ONLY).where(table.c.job_id.in_(ids)))
+        connection.execute(delete(jobs).with_hint(**ONLY).where(jobs.c.id.in_(ids)))
     return ids
 
 
 def ended_workers(connection: Connection, retention: float, page: int) -> int:
     """Delete incarnations that ended more than ``retention`` seconds ago, and events as old as that."""
     ended = workers.c.state.in_(WorkerState.ended())
-    runs_nothing = ~select(jobs.c.id).where(state_is(JobState.RUNNING), jobs.c.worker_id == workers.c.id).exists()
+    runs_nothing = ~hot(select(jobs.c.id)).where(state_is(JobState.RUNNING), jobs.c.worker_id == workers.c.id).exists()
     deleted = _page(connection, workers, page, ended, workers.c.state_changed_at < now() - retention, runs_nothing)
     return deleted + _page(connection, worker_events, page, worker_events.c.at < now() - retention)
 

@@ -16,6 +16,7 @@ from perdure.errors import LeaseLost
 from perdure.ledger import counts
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dead_letters import writing
+from perdure.ledger.hot import HOT
 from perdure.ledger.jobs import recovery
 from perdure.ledger.now import NOW
 from perdure.ledger.schema import attempts, jobs
@@ -101,7 +102,7 @@ def _update(dialect: str) -> str:
     # A fence is given twice by a standby that takes over before it had the claim: then it is his who claimed there.
     moment = NOW[dialect]
     return f"""
-        UPDATE perdure_jobs SET
+        UPDATE {HOT[dialect]} SET
             state = CASE WHEN {_CANCELLED} THEN '{JobState.CANCELLED}' ELSE to_state END,
             attempt = attempt - unburned, crashes = crashes + crashed, snoozes = snoozes + snoozed,
             worker_id = NULL, worker_pid = NULL,

@@ -41,7 +41,7 @@ _GIVEN = {
 _TIMES = {"run_at": "float8", "delay": "float8", "ttl": "float8"}
 
 
-def _insert(dialect: str) -> Any:
+def _insert(dialect: str, where: str = "true") -> Any:
     # A job that is there already stays as it is: this is the repeat after a commit whose outcome was unknown.
     given, moment = ", ".join(_GIVEN), NOW[dialect]
     return text(
@@ -55,12 +55,17 @@ def _insert(dialect: str) -> Any:
             SELECT {given}, ttl, {moment} AS made_at, coalesce(run_at, {moment} + delay, 0) AS starts_at
             FROM {rows_of(dialect, {**_GIVEN, **_TIMES})}
         ) AS given
-        WHERE true ON CONFLICT DO NOTHING
+        WHERE {where} ON CONFLICT DO NOTHING
         """
     )
 
 
 _INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
+#: In a partition a key is out of the unique index's sight. A limit, so that PostgreSQL looks for each key by an index.
+_NOBODY_HAS_IT = """
+    (SELECT 1 FROM perdure_jobs k WHERE k.task = given.task AND k.idempotency_key = given.idempotency_key LIMIT 1) IS NULL
+"""
+_INSERT_KEYED = {"sqlite": _INSERT["sqlite"], "postgresql": _insert("postgresql", _NOBODY_HAS_IT)}
 
 _RELEASE_KEYS = (
     update(jobs)
@@ -87,7 +92,7 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     """
     plain = [job for job in new if job.idempotency_key is None]
     if plain:
-        _write(connection, plain)
+        _write(connection, plain, _INSERT)
     keyed: dict[str, Submitted] = {}
     for task in sorted({job.task for job in new if job.idempotency_key is not None}):
         keyed |= _submit_keyed(connection, task, [job for job in new if job.idempotency_key and job.task == task])
@@ -97,8 +102,8 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
     return [keyed.get(job.id) or Submitted(job.id, job.first_state) for job in new]
 
 
-def _write(connection: Connection, new: Sequence[NewJob]) -> None:
-    connection.execute(_INSERT[connection.dialect.name], encoded([_row(job) for job in new]))
+def _write(connection: Connection, new: Sequence[NewJob], statement: Mapping[str, Any]) -> None:
+    connection.execute(statement[connection.dialect.name], encoded([_row(job) for job in new]))
 
 
 def _submit_keyed(connection: Connection, task: str, new: Sequence[NewJob]) -> dict[str, Submitted]:
@@ -107,7 +112,7 @@ def _submit_keyed(connection: Connection, task: str, new: Sequence[NewJob]) -> d
     in_order = sorted(new, key=lambda job: str(job.idempotency_key))
     names = {"of_task": task, "of_keys": [job.idempotency_key for job in in_order]}
     connection.execute(_RELEASE_KEYS, names)
-    _write(connection, in_order)
+    _write(connection, in_order, _INSERT_KEYED)
     holders = {row.idempotency_key: row for row in connection.execute(_HOLDERS, names)}
     for job in new:
         holder = holders[job.idempotency_key]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Integer, bindparam, delete, func, select, upd
 
 from perdure.errors import CommitWasInDoubt, LeaseLost
 from perdure.ledger.conditions import state_is
+from perdure.ledger.hot import ONLY, hot
 from perdure.ledger.now import now
 from perdure.ledger.schema import checkpoints, jobs
 from perdure.model.clock import to_datetime
@@ -26,6 +27,7 @@ HELD = (jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"),
 
 _ADVANCE = (
     update(jobs)
+    .with_hint(**ONLY)
     .where(*HELD)
     .where(jobs.c.checkpoint_seq == func.coalesce(bindparam("expected", type_=Integer), jobs.c.checkpoint_seq))
     .values(checkpoint_seq=jobs.c.checkpoint_seq + 1, checkpointed_at=now())
@@ -53,6 +55,7 @@ _VERSIONS = (
 
 _PROGRESS = (
     update(jobs)
+    .with_hint(**ONLY)
     .where(*HELD)
     .values(
         progress_done=bindparam("done"),
@@ -63,7 +66,7 @@ _PROGRESS = (
     .returning(jobs.c.cancel_requested_at)
 )
 
-_HOLDS = select(jobs.c.cancel_requested_at).where(*HELD)
+_HOLDS = hot(select(jobs.c.cancel_requested_at).where(*HELD))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, literal, select
 
 from perdure.ledger.conditions import state_is
+from perdure.ledger.hot import hot
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs, workers
 from perdure.model.records import Claim
@@ -37,11 +38,13 @@ class RunningJob:
 
 _OF_WORKER = and_(RUNS, jobs.c.worker_id == bindparam("of_worker"))
 
-_CANCELLING = select(jobs.c.id, jobs.c.fence, (now() - jobs.c.cancel_requested_at).label("cancelled_for")).where(
-    _OF_WORKER, jobs.c.cancel_requested_at.is_not(None)
+_CANCELLING = hot(
+    select(jobs.c.id, jobs.c.fence, (now() - jobs.c.cancel_requested_at).label("cancelled_for")).where(
+        _OF_WORKER, jobs.c.cancel_requested_at.is_not(None)
+    )
 )
 
-_RUNNING = (
+_RUNNING = hot(
     select(
         *CLAIM_COLUMNS,
         (now() - jobs.c.started_at).label("elapsed"),
@@ -52,10 +55,10 @@ _RUNNING = (
 )
 
 #: What names a worker's child as its runner.
-OF_CHILD = select(*CLAIM_COLUMNS).where(_OF_WORKER, jobs.c.worker_pid == bindparam("of_pid"))
+OF_CHILD = hot(select(*CLAIM_COLUMNS).where(_OF_WORKER, jobs.c.worker_pid == bindparam("of_pid")))
 
 # Worker by worker, and no join: that would read all that runs of those that live.
-_RUNS_SOMETHING = select(literal(1)).where(RUNS, jobs.c.worker_id == workers.c.id).limit(1).scalar_subquery() == 1
+_RUNS_SOMETHING = hot(select(literal(1)).where(RUNS, jobs.c.worker_id == workers.c.id)).limit(1).scalar_subquery() == 1
 #: The lease of a worker is over, and jobs of it run.
 IS_ORPHANING = (workers.c.state.in_(WorkerState.ended()), _RUNS_SOMETHING)
 _ORPHANING = select(workers.c.id).where(*IS_ORPHANING).limit(bindparam("page"))

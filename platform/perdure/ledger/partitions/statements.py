@@ -1,0 +1,38 @@
+"""``ledger.partitions``: Statements on partitions of history."""
+
+from __future__ import annotations
+
+from perdure.ledger.partitions import archive, tables
+from perdure.ledger.partitions.tables import Partition
+from perdure.ledger.work import Work
+
+
+class PartitionStatements:
+    """The partitions of a ledger on PostgreSQL; SQLite has none.
+
+    Args:
+        work: Runs statements on the ledger's database.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def existing(self) -> list[Partition]:
+        """Return the partitions that there are, the oldest first."""
+        return self._work.read(tables.existing)
+
+    def archive(self, period: float, rest: float, after: str, page: int) -> list[str]:
+        """Move a page of jobs that succeeded into partitions and return them; see :func:`archive.archive`."""
+        return self._work.run(lambda c: archive.archive(c, period, rest, after, page))
+
+    def protects(self, until: float) -> bool:
+        """Return whether a partition has an idempotency key that is in force."""
+        return self._work.read(lambda c: tables.protects(c, until))
+
+    def checkpointed(self, until: float, after: str, page: int) -> list[str]:
+        """Return a page of a partition's jobs that have checkpoints; see :func:`tables.checkpointed`."""
+        return self._work.read(lambda c: tables.checkpointed(c, until, after, page))
+
+    def drop(self, until: float) -> None:
+        """Drop a partition; see :func:`tables.drop`."""
+        self._work.run(lambda c: tables.drop(c, until))
