@@ -19,6 +19,7 @@ QUICK = ("compare", "start")
 OTHERS = (
     "table_size",
     "partitions",
+    "saturation",
     "recovery",
     "dead_letters",
     "checkpoints",

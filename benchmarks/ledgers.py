@@ -15,6 +15,7 @@ from perdure.ledger import Ledger
 from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.partitions.tables import make, name_of
 from perdure.ledger.schema import attempts, jobs
+from perdure.model.ids import new_id
 from perdure.model.lanes import PLAIN
 from perdure.model.records import Claim, NewJob, Settlement
 from perdure.model.states import Outcome, Transition
@@ -107,6 +108,11 @@ def fill_partitions(ledger: Ledger, count: int, parts: int, old: int) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM (ANALYZE)"))
     print(f"{parts} x {count:,} jobs written in {time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+def new_job() -> NewJob:
+    """Return a job to submit."""
+    return NewJob(id=new_id(), task="bench.step", bulkhead="normal", args="[]", kwargs="{}", payload_digest="d")
 
 
 @contextmanager

@@ -19,13 +19,11 @@ from contextlib import contextmanager, nullcontext
 from multiprocessing.sharedctypes import Synchronized
 
 from benchmarks import systems
-from benchmarks.ledgers import PRUNED_AT_ONCE, fill, opened, prune_all, steps
+from benchmarks.ledgers import PRUNED_AT_ONCE, fill, new_job, opened, prune_all, steps
 from benchmarks.report import Report, Table, Target, number, ratio, spread
 from benchmarks.servers import Servers, serving
 from benchmarks.trial import Lost, Subject
 from perdure.ledger import Ledger
-from perdure.model.ids import new_id
-from perdure.model.records import NewJob
 
 SMALL = 1_000
 LARGE = int(os.environ.get("BENCH_JOBS", "10000000"))
@@ -97,11 +95,6 @@ def in_turn(ledgers: dict[int, Ledger], rounds: int) -> dict[int, Times]:
                 if round_number >= 10:  # statements are prepared, pages are in memory
                     times[size].setdefault(name, []).append(time.perf_counter() - began)
     return times
-
-
-def new_job() -> NewJob:
-    """Return a job to submit."""
-    return NewJob(id=new_id(), task="bench.step", bulkhead="normal", args="[]", kwargs="{}", payload_digest="d")
 
 
 def drains(subject: Subject, rounds: int, jobs: int, period: float | None = None) -> tuple[list[float], list[float], int]:
