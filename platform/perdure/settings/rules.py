@@ -90,7 +90,7 @@ def quorum(stores: int, write: int | None) -> None:
 
 
 def partitions(ledger: str, period: float | None) -> None:
-    """Refuse partitions of history where the database has none."""
+    """Refuse partitions of so many seconds, with ValueError, where the database has none."""
     if period is not None and not ledger.startswith("postgresql"):
         raise ValueError("only a ledger on PostgreSQL has partitions; leave it out for SQLite, which deletes what is old")
 
