@@ -116,17 +116,19 @@ class SliceKeeper:
             self._some.set()
 
     def _run(self) -> None:
+        let_go = None
         while True:
             held = self._slice
-            if held is None:
+            if held is None or held is let_go:  # of whose jobs none is begun any more: the job that runs ends it
                 self._some.clear()
-                if self._slice is None:
+                if self._slice is held:
                     self._some.wait()
                 continue
             time.sleep(BUDGET)
             if self._slice is held and held.is_late():
                 try:
                     held.let_go()
+                    let_go = held
                 except Exception:  # noqa: BLE001 - the slice tries again at its end
                     self._on_error()
                     time.sleep(REST)
