@@ -11,7 +11,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -22,6 +22,8 @@ from perdure.broker.queues import MOST, queue_name
 from perdure.ledger.jobs.read import outcomes_by_fence
 from support.cluster import Cluster, Running
 from support.invariants import check_checkpoints, check_fences, check_outcomes, check_side_by_side
+from support.model.histories import History, contradiction
+from support.model.model import SOUND
 from support.thorough import part_of
 from support.waiting import wait_until
 
@@ -32,6 +34,8 @@ JOBS = 1000
 LONG_JOBS = 12
 STEPS = 60
 WORKERS = 3
+#: Of the platform's faults, none gives a job up here.
+MAX_CRASHES = 50
 
 
 @dataclass
@@ -105,7 +109,12 @@ def test_every_invariant_after_random_misfortune(
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
     print(f"CHAOS_SEED={seed}")
     cluster = make_cluster(
-        ledger_url, redis_url, max_crashes="50", max_hand_backs="50", heartbeat_interval="0.4", drain_timeout="3"
+        ledger_url,
+        redis_url,
+        max_crashes=str(MAX_CRASHES),
+        max_hand_backs="50",
+        heartbeat_interval="0.4",
+        drain_timeout="3",
     )
     misfortune = Misfortune(cluster, redis_url, random.Random(seed))
     for _ in range(WORKERS):
@@ -149,10 +158,17 @@ def check_invariants(cluster: Cluster, jobs: list[JobHandle[Any]], long: list[Jo
     """Assert what the platform promises, from what the jobs wrote themselves and from the ledger."""
     assert cluster.app.jobs.count() == {"succeeded": JOBS}  # accepted jobs end, and platform faults kill none
     ended = cluster.app.ledger.read(lambda connection: outcomes_by_fence(connection, [job.id for job in jobs]))
+    rows, histories = cluster.rows(), set[History]()
     for job in jobs:
         effects, outcomes = cluster.effects(job), ended[job.id]
         check_outcomes([*outcomes.values()])
         check_fences(effects, outcomes)
         check_side_by_side(effects, outcomes)
+        histories.add(History.of(effects, outcomes, (rows[job.id].state, rows[job.id].fence, rows[job.id].crashes)))
+    print(
+        f"{len(histories)} different histories, {sum(history.fence > 1 for history in histories)} of them of several claims"
+    )
+    rules = replace(SOUND, max_crashes=MAX_CRASHES)
+    assert [told for history in histories if (told := contradiction(history, rules))] == []
     for job in long:
         check_checkpoints(cluster.effects(job))

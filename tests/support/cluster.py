@@ -188,7 +188,7 @@ class Cluster:
 
     def rows(self) -> dict[str, Row[Any]]:
         """Return the rows of all jobs by id, read at once: one job after another takes seconds for thousands."""
-        query = select(*(job_rows.c[name] for name in ("id", "state", "attempt", "crashes", "finished_at")))
+        query = select(*(job_rows.c[name] for name in ("id", "state", "attempt", "fence", "crashes", "finished_at")))
         return {row.id: row for row in self.app.ledger.read(lambda c: c.execute(query).all())}
 
     def all_outcomes(self) -> dict[str, list[str]]:

@@ -15,10 +15,11 @@ from support.simulation.builds import BUILDS, KINDS_OF
 from support.simulation.ledger import SimulatedClock, simulated_ledger
 from support.simulation.parts import KINDS
 from support.simulation.schedules import LENGTH, Simulator
+from support.thorough import part_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-SEEDS = int(os.environ.get("SIMULATE_SEEDS", "4000"))
+SEEDS = int(os.environ.get("SIMULATE_SEEDS") or part_of(10_000))
 ONE = os.environ.get("SIMULATE_SEED")
 #: Tests that share the seeds, so that two cores do.
 PARTS = 1 if ONE else 2

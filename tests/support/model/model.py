@@ -80,6 +80,7 @@ class Rules:
         leases_end: A worker that is silent loses its lease.
         replays_once: A dead letter is replayed once.
         releases: What was claimed and not begun is given back.
+        max_crashes: Crashes after which a job is given up.
     """
 
     fence: bool = True
@@ -89,10 +90,11 @@ class Rules:
     leases_end: bool = True
     replays_once: bool = True
     releases: bool = True
+    max_crashes: int = MAX_CRASHES
 
 
 SOUND = Rules()
-BROKEN = {name: replace(SOUND, **{name: False}) for name in Rules.__annotations__}
+BROKEN = {name: replace(SOUND, **{name: False}) for name in Rules.__annotations__ if name != "max_crashes"}
 
 #: What befalls a platform, and does not have to happen for it to go on.
 MISFORTUNES = ("lose bells", "forge bell", "die", "freeze", "crash", "lose answer", "drain")
@@ -131,7 +133,7 @@ def _written(state: State, number: int, fence: int, rules: Rules, /, **new: Any)
 def _lost(state: State, number: int, fence: int, rules: Rules) -> State:
     """Take back a job whose process is gone and that counts the crash."""
     crashes = state.jobs[number].crashes + rules.counts_crashes
-    after = "dead" if state.jobs[number].crashes + 1 >= MAX_CRASHES else "waiting"
+    after = "dead" if state.jobs[number].crashes + 1 >= rules.max_crashes else "waiting"
     return _written(state, number, fence, rules, state=after, crashes=crashes)
 
 
