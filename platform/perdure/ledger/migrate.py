@@ -14,7 +14,6 @@ from perdure.alembic import PREFIX
 from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
 from perdure.ledger.engine import Database
 from perdure.ledger.partitions.tables import is_partition
-from perdure.ledger.schema import metadata
 from perdure.system.extras import extra
 from perdure.system.fork_locks import fork_lock
 
@@ -133,6 +132,8 @@ def _create(connection: Connection) -> None:
 
     Where two serve as well, SQLite without statistics takes the one that was made later.
     """
+    from perdure.ledger.indexes import metadata
+
     indexes = [index for table in metadata.sorted_tables for index in table.indexes]
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table))
@@ -145,6 +146,8 @@ def drift(database: Database) -> list[Any]:
     with extra("worker", f"comparing ledger {database.name} with its schema"):
         from alembic.autogenerate import compare_metadata
         from alembic.migration import MigrationContext
+
+        from perdure.ledger.indexes import metadata
 
     return database.run(lambda c: list(compare_metadata(MigrationContext.configure(c, opts=_OWN), metadata)))
 

@@ -7,12 +7,12 @@ What settlements and processes append is added up here as it is to the totals of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from perdure.ledger.conditions import DIALECTS, insert_ignoring
+from perdure.ledger.conditions import insert_ignoring, inserting
 from perdure.ledger.now import now
 from perdure.ledger.schema import outcome_counts
 from perdure.model.alerts.slo import Count
@@ -164,7 +164,7 @@ def add(connection: Connection, found: Mapping[str, Count], start: float, spans:
         for span in spans
     ]
     if rows:
-        connection.execute(_ADD[connection.dialect.name], rows)
+        connection.execute(_add_statement(connection.dialect.name), rows)
 
 
 def prune(connection: Connection, page: int) -> int:
@@ -181,11 +181,9 @@ def prune(connection: Connection, page: int) -> int:
     return deleted
 
 
+@cache
 def _add_statement(dialect: str) -> Any:
-    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(outcome_counts)
+    statement = inserting(outcome_counts, dialect)
     new = statement.excluded
     total = {"good": _C.good + new.good, "bad": _C.bad + new.bad}
     return statement.on_conflict_do_update(index_elements=["series", "span", "start"], set_=total)
-
-
-_ADD = {dialect: _add_statement(dialect) for dialect in DIALECTS}

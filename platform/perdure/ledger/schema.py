@@ -1,27 +1,25 @@
 """The ledger's tables. Times are seconds since the epoch, by the database's clock.
 
-Their names begin with ``perdure_``, so that they share a database with an application's own. Indexes are partial on what a
-statement looks for, so that claim and settle touch a few rows however many finished jobs there are. Lists page by id,
-which sorts by time of making (UUIDv7).
+Their names begin with ``perdure_``, so that they share a database with an application's own. Indexes (``indexes.py``) are
+partial on what a statement looks for, so that claim and settle touch a few rows however many finished jobs there are.
+Lists page by id, which sorts by time of making (UUIDv7).
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    VARCHAR,
     BigInteger,
     Boolean,
     Column,
     Double,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
-    text,
 )
-from sqlalchemy.dialects.postgresql import VARCHAR
 
 from perdure.model.lanes import LONGEST, PLAIN
 
@@ -83,34 +81,6 @@ jobs = Table(
     Column("unknown_since", Double),
 )
 
-
-def _partial(name: str, *columns: Column[object], where: str, unique: bool = False) -> Index:
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
-
-
-# Jobs have a run_at only while they wait: the moment from which they may run, which is their place in line as well.
-_partial("ix_perdure_jobs_ready", jobs.c.bulkhead, jobs.c.lane, jobs.c.priority, jobs.c.run_at, where="run_at IS NOT NULL")
-_partial("ix_perdure_jobs_running", jobs.c.worker_id, jobs.c.worker_pid, where="state = 'running'")
-_partial(
-    "ix_perdure_jobs_limited",
-    jobs.c.bulkhead,
-    jobs.c.task,
-    jobs.c.limit_key,
-    where="state = 'running' AND limit_key IS NOT NULL",
-)
-_partial("ix_perdure_jobs_cancelling", jobs.c.worker_id, where="state = 'running' AND cancel_requested_at IS NOT NULL")
-# Each replica on another worker; those that nobody has claimed have no worker and are no duplicates.
-_partial("ux_perdure_jobs_replica_of", jobs.c.replica_of, jobs.c.worker_name, where="replica_of IS NOT NULL", unique=True)
-_partial("ix_perdure_jobs_deadline", jobs.c.deadline, where="deadline IS NOT NULL AND finished_at IS NULL")
-_partial("ix_perdure_jobs_unknown", jobs.c.unknown_since, where="unknown_since IS NOT NULL AND finished_at IS NULL")
-_partial("ix_perdure_jobs_replay_of", jobs.c.replay_of, where="replay_of IS NOT NULL")
-_partial(
-    "ux_perdure_jobs_idempotency", jobs.c.task, jobs.c.idempotency_key, where="idempotency_key IS NOT NULL", unique=True
-)
-Index("ix_perdure_jobs_state", jobs.c.state, jobs.c.id)
-Index("ix_perdure_jobs_task", jobs.c.task, jobs.c.id)
-Index("ix_perdure_jobs_bulkhead", jobs.c.bulkhead, jobs.c.id)
-
 job_tags = Table(
     "perdure_job_tags",
     metadata,
@@ -118,7 +88,6 @@ job_tags = Table(
     Column("tag", String(64), primary_key=True),
     Column("value", String(255), nullable=False),
 )
-Index("ix_perdure_job_tags_lookup", job_tags.c.tag, job_tags.c.value, job_tags.c.job_id)
 
 #: One row for each claim; ``number`` is the claim's fence.
 attempts = Table(
@@ -135,9 +104,6 @@ attempts = Table(
     Column("error", Text),
     Column("traceback", Text),
 )
-
-# What ended in a stretch of time: new ends go to the index's right edge, which costs little.
-Index("ix_perdure_attempts_finished", attempts.c.finished_at)
 
 dead_letters = Table(
     "perdure_dead_letters",
@@ -173,24 +139,6 @@ dead_letters = Table(
     Column("noted_by", String(255)),
     Column("noted_at", Double),
 )
-Index("ix_perdure_dead_letters_status", dead_letters.c.status, dead_letters.c.id)
-Index("ix_perdure_dead_letters_task", dead_letters.c.task, dead_letters.c.id)
-Index("ix_perdure_dead_letters_bulkhead", dead_letters.c.bulkhead, dead_letters.c.id)
-Index("ix_perdure_dead_letters_reason", dead_letters.c.reason, dead_letters.c.id)
-Index("ix_perdure_dead_letters_fingerprint", dead_letters.c.fingerprint, dead_letters.c.id)
-Index("ix_perdure_dead_letters_error_type", dead_letters.c.error_type, dead_letters.c.id)
-_partial("ix_perdure_dead_letters_breaker", dead_letters.c.breaker, dead_letters.c.id, where="breaker IS NOT NULL")
-_partial(
-    "ix_perdure_dead_letters_waiting",
-    dead_letters.c.breaker,
-    dead_letters.c.task,
-    dead_letters.c.id,
-    where="status = 'open' AND breaker IS NOT NULL",
-)
-_partial(
-    "ix_perdure_dead_letters_replayed_in", dead_letters.c.replayed_in, dead_letters.c.id, where="replayed_in IS NOT NULL"
-)
-_partial("ix_perdure_dead_letters_job", dead_letters.c.job_id, where="job_id IS NOT NULL")
 
 dead_letter_tags = Table(
     "perdure_dead_letter_tags",
@@ -199,7 +147,6 @@ dead_letter_tags = Table(
     Column("tag", String(64), primary_key=True),
     Column("value", String(255), nullable=False),
 )
-Index("ix_perdure_dead_letter_tags_lookup", dead_letter_tags.c.tag, dead_letter_tags.c.value, dead_letter_tags.c.letter_id)
 
 #: The words of a letter's task, error and arguments: what a search for text goes by, alike on every database.
 dead_letter_words = Table(
@@ -241,7 +188,6 @@ dead_letter_groups = Table(
     Column("regressed_in", String(255)),
     Column("noticed_regressions", Integer, nullable=False, server_default="0"),
 )
-_partial("ix_perdure_dead_letter_groups_changed", dead_letter_groups.c.fingerprint, where="changed")
 
 #: Letters of a fault in each hour (hours since the epoch): its trend.
 dead_letter_hours = Table(
@@ -251,7 +197,6 @@ dead_letter_hours = Table(
     Column("hour", Integer, primary_key=True, autoincrement=False),
     Column("count", Integer, nullable=False),
 )
-Index("ix_perdure_dead_letter_hours_hour", dead_letter_hours.c.hour)
 
 #: Who did what to dead letters, when and from where; kept when the letters are gone.
 dead_letter_audit = Table(
@@ -266,18 +211,6 @@ dead_letter_audit = Table(
     Column("fingerprint", String(64)),
     Column("job_id", ID),
     Column("detail", Text),
-)
-_partial(
-    "ix_perdure_dead_letter_audit_letter",
-    dead_letter_audit.c.letter_id,
-    dead_letter_audit.c.id,
-    where="letter_id IS NOT NULL",
-)
-_partial(
-    "ix_perdure_dead_letter_audit_fingerprint",
-    dead_letter_audit.c.fingerprint,
-    dead_letter_audit.c.id,
-    where="fingerprint IS NOT NULL",
 )
 
 #: Checkpoints of jobs, framed and with a checksum (``perdure.stores.record``); the newest two of each name are kept.
@@ -315,7 +248,6 @@ job_notes = Table(
     Column("text", Text, nullable=False),
     Column("at", Double, nullable=False),
 )
-Index("ix_perdure_job_notes_job", job_notes.c.job_id, job_notes.c.id)
 
 #: What jobs have said by ``ctx.log``: lines from number ``first`` of an attempt on, as JSON, and how many they are.
 job_logs = Table(
@@ -350,7 +282,6 @@ workers = Table(
     Column("state_changed_at", Double, nullable=False),
     Column("state_reason", Text),
 )
-_partial("ix_perdure_workers_live", workers.c.heartbeat_at, where="state IN ('healthy', 'suspect')")
 
 #: Every change of a worker's state. ``silence`` is the age of its last heartbeat then, in seconds: the detection time.
 worker_events = Table(
@@ -366,7 +297,6 @@ worker_events = Table(
     Column("at", Double, nullable=False),
     Column("silence", Double),
 )
-Index("ix_perdure_worker_events_worker", worker_events.c.worker_name, worker_events.c.id)
 
 #: Periodic jobs: the newest tick that was fired, epoch seconds, and who has paused them.
 schedules = Table(
@@ -432,7 +362,6 @@ replication_log = Table(
     Column("result", Text, nullable=False),
     Column("recorded_at", Double, nullable=False),
 )
-Index("ux_perdure_replication_log_key", replication_log.c.group_name, replication_log.c.key, unique=True)
 
 #: Operators' overrides of a bulkhead; no row means that it runs.
 bulkheads = Table(
@@ -457,7 +386,6 @@ counts = Table(
     Column("count", BigInteger, nullable=False),
     Column("sum", Double, nullable=False),
 )
-Index("ix_perdure_counts_at", counts.c.at)
 
 #: What was counted since the ledger was made: one row for each series, or each bucket of a histogram.
 Table(
@@ -498,9 +426,6 @@ alerts = Table(
     Column("seen_at", Double, nullable=False),
     Column("told", Boolean, nullable=False),
 )
-# One open alert about a thing, whoever finds it first.
-_partial("ux_perdure_alerts_open", alerts.c.key, where="phase <> 'resolved'", unique=True)
-Index("ix_perdure_alerts_rule", alerts.c.rule, alerts.c.id)
 
 #: What notifiers are told: ``due_at`` is when somebody is to send it next, and null once it is sent or given up.
 alert_notifications = Table(
@@ -519,7 +444,6 @@ alert_notifications = Table(
     Column("sent_at", Double),
     Column("error", Text),
 )
-_partial("ix_perdure_alert_notifications_due", alert_notifications.c.due_at, where="due_at IS NOT NULL")
 
 #: Alerts that somebody wants to hear nothing of for a while.
 alert_silences = Table(
@@ -533,7 +457,6 @@ alert_silences = Table(
     Column("created_at", Double, nullable=False),
     Column("ends_at", Double, nullable=False),
 )
-Index("ix_perdure_alert_silences_ends", alert_silences.c.ends_at)
 
 #: How many were good and bad in each stretch of ``span`` seconds from ``start`` on: of tasks, objectives, and more.
 outcome_counts = Table(
@@ -545,4 +468,3 @@ outcome_counts = Table(
     Column("good", BigInteger, nullable=False),
     Column("bad", BigInteger, nullable=False),
 )
-Index("ix_perdure_outcome_counts_start", outcome_counts.c.span, outcome_counts.c.start)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from perdure.errors import LedgerOutdated
 from perdure.ledger import Ledger, migrate
 from perdure.ledger.engine import Database
-from perdure.ledger.schema import metadata
+from perdure.ledger.indexes import metadata
 from perdure.model.lanes import PLAIN, REPLICAS, lane_of
 from support.ledgers import SUCCEED, claimer, job
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from perdure.ledger.conditions import inserting
 from perdure.ledger.now import now
 from perdure.ledger.schema import facts
 
@@ -29,7 +29,7 @@ def take(connection: Connection, holder: str, lease: float) -> float | None:
         holder: Who wants it.
         lease: Seconds without a look after which somebody else may have it.
     """
-    statement = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(facts)
+    statement = inserting(facts, connection.dialect.name)
     new = statement.excluded
     is_free = or_(facts.c.value == new.value, facts.c.updated_at < new.updated_at - lease)
     taken = statement.values(name=_NAME, value=holder, updated_at=now()).on_conflict_do_update(

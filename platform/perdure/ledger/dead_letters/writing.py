@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, bindparam, case, func, insert, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, bindparam, case, func, insert, null, select, update
 
 from perdure.ledger import counts
-from perdure.ledger.conditions import DIALECTS, insert_ignoring
+from perdure.ledger.conditions import insert_ignoring, inserting
 from perdure.ledger.now import now
 from perdure.ledger.schema import (
     dead_letter_groups,
@@ -35,11 +35,6 @@ _DEFAULTS: dict[str, Any] = {"attempts": 0, "checkpoint_seq": 0, "generation": 0
 _GIVEN_AT: dict[str, Any] = {name: bindparam(name) for name in _COLUMNS} | {
     "created_at": func.coalesce(bindparam("created_at", type_=dead_letters.c.created_at.type), now())
 }
-#: A letter that is there already stays as it is: this is the repeat after a commit whose outcome was unknown.
-_INSERT = {
-    dialect: insert_ignoring(dead_letters, dialect).values(_GIVEN_AT).returning(dead_letters.c.created_at)
-    for dialect in DIALECTS
-}
 _INSERT_WORDS = insert(dead_letter_words)
 _GENERATION = select(func.max(dead_letters.c.generation)).where(dead_letters.c.job_id == bindparam("of_job"))
 _OF_JOB = select(
@@ -57,7 +52,7 @@ def write(connection: Connection, letters: Iterable[Mapping[str, Any]], release:
         letters: Values by column; those that are left out are empty. ``created_at`` is now unless it is given.
         release: The release of the application that the jobs died in, if it is known.
     """
-    insertion = _INSERT[connection.dialect.name]
+    insertion = _insert(connection.dialect.name)
     written: list[dict[str, Any]] = []
     for letter in letters:
         row = {**dict.fromkeys(_COLUMNS), **_DEFAULTS, **letter}
@@ -162,10 +157,10 @@ def _count(connection: Connection, letters: Sequence[Mapping[str, Any]], release
     dialect = connection.dialect.name
     for fingerprint in sorted(by_fingerprint):
         group = by_fingerprint[fingerprint]
-        connection.execute(_ADD_TO_GROUP[dialect], {**_group_values(fingerprint, group), "in_release": release})
+        connection.execute(_add_to_group(dialect), {**_group_values(fingerprint, group), "in_release": release})
         hours = Counter(int(letter["created_at"] // HOUR) for letter in group)
         rows = [{"fingerprint": fingerprint, "hour": hour, "count": count} for hour, count in sorted(hours.items())]
-        connection.execute(_ADD_TO_HOUR[dialect], rows)
+        connection.execute(_add_to_hour(dialect), rows)
 
 
 def _group_values(fingerprint: str, letters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -184,12 +179,15 @@ def _group_values(fingerprint: str, letters: Sequence[Mapping[str, Any]]) -> dic
     }
 
 
-def _upserting(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+@cache
+def _insert(dialect: str) -> Any:
+    """A letter that is there already stays as it is: this is the repeat after a commit whose outcome was unknown."""
+    return insert_ignoring(dead_letters, dialect).values(_GIVEN_AT).returning(dead_letters.c.created_at)
 
 
+@cache
 def _add_to_group(dialect: str) -> Any:
-    statement, c = _upserting(dead_letter_groups, dialect), dead_letter_groups.c
+    statement, c = inserting(dead_letter_groups, dialect), dead_letter_groups.c
     new = statement.excluded
     added = {name: c[name] + new[name] for name in ("seen", *STATUSES, "boomerangs")}
     latest = {name: new[name] for name in ("task", "reason", "error_type", "error", "changed")}
@@ -208,11 +206,8 @@ def _add_to_group(dialect: str) -> Any:
     )
 
 
+@cache
 def _add_to_hour(dialect: str) -> Any:
-    statement = _upserting(dead_letter_hours, dialect)
+    statement = inserting(dead_letter_hours, dialect)
     total = {"count": dead_letter_hours.c.count + statement.excluded.count}
     return statement.on_conflict_do_update(index_elements=["fingerprint", "hour"], set_=total)
-
-
-_ADD_TO_GROUP = {dialect: _add_to_group(dialect) for dialect in DIALECTS}
-_ADD_TO_HOUR = {dialect: _add_to_hour(dialect) for dialect in DIALECTS}

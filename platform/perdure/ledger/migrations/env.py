@@ -2,8 +2,8 @@
 
 from alembic import context
 
+from perdure.ledger.indexes import metadata
 from perdure.ledger.migrate import VERSION_TABLE
-from perdure.ledger.schema import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

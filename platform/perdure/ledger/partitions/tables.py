@@ -95,7 +95,9 @@ def _is_there(connection: Connection, until: float) -> bool:
 
 
 def _indexes(table: Table) -> Iterable[Index]:
-    return (index for index in table.indexes if index.name in _OF_ALL or _condition(index) is None)
+    from perdure.ledger.indexes import indexes_of  # which loads PostgreSQL's dialect; SQLite does without
+
+    return (index for index in indexes_of(table) if index.name in _OF_ALL or _condition(index) is None)
 
 
 def _condition(index: Index) -> object:

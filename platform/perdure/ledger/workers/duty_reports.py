@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from perdure.ledger.conditions import inserting
 from perdure.ledger.now import now
 from perdure.ledger.schema import facts
 
@@ -22,8 +22,7 @@ def report(connection: Connection, duties: Sequence[str], enough: float) -> None
         duties: Their names.
         enough: Seconds for which somebody else's report is new enough, so that nothing is written.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(facts)
+    statement = inserting(facts, connection.dialect.name)
     # In one order, so that two supervisors never wait for each other.
     rows = [{"name": f"{_PREFIX}{duty}", "value": "", "updated_at": now()} for duty in sorted(duties)]
     changed = {"updated_at": statement.excluded.updated_at}
