@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 Serve = Callable[..., str]
 #: Statements of a look while nothing happens; docs/performance.md says it.
-MOST = 16
+MOST = 12
 
 
 def supervisor(app: Perdure) -> Alerts:
