@@ -62,7 +62,7 @@ def talk(ctx: JobContext, lines: int) -> None:
         time.sleep(0.2)
 
 
-@app.job(name="site.flaky", retry=RetryPolicy(max_retries=3, base=1.0, max_delay=1.0, jitter=False))
+@app.job(name="site.flaky", retry=RetryPolicy(max_retries=3, base=3600.0, max_delay=3600.0, jitter=False))
 def flaky(ctx: JobContext, fails: int) -> int:
     if ctx.attempt <= fails:
         raise ConnectionError("not yet")
