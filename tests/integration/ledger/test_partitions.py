@@ -174,6 +174,17 @@ def test_old_partitions_go_as_a_whole(app_on_partitions: Perdure, monkeypatch: p
     assert ledger.jobs.listing() == []
 
 
+def test_archiving_ends_with_a_page_that_is_not_full(app_on_partitions: Perdure) -> None:
+    step = partitions.archive_page(app_on_partitions)
+    for _ in range(3):
+        ran(app_on_partitions.ledger)
+
+    assert (step(), step()) == (2, 1)
+    ran(app_on_partitions.ledger)
+    assert step() == 0  # that one goes with the next pruning
+    assert partitions.archive_page(app_on_partitions)() == 1
+
+
 def test_a_backup_has_what_is_in_partitions(ledger: Ledger, tmp_path: Path) -> None:
     done = ran(ledger)
     archived(ledger)

@@ -22,8 +22,6 @@ EVERY = 3600.0
 PAGE = 200
 #: How many times as long as a page took it rests until the next, and for how many seconds at most: jobs come first.
 REST, LONGEST_REST = 15.0, 2.0
-#: Less for archiving, which has as many jobs to move as end.
-ARCHIVE_REST = 5.0
 
 
 def register_maintenance(app: Perdure) -> None:
@@ -57,9 +55,9 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
         "dead_letter_records": lambda: ledger.letters.prune_leftovers(keep_dead, PAGE),
         "workers": lambda: ledger.workers.prune(keep, PAGE),
         "alerts": lambda: ledger.alerts.prune(keep_dead, PAGE),
+        "archived": archive_page(app),
     }
-    pruned = {name: _all(step, between) for name, step in steps.items()}
-    return pruned | {"archived": _all(archive_page(app), between, ARCHIVE_REST)}
+    return {name: _all(step, between) for name, step in steps.items()}
 
 
 def _jobs(app: Perdure, state: JobState, retention: float) -> int:
@@ -69,7 +67,7 @@ def _jobs(app: Perdure, state: JobState, retention: float) -> int:
     return len(pruned)
 
 
-def _all(step: Callable[[], int], between: Callable[[], object], rest: float = REST) -> int:
+def _all(step: Callable[[], int], between: Callable[[], object]) -> int:
     total = 0
     while True:
         began = time.monotonic()
@@ -78,4 +76,4 @@ def _all(step: Callable[[], int], between: Callable[[], object], rest: float = R
             return total
         total += count
         between()
-        time.sleep(min(LONGEST_REST, rest * (time.monotonic() - began)))
+        time.sleep(min(LONGEST_REST, REST * (time.monotonic() - began)))

@@ -18,15 +18,18 @@ PAGE = 1_000
 
 
 def archive_page(app: Perdure) -> Callable[[], int]:
-    """Return what moves the next page of jobs into partitions, and returns how many; nothing where there are to be none."""
-    after = ""
+    """Return what moves the next page of jobs into partitions, and returns how many; nothing where there are to be none.
+
+    After a page that is not full it moves no more: for the few that have rested by then it would read all that have not.
+    """
+    after, is_end, period = "", False, app.settings.partition_period
 
     def step() -> int:
-        nonlocal after
-        if app.settings.partition_period is None:
+        nonlocal after, is_end
+        if period is None or is_end:
             return 0
-        moved = app.ledger.partitions.archive(app.settings.partition_period, REST, after, PAGE)
-        after = max(moved, default=after)
+        moved = app.ledger.partitions.archive(period, REST, after, PAGE)
+        after, is_end = max(moved, default=after), len(moved) < PAGE
         return len(moved)
 
     return step
