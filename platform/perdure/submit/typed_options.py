@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
     from perdure.settings.alert_settings import AlertSettings, SloSettings
+    from perdure.settings.drill_settings import DrillTargets
     from perdure.settings.settings import BulkheadSettings, ResilienceSettings
 
 
@@ -98,6 +99,7 @@ class SettingsGiven(TypedDict, total=False):
     resilience: ResilienceSettings | Mapping[str, Any] | None
     alerts: AlertSettings | Mapping[str, Any] | None
     slos: Mapping[str, SloSettings | Mapping[str, Any]] | None
+    drills: Mapping[str, DrillTargets | Mapping[str, float]] | None
     idempotency_ttl: float | None
     heartbeat_interval: float | None
     missed_heartbeats: int | None

@@ -18,6 +18,8 @@ from perdure_workers.worker.signal_wakeup import SignalWakeup
 DELAYED = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 #: Seconds between the first two tries to reach a broker, what each try adds, and the longest time between two.
 FIRST_WAIT, MORE_WAIT, LONGEST_WAIT = 0.5, 0.5, 1.0
+#: Seconds for which Redis lets a worker wait for a bell before it says that there is none: each answer wakes an idle one.
+QUIET = 4
 
 
 class PatientConsumer(Consumer):
@@ -38,13 +40,14 @@ class PatientConsumer(Consumer):
     def register_with_event_loop(self, hub: Any) -> None:
         """Beat and heed signals from now on; a lost connection clears what the loop knows."""
         super().register_with_event_loop(hub)
+        wait_long(self.task_consumer.channel)
         if self.signals is not None:
             self.signals.register(hub)
         self._beat()
         hub.call_repeatedly(EVERY, self._beat)
 
     def shutdown(self) -> None:
-        """Close without waiting until Redis says that there is no bell, which takes up to a second."""
+        """Close without waiting until Redis says that there is no bell."""
         stop_asking(getattr(self.task_consumer, "channel", None))
         super().shutdown()
 
@@ -75,6 +78,12 @@ class PatientConsumer(Consumer):
     def _beat(self) -> None:
         if self.pulse is not None:
             self.pulse.beat()
+
+
+def wait_long(channel: Any) -> None:
+    """Have a channel of Redis' wait for a bell for a while at a time; others have no such time."""
+    if hasattr(channel, "brpop_timeout"):
+        channel.brpop_timeout = QUIET
 
 
 def stop_asking(channel: Any) -> None:
