@@ -253,7 +253,8 @@ def _sqlite_engine(database: Database) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun by _begin, not by the driver's guesses
-        connection.execute("PRAGMA journal_mode=WAL")
+        # Who does so while others open the file is refused at once, whatever the timeout.
+        _when_free(lambda: connection.execute("PRAGMA journal_mode=WAL"))
         connection.execute(f"PRAGMA synchronous={database._durability.upper()}")
         connection.execute(f"PRAGMA busy_timeout={SQLITE_PATIENCE_MS}")
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from threading import Semaphore
 
 import pytest
@@ -61,3 +62,25 @@ def test_a_writer_that_takes_too_long_is_a_ledger_that_is_away(
         ledger.jobs.submit([job(1)])
     writer.execute("ROLLBACK")
     submitted(ledger)
+
+
+def test_a_file_that_another_writes_is_made_a_ledger_s_when_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, is_busy, file = Semaphore(0), engine._is_busy, tmp_path / "shared.db"
+
+    def counted(error: sqlite3.Error) -> bool:
+        refused.release()
+        return is_busy(error)
+
+    monkeypatch.setattr(engine, "_is_busy", counted)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection, ThreadPoolExecutor() as pool:
+        connection.execute("CREATE TABLE theirs (id INTEGER)")
+        connection.execute("BEGIN IMMEDIATE")  # in the journal mode that SQLite begins with
+        ledger = Ledger(f"sqlite:///{file}")
+        written = pool.submit(ledger.jobs.submit, [job(1)])
+        for _ in range(3):
+            assert refused.acquire(timeout=30)
+        connection.execute("COMMIT")
+        assert len(written.result(30)) == 1
+    ledger.close()
