@@ -61,6 +61,29 @@ def test_a_child_that_is_killed_is_told_of_and_left_to_its_pool() -> None:
     assert child.process.wait(30) == -9
 
 
+def test_who_stops_the_watch_in_the_middle_of_a_look_ends_the_rest_untold() -> None:
+    told: list[ChildExit] = []
+    watch, first, second = ChildWatch(told.append), started("pass"), started("import sys; sys.stdin.read()")
+
+    class Reaped(PoolChild):
+        @property
+        def exitcode(self) -> int | None:  # type: ignore[override]
+            watch.stop()
+            second.process.kill()
+            second.process.wait(30)
+            return 0
+
+        @exitcode.setter
+        def exitcode(self, code: int | None) -> None: ...
+
+    first.process.wait(30)
+    watch.add(Reaped(first.process))
+    watch.add(second)
+    watch.look()
+
+    assert told == []
+
+
 @pytest.mark.parametrize("kernel_tells", [True, False])
 def test_the_watch_runs_in_a_thread_of_its_own(kernel_tells: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not kernel_tells:

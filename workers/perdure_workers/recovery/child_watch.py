@@ -101,7 +101,7 @@ class ChildWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread; of what ends from now on nobody is told."""
         self._stop.set()
 
     def add(self, child: Child) -> None:
@@ -110,9 +110,12 @@ class ChildWatch:
         self._ends.add(child.pid)
 
     def look(self) -> None:
-        """Look at each child once."""
+        """Look at each child once, until the watch is stopped: then somebody else ends them."""
         for pid, child in list(self._known.items()):
-            if (ended := exit_of(child)) is not None:
+            ended = exit_of(child)
+            if self._stop.is_set():
+                return
+            if ended is not None:
                 del self._known[pid]
                 self._ends.remove(pid)
                 self._on_exit(ended)
@@ -121,8 +124,7 @@ class ChildWatch:
         while not self._stop.is_set():
             self._ends.wait()
             try:
-                if not self._stop.is_set():
-                    self.look()
+                self.look()
             except Exception:
                 logger.exception("looking at the children failed")
 
