@@ -31,16 +31,23 @@ def writer(ledger: Ledger) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def test_a_write_asks_again_until_the_writer_is_done(
-    ledger: Ledger, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused, is_busy, child = Semaphore(0), engine._is_busy, claimer(ledger)
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> Semaphore:
+    """Released by each refusal of SQLite's."""
+    refused, is_busy = Semaphore(0), engine._is_busy
 
     def counted(error: sqlite3.Error) -> bool:
         refused.release()
         return is_busy(error)
 
     monkeypatch.setattr(engine, "_is_busy", counted)
+    return refused
+
+
+def test_a_write_asks_again_until_the_writer_is_done(
+    ledger: Ledger, writer: sqlite3.Connection, refused: Semaphore
+) -> None:
+    child = claimer(ledger)
     with ThreadPoolExecutor() as pool:
         written = pool.submit(ledger.jobs.submit, [job(1)])
         claimed = pool.submit(ledger.jobs.claim, child, 1)
@@ -64,16 +71,8 @@ def test_a_writer_that_takes_too_long_is_a_ledger_that_is_away(
     submitted(ledger)
 
 
-def test_a_file_that_another_writes_is_made_a_ledger_s_when_it_is_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused, is_busy, file = Semaphore(0), engine._is_busy, tmp_path / "shared.db"
-
-    def counted(error: sqlite3.Error) -> bool:
-        refused.release()
-        return is_busy(error)
-
-    monkeypatch.setattr(engine, "_is_busy", counted)
+def test_a_file_that_another_writes_is_made_a_ledger_s_when_it_is_done(tmp_path: Path, refused: Semaphore) -> None:
+    file = tmp_path / "shared.db"
     with closing(sqlite3.connect(file, isolation_level=None)) as connection, ThreadPoolExecutor() as pool:
         connection.execute("CREATE TABLE theirs (id INTEGER)")
         connection.execute("BEGIN IMMEDIATE")  # in the journal mode that SQLite begins with

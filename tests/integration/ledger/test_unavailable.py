@@ -119,7 +119,10 @@ def test_a_host_that_vanishes_is_given_up_by_the_kernel(postgres_url: str) -> No
 
 
 @pytest.fixture
-def through_proxy(postgres_url: str) -> Iterator[tuple[Proxy, Database]]:
+def through_proxy(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Proxy, Database]]:
+    """A database that is soon in doubt, and the proxy in front of it."""
+    monkeypatch.setattr(half_open, "PATIENCE", 0.05)
+    monkeypatch.setattr(half_open, "UNDER_WAY", 0.05)
     url = make_url(postgres_url)
     assert url.port is not None
     proxy = Proxy(url.port).start()
@@ -129,12 +132,8 @@ def through_proxy(postgres_url: str) -> Iterator[tuple[Proxy, Database]]:
     proxy.close()
 
 
-def test_an_answer_that_nobody_is_left_to_give_is_not_waited_for(
-    through_proxy: tuple[Proxy, Database], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_nobody_is_left_to_give_is_not_waited_for(through_proxy: tuple[Proxy, Database]) -> None:
     """Something in between answers the kernel's probes for a server that is gone."""
-    monkeypatch.setattr(half_open, "PATIENCE", 0.05)
-    monkeypatch.setattr(half_open, "UNDER_WAY", 0.05)
     proxy, database = through_proxy
     assert database.run(lambda c: c.execute(text("SELECT 1")).scalar_one()) == 1
     proxy.impose(Conditions(gone="server"))
@@ -148,8 +147,6 @@ def test_an_answer_that_nobody_is_left_to_give_is_not_waited_for(
 def test_an_answer_that_the_server_works_on_is_waited_for(
     through_proxy: tuple[Proxy, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(half_open, "PATIENCE", 0.05)
-    monkeypatch.setattr(half_open, "UNDER_WAY", 0.05)
     _, database = through_proxy
     asked: list[bool] = []
     denies = half_open._denies

@@ -70,8 +70,12 @@ def run(
     if running and ledger:
         raise click.UsageError("--ledger is of a platform that is started; one that runs has its own")
     app = context.app if running else None
-    kind = ledger or "sqlite" if app is None else "postgresql" if app.ledger.database.dialect == "postgresql" else "sqlite"
-    found = chosen(scenario, kind) if app is None else chosen_from_outside(scenario)
+    if app is None:
+        kind = ledger or "sqlite"
+        found = chosen(scenario, kind)
+    else:
+        kind = "postgresql" if app.ledger.database.dialect == "postgresql" else "sqlite"
+        found = chosen_from_outside(scenario)
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     how = How(duration, seed, kind, report.absolute(), context.app_path or APP, app)
     document = run_scenarios(found, how, Console(stderr=as_json))

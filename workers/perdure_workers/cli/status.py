@@ -61,15 +61,17 @@ def _masked(found: Status) -> dict[str, Any]:
 def _doubts(found: Status, home: Path) -> str:
     """Return what the ledger says against nodes: who was outvoted, barred or declared unfit; "" when it says nothing."""
 
-    def ask() -> None:
-        from perdure import Perdure
-        from perdure.manage.platform_checks import sound
+    from perdure import Perdure
+    from perdure.manage.platform_checks import NodeInDoubt, sound
 
+    def ask() -> str:
         app = Perdure(home=home, ledger_url=found["ledger_url"])
         try:
             sound(app.settings, app.ledger)
+        except NodeInDoubt as doubt:
+            return str(doubt)
         finally:
             app.close()
+        return ""
 
-    error = Probe(ask, PATIENCE).begin()().error
-    return error.removeprefix("NodeInDoubt: ") if error.startswith("NodeInDoubt") else ""
+    return str(Probe(ask, PATIENCE).begin()().details or "")

@@ -48,8 +48,7 @@ def drop_oldest(app: Perdure) -> Callable[[], int]:
                 return 0
             if partitions.protects(until):
                 continue
-            if not app.storage.in_ledger:
-                forget_checkpoints(app, _checkpointed(app, until))
+            forget_checkpoints(app, _checkpointed(app, until))
             try:
                 partitions.drop(until)
             except LedgerUnavailable as error:
