@@ -12,33 +12,18 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, 
 from perdure.broker.flower_events import FlowerEvents
 from perdure.errors import DuplicateTask, InvalidJobDefinition, UnknownTask, did_you_mean
 from perdure.ledger import Ledger
-from perdure.manage.bulkheads import Bulkheads
 from perdure.manage.cancelling import Canceller
-from perdure.manage.dead_letters.bulk_replay import NAME as BULK_REPLAY
-from perdure.manage.dead_letters.bulk_replay import ReplayReport, bulk_replay_by
-from perdure.manage.dead_letters.dead_letters import DeadLetters
-from perdure.manage.dead_letters.replayer import Replayer
-from perdure.manage.jobs import Jobs
-from perdure.manage.metrics import Metrics, Sources
-from perdure.manage.platform_checks import platform_health
-from perdure.manage.schedules import Schedules
-from perdure.manage.scores import Scores
-from perdure.manage.workers import Workers
 from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
 from perdure.model.events import EventBus
 from perdure.model.retry_policy import RetryPolicy
 from perdure.model.tally import Tally
-from perdure.model.worker_health import WorkerEvent
 from perdure.resilience.listeners import Listeners
-from perdure.running.checkpoint_storage import storage_of
-from perdure.running.context import JobContext
 from perdure.sealing import Vault
 from perdure.settings.settings import Settings, load_settings
 from perdure.submit.decorators import JobDecorator, PeriodicDecorator
 from perdure.submit.handle import Handles
 from perdure.submit.origin import Origin
-from perdure.submit.periodic import Missed, Periodic
 from perdure.submit.submitter import Submitter
 from perdure.submit.task import AsyncTask, Task
 from perdure.system.fork_locks import once
@@ -50,14 +35,27 @@ if TYPE_CHECKING:
     from perdure.broker.bells import Bells
     from perdure.faults.faults import Faults
     from perdure.manage.alerts.alerts import Alerts
+    from perdure.manage.bulkheads import Bulkheads
+    from perdure.manage.dead_letters.bulk_replay import ReplayReport
+    from perdure.manage.dead_letters.dead_letters import DeadLetters
+    from perdure.manage.health import Health
+    from perdure.manage.jobs import Jobs
+    from perdure.manage.metrics import Metrics
     from perdure.manage.primary_backup import Operation, PrimaryBackup
+    from perdure.manage.schedules import Schedules
+    from perdure.manage.scores import Scores
+    from perdure.manage.workers import Workers
     from perdure.model.alerts.slo import Slo
+    from perdure.model.worker_health import WorkerEvent
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.resilience.breaker.events import BreakerEvent
     from perdure.resilience.failover.groups import Failovers
     from perdure.resilience.limits.resource_pool import ResourcePool
     from perdure.resilience.service.service import Service
     from perdure.resilience.service.timeouts import Timeouts
+    from perdure.running.checkpoint_storage import Storage
+    from perdure.running.context import JobContext
+    from perdure.submit.periodic import Missed, Periodic
     from perdure.submit.typed_options import JobOptions, SettingsGiven
 
 logger = logging.getLogger("perdure.app")
@@ -65,7 +63,7 @@ logger = logging.getLogger("perdure.app")
 P = ParamSpec("P")
 R = TypeVar("R")
 Resource = TypeVar("Resource")
-Hook = TypeVar("Hook", bound=Callable[[WorkerEvent], object])
+Hook = TypeVar("Hook", bound="Callable[[WorkerEvent], object]")
 
 
 class Perdure:
@@ -91,43 +89,11 @@ class Perdure:
         self.tally = Tally()
         url, durability = self.settings.effective_ledger_url, self.settings.ledger_durability
         self.ledger = Ledger(url, durability, Vault.of(self.settings), self.events, self.settings.release)
-        self.storage = storage_of(self.settings, self.ledger, self.tally)
         self.flower_events = FlowerEvents(lambda: self.celery, self.ledger)
         self.events.subscribe(self.flower_events.hear, FlowerEvents.HEARD)
-        canceller = Canceller(self.ledger)
-        handles = Handles(self.ledger, self.tasks, canceller.cancel)
-        self.submitter = Submitter(self.settings, self.ledger, lambda: self.bells, handles)
-        #: By the names under which the ledger remembers their ticks.
-        self.schedules = Schedules(self.settings, self.tasks, self.ledger, self.submitter)
-        self.jobs = Jobs(
-            self.ledger,
-            handles,
-            canceller,
-            lambda: self.bells,
-            bulkheads=self.settings.bulkheads,
-            limits=lambda: self.limits,
-            breakers=lambda: self.breakers,
-            max_outvoted=self.settings.max_outvoted,
-        )
-        replayer = Replayer(self.settings, self.tasks, self.ledger, self.submitter, lambda: self.breakers)
-        self.dead_letters = DeadLetters(self.ledger, replayer, handles, self.bulk_replay, self.tasks)
-        self.bulkheads = Bulkheads(self.settings, self.ledger, lambda: self.bells)
-        self.workers = Workers(self.ledger, self.settings.max_outvoted)
-        self.health = platform_health(
-            self.settings, self.ledger, lambda: self.breakers, lambda: self.celery, lambda: self.faults
-        )
-        self.scores = Scores(self.settings, self.ledger, lambda: self.breakers)
-        self.metrics = Metrics(
-            Sources(
-                self.ledger,
-                bulkheads=self.settings.bulkheads,
-                breakers=lambda: self.breakers,
-                failovers=lambda: self.failover,
-                services=lambda: [self.service(name) for name in self.settings.resilience.services],
-                tasks=lambda: {task.name: task.bulkhead for task in self.tasks.values()},
-                faults=lambda: self.faults.list() if self.settings.faults_allowed else (),
-            )
-        )
+        self._canceller = Canceller(self.ledger)
+        self._handles = Handles(self.ledger, self.tasks, self._canceller.cancel)
+        self.submitter = Submitter(self.settings, self.ledger, lambda: self.bells, self._handles)
         self._services: dict[str, Service] = {}
         #: Primary-backup groups by name.
         self.groups: dict[str, PrimaryBackup[Any]] = {}
@@ -211,12 +177,14 @@ class Perdure:
                 f"task {task_name!r} is registered for {known.function!r} already; give another name= to {function!r}, "
                 "which is another function"
             )
+        where = bulkhead or self.settings.default_bulkhead
+        self.settings.bulkhead(where)
         kind = AsyncTask if iscoroutinefunction(function) else Task
         task: Task[..., Any] = kind(
             self.submitter,
             function,
             name=task_name,
-            bulkhead=self.bulkheads.checked(bulkhead or self.settings.default_bulkhead),
+            bulkhead=where,
             retry=RetryPolicy.named(retry or self.settings.default_retry),
             timeout=timeout,
             breaker=breaker,
@@ -271,6 +239,8 @@ class Perdure:
                 cannot be called with these arguments.
             DuplicateTask: The task has a schedule of that name already.
         """
+        from perdure.submit.periodic import Periodic
+
         schedule = partial(
             Periodic.of, cron=cron, every=every, tz=tz, missed=missed, args=args, kwargs=kwargs, jitter=jitter
         )
@@ -286,6 +256,9 @@ class Perdure:
 
     def bulk_replay(self) -> Task[..., ReplayReport]:
         """Return the task that replays many dead letters, which is added at the first call."""
+        from perdure.manage.dead_letters.bulk_replay import NAME as BULK_REPLAY
+        from perdure.manage.dead_letters.bulk_replay import bulk_replay_by
+
         if BULK_REPLAY not in self.tasks:
             replay_letters = bulk_replay_by(self.dead_letters.replayer, self.ledger.letters)
             self.register(replay_letters, name=BULK_REPLAY, bulkhead="background", retry="slow", priority=3)
@@ -316,6 +289,90 @@ class Perdure:
         if name not in self.tasks:
             raise UnknownTask(name, self.tasks)
         return self.tasks[name]
+
+    @once
+    def storage(self) -> Storage:
+        """Where checkpoints are kept."""
+        from perdure.running.checkpoint_storage import storage_of
+
+        return storage_of(self.settings, self.ledger, self.tally)
+
+    @once
+    def schedules(self) -> Schedules:
+        """Periodic jobs, by the names under which the ledger remembers their ticks."""
+        from perdure.manage.schedules import Schedules
+
+        return Schedules(self.settings, self.tasks, self.ledger, self.submitter)
+
+    @once
+    def jobs(self) -> Jobs:
+        """The jobs that the ledger remembers: finding, cancelling, why one does not run."""
+        from perdure.manage.jobs import Jobs
+
+        return Jobs(
+            self.ledger,
+            self._handles,
+            self._canceller,
+            lambda: self.bells,
+            bulkheads=self.settings.bulkheads,
+            limits=lambda: self.limits,
+            breakers=lambda: self.breakers,
+            max_outvoted=self.settings.max_outvoted,
+        )
+
+    @once
+    def dead_letters(self) -> DeadLetters:
+        """What is left of jobs that died: finding, replaying, resolving."""
+        from perdure.manage.dead_letters.dead_letters import DeadLetters
+        from perdure.manage.dead_letters.replayer import Replayer
+
+        replayer = Replayer(self.settings, self.tasks, self.ledger, self.submitter, lambda: self.breakers)
+        return DeadLetters(self.ledger, replayer, self._handles, self.bulk_replay, self.tasks)
+
+    @once
+    def bulkheads(self) -> Bulkheads:
+        """The bulkheads by name, and what is in them."""
+        from perdure.manage.bulkheads import Bulkheads
+
+        return Bulkheads(self.settings, self.ledger, lambda: self.bells)
+
+    @once
+    def workers(self) -> Workers:
+        """The workers that the ledger knows."""
+        from perdure.manage.workers import Workers
+
+        return Workers(self.ledger, self.settings.max_outvoted)
+
+    @once
+    def health(self) -> Health:
+        """Checks of the platform, and those that the application adds."""
+        from perdure.manage.platform_checks import platform_health
+
+        return platform_health(self.settings, self.ledger, lambda: self.breakers, lambda: self.celery, lambda: self.faults)
+
+    @once
+    def scores(self) -> Scores:
+        """How well tasks and bulkheads do lately."""
+        from perdure.manage.scores import Scores
+
+        return Scores(self.settings, self.ledger, lambda: self.breakers)
+
+    @once
+    def metrics(self) -> Metrics:
+        """What is measured of the platform."""
+        from perdure.manage.metrics import Metrics, Sources
+
+        return Metrics(
+            Sources(
+                self.ledger,
+                bulkheads=self.settings.bulkheads,
+                breakers=lambda: self.breakers,
+                failovers=lambda: self.failover,
+                services=lambda: [self.service(name) for name in self.settings.resilience.services],
+                tasks=lambda: {task.name: task.bulkhead for task in self.tasks.values()},
+                faults=lambda: self.faults.list() if self.settings.faults_allowed else (),
+            )
+        )
 
     @once
     def breakers(self) -> Breakers:

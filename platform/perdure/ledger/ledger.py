@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, Table
 
-from perdure.ledger import counts, due, measured, migrate, offloaded, probe
-from perdure.ledger.alerts.statements import AlertStatements
-from perdure.ledger.bulkhead_statements import BulkheadStatements
-from perdure.ledger.dead_letters.letters import Letters
+from perdure.ledger import migrate, probe
 from perdure.ledger.engine import Database, Result
 from perdure.ledger.jobs.statements import JobStatements
-from perdure.ledger.partitions.statements import PartitionStatements
-from perdure.ledger.running.statements import RunningStatements
-from perdure.ledger.schedules import ticks
-from perdure.ledger.schedules.statements import ScheduleStatements
 from perdure.ledger.work import Work
-from perdure.ledger.workers.statements import WorkerStatements
 from perdure.model.events import EventBus
-from perdure.model.metrics import Count
 from perdure.sealing import Vault
+from perdure.system.fork_locks import once
+from perdure.system.later import later
+
+if TYPE_CHECKING:
+    from perdure.ledger import counts, due, measured, offloaded
+    from perdure.ledger.alerts.statements import AlertStatements
+    from perdure.ledger.bulkhead_statements import BulkheadStatements
+    from perdure.ledger.dead_letters.letters import Letters
+    from perdure.ledger.partitions.statements import PartitionStatements
+    from perdure.ledger.running.statements import RunningStatements
+    from perdure.ledger.schedules import ticks
+    from perdure.ledger.schedules.statements import ScheduleStatements
+    from perdure.ledger.workers.statements import WorkerStatements
+    from perdure.model.metrics import Count
+else:
+    counts, due, measured, offloaded = later("perdure.ledger", "counts", "due", "measured", "offloaded")
+    (ticks,) = later("perdure.ledger.schedules", "ticks")
 
 
 class Ledger:
@@ -50,15 +58,57 @@ class Ledger:
         self.vault = vault or Vault()
         self.events = events or EventBus()
         self.database = Database(url, durability)
-        self._work = work = Work(self.database, self.vault, release)
-        self.jobs = JobStatements(work, self.events)
-        self.running = RunningStatements(work)
-        self.workers = WorkerStatements(work)
-        self.bulkheads = BulkheadStatements(work)
-        self.schedules = ScheduleStatements(work)
-        self.letters = Letters(work)
-        self.alerts = AlertStatements(work)
-        self.partitions = PartitionStatements(work)
+        self._work = Work(self.database, self.vault, release)
+        self.jobs = JobStatements(self._work, self.events)
+
+    @once
+    def running(self) -> RunningStatements:
+        """Statements on what runs: checkpoints, steps, progress."""
+        from perdure.ledger.running.statements import RunningStatements
+
+        return RunningStatements(self._work)
+
+    @once
+    def workers(self) -> WorkerStatements:
+        """Statements on workers."""
+        from perdure.ledger.workers.statements import WorkerStatements
+
+        return WorkerStatements(self._work)
+
+    @once
+    def bulkheads(self) -> BulkheadStatements:
+        """Statements on bulkheads."""
+        from perdure.ledger.bulkhead_statements import BulkheadStatements
+
+        return BulkheadStatements(self._work)
+
+    @once
+    def schedules(self) -> ScheduleStatements:
+        """Statements on periodic jobs."""
+        from perdure.ledger.schedules.statements import ScheduleStatements
+
+        return ScheduleStatements(self._work)
+
+    @once
+    def letters(self) -> Letters:
+        """Statements on dead letters."""
+        from perdure.ledger.dead_letters.letters import Letters
+
+        return Letters(self._work)
+
+    @once
+    def alerts(self) -> AlertStatements:
+        """Statements on alerts."""
+        from perdure.ledger.alerts.statements import AlertStatements
+
+        return AlertStatements(self._work)
+
+    @once
+    def partitions(self) -> PartitionStatements:
+        """Statements on the history's partitions."""
+        from perdure.ledger.partitions.statements import PartitionStatements
+
+        return PartitionStatements(self._work)
 
     def probe(self) -> None:
         """Make sure that the ledger can be written; see :func:`probe.probe`."""

@@ -32,23 +32,28 @@ class Payload:
     digest: str
 
 
+class TakenFirst:
+    """What a function may take before its arguments: its job's context. Here, so that who submits need not load that."""
+
+    __slots__ = ()
+
+
 class Signature:
     """The signature of a job function, without its :class:`~perdure.JobContext` parameter.
 
     Args:
         function: The job function.
         name: The task's name, for errors.
-        context_type: The class whose presence as first annotation means that the job wants its context.
 
     Raises:
         InvalidJobDefinition: A parameter cannot be passed by name or has an annotation that JSON cannot carry.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, context_type: type) -> None:
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
         self._name = name
         hints = _hints(function, name)
         parameters = list(inspect.signature(function).parameters.values())
-        self.takes_context = bool(parameters) and hints.get(parameters[0].name) is context_type
+        self.takes_context = bool(parameters) and _is_context(hints.get(parameters[0].name))
         if self.takes_context:
             parameters = parameters[1:]
         self._signature = inspect.Signature(parameters)
@@ -56,7 +61,7 @@ class Signature:
         self._variadic = {p.name: p.kind for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         self.returns = json_hints.returned(function)
         for parameter, hint in self._hints.items():
-            if hint is context_type:
+            if _is_context(hint):
                 raise InvalidJobDefinition(f"{name}: the context {parameter!r} must be the first parameter.")
             if not json_hints.supported(hint):
                 raise InvalidJobDefinition(
@@ -244,6 +249,10 @@ class _Binding:
 def _payload(args: list[Any], kwargs: dict[str, Any], bound: dict[str, Any], name: str) -> Payload:
     digest = hashlib.sha256(codec.dumps(bound, sort=True, what=name).encode()).hexdigest()
     return Payload(codec.dumps(args), codec.dumps(kwargs), digest)
+
+
+def _is_context(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, TakenFirst)
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from perdure.ledger import Ledger
 from perdure.model.job_log import JobLog, LogBounds
 from perdure.model.records import Claim
 from perdure.model.retry_policy import RetryPolicy
+from perdure.model.signature import TakenFirst
 from perdure.model.tick_keys import tick_of
 from perdure.running.attempt import RunningAttempt
 from perdure.running.checkpoint import MAIN, Checkpoint, Checkpoints
@@ -32,7 +33,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class JobContext(RunningAttempt):
+class JobContext(RunningAttempt, TakenFirst):
     """The context of one attempt; a job gets it when its first parameter is annotated ``JobContext``.
 
     Args:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from perdure.errors import InvalidJobDefinition
-from perdure.running.context import JobContext
 from perdure.submit.task import AsyncTask, Task
 
 if TYPE_CHECKING:
+    from perdure.running.context import JobContext
     from perdure.submit.periodic import Periodic
     from perdure.submit.typed_options import JobOptions
 

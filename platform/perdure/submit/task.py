@@ -13,7 +13,6 @@ from perdure.errors import InvalidArguments, InvalidJobDefinition
 from perdure.model.job_options import Call, SubmitOptions
 from perdure.model.signature import Signature
 from perdure.model.task_spec import TaskSpec
-from perdure.running.context import JobContext
 from perdure.submit.handle import JobHandle
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Task(TaskSpec, Generic[P, R]):
         name = declared["name"]
         if not inspect.isfunction(function) or _yields(function):
             raise InvalidJobDefinition(f"{name}: a job must be a function or coroutine function, not {function!r}")
-        super().__init__(signature=Signature(function, name, JobContext), **declared)
+        super().__init__(signature=Signature(function, name), **declared)
         self._submitter = submitter
         self.function = function
         # Its name, documentation and signature. Never its own attributes: one called ``retry`` would become the task's.

@@ -50,7 +50,7 @@ def _function(number: int, of: dict[str, Any]) -> None: ...
 
 
 TASKS = {
-    kind: TaskSpec(**{"bulkhead": BULKHEAD} | options, name=kind, retry=_RETRY, signature=Signature(_function, kind, Any))
+    kind: TaskSpec(**{"bulkhead": BULKHEAD} | options, name=kind, retry=_RETRY, signature=Signature(_function, kind))
     for kind, options in _OPTIONS.items()
 }
 

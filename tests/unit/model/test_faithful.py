@@ -19,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from perdure import JobContext
 from perdure.errors import InvalidArguments, Unserialisable
 from perdure.model.codec import codec
 from perdure.model.codec.tags import READERS
@@ -241,7 +240,7 @@ def signature(annotation: Any) -> Signature:
     def work(arg: Any) -> Any: ...
 
     work.__annotations__ = {"arg": annotation, "return": annotation}
-    return Signature(work, "shop.work", JobContext)
+    return Signature(work, "shop.work")
 
 
 def assert_same(value: Any, again: Any) -> None:
@@ -326,7 +325,7 @@ def test_a_private_attribute_that_was_changed_is_refused() -> None:
 def test_variadic_arguments_are_looked_at_one_by_one() -> None:
     def work(*items: Base, **named: Model) -> None: ...
 
-    found = Signature(work, "shop.work", JobContext)
+    found = Signature(work, "shop.work")
     payload = found.encode((Base(1), Base(2)), {"x": Model(a=1)})
     assert found.decode(payload.args, payload.kwargs) == ([Base(1), Base(2)], {"x": Model(a=1)})
     with pytest.raises(Unserialisable, match=r"items\)\[1\]: a Child"):
@@ -340,7 +339,7 @@ def test_what_a_person_types_in_becomes_the_annotated_types() -> None:
         customer: Aliased, at: datetime, pair: tuple[int, int], *rest: Base, colour: Colour, **more: Decimal
     ) -> None: ...
 
-    found = Signature(work, "shop.work", JobContext)
+    found = Signature(work, "shop.work")
     args = [{"customerName": "Ann", "amount": 3}, "2026-01-01T00:00:00", [1, 2], {"a": 5}]
     typed = found.typed(args, {"colour": "red", "x": "1.5"}, typed_in=True)
     ann = Aliased(customerName="Ann", amount=3)  # type: ignore[call-arg]
@@ -357,7 +356,7 @@ def test_arguments_of_an_earlier_release_are_read() -> None:
     def work(a: tuple[int, str], b: frozenset[int], c: Model, d: set[tuple[int, int]]) -> None: ...
 
     args = '[[1,"a"],{"$":"set","v":[1]},{"a":3,"note":null},{"$":"set","v":[[1,2]]}]'
-    assert Signature(work, "w", JobContext).decode(args, "{}")[0] == [(1, "a"), frozenset({1}), Model(a=3), {(1, 2)}]
+    assert Signature(work, "w").decode(args, "{}")[0] == [(1, "a"), frozenset({1}), Model(a=3), {(1, 2)}]
 
 
 @pytest.mark.parametrize(

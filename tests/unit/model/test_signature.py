@@ -24,7 +24,7 @@ class Item:
 
 
 def signature(function: Callable[..., Any]) -> Signature:
-    return Signature(function, "shop.buy", JobContext)
+    return Signature(function, "shop.buy")
 
 
 def buy(order: str, cents: int, note: str = "", *, at: datetime | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import encodings.idna  # noqa: F401 - loaded by each connection to a host: here once, in memory that the children share
 import gc
+import importlib.readers  # noqa: F401 - loaded with each script for Redis: likewise
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from celery import platforms, signals
 from perdure import Perdure
 from perdure.broker.queues import queue_name
 from perdure.errors import LedgerUnavailable
+from perdure.ledger.jobs import logs  # noqa: F401 - loaded when a job says something: likewise
 from perdure.model.settlement import Stop
 from perdure.model.worker_health import WorkerState
 from perdure_workers.embedded.die_with_parent import end_with_parent
@@ -150,7 +152,8 @@ class Worker:
         Until Python 3.12 a cached property holds a lock while it is made, as an import does: a child that is forked at
         that moment would wait for ever.
         """
-        _ = self.app.celery, self.app.bells, self.app.breakers, self.app.limits
+        app = self.app
+        _ = app.celery, app.bells, app.breakers, app.limits, app.jobs, app.storage, app.ledger.running, app.ledger.workers
 
     def _prepare_celery(self) -> None:
         PatientConsumer.pulse, PatientConsumer.signals = self._pulse, SignalWakeup()

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
 from perdure.ledger import migrate
-from perdure.ledger.jobs import (
-    bury,
-    cancel,
-    claim,
-    depth,
-    history,
-    lanes,
-    lineage,
-    logs,
-    notes,
-    prune,
-    read,
-    restore,
-    run_now,
-    settle,
-    submit,
-    waiting,
-)
-from perdure.ledger.jobs.claim import NO_MARKS, Claimer, Since
-from perdure.ledger.jobs.lanes import Admitted, Lane, Place
-from perdure.ledger.jobs.settle import Ending, Settled
+from perdure.ledger.jobs import submit
 from perdure.ledger.work import Work
 from perdure.model.events import EventBus, JobEvent
 from perdure.model.faults.places import STATEMENT, At, Point
-from perdure.model.job_log import Chunk, LogLine
 from perdure.model.lanes import PLAIN
 from perdure.model.records import (
     AttemptRecord,
@@ -44,7 +23,38 @@ from perdure.model.records import (
     Submitted,
 )
 from perdure.model.states import JobState, Transition, target
-from perdure.model.waiting_reasons import Facts
+from perdure.system.later import later
+
+if TYPE_CHECKING:
+    from perdure.ledger.jobs import (
+        bury,
+        cancel,
+        claim,
+        depth,
+        history,
+        lanes,
+        lineage,
+        logs,
+        notes,
+        prune,
+        read,
+        restore,
+        run_now,
+        settle,
+        waiting,
+    )
+    from perdure.ledger.jobs.claim import Claimer, Since
+    from perdure.ledger.jobs.lanes import Admitted, Lane, Place
+    from perdure.ledger.jobs.settle import Ending, Settled
+    from perdure.model.job_log import Chunk, LogLine
+    from perdure.model.waiting_reasons import Facts
+else:
+    bury, cancel, claim, depth, history, lanes, lineage, logs = later(
+        "perdure.ledger.jobs", "bury", "cancel", "claim", "depth", "history", "lanes", "lineage", "logs"
+    )
+    notes, prune, read, restore, run_now, settle, waiting = later(
+        "perdure.ledger.jobs", "notes", "prune", "read", "restore", "run_now", "settle", "waiting"
+    )
 
 
 class JobStatements:
@@ -73,7 +83,7 @@ class JobStatements:
         return self._work.read(lambda c: depth.depth(c, bulkhead, bound))
 
     def claim(
-        self, by: Claimer, most: int, lane: str = PLAIN, *, since: Since = NO_MARKS, in_doubt: bool = False
+        self, by: Claimer, most: int, lane: str = PLAIN, *, since: Since | None = None, in_doubt: bool = False
     ) -> list[Claim]:
         """Claim jobs of a lane for a worker's child; see :func:`claim.claim`.
 
@@ -90,13 +100,13 @@ class JobStatements:
             nonlocal tried
             held = claim.held(connection, by, None if in_doubt else [lane]) if tried or in_doubt else []
             tried = True
-            return held or claim.claim(connection, by, most, lane, since)
+            return held or claim.claim(connection, by, most, lane, since or {})
 
         return self._claimed(self._work.read(work, At(Point.CLAIM, by.bulkhead)))
 
-    def lanes(self, bulkhead: str, after: str = "", *, back: float = lanes.ALL) -> list[Lane]:
+    def lanes(self, bulkhead: str, after: str = "", *, back: float | None = None) -> list[Lane]:
         """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
-        return self._work.read(lambda c: lanes.lanes(c, bulkhead, after, back))
+        return self._work.read(lambda c: lanes.lanes(c, bulkhead, after, lanes.ALL if back is None else back))
 
     def running_within_limits(self) -> dict[Place, int]:
         """Return how many jobs run of those that a limit bounds; see :func:`lanes.running`."""
@@ -136,7 +146,7 @@ class JobStatements:
         def work(connection: Connection) -> Settled:
             if said:
                 logs.write(connection, said, self._seal_log)
-            return settle.settle_all(connection, stored, self._work.release) if stored else Settled()
+            return settle.settle_all(connection, stored, self._work.release) if stored else settle.Settled()
 
         at = At(Point.SETTLE, endings[0][0].bulkhead) if endings else STATEMENT
         settled = (self._work.read if alone else self._work.run)(work, at)
