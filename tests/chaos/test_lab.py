@@ -59,7 +59,8 @@ def test_a_scenario_holds_and_is_reported(tmp_path: Path) -> None:
 def test_a_running_platform_that_allows_it_is_broken(tmp_path: Path, sqlite_url: str, redis_url: str) -> None:
     cluster = Cluster(chaos_app, APP, HERE, tmp_path, sqlite_url, redis_url, {"faults_allowed": "1"})
     try:
-        of_before = cluster.app.task("chaos.doomed").submit("of-before")
+        doomed = cluster.app.task("chaos.doomed")
+        of_before = [doomed.options(delay=seconds).submit(f"of-before-{seconds}") for seconds in range(12)]
         cluster.worker("w1")
         cluster.worker("calm", "critical", 1)
         environment = cluster.environment()
@@ -73,7 +74,7 @@ def test_a_running_platform_that_allows_it_is_broken(tmp_path: Path, sqlite_url:
     assert [fault["fault"] for fault in report["faults"]] == ["kill child"] * 3
     assert all(fault["told"].removeprefix("child ") for fault in report["faults"])  # each hit somebody
     assert scenario["counts"]["dead"] == len([line for line in lines_of(tmp_path) if "doomed" in line])
-    assert of_before.refresh().state == "dead"
+    assert of_before[0].refresh().state == "dead"
     assert "chaos_paid" not in sa.inspect(sa.create_engine(sqlite_url)).get_table_names()
 
 

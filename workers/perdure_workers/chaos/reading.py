@@ -9,9 +9,11 @@ from functools import partial
 import redis
 import sqlalchemy as sa
 
+from perdure.errors import JobNotFound
 from perdure.ledger.jobs.read import outcomes_by_fence
 from perdure.model.records import JobRecord
-from perdure_workers.chaos.history import Reported
+from perdure_workers.chaos import evidence
+from perdure_workers.chaos.history import Effect, Reported
 from perdure_workers.chaos.jobs import paid
 from perdure_workers.chaos.platforms import Platform
 from perdure_workers.chaos.workload import CALLS
@@ -27,6 +29,13 @@ def counts(platform: Platform) -> Counter[str]:
     for task in CALLS:
         found.update(platform.app.jobs.count(task=task, since=platform.since))
     return found
+
+
+def effects(platform: Platform) -> list[Effect]:
+    """Return what the workload's jobs did; on a platform that ran before, older ones may run meanwhile."""
+    found = evidence.effects(platform.folder)
+    older = {job for job in {effect.job for effect in found} if _is_older(platform, job)}
+    return [effect for effect in found if effect.job not in older]
 
 
 def reports(platform: Platform) -> list[Reported]:
@@ -60,13 +69,24 @@ def servers(platform: Platform) -> dict[str, str]:
     return found
 
 
-def count_rows(engine: sa.Engine) -> dict[tuple[str, int], int]:
-    """Return how often each row stands in the table that jobs write in transactions, and close the engine."""
+def rows(platform: Platform) -> dict[tuple[str, int], int]:
+    """Return how often each row of the run stands in the table that jobs write in transactions."""
     query = sa.select(paid.c.job_key, paid.c.number, sa.func.count()).group_by(paid.c.job_key, paid.c.number)
+    engine = platform.engine()
     with engine.connect() as connection:
-        rows = {(key, number): count for key, number, count in connection.execute(query)}
+        found = connection.execute(query.where(paid.c.job_key.startswith(platform.prefix, autoescape=True))).all()
     engine.dispose()
-    return rows
+    return {(key, number): count for key, number, count in found}
+
+
+def _is_older(platform: Platform, job_id: str) -> bool:
+    if platform.since is None:
+        return False
+    try:
+        created = platform.app.jobs.get(job_id).record.created_at
+    except JobNotFound:
+        return False  # what ran and is in no ledger is evidence
+    return created is not None and created.timestamp() < platform.since
 
 
 def _records(platform: Platform, task: str) -> Iterator[JobRecord]:

@@ -21,7 +21,7 @@ from perdure_workers.chaos.how import How
 from perdure_workers.chaos.jobs import BREAKER, CALM
 from perdure_workers.chaos.platforms import Platform
 from perdure_workers.chaos.progress import Watcher
-from perdure_workers.chaos.reading import count_rows, counts, reports, servers
+from perdure_workers.chaos.reading import counts, effects, reports, rows, servers
 from perdure_workers.chaos.result import Result, result_of
 from perdure_workers.chaos.running import Running
 from perdure_workers.chaos.scenario import Planned, Scenario
@@ -170,9 +170,9 @@ class Run:
         )
         return History(
             submissions=evidence.submissions(platform.folder),
-            effects=evidence.effects(platform.folder),
+            effects=effects(platform),
             reports=reports(platform),
-            rows=count_rows(platform.engine()),
+            rows=rows(platform),
             faults=sorted(self.faults, key=lambda fault: fault.begun),
             excused=frozenset(bench.excused),
             begun=begun,
