@@ -96,6 +96,8 @@ class Signature:
             InvalidArguments: An argument is missing, unexpected or of the wrong type.
             Unserialisable: A value has no faithful JSON form.
         """
+        if (same := self._plain_call(args, kwargs)) is not None:
+            return _payload(list(args), dict(kwargs), same, self._name)
         plain_args = [codec.to_plain(value, what=f"{self._name}: argument {n}") for n, value in enumerate(args, 1)]
         plain_kwargs = {name: codec.to_plain(value, what=f"{self._name}({name})") for name, value in kwargs.items()}
         given, plain = self._bind(args, kwargs), self._bind(plain_args, plain_kwargs)
@@ -189,6 +191,19 @@ class Signature:
             return dict(self._signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
             raise InvalidArguments(f"{self._name}: {error}. Signature: {self}") from error
+
+    def _plain_call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the bound arguments of a call that JSON brings back as it is; None for any other call.
+
+        Most calls are such, and there is nothing to convert and to compare.
+        """
+        bound = self._binding.bound(args, kwargs)
+        if bound is None:
+            return None
+        for parameter, value in bound.items():
+            if not (type(value) in self._plain[parameter] and codec.is_plain(value)):
+                return None
+        return bound
 
     def _decode(self, parameter: str, value: Any) -> Any:
         if type(value) in self._plain.get(parameter, ()):

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BulkheadFull, InvalidArguments, PerdureError
@@ -14,6 +15,7 @@ from perdure.model.clock import to_epoch
 from perdure.model.ids import new_id
 from perdure.model.job_options import Call, SubmitOptions
 from perdure.model.records import NewJob, Submitted
+from perdure.submit.alongside import Alongside
 from perdure.submit.send_span import sending
 from perdure.system.fork_locks import once
 
@@ -62,7 +64,7 @@ class Submitter:
         return self._handles.accepted(accepted)
 
     def submit_many(self, task: TaskSpec, calls: Iterable[Any], how: SubmitOptions) -> list[JobHandle[Any]]:
-        """Submit one job for each call, in chunks as the iterable yields them.
+        """Submit one job for each call, in chunks as the iterable yields them: one is written while the next one is made.
 
         Args:
             task: The task.
@@ -78,16 +80,23 @@ class Submitter:
                 "idempotency_key= is for one job, and submit_many() makes several; give each call its own: "
                 "task.options(idempotency_key=...).call(...)"
             )
-        accepted: list[Submitted] = []
+        writing: Alongside[list[Submitted]] = Alongside()
         try:
-            for chunk in self._chunks(task, calls, how):
-                for bulkhead, count in Counter(new.bulkhead for new in chunk).items():
-                    self.await_room(bulkhead, count)
-                accepted += self._accept(chunk, how)
+            with writing:
+                for chunk in self._chunks(task, calls, how):
+                    writing.end()
+                    for bulkhead, count in Counter(new.bulkhead for new in chunk).items():
+                        self.await_room(bulkhead, count)
+                    # A smaller one is the last, or has to wait for room: nothing is to be prepared meanwhile. And a
+                    # session is used by its own thread alone.
+                    if len(chunk) == CHUNK and how.session is None:
+                        writing.begin(partial(self._accept, chunk, how))
+                    else:
+                        writing.done.append(self._accept(chunk, how))
         except PerdureError as error:
-            error.add_note(f"{len(accepted)} jobs were submitted before.")
+            error.add_note(f"{sum(map(len, writing.done))} jobs were submitted before.")
             raise
-        return [self._handles.accepted(one) for one in accepted]
+        return [self._handles.accepted(one) for accepted in writing.done for one in accepted]
 
     def _chunks(self, task: TaskSpec, calls: Iterable[Any], how: SubmitOptions) -> Iterator[list[NewJob]]:
         """Yield the calls' jobs, as many at once as are written by one statement and as every bulkhead can hold."""

@@ -176,8 +176,8 @@ class Submission(Generic[P, R]):
 
         Args:
             calls: For each job a tuple of positional arguments, a dict of keyword arguments, a single argument, or what
-                :meth:`call` returned: its options win over those given here. Any iterable: it is read in chunks, and all
-                of a chunk is written or nothing.
+                :meth:`call` returned: its options win over those given here. Any iterable: it is read in chunks of 1,000,
+                and all of a chunk is written or nothing. The next one is read while the last one is written.
 
         Raises:
             InvalidArguments: A call is wrong. Of this and the others, the error's notes say how many jobs were submitted

@@ -77,6 +77,12 @@ def to_plain(value: Any, *, what: str = "value") -> Any:
         raise Unserialisable(f"{what}: nested too deep, or contains itself.") from error
 
 
+def is_plain(value: Any) -> bool:
+    """Return whether a value is one of the plain types that :func:`to_plain` returns as it is."""
+    kind = type(value)
+    return kind in _UNCHECKED or (kind is int and _fits(value)) or (kind is float and math.isfinite(value))
+
+
 def compare(value: Any, again: Any, what: str) -> None:
     """Refuse a value that came back as something else; see :func:`~perdure.model.codec.faithful.check_faithful`."""
     try:
@@ -209,9 +215,13 @@ def _tagged(value: Any, path: str) -> Any:
 
 
 def _checked_int(value: int, path: str) -> int:
-    if not -_LARGEST_INT <= value < 2 * _LARGEST_INT:
+    if not _fits(value):
         raise Unserialisable(f"{path}: an integer of {value.bit_length()} bits does not fit 64 bits. Pass it as a string.")
     return value
+
+
+def _fits(value: int) -> bool:
+    return -_LARGEST_INT <= value < 2 * _LARGEST_INT
 
 
 def _checked_float(value: float, path: str) -> float:
