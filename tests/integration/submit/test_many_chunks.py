@@ -148,7 +148,8 @@ def test_connections_that_are_lost_in_the_middle_lose_and_double_no_job(app: Per
     add.submit(0)
     other = Perdure(ledger_url=app.settings.effective_ledger_url, broker_url=app.settings.broker_url)
     kill = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
 
     def calls() -> Iterator[tuple[int]]:
