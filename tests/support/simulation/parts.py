@@ -6,8 +6,8 @@ What decides is the platform's: :class:`Limits`, the breaker's machine and its a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -77,16 +77,26 @@ class SimulatedPermits:
         self._limit, self._lease, self._clock = limit, lease, clock
         self.held: dict[str, float] = {}
 
-    @contextmanager
-    def acquire(self, _key: str, token: str) -> Iterator[None]:
+    def acquire(self, key: str, token: str) -> AbstractContextManager[None]:
         if sum(end > self._clock.now for end in self.held.values()) >= self._limit:
             raise BulkheadFull("all permits are held")
         self.held[token] = self._clock.now + self._lease
-        yield
-        self.held.pop(token, None)
+        return _Permit(self, key, token)
 
     def free(self, _key: str, token: str) -> None:
         self.held.pop(token, None)
+
+
+@dataclass
+class _Permit(AbstractContextManager[None]):
+    """What is given back at its end; unlike a generator it can be copied with its world."""
+
+    of: SimulatedPermits
+    key: str
+    token: str
+
+    def __exit__(self, *_: object) -> None:
+        self.of.free(self.key, self.token)
 
 
 class SimulatedLimits(limits.Limits):
@@ -123,6 +133,8 @@ class SimulatedBreaker:
 
     def trials(self) -> int:
         """Return how many trial calls are under way whose leases have not ended."""
+        if not self.calls:
+            return 0
         _, state = self.store.read()
         since = self._clock.now - BREAKER.recovery_timeout
         return sum(1 for of, token, began in self.calls.values() if token and of == state.generation and began > since)
@@ -132,8 +144,11 @@ class SimulatedBreaker:
         self.store.record(token, generation, outcome)
 
     def free(self, holder: str) -> None:
-        self.calls.pop(holder, None)
-        self.store.free(quoted(holder))
+        if self.calls.pop(holder, None):
+            self.store.free(quoted(holder))
+
+
+_QUORUM = quorum.Quorum.majority(3)
 
 
 class Ring:
@@ -142,7 +157,7 @@ class Ring:
     def __init__(self) -> None:
         self.stores: dict[str, dict[CheckpointKey, StoredVersion]] = {name: {} for name in "abc"}
         self.away: set[str] = set()
-        self.quorum = quorum.Quorum.majority(len(self.stores))
+        self.quorum = _QUORUM
 
     def save(self, record: CheckpointRecord) -> None:
         """Write to all that answer; raises ``StoreUnavailable`` when they are too few."""

@@ -24,15 +24,15 @@ _BURNED = ("succeeded", "failed", "timeout", "crashed", "cancelled")
 
 def check_now(world: World) -> None:
     """Permits are held by those who run, within the limit; and a breaker on trial lets one call through."""
-    running = [(node.leased, node.running) for node in (*world.nodes, *world.ghosts) if node.running is not None]
-    holders = {holder_of(claim) for _, claim in running}
+    nodes = [node for node in (*world.nodes, *world.ghosts) if node.held]
+    running = [(node.leased, node.running) for node in nodes if node.running is not None]
     for name, permits in world.app.limits.permits.items():
-        gone = set(permits.held) - holders
+        gone = permits.held.keys() - {holder_of(claim) for _, claim in running}
         assert not gone, f"permits of {name} are held by processes that are gone: {gone}"
-    for kind, task in TASKS.items():
-        count = sum(leased and claim.task == kind for leased, claim in running)
-        assert task.limit is None or count <= task.limit, f"{count} jobs of {kind} run at once"
-    for node in (*world.nodes, *world.ghosts):
+    for kind, count in Counter(claim.task for leased, claim in running if leased).items():
+        limit = TASKS[kind].limit
+        assert limit is None or count <= limit, f"{count} jobs of {kind} run at once"
+    for node in nodes:
         assert all(claim.bulkhead == node.bulkhead for claim in node.held), f"a worker of {node.bulkhead} took other jobs"
     assert world.app.breaker.trials() <= BREAKER.half_open_permits, "too many trial calls at once"
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from perdure.ledger import Ledger
+from perdure.model.states import FINAL_STATES
 from support.simulation.ledger import SimulatedClock, empty
 from support.simulation.parts import KINDS
 from support.simulation.promises import check_end, check_now
@@ -111,11 +112,7 @@ class Simulator:
         def steps(world: World) -> Step | None:
             if len(played.steps) == length:
                 return None
-            able = world.enabled(weights)
-            if not able:
-                return None
-            [word] = rng.choices(list(able), [weights[word] for word in able])
-            return word, rng.choice(able[word])
+            return world.drawn(weights, rng)
 
         played = Played(seed, tuple(kinds))
         return self._play(played, steps, witness)
@@ -160,6 +157,7 @@ class Simulator:
         self._clock.begin(played.seed)
         world = World(self._ledger, self._clock, played.kinds)
         patches = ExitStack()
+        patches.callback(self._ledger.events.subscribe(world.over, FINAL_STATES))
         try:
             self._build(patches, world)
             while (step := steps(world)) is not None:
@@ -174,5 +172,4 @@ class Simulator:
             played.breach = str(error).split("\nassert")[0] or repr(error)
         finally:
             patches.close()
-            world.close()
         return played

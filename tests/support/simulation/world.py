@@ -6,7 +6,8 @@ A step is a word and a number: which worker, job or store. Only steps that chang
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -29,7 +30,7 @@ from perdure.model.lanes import lane_of
 from perdure.model.outcomes import Snooze
 from perdure.model.records import RELEASED, Claim, NewJob
 from perdure.model.settlement import Ended, decide
-from perdure.model.states import FINAL_STATES, JobState
+from perdure.model.states import JobState
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.model.worker_health import WorkerState
 from perdure.running.attempt import RunningAttempt
@@ -130,7 +131,6 @@ class World:
         self.ledger, self.clock, self.kinds = ledger, clock, kinds
         self.app = cast(Any, SimulatedApp(ledger, clock))
         self.bells, self.ring = self.app.bells, self.app.ring
-        self.quarantine = Quarantine(self.app, BULKHEAD, cast(Any, None))
         self.looks, self.forged = True, False
         self.jobs: dict[str, str] = {}
         #: Of each job: what it was submitted with, and what its attempts were given.
@@ -144,23 +144,22 @@ class World:
         self.dead: list[str] = []
         self.replays = 0
         self.effects: dict[str, list[Effect]] = {}
-        self.expire = Expire(self.app)
         self.lives = 0
         self.nodes = self._first_nodes()
         #: Workers that are gone, in whose place others run, and whose leases nobody has ended yet.
         self.ghosts: list[Node] = []
         #: Jobs that have ended, as the ledger told.
         self.ended: set[str] = set()
-        self._unsubscribe = ledger.events.subscribe(self._over, FINAL_STATES)
 
-    def close(self) -> None:
-        """Leave the ledger to the next one."""
-        self._unsubscribe()
-
-    def enabled(self, words: Iterable[str] = ()) -> dict[str, list[int]]:
-        """Return which of some steps can be taken, and by whom."""
-        found = ((word, STEPS[word][0](self)) for word in words or STEPS)
-        return {word: who for word, who in found if who}
+    def drawn(self, weights: Mapping[str, float], rng: random.Random) -> Step | None:
+        """Return one of some steps that can be taken, each drawn by its weight; None when there is none."""
+        left = dict(weights)
+        while left:
+            [word] = rng.choices(list(left), list(left.values()))
+            if who := STEPS[word][0](self):
+                return word, rng.choice(who)
+            del left[word]
+        return None
 
     def take(self, step: Step) -> bool:
         """Take a step, if it can be taken."""
@@ -239,7 +238,8 @@ class World:
         if replayed.is_new:
             self._accepted(new.id, "plain", self.submitted[job])
 
-    def _over(self, event: JobEvent) -> None:
+    def over(self, event: JobEvent) -> None:
+        """Take note of what the ledger tells of a job that has ended."""
         self.ended.add(event.job_id)
         if event.target is JobState.DEAD:
             self.dead.append(event.job_id)
@@ -258,7 +258,8 @@ class World:
         if came["headers"]["task"] == BELL:
             self.bells.ring(BULKHEAD)
         else:
-            self.quarantine._keep(msgspec.json.decode(base64.b64decode(came["body"]), type=Refused))
+            refused = msgspec.json.decode(base64.b64decode(came["body"]), type=Refused)
+            Quarantine(self.app, BULKHEAD, cast(Any, None))._keep(refused)
 
     def _wait(self, _: int) -> None:
         self.clock.now += 2.0
@@ -278,7 +279,7 @@ class World:
             if node.acts and node.leased:
                 self.ledger.workers.beat(node.id)
         for worker in self.ledger.workers.silent(PAGE):
-            self.expire._judge(worker)
+            Expire(self.app)._judge(worker)
         for worker_id in self.ledger.running.orphaning(PAGE):
             rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
         for node in self._silent():
