@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.errors import LedgerUnavailable, SettingsError
+from perdure.ledger.direct import DIRECT
 from perdure.ledger.faults import is_about_the_database, is_about_the_ledger, outstayed, takes_no_writes
 from perdure.ledger.pooler import Pooler
 from perdure.model.faults.places import LEDGER, STATEMENT, At, Point, faulty
@@ -46,11 +47,6 @@ CONNECTION = {
 }
 
 Result = TypeVar("Result")
-
-_AUTOCOMMIT: dict[str, dict[str, Any]] = {
-    "sqlite": {"perdure_autocommit": True},
-    "postgresql": {"isolation_level": "AUTOCOMMIT"},
-}
 
 
 class Database:
@@ -261,7 +257,7 @@ def _sqlite_engine(database: Database) -> Engine:
     # Of one set of parameters: with several it runs in a transaction, which has the writer's place already.
     @event.listens_for(engine, "do_execute")
     def _execute(cursor: sqlite3.Cursor, statement: str, parameters: Any, _context: Any) -> bool:
-        return _when_free(lambda: cursor.execute(statement, parameters))
+        return _execute_when_free(cursor, statement, parameters)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -271,6 +267,10 @@ def _sqlite_engine(database: Database) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _execute_when_free(cursor: Any, statement: str, parameters: Any) -> bool:
+    return _when_free(lambda: cursor.execute(statement, parameters))
 
 
 def _when_free(execute: Callable[[], object]) -> bool:
@@ -323,6 +323,17 @@ def _postgresql_engine(database: Database) -> Engine:
             context.is_disconnect = True
 
     return engine
+
+
+def _execute(cursor: Any, statement: str, parameters: Any) -> None:
+    cursor.execute(statement, parameters)
+
+
+#: Options of connections that commit each statement by itself.
+_AUTOCOMMIT: dict[str, dict[str, Any]] = {
+    "sqlite": {"perdure_autocommit": True, DIRECT: _execute_when_free},
+    "postgresql": {"isolation_level": "AUTOCOMMIT", DIRECT: _execute},
+}
 
 
 def _connection_lost(why: str) -> DBAPIError:

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, null, select, text, update
 
 from perdure.errors import IdempotencyConflict
+from perdure.ledger import direct
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.conditions import DIALECTS, insert_ignoring, seen_state
 from perdure.ledger.now import NOW, now
@@ -103,7 +104,7 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
 
 
 def _write(connection: Connection, new: Sequence[NewJob], statement: Mapping[str, Any]) -> None:
-    connection.execute(statement[connection.dialect.name], encoded([_row(job) for job in new]))
+    direct.rows(connection, statement[connection.dialect.name], encoded([_row(job) for job in new]))
 
 
 def _submit_keyed(connection: Connection, task: str, new: Sequence[NewJob]) -> dict[str, Submitted]:
