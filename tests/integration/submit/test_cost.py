@@ -1,4 +1,5 @@
-"""What one submit costs: one round trip to the ledger, and one command of Redis that is left out while bells ring."""
+"""What the way of a job to its start costs: one round trip to the ledger for a submit and one for a claim, and one command
+of Redis that is left out while bells ring."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from perdure import Perdure, Task
 from perdure.broker import bells
 from perdure.broker.queues import MOST
+from perdure.ledger.jobs.claim import Claimer
 
 QUEUE = "perdure.normal"
 #: What the script that rings calls by itself, and how it is counted.
@@ -51,9 +53,28 @@ def test_a_submit_is_one_statement(app: Perdure, task: Task[[int], None]) -> Non
     assert len(sent) == 2
 
 
-def test_a_submit_is_one_round_trip_to_postgresql(app: Perdure, task: Task[[int], None], tmp_path: Path) -> None:
+def test_a_submit_and_a_claim_do_without_sqlalchemys_way_of_a_statement(
+    app: Perdure, task: Task[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimer = new_claimer(app)
+    executed: list[object] = []
+    execute = Connection.execute
+    monkeypatch.setattr(
+        Connection, "execute", lambda self, sql, *values, **how: executed.append(sql) or execute(self, sql, *values, **how)
+    )
+    task.submit(1)
+    assert app.ledger.jobs.claim(claimer, 1)
+    assert executed == []
+
+
+def test_a_submit_and_a_claim_are_one_round_trip_to_postgresql_each(
+    app: Perdure, task: Task[[int], None], tmp_path: Path
+) -> None:
     if app.ledger.database.dialect != "postgresql":
         pytest.skip("SQLite is in this process")
+    claimer = new_claimer(app)
+    for _ in range(6):  # its statement is prepared
+        app.ledger.jobs.claim(claimer, 1)
     with app.ledger.database.engine.connect() as connection:
         spoken: Any = connection.connection.driver_connection
     with (tmp_path / "trace").open("wb") as trace:
@@ -61,11 +82,16 @@ def test_a_submit_is_one_round_trip_to_postgresql(app: Perdure, task: Task[[int]
         try:
             for number in range(5):
                 task.submit(number)
+                assert app.ledger.jobs.claim(claimer, 1)
         finally:
             spoken.pgconn.untrace()
     messages = [line.split("\t")[3] for line in (tmp_path / "trace").read_text().splitlines()]
-    assert messages.count("ReadyForQuery") == 5
+    assert messages.count("ReadyForQuery") == 10
     assert "Parse" not in messages  # it was prepared before
+
+
+def new_claimer(app: Perdure) -> Claimer:
+    return Claimer("normal", "w-1", "w", 8, tuple(app.tasks))
 
 
 def test_a_submit_is_one_command_of_redis(client: redis.Redis, task: Task[[int], None]) -> None:
