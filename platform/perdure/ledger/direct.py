@@ -6,18 +6,21 @@ time, when nothing of it is left in the processor's caches: half of what a claim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, TextClause
+
+Execute = Callable[[Any, str, Any], object]
 
 #: The option of perdure's own connections that commit each statement by itself: executes one, given cursor, SQL and values.
 DIRECT: Final = "perdure_direct"
 
 
 def rows(connection: Connection, statement: TextClause, parameters: Mapping[str, Any]) -> Sequence[Any]:
-    """Run a statement and return its rows.
+    """Run a statement that returns rows, and return them.
 
     In a transaction, on somebody else's connection and where somebody listens to statements it is run as any other one.
 
@@ -29,16 +32,40 @@ def rows(connection: Connection, statement: TextClause, parameters: Mapping[str,
     Raises:
         sqlalchemy.exc.DBAPIError: As of any other statement.
     """
-    execute: Callable[..., object] | None = connection.get_execution_options().get(DIRECT)
-    if execute is None or connection.dispatch.before_cursor_execute:
-        result = connection.execute(statement, parameters)
-        return result.all() if result.returns_rows else []
-    sql, order = _of_driver(statement, type(connection.dialect))
+    execute = _way(connection)
+    if execute is None:
+        return connection.execute(statement, parameters).all()
+    with _cursor(connection, statement, parameters, execute) as cursor:
+        return cursor.fetchall()  # type: ignore[no-any-return]
+
+
+def run(connection: Connection, statement: TextClause, parameters: Mapping[str, Any]) -> None:
+    """Run a statement that returns none; see :func:`rows`."""
+    execute = _way(connection)
+    if execute is None:
+        connection.execute(statement, parameters)
+        return
+    with _cursor(connection, statement, parameters, execute):
+        pass
+
+
+def _way(connection: Connection) -> Execute | None:
+    if connection.dispatch.before_cursor_execute:
+        return None
+    return connection.get_execution_options().get(DIRECT)
+
+
+@contextmanager
+def _cursor(
+    connection: Connection, statement: TextClause, parameters: Mapping[str, Any], execute: Execute
+) -> Iterator[Any]:
+    dialect: Any = type(connection.dialect)  # which mypy takes for a protocol that has no hash
+    sql, order = _of_driver(statement, dialect)
     values = parameters if order is None else [parameters[name] for name in order]
     cursor: Any = connection.connection.cursor()
     try:
         execute(cursor, sql, values)
-        return cursor.fetchall() if cursor.description else []  # type: ignore[no-any-return]
+        yield cursor
     except connection.dialect.loaded_dbapi.Error as error:
         # As of its own statements: it lets go of connections that are dead, has listeners judge, and raises.
         connection._handle_dbapi_exception(error, sql, values, cursor, None)

@@ -59,9 +59,12 @@ def test_a_submit_and_a_claim_do_without_sqlalchemys_way_of_a_statement(
     claimer = new_claimer(app)
     executed: list[object] = []
     execute = Connection.execute
-    monkeypatch.setattr(
-        Connection, "execute", lambda self, sql, *values, **how: executed.append(sql) or execute(self, sql, *values, **how)
-    )
+
+    def note(connection: Connection, statement: Any, *values: Any, **how: Any) -> Any:
+        executed.append(statement)
+        return execute(connection, statement, *values, **how)
+
+    monkeypatch.setattr(Connection, "execute", note)
     task.submit(1)
     assert app.ledger.jobs.claim(claimer, 1)
     assert executed == []

@@ -104,7 +104,7 @@ def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
 
 
 def _write(connection: Connection, new: Sequence[NewJob], statement: Mapping[str, Any]) -> None:
-    direct.rows(connection, statement[connection.dialect.name], encoded([_row(job) for job in new]))
+    direct.run(connection, statement[connection.dialect.name], encoded([_row(job) for job in new]))
 
 
 def _submit_keyed(connection: Connection, task: str, new: Sequence[NewJob]) -> dict[str, Submitted]:
