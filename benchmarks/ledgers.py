@@ -20,11 +20,11 @@ from perdure.model.ids import new_id
 from perdure.model.lanes import PLAIN
 from perdure.model.records import Claim, NewJob, Settlement
 from perdure.model.states import Outcome, Transition
-from perdure_workers.supervisor.maintenance import PAGE, prune
+from perdure_workers.supervisor.maintenance import JOBS_PAGE, prune
 from perdure_workers.worker.choice import Choice
 
 #: Jobs that pruning deletes at once.
-PRUNED_AT_ONCE = PAGE
+PRUNED_AT_ONCE = JOBS_PAGE
 SUCCEED = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="null")
 #: Jobs that one statement writes.
 CHUNK = 500_000

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import asdict
 
 from benchmarks import systems
 from benchmarks.ledgers import DAY, fill, fill_partitions, opened
-from benchmarks.report import Report, Table, Target, number, ratio, spread
+from benchmarks.report import Report, Table, Target, number
 from benchmarks.servers import serving
 from benchmarks.table_size import BOUNDED, LARGE, SMALL, drains, in_turn, small_url
 from benchmarks.trial import Subject
@@ -28,8 +29,6 @@ TO_ARCHIVE, QUICK_TO_ARCHIVE = 300_000, 20_000
 #: Archived without a rest between pages, to see how fast it can be.
 AT_ONCE, QUICK_AT_ONCE = 50_000, 5_000
 ROUNDS, QUICK_ROUNDS = 300, 50
-DRAINS, QUICK_DRAINS = 5, 1
-DRAIN_JOBS, QUICK_DRAIN_JOBS = 15_000, 1_000
 
 
 def measure_report(*, quick: bool = False) -> Report:
@@ -46,22 +45,20 @@ def measure_report(*, quick: bool = False) -> Report:
             times = in_turn({SMALL: without, large: ledger}, QUICK_ROUNDS if quick else ROUNDS)
             dropped = drop_oldest(ledger)
             rate = archive(ledger, QUICK_AT_ONCE if quick else AT_ONCE)
-        turns = (QUICK_DRAINS, QUICK_DRAIN_JOBS) if quick else (DRAINS, DRAIN_JOBS)
-        plain, beside, pages = drains(subject, *turns, period=DAY)
+        drained = drains(subject, quick=quick, period=DAY)
     table = Table("ms, median", ["", f"{SMALL:,} jobs", f"{large:,} jobs in {large // of_one} partitions", "ratio"])
     for step in times[SMALL]:
         few, many = (statistics.median(times[size][step]) for size in (SMALL, large))
         table.rows.append([step, f"{few * 1000:.2f}", f"{many * 1000:.2f}", number(many / few)])
         if step in BOUNDED:
             report.targets.append(Target(f"{step}, {large:,} in partitions / {SMALL:,}", many / few, 1.2, at_least=False))
-    draining = Table("drain/s", ["alone", "beside archiving", "ratio", "archived meanwhile"])
-    draining.rows.append([spread(plain), spread(beside), number(ratio(beside, plain)), f"{pages * PAGE:,}"])
+    draining = drained.table("drains", "archiving", PAGE)
     pruning = Table("pruning", ["jobs in a partition", "dropped in, s", "archived without rest, jobs/s"])
     pruning.rows.append([f"{of_one:,}", f"{dropped:.3f}", number(rate)])
     report.tables += [table, draining, pruning]
     report.targets.append(Target(f"pruning {of_one:,} jobs", dropped, 1.0, "s", at_least=False))
-    report.targets.append(Target("drain beside archiving / alone", ratio(beside, plain), 0.9))
-    report.data = {"steps": {str(size): each for size, each in times.items()}, "drain": plain, "archiving": beside}
+    report.targets.append(Target("drain beside archiving / alone", drained.ratio, 0.9))
+    report.data = {"steps": {str(size): each for size, each in times.items()}, "drains": asdict(drained)}
     return report
 
 

@@ -244,7 +244,7 @@ def test_lines_go_with_their_job_and_with_an_export(app: Perdure) -> None:
     lines = list(app.dead_letters.export())
     [letter] = app.dead_letters.list()
     app.dead_letters.discard(letter.id, "seen")
-    assert app.ledger.jobs.prune(JobState.DEAD, 0.0, 10) == [job.id]
+    assert app.ledger.jobs.prune(JobState.DEAD, 0.0, "", 10) == [job.id]
     assert app.ledger.jobs.log_of(job.id, "talk") == []
     app.dead_letters.purge(everything=True)
     app.dead_letters.import_lines(lines)

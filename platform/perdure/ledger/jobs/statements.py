@@ -223,9 +223,9 @@ class JobStatements:
         """Note which jobs a worker does not know the task of; see :func:`bury.note_unknown`."""
         return self._work.read(lambda c: bury.note_unknown(c, bulkhead, known, page))
 
-    def prune(self, state: JobState, retention: float, page: int) -> list[str]:
+    def prune(self, state: JobState, retention: float, after: str, page: int) -> list[str]:
         """Delete a page of jobs that ended long ago and return them; see :func:`prune.finished_jobs`."""
-        return self._work.run(lambda c: prune.finished_jobs(c, state, retention, page))
+        return self._work.run(lambda c: prune.finished_jobs(c, state, retention, after, page))
 
     def note(self, job_id: str, kind: notes.NoteKind, text: str) -> None:
         """Write a note about a job."""
