@@ -23,7 +23,7 @@ from perdure.model.states import Outcome, Transition
 from perdure_workers.supervisor.maintenance import JOBS_PAGE, prune
 from perdure_workers.worker.choice import Choice
 
-#: Jobs that pruning deletes at once.
+#: Jobs that pruning deletes at once, by the kind of database.
 PRUNED_AT_ONCE = JOBS_PAGE
 SUCCEED = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="null")
 #: Jobs that one statement writes.

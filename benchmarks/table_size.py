@@ -73,7 +73,7 @@ def measure(system: systems.System, servers: Servers, large: int, report: Report
         table.rows.append([step, f"{few * 1000:.2f}", f"{many * 1000:.2f}", number(many / few)])
         if step in BOUNDED:
             report.targets.append(Target(f"{system.name}: {step}, {large:,} / {SMALL:,}", many / few, 1.2, at_least=False))
-    draining = drained.table(f"{system.name}: on {large:,} jobs", "pruning", PRUNED_AT_ONCE)
+    draining = drained.table(f"{system.name}: on {large:,} jobs", "pruning", PRUNED_AT_ONCE[system.ledger or ""])
     report.targets.append(Target(f"{system.name}: drain beside pruning / alone", drained.ratio, 0.9))
     report.tables += [table, draining]
     report.data[system.name] = {

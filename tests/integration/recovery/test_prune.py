@@ -36,7 +36,7 @@ def age(app: Perdure) -> None:
 def test_old_rows_go_and_needed_ones_stay(
     app: Perdure, register: Any, claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "JOBS_PAGE", 2)
+    monkeypatch.setattr(maintenance, "JOBS_PAGE", {"sqlite": 2, "postgresql": 2})
     monkeypatch.setattr(prune, "CLOCK_SKEW", 2 * YEAR)  # the jobs' ids say that they were made just now
     worker_id = register()
     for number in range(5):

@@ -56,9 +56,8 @@ def test_a_page_of_jobs_begins_where_the_one_before_ended() -> None:
         asked.append(after)
         return next(kept)
 
-    app: Any = SimpleNamespace(
-        ledger=SimpleNamespace(jobs=SimpleNamespace(prune=prune)), storage=SimpleNamespace(in_ledger=True)
-    )
+    ledger = SimpleNamespace(jobs=SimpleNamespace(prune=prune), database=SimpleNamespace(dialect="sqlite"))
+    app: Any = SimpleNamespace(ledger=ledger, storage=SimpleNamespace(in_ledger=True))
     step = maintenance._page_of_jobs(app, JobState.SUCCEEDED, 60.0)
     assert [step() for _ in range(4)] == [2, 1, 0, 0]
     assert asked == ["", "c", "d", "d"]

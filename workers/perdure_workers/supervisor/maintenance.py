@@ -18,10 +18,13 @@ NAME = "perdure.prune"
 BULKHEAD = "background"
 #: Seconds from one pruning to the next.
 EVERY = 3600.0
-#: Jobs that one transaction deletes, some 10 ms of the database's time, and rows of other kinds: nobody waits long for it.
-JOBS_PAGE, PAGE = 500, 200
-#: How many times as long as a page took it rests until the next, and for how many seconds at most: jobs come first, and
-#: what waits for them takes longer and rests longer. Twice as many go as a busy platform makes (500 a second).
+#: Rows that one transaction deletes: a fraction of a second, so that nobody waits long for it.
+PAGE = 200
+#: Jobs that one transaction deletes. All who write to SQLite wait for its end, some 5 ms; on PostgreSQL nobody does, and
+#: a page takes 25 ms.
+JOBS_PAGE = {"sqlite": 250, "postgresql": 1_000}
+#: How many times as long as a page took it rests until the next: jobs come first. Beside much else a page takes longer and
+#: so does the rest, for so many seconds at most: then 500 jobs a second go on PostgreSQL, as many as a busy platform makes.
 REST, LONGEST_REST = 20.0, 2.0
 
 
@@ -63,11 +66,11 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
 
 def _page_of_jobs(app: Perdure, state: JobState, retention: float) -> Callable[[], int]:
     """Return what deletes the next page of jobs, and their checkpoints where these are kept elsewhere."""
-    after = ""
+    after, page = "", JOBS_PAGE[app.ledger.database.dialect]
 
     def step() -> int:
         nonlocal after
-        pruned = app.ledger.jobs.prune(state, retention, after, JOBS_PAGE)
+        pruned = app.ledger.jobs.prune(state, retention, after, page)
         forget_checkpoints(app, pruned)
         after = max(pruned, default=after)
         return len(pruned)
