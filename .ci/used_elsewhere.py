@@ -74,7 +74,6 @@ _.inherit_cache, _.isolation_level, _.prepare_threshold, _.none_as_null, _.is_di
 _.gname, _.uname, _.mtime, _.linkname  # tarfile
 _.daemon_threads, _.request_queue_size, _.do_GET, _.do_POST, _.log_message, _.close_connection  # http.server
 _.collect  # prometheus_client
-_.model_config  # pydantic
 
 # What ``perdure simulate`` prints, field by field.
 (_.utilisation, _.wait_mean, _.wait_p50, _.wait_p95, _.wait_p99, _.wait_max, _.backlog_max, _.backlog_left)

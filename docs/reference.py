@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import click
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+import msgspec
 
 from perdure.model.metrics import METRICS
 from perdure.settings.settings import BulkheadSettings, Settings
@@ -79,13 +78,13 @@ def metrics_page() -> str:
     return f"{before}{_BEGIN}\n{table}\n{_END}{rest.partition(_END)[2]}"
 
 
-def _table(model: type[BaseModel]) -> list[str]:
-    types, meanings = get_type_hints(model), meanings_of(model)
-    rows = [_row(name, field, types, meanings[name]) for name, field in model.model_fields.items() if name not in _TABLES]
+def _table(model: type[msgspec.Struct]) -> list[str]:
+    types, meanings, defaults = get_type_hints(model), meanings_of(model), msgspec.structs.asdict(model())
+    rows = [_row(name, types[name], default, meanings[name]) for name, default in defaults.items() if name not in _TABLES]
     return ["| setting | type | default | |", "|---|---|---|---|", *rows]
 
 
-def meanings_of(model: type[BaseModel]) -> dict[str, str]:
+def meanings_of(model: type[msgspec.Struct]) -> dict[str, str]:
     """Return what the docstring of settings says of each."""
     said: dict[str, str] = {}
     name = ""
@@ -97,11 +96,10 @@ def meanings_of(model: type[BaseModel]) -> dict[str, str]:
     return {name: text.replace("``", "`").removesuffix(".").replace("|", "\\|") for name, text in said.items()}
 
 
-def _row(name: str, field: FieldInfo, types: dict[str, object], meaning: str) -> str:
-    annotation = str(types[name]).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
+def _row(name: str, hint: object, default: object, meaning: str) -> str:
+    annotation = str(hint).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
     annotation = annotation.replace("pathlib._local.", "pathlib.")  # where Python 3.13 keeps it
     annotation = _OPTIONAL.sub(r"\1 | None", annotation)
-    default = field.get_default(call_default_factory=True)
     shown = "" if default is None else f"{default!s}"
     return f"| `{name}` | {annotation.replace('|', 'or')} | {shown} | {meaning} |"
 

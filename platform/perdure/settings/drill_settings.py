@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+import msgspec
+from msgspec import Meta
 
 from perdure.errors import did_you_mean
 from perdure.model.clock import LONGEST_DELAY
+from perdure.model.setting_types import Before
 
 #: By drill. A restore loses what came after the backup, and a region what the other one had not been sent yet.
 DEFAULT_TARGETS: dict[str, dict[str, float]] = {
@@ -21,7 +23,7 @@ DEFAULT_TARGETS: dict[str, dict[str, float]] = {
 }
 
 
-class DrillTargets(BaseModel):
+class DrillTargets(msgspec.Struct, kw_only=True):
     """The targets of one drill: a recovery takes and loses no more.
 
     Args:
@@ -29,10 +31,8 @@ class DrillTargets(BaseModel):
         rpo: Seconds of accepted work that may be lost.
     """
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    rto: float = Field(gt=0, le=LONGEST_DELAY)
-    rpo: float = Field(ge=0, le=LONGEST_DELAY)
+    rto: Annotated[float, Meta(gt=0, le=LONGEST_DELAY)]
+    rpo: Annotated[float, Meta(ge=0, le=LONGEST_DELAY)]
 
 
 def _with_defaults(value: Any) -> Any:
@@ -47,4 +47,9 @@ def _with_defaults(value: Any) -> Any:
     return targets
 
 
-Targets = Annotated[dict[str, DrillTargets], BeforeValidator(_with_defaults)]
+Targets = Annotated[dict[str, DrillTargets], Before(_with_defaults)]
+
+
+def default_targets() -> dict[str, DrillTargets]:
+    """Return the targets of all drills, as they are unless settings change them."""
+    return {name: DrillTargets(**values) for name, values in DEFAULT_TARGETS.items()}

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails, PydanticCustomError
+import msgspec
+from msgspec import Meta
 
 from perdure.errors import SettingsError, UnknownBulkhead
 from perdure.model.clock import LONGEST_DELAY
 from perdure.model.job_log import LogBounds
-from perdure.model.setting_problems import explained
+from perdure.model.setting_problems import Problem, WrongSettings
+from perdure.model.setting_types import After, Before, given_of, table
 from perdure.model.text.masked_url import masked_url
 from perdure.resilience.redis.address import RedisAddress, is_redis
 from perdure.resilience.redis.keys import DEFAULT_PREFIX
 from perdure.settings import rules
 from perdure.settings.alert_settings import AlertSettings, SloSettings
-from perdure.settings.alert_settings import names_beside as names_beside_in_alerts
 from perdure.settings.amqp_url import amqp_urls
-from perdure.settings.drill_settings import Targets
+from perdure.settings.drill_settings import Targets, default_targets
 from perdure.settings.home import Home
 from perdure.settings.ledger_url import for_sqlalchemy
 from perdure.settings.sources import Source, from_environment, from_file, merged, place_of
@@ -44,19 +35,19 @@ WEEK = 7 * 24 * 3600.0
 #: Ends of the names of settings that are never shown.
 _SECRET = ("_password", "_secret", "_keys")
 
-Seconds = Annotated[float, Field(gt=0, le=LONGEST_DELAY)]
+Seconds = Annotated[float, Meta(gt=0, le=LONGEST_DELAY)]
 #: Below this a worker would do little else than beat.
-Beat = Annotated[float, Field(ge=0.05, le=LONGEST_DELAY)]
+Beat = Annotated[float, Meta(ge=0.05, le=LONGEST_DELAY)]
 
-LedgerUrl = Annotated[str, AfterValidator(rules.ledger_url)]
-BrokerUrl = Annotated[str, AfterValidator(rules.broker_url)]
-RedisUrl = Annotated[str, AfterValidator(rules.redis_url)]
-FolderUrl = Annotated[str, AfterValidator(rules.folder_url)]
-RetryPreset = Annotated[str, AfterValidator(rules.retry_preset)]
-Keys = Annotated[str, AfterValidator(rules.keys)]
+LedgerUrl = Annotated[str, After(rules.ledger_url)]
+BrokerUrl = Annotated[str, After(rules.broker_url)]
+RedisUrl = Annotated[str, After(rules.redis_url)]
+FolderUrl = Annotated[str, After(rules.folder_url)]
+RetryPreset = Annotated[str, After(rules.retry_preset)]
+Keys = Annotated[str, After(rules.keys)]
 
 
-class BulkheadSettings(BaseModel):
+class BulkheadSettings(msgspec.Struct, kw_only=True):
     """One bulkhead: a queue with worker processes of its own.
 
     Args:
@@ -68,13 +59,11 @@ class BulkheadSettings(BaseModel):
         rate: Jobs that may start per second across all workers; None for no bound.
     """
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    concurrency: int = Field(default=4, ge=1, le=1000)
-    max_depth: int | None = Field(default=None, ge=1)
+    concurrency: Annotated[int, Meta(ge=1, le=1000)] = 4
+    max_depth: Annotated[int, Meta(ge=1)] | None = None
     overflow: Literal["reject", "wait"] = "reject"
     overflow_timeout: Seconds = 10.0
-    limit: int | None = Field(default=None, ge=1)
+    limit: Annotated[int, Meta(ge=1)] | None = None
     rate: Seconds | None = None
 
 
@@ -105,7 +94,7 @@ def _pool(given: Any) -> Any:
     return as_pool_config(given)
 
 
-class ResilienceSettings(BaseModel):
+class ResilienceSettings(msgspec.Struct, kw_only=True):
     """Protection of what jobs call, by name; ``docs/resilience.md`` says what each table may hold.
 
     Args:
@@ -116,17 +105,12 @@ class ResilienceSettings(BaseModel):
         timeouts: Seconds of named operations, ``[resilience.timeouts]``; ``default`` is for those that are not named.
     """
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    breakers: dict[str, Annotated[Any, Before(_breaker)]] = msgspec.field(default_factory=dict)
+    services: dict[str, Annotated[Any, Before(_service)]] = msgspec.field(default_factory=dict)
+    failover: dict[str, Annotated[Any, Before(_failover)]] = msgspec.field(default_factory=dict)
+    pools: dict[str, Annotated[Any, Before(_pool)]] = msgspec.field(default_factory=dict)
+    timeouts: dict[str, Seconds] = msgspec.field(default_factory=dict)
 
-    breakers: dict[str, Annotated[Any, PlainValidator(_breaker)]] = Field(default_factory=dict)
-    services: dict[str, Annotated[Any, PlainValidator(_service)]] = Field(default_factory=dict)
-    failover: dict[str, Annotated[Any, PlainValidator(_failover)]] = Field(default_factory=dict)
-    pools: dict[str, Annotated[Any, PlainValidator(_pool)]] = Field(default_factory=dict)
-    timeouts: dict[str, Seconds] = Field(default_factory=dict)
-
-
-#: Settings that hold tables or lists; a variable may hold them as JSON.
-TABLES = ("bulkheads", "resilience", "alerts", "slos", "drills", "checkpoint_store", "flower_viewers")
 
 DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
     "critical": {"concurrency": 10},
@@ -135,7 +119,34 @@ DEFAULT_BULKHEADS: dict[str, dict[str, Any]] = {
 }
 
 
-class Settings(BaseModel):
+def default_bulkheads() -> dict[str, BulkheadSettings]:
+    """Return the bulkheads that there are unless settings change them."""
+    return {name: BulkheadSettings(**values) for name, values in DEFAULT_BULKHEADS.items()}
+
+
+def _with_default_bulkheads(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    merged: dict[str, Any] = {name: dict(default) for name, default in DEFAULT_BULKHEADS.items()}
+    for name, given in value.items():
+        merged[name] = {**merged.get(name, {}), **given} if isinstance(given, Mapping) else given
+    return merged
+
+
+def _without_colon(value: Any) -> Any:
+    for name in [value] if isinstance(value, str) else value:
+        if ":" in name:
+            raise ValueError(f"the user's name {name!r} must have no colon: basic auth ends it there")
+    return value
+
+
+Bulkheads = Annotated[dict[str, BulkheadSettings], Before(_with_default_bulkheads)]
+
+#: Settings that hold tables or lists; a variable may hold them as JSON.
+TABLES = ("bulkheads", "resilience", "alerts", "slos", "drills", "checkpoint_store", "flower_viewers")
+
+
+class Settings(msgspec.Struct, kw_only=True, frozen=True):
     """All settings of one application. Times are in seconds.
 
     Args:
@@ -200,64 +211,61 @@ class Settings(BaseModel):
         flower_viewers: Users who may only look, each with a password.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     home: Path = Path(DEFAULT_HOME)
     app: str | None = None
     ledger_url: LedgerUrl | None = None
     broker_url: BrokerUrl | None = None
     redis_url: RedisUrl | None = None
-    redis_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[\w.:/-]{1,64}$")
+    redis_prefix: Annotated[str, Meta(pattern=r"^[\w.:/-]{1,64}$")] = DEFAULT_PREFIX
     ledger_durability: Literal["normal", "full"] = "normal"
     default_bulkhead: str = "normal"
     default_retry: RetryPreset = "standard"
-    bulkheads: dict[str, BulkheadSettings] = Field(default_factory=dict, validate_default=True)
-    resilience: ResilienceSettings = Field(default_factory=ResilienceSettings)
-    alerts: AlertSettings = Field(default_factory=AlertSettings)
-    slos: dict[str, SloSettings] = Field(default_factory=dict)
-    drills: Targets = Field(default_factory=dict, validate_default=True)
+    bulkheads: Bulkheads = msgspec.field(default_factory=default_bulkheads)
+    resilience: ResilienceSettings = msgspec.field(default_factory=ResilienceSettings)
+    alerts: AlertSettings = msgspec.field(default_factory=AlertSettings)
+    slos: dict[str, SloSettings] = msgspec.field(default_factory=dict)
+    drills: Targets = msgspec.field(default_factory=default_targets)
     idempotency_ttl: Seconds = WEEK
     heartbeat_interval: Beat = 1.0
-    missed_heartbeats: int = Field(default=5, ge=2)
-    max_crashes: int = Field(default=3, ge=1)
-    max_outvoted: int | None = Field(default=None, ge=1)
+    missed_heartbeats: Annotated[int, Meta(ge=2)] = 5
+    max_crashes: Annotated[int, Meta(ge=1)] = 3
+    max_outvoted: Annotated[int, Meta(ge=1)] | None = None
     drain_timeout: Seconds = 30.0
-    max_hand_backs: int = Field(default=10, ge=1)
+    max_hand_backs: Annotated[int, Meta(ge=1)] = 10
     cancel_grace: Seconds = 10.0
     unknown_task_ttl: Seconds = 3600.0
     queue_age_limit: Seconds = 300.0
     score_window: Seconds = 300.0
-    score_minimum_calls: int = Field(default=10, ge=1)
+    score_minimum_calls: Annotated[int, Meta(ge=1)] = 10
     retention: Seconds = WEEK
     dead_retention: Seconds = 26 * WEEK
-    partition_period: float | None = Field(default=None, ge=60.0, le=LONGEST_DELAY)
+    partition_period: Annotated[float, Meta(ge=60.0, le=LONGEST_DELAY)] | None = None
     progress_interval: Seconds = 0.5
     checkpoint_store: str | list[str] = "sql"
-    checkpoint_quorum: int | None = Field(default=None, ge=1)
+    checkpoint_quorum: Annotated[int, Meta(ge=1)] | None = None
     checkpoint_timeout: Seconds = 2.0
     checkpoint_interval: Seconds = 2.0
-    checkpoint_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1)
-    checkpoint_secret: str | None = Field(default=None, min_length=16, max_length=64)
+    checkpoint_max_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024
+    checkpoint_secret: Annotated[str, Meta(min_length=16, max_length=64)] | None = None
     blob_store: FolderUrl | None = None
-    offload_threshold: int = Field(default=256 * 1024, ge=1024)
-    blob_retention: Seconds = Field(default=WEEK, ge=3600.0)
+    offload_threshold: Annotated[int, Meta(ge=1024)] = 256 * 1024
+    blob_retention: Annotated[float, Meta(ge=3600.0, le=LONGEST_DELAY)] = WEEK
     encryption_keys: Keys | None = None
     encryption_accept_plain: bool = False
-    release: str | None = Field(default=None, min_length=1, max_length=255)
+    release: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
-    job_log_lines: int = Field(default=200, ge=0, le=10_000)
-    job_log_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
+    job_log_lines: Annotated[int, Meta(ge=0, le=10_000)] = 200
+    job_log_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)] = 64 * 1024
     faults_allowed: bool = False
-    http_port: int | None = Field(default=None, ge=0, le=65535)
+    http_port: Annotated[int, Meta(ge=0, le=65535)] | None = None
     http_address: str = "127.0.0.1"
-    flower_port: int = Field(default=5555, ge=0, le=65535)
-    flower_user: str = "perdure"
+    flower_port: Annotated[int, Meta(ge=0, le=65535)] = 5555
+    flower_user: Annotated[str, After(_without_colon)] = "perdure"
     flower_password: str | None = None
-    flower_viewers: dict[str, str] = Field(default_factory=dict)
+    flower_viewers: Annotated[dict[str, str], After(_without_colon)] = msgspec.field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _that_fit_together(self) -> Self:
+    def __post_init__(self) -> None:
         stores = [self.checkpoint_store] if isinstance(self.checkpoint_store, str) else self.checkpoint_store
         checks: dict[str, Callable[[], object]] = {
             "redis_url": lambda: rules.redis_beside(self.broker_url, self.redis_url),
@@ -268,38 +276,13 @@ class Settings(BaseModel):
         }
         problems = [found for name, check in checks.items() if (found := _problem(name, getattr(self, name), check))]
         if problems:
-            raise ValidationError.from_exception_data("Settings", problems)
-        return self
+            raise WrongSettings(problems)
 
-    @field_validator("flower_user", "flower_viewers")
-    @classmethod
-    def _without_colon(cls, value: Any) -> Any:
-        for name in [value] if isinstance(value, str) else value:
-            if ":" in name:
-                raise ValueError(f"the user's name {name!r} must have no colon: basic auth ends it there")
-        return value
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, _shown(name, value)) for name, value in given_of(self).items()]
 
-    @field_validator("bulkheads", mode="before")
-    @classmethod
-    def _with_default_bulkheads(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        merged: dict[str, Any] = {name: dict(default) for name, default in DEFAULT_BULKHEADS.items()}
-        for name, given in value.items():
-            fields = given.model_dump(exclude_unset=True) if isinstance(given, BaseModel) else given
-            merged[name] = {**merged.get(name, {}), **fields} if isinstance(fields, Mapping) else fields
-        return merged
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        for name, value in super().__repr_args__():
-            if name and name.endswith(_SECRET) and value:
-                yield name, "***"
-            elif name == "flower_viewers":
-                yield name, dict.fromkeys(value, "***")
-            else:
-                yield name, _masked(value)
-
-    __str__ = BaseModel.__repr__
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     @property
     def home_folder(self) -> Home:
@@ -385,15 +368,22 @@ def load_settings(**arguments: Any) -> Settings:
         SettingsError: A setting is unknown or not allowed; the message names it, its source and what is allowed.
     """
     file = from_file(nearest(CONFIG_FILE) or Path(CONFIG_FILE).resolve())
-    environment = from_environment({name: name in TABLES for name in Settings.model_fields}, file.values)
+    environment = from_environment({name: name in TABLES for name in Settings.__struct_fields__}, file.values)
     given = {name: value for name, value in arguments.items() if value is not None}
     home = nearest(DEFAULT_HOME)
     found = Source("the folders above", {} if home is None else {"home": home})
     sources = [Source("an argument of Perdure()", given), environment, file, found]
     try:
-        return Settings(**merged(sources))
-    except ValidationError as error:
-        raise SettingsError(_explain(error, sources)) from None
+        return table(Settings, merged(sources))
+    except WrongSettings as error:
+        said = [f"{one.said(hidden=_is_secret(one.path))} (from {place_of(sources, one.path)})" for one in error.problems]
+        raise SettingsError("; ".join(said)) from None
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name.endswith(_SECRET) and value:
+        return "***"
+    return dict.fromkeys(value, "***") if name == "flower_viewers" else _masked(value)
 
 
 def _masked(value: Any) -> Any:
@@ -402,40 +392,14 @@ def _masked(value: Any) -> Any:
     return masked_url(value) if isinstance(value, str) else value
 
 
-def _problem(name: str, value: Any, check: Callable[[], object]) -> InitErrorDetails | None:
+def _problem(name: str, value: Any, check: Callable[[], object]) -> Problem | None:
     try:
         check()
     except ValueError as error:
-        # The text is an argument: braces in it would be taken for places to fill in.
-        return InitErrorDetails(type=PydanticCustomError("setting", "{why}", {"why": str(error)}), loc=(name,), input=value)
+        return Problem((name,), str(error), value)
     return None
-
-
-def _explain(error: ValidationError, sources: list[Source]) -> str:
-    lines = []
-    for problem in error.errors():
-        path = tuple(str(part) for part in problem["loc"])
-        what = explained(problem, path, _names_beside(path), hidden=_is_secret(path))
-        lines.append(f"{what} (from {place_of(sources, path)})")
-    return "; ".join(lines)
 
 
 def _is_secret(path: tuple[str, ...]) -> bool:
     words = ("password", "secret", "url", "keys", "store", "flower_viewers", "routing_key")
     return any(word in ".".join(path) for word in words)
-
-
-def _names_beside(path: tuple[str, ...]) -> Iterable[str]:
-    if len(path) == 1:
-        return Settings.model_fields
-    if path[0] == "alerts":
-        return names_beside_in_alerts(path[1:])
-    if path[0] == "slos":
-        return SloSettings.model_fields
-    if path[0] != "resilience":
-        return BulkheadSettings.model_fields
-    if len(path) == 2:
-        return ResilienceSettings.model_fields
-    from perdure.resilience.service.service_settings import names_beside
-
-    return names_beside(path[1:])

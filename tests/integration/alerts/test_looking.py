@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, event, update
 
@@ -23,6 +24,7 @@ from perdure.model.alerts.builtin import BUILTIN
 from perdure.model.alerts.slo import DAY, Slo
 from perdure.model.ids import new_id
 from perdure.model.metrics import BELLS_MISSED, CHECKPOINT_FAILURES, Count
+from perdure.model.setting_types import table
 from perdure.settings.alert_settings import AlertSettings
 from perdure_workers.supervisor.maintenance import prune
 from support.ledgers import DIE, RETRY, SUCCEED, at_once, claimed, dead, submitted
@@ -242,7 +244,7 @@ def test_objectives_come_from_settings_too(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PERDURE_SLOS__CHECKOUT__WITHIN", "30")
     assert Perdure(home=tmp_path).alerts.slos == {"checkout": Slo("checkout", "shop.pay", 30.0, 0.999, 30 * DAY)}
     monkeypatch.setenv("PERDURE_SLOS__CHECKOUT__TARGET", "99.9")
-    with pytest.raises(SettingsError, match=r"slos\.checkout\.target.*less than 1.*PERDURE_SLOS__CHECKOUT__TARGET"):
+    with pytest.raises(SettingsError, match=r"slos\.checkout\.target.*below 1.*PERDURE_SLOS__CHECKOUT__TARGET"):
         Perdure(home=tmp_path)
 
 
@@ -311,7 +313,7 @@ def test_each_step_is_told_once_however_many_look_at_the_same_moment(app: Perdur
 
 def test_every_built_in_alert_is_told_once_by_three_of_whom_one_dies(app: Perdure, monkeypatch: pytest.MonkeyPatch) -> None:
     everything = {"kind": "log", "severity": "info"}
-    settings = app.settings.model_copy(update={"alerts": AlertSettings.model_validate({"notifiers": {"log": everything}})})
+    settings = msgspec.structs.replace(app.settings, alerts=table(AlertSettings, {"notifiers": {"log": everything}}))
     looks = [Alerts(replace(app.alerts._sources, settings=settings)) for _ in range(3)]
     dying, add = threading.local(), outbox.add
 

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from perdure import Perdure
@@ -49,7 +50,7 @@ class Process:
 
 @pytest.fixture
 def process(sqlite_app: Perdure) -> Iterator[Process]:
-    app = Perdure(**{**sqlite_app.settings.model_dump(exclude_unset=True), "http_port": 0})
+    app = Perdure(**{**msgspec.structs.asdict(sqlite_app.settings), "http_port": 0})
     process = Process(app)
     yield process
     process.server.stop()
@@ -94,7 +95,7 @@ def test_nothing_is_served_unless_it_is_wanted(sqlite_app: Perdure) -> None:
 
 
 def test_a_port_that_is_taken(process: Process, sqlite_app: Perdure) -> None:
-    app = Perdure(**{**sqlite_app.settings.model_dump(exclude_unset=True), "http_port": process.server.server_port})
+    app = Perdure(**{**msgspec.structs.asdict(sqlite_app.settings), "http_port": process.server.server_port})
     with pytest.raises(PortTaken, match="another process has that port"):
         serve_probes(app, process.pulse, lambda: "")
     app.close()

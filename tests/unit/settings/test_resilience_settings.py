@@ -106,10 +106,10 @@ def test_arguments_may_be_tables_or_configurations() -> None:
 
 
 REFUSED = [
-    ("breakers.dep.recovery_timeout", "soon", "should be a valid number"),
+    ("breakers.dep.recovery_timeout", "soon", "must be a number"),
     ("breakers.dep.recovery_timeout", "nan", "finite"),
     ("breakers.dep.recovery_timeout", "inf", "finite"),
-    ("breakers.dep.failure_threshold", "2.5", "valid integer"),
+    ("breakers.dep.failure_threshold", "2.5", "must be a whole number"),
     ("breakers.dep.window", "calls", "'count' or 'time'"),
     ("breakers.dep.expected", "NoSuchError", "no exception 'NoSuchError' can be imported"),
     ("breakers.dep.expected", "int", "'int' is not an exception"),
@@ -118,8 +118,8 @@ REFUSED = [
     ("services.pay.timeout", "-1", "timeout must be above 0"),
     ("services.pay.permits_wait", "-1", "permits_wait must not be below 0"),
     ("services.pay.retry", "fats", "Did you mean 'fast'?"),
-    ("services.pay.retry.max_retries", "many", "valid integer"),
-    ("services.pay.rate.rate", "x", "valid number"),
+    ("services.pay.retry.max_retries", "many", "must be a whole number"),
+    ("services.pay.rate.rate", "x", "must be a number"),
     ("services.pay.rate.brust", "2", "Did you mean 'burst'?"),
     ("services.pay.rate", "5", "must be a table, true or false"),
     ("services.pay.retry_budget.capacity", "0", "capacity must be 1 or more"),

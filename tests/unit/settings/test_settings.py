@@ -157,14 +157,14 @@ def test_a_misspelt_argument_is_named() -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "allowed"),
     [
-        ("max_crashes", "0", "greater than or equal to 1"),
-        ("max_crashes", "many", "valid integer"),
-        ("heartbeat_interval", "0", "greater than or equal to 0.05"),
-        ("idempotency_ttl", "-1", "greater than 0"),
+        ("max_crashes", "0", "at least 1"),
+        ("max_crashes", "many", "must be a whole number"),
+        ("heartbeat_interval", "0", "at least 0.05"),
+        ("idempotency_ttl", "-1", "above 0"),
         ("ledger_durability", "none", "'normal' or 'full'"),
         ("log_level", "LOUD", "'DEBUG', 'INFO'"),
         ("flower_port", "70000", "65535"),
-        ("bulkheads__normal__concurrency", "0", "greater than or equal to 1"),
+        ("bulkheads__normal__concurrency", "0", "at least 1"),
         ("bulkheads__normal__overflow", "drop", "'reject' or 'wait'"),
     ],
 )
@@ -267,7 +267,7 @@ def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPat
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:
-    with pytest.raises(Exception, match="frozen"):
+    with pytest.raises(AttributeError, match="immutable"):
         load_settings().max_crashes = 5  # type: ignore[misc]
 
 
@@ -279,13 +279,13 @@ def test_two_wrong_settings_are_both_named() -> None:
 
 
 def test_every_setting_has_a_default() -> None:
-    assert all(not field.is_required() for field in Settings.model_fields.values())
+    assert Settings() == load_settings()
 
 
 @pytest.mark.parametrize(
     ("variable", "text", "said"),
     [
-        ("PERDURE_BULKHEADS", '{"normal": ', "bulkheads = '{\"normal\": ': Input should be a valid dictionary"),
+        ("PERDURE_BULKHEADS", '{"normal": ', "bulkheads = '{\"normal\": ': must be a table"),
         ("PERDURE_BULKHEADS", '{"normal": {"limit": 0}}', "bulkheads.normal.limit = 0"),
         ("PERDURE_BULKHEADS__NORMAL", "7", "bulkheads.normal = '7'"),
         ("PERDURE_BULKHEADS__NORMAL__LIMIT__X", "7", "bulkheads.normal.limit"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from perdure.settings.drill_settings import DEFAULT_TARGETS
 from perdure_workers.cli.output import json_option, print_json, say
@@ -34,9 +35,9 @@ def drill(name: str, rto: float | None, rpo: float | None, ledger: LedgerKind, r
     from perdure.settings.settings import load_settings
     from perdure_workers.drills.drill import run
 
-    targets = load_settings().drills[name]
     given = {target: value for target, value in (("rto", rto), ("rpo", rpo)) if value is not None}
-    found = run(name, report.absolute(), targets.model_copy(update=given), ledger, lambda step: say(step, err=as_json))
+    targets = msgspec.structs.replace(load_settings().drills[name], **given)
+    found = run(name, report.absolute(), targets, ledger, lambda step: say(step, err=as_json))
     if as_json:
         print_json(dataclasses.asdict(found))
     else:

@@ -21,7 +21,7 @@ def send_email(settings: EmailNotifier, notification: Notification, todo: str) -
     try:
         with _connected(settings) as server:
             if settings.user is not None and settings.password is not None:
-                server.login(settings.user, settings.password.get_secret_value())
+                server.login(settings.user, settings.password.text)
             server.send_message(mail)
     except (OSError, smtplib.SMTPException) as error:
         raise NotSent(f"{settings.host}: {type(error).__name__}: {_without_secret(settings, error)}") from None
@@ -43,4 +43,4 @@ def _connected(settings: EmailNotifier) -> smtplib.SMTP:
 
 def _without_secret(settings: EmailNotifier, error: Exception) -> str:
     text = str(error)[:300]
-    return text.replace(settings.password.get_secret_value(), "***") if settings.password else text
+    return text.replace(settings.password.text, "***") if settings.password else text

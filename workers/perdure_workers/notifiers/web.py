@@ -20,18 +20,18 @@ _JSON = {"content-type": "application/json"}
 def send_webhook(settings: WebhookNotifier, notification: Notification, todo: str) -> None:
     """Post a webhook as Standard Webhooks 1.0 has it, under the notification's id."""
     body = message.webhook(notification, todo)
-    signed = sign(settings.secret.get_secret_value(), notification.id, int(time.time()), body)
-    _post(settings.url.get_secret_value(), body, settings.timeout, {"idempotency-key": notification.id, **signed})
+    signed = sign(settings.secret.text, notification.id, int(time.time()), body)
+    _post(settings.url.text, body, settings.timeout, {"idempotency-key": notification.id, **signed})
 
 
 def send_slack(settings: SlackNotifier, notification: Notification, todo: str) -> None:
     """Post to an incoming webhook."""
-    _post_json(settings.url.get_secret_value(), message.slack(notification, todo), settings.timeout)
+    _post_json(settings.url.text, message.slack(notification, todo), settings.timeout)
 
 
 def send_pagerduty(settings: PagerDutyNotifier, notification: Notification, todo: str) -> None:
     """Send an event for each alert; a repeated one is the same incident."""
-    url, key = settings.url.get_secret_value(), settings.routing_key.get_secret_value()
+    url, key = settings.url.text, settings.routing_key.text
     for alert in notification.alerts:
         _post_json(url, message.pagerduty(notification, alert, todo, key), settings.timeout)
 

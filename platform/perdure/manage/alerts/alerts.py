@@ -20,6 +20,7 @@ from perdure.model.alerts.rule import Rule, Severity
 from perdure.model.alerts.slo import DAY, HOUR, Slo, SloState, state_of
 from perdure.model.clock import LONGEST_DELAY
 from perdure.model.ids import new_id
+from perdure.model.setting_types import given_of
 
 #: Periods without a look after which another supervisor takes the turn.
 MISSED = 2.0
@@ -42,7 +43,7 @@ class Alerts:
         self._ledger = sources.ledger
         self._rules = Rules(sources.settings)
         #: Objectives by name.
-        self.slos = {name: Slo(name, **one.model_dump()) for name, one in sources.settings.slos.items()}
+        self.slos = {name: Slo(name, **given_of(one)) for name, one in sources.settings.slos.items()}
         #: What the ledger calls this process; two never have the same, though their pids are alike in containers.
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
 

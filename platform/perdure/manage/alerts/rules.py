@@ -10,6 +10,7 @@ from perdure.errors import SettingsError, did_you_mean
 from perdure.manage.alerts.measures import MEASURES
 from perdure.model.alerts.builtin import builtin
 from perdure.model.alerts.rule import Measured, Rule, Severity
+from perdure.model.setting_types import given_of
 from perdure.resilience.probe import Probe, ask_all
 from perdure.settings.alert_settings import RuleSettings
 from perdure.settings.settings import Settings
@@ -82,7 +83,8 @@ def changed(rule: Rule, given: RuleSettings) -> Rule:
     Raises:
         SettingsError: It would have two thresholds, or an end on the wrong side of its threshold.
     """
-    values = given.model_dump(exclude_unset=True, exclude={"measure"})
+    values = given_of(given)
+    del values["measure"]
     if "severity" in values:
         values["severity"] = Severity(values["severity"])
     if {"above", "below"} & values.keys():  # one takes the place of the other, and of where it was over

@@ -20,10 +20,9 @@ from typing import Any, get_args, get_origin
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel
 
 from perdure.errors import Unserialisable
-from perdure.model.codec.contents import Partial, carried, fields_of, mark_given
+from perdure.model.codec.contents import Partial, carried, fields_of, mark_given, models
 from perdure.model.codec.faithful import check_faithful
 from perdure.model.codec.tags import FORMS, READERS, TAG, VALUE
 
@@ -315,7 +314,7 @@ def _decode_typed_in(annotation: Any, value: Any) -> Any:
 
 
 def _made(annotation: Any, value: Any, *, by_alias: bool) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, models()):
         try:
             model = annotation.model_validate(value, by_alias=by_alias, by_name=True)
         except Exception as error:  # a ValidationError, or what a validator raised beside it

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from pydantic import BaseModel, RootModel
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, RootModel
+
+
+def models() -> type[BaseModel]:
+    """Return the class of pydantic's models, of which there are none where nobody has loaded it."""
+    found: Any = getattr(sys.modules.get("pydantic.main"), "BaseModel", _NoModel)
+    return found  # type: ignore[no-any-return]
+
+
+def root_models() -> type[RootModel[Any]]:
+    """Return the class of those that hold a value instead of fields; see :func:`models`."""
+    found: Any = getattr(sys.modules.get("pydantic.root_model"), "RootModel", _NoModel)
+    return found  # type: ignore[no-any-return]
+
+
+class _NoModel:
+    pass
 
 
 class Partial(dict[str, Any]):
@@ -27,7 +46,7 @@ def fields_of(value: Any) -> dict[str, Any] | None:
     """
     if isinstance(value, msgspec.Struct):
         return _got(value, value.__struct_fields__)
-    if isinstance(value, BaseModel):
+    if isinstance(value, models()):
         return _got(value, type(value).model_fields) | (value.model_extra or {})
     if isinstance(value, type):
         return None
@@ -41,16 +60,16 @@ def carried(value: Any, fields: dict[str, Any]) -> Any:
     """Return an object as what its class is made of again: a dict, mostly."""
     if isinstance(value, msgspec.Struct):
         return _struct(value, fields)
-    if isinstance(value, RootModel):
+    if isinstance(value, root_models()):
         return value.root
-    if isinstance(value, BaseModel) and len(value.model_fields_set) < len(fields):
+    if isinstance(value, models()) and len(value.model_fields_set) < len(fields):
         return Partial(fields, sorted(value.model_fields_set))
     return fields
 
 
 def hidden_of(value: Any) -> dict[str, Any]:
     """Return what an object holds beside its fields, which is not carried: attributes of its own, and private ones."""
-    if isinstance(value, BaseModel):
+    if isinstance(value, models()):
         return value.__pydantic_private__ or {}
     fields, kind = fields_of(value) or {}, type(value)
     own = getattr(value, "__dict__", {})
@@ -64,10 +83,10 @@ def mark_given(carried_as: Any, made: Any) -> None:
         carried_as: What the value was made of.
         made: The value.
     """
-    if isinstance(made, RootModel):
+    if isinstance(made, root_models()):
         mark_given(carried_as, made.root)
     elif isinstance(carried_as, dict) and not isinstance(made, dict):
-        if isinstance(carried_as, Partial) and isinstance(made, BaseModel):
+        if isinstance(carried_as, Partial) and isinstance(made, models()):
             # A frozen model refuses the usual way.
             object.__setattr__(made, "__pydantic_fields_set__", set(carried_as.given))
         for name, item in carried_as.items():

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from msgspec import inspect as types
-from pydantic import BaseModel
 
 from perdure.model.codec.codec import PLAIN_TYPES
+from perdure.model.codec.contents import models
 from perdure.model.codec.tags import FORMS
 
 #: What a value is before its annotation made something else of it.
@@ -27,7 +27,7 @@ def supported(annotation: Any) -> bool:
 
 def has_fields(kind: type) -> bool:
     """Return whether a class is of objects with fields, or a named tuple, that the class as annotation brings back."""
-    is_such = issubclass(kind, BaseModel) or issubclass(kind, tuple) or not issubclass(kind, tuple(_ARRIVES_AS))
+    is_such = issubclass(kind, models()) or issubclass(kind, tuple) or not issubclass(kind, tuple(_ARRIVES_AS))
     return kind not in _ARRIVES_AS and is_such and supported(kind)
 
 
@@ -61,7 +61,7 @@ def plain_types(annotation: Any) -> frozenset[type]:
 
 def _can_arrive(kind: Any) -> bool:
     try:
-        return issubclass(kind, BaseModel) or any(issubclass(plain, kind) for plain in _ARRIVES_AS)
+        return issubclass(kind, models()) or any(issubclass(plain, kind) for plain in _ARRIVES_AS)
     except TypeError:  # a protocol with attributes, or no class at all
         return False
 
@@ -102,7 +102,7 @@ def _fields(annotation: Any, seen: set[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _aliases(owner: type, name: str) -> list[str]:
-    if isinstance(owner, type) and issubclass(owner, BaseModel) and name in owner.model_fields:
+    if isinstance(owner, type) and issubclass(owner, models()) and name in owner.model_fields:
         field = owner.model_fields[name]
         given = (field.alias, field.serialization_alias, field.validation_alias)
         return [alias for alias in given if isinstance(alias, str)]

@@ -17,18 +17,17 @@ import builtins
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import MISSING, fields
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any, TypeVar, get_type_hints
-
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, create_model
 
 from perdure.errors import PerdureError, SettingsError
 from perdure.model.retry_policy import RetryPolicy
-from perdure.model.setting_problems import explained
+from perdure.model.setting_problems import WrongSettings
+from perdure.model.setting_types import Before, checked
 from perdure.model.text.stored_names import present_module
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.failover.groups import FailoverSettings
@@ -49,12 +48,6 @@ _PARTS: dict[str, type[Any]] = {
     "permits": PermitsConfig,
     "fallback": FallbackConfig,
 }
-_TABLES: dict[str, type[Any]] = {
-    "services": ServiceConfig,
-    "breakers": BreakerConfig,
-    "failover": FailoverSettings,
-    "pools": PoolConfig,
-}
 _EXCEPTIONS = {"expected", "ignore", "on", "retry_on", "give_up_on"}
 
 
@@ -68,7 +61,7 @@ def as_service_config(given: Any) -> ServiceConfig:
     """Return a service's configuration from its table.
 
     Raises:
-        ValidationError: Something in it is unknown or not allowed.
+        WrongSettings: Something in it is unknown or not allowed.
     """
     return _configured(ServiceConfig, given)
 
@@ -77,7 +70,7 @@ def as_breaker_config(given: Any) -> BreakerConfig:
     """Return a breaker's configuration from its table.
 
     Raises:
-        ValidationError: Something in it is unknown or not allowed.
+        WrongSettings: Something in it is unknown or not allowed.
     """
     return _configured(BreakerConfig, given)
 
@@ -86,7 +79,7 @@ def as_failover_settings(given: Any) -> FailoverSettings:
     """Return a failover group's settings from its table.
 
     Raises:
-        ValidationError: Something in it is unknown or not allowed.
+        WrongSettings: Something in it is unknown or not allowed.
     """
     return _configured(FailoverSettings, given)
 
@@ -95,7 +88,7 @@ def as_pool_config(given: Any) -> PoolConfig:
     """Return a pool's bounds from its table, or the name of a preset.
 
     Raises:
-        ValidationError: Something in it is unknown or not allowed.
+        WrongSettings: Something in it is unknown or not allowed.
         ValueError: There is no preset of that name.
     """
     if not isinstance(given, str) or given.lstrip().startswith("{"):
@@ -147,23 +140,12 @@ def failover_settings(name: str, settings: Any) -> FailoverSettings:
     return _named(("failover", name), as_failover_settings, settings)
 
 
-def names_beside(path: Sequence[str]) -> Iterable[str]:
-    """Return what is allowed where the last name of a path stands, such as ``services.payments.breaker.expectd``."""
-    kind = _TABLES.get(path[0], BreakerConfig)
-    if path[0] == "services" and len(path) > 3:
-        kind = _PARTS[path[2]]
-    return [field.name for field in fields(kind)]
-
-
 def _named(where: Sequence[str], convert: Callable[[Any], Config], given: Any) -> Config:
     try:
         return convert(given)
-    except ValidationError as error:
-        problems = []
-        for problem in error.errors():
-            path = [*where, *(str(part) for part in problem["loc"])]
-            problems.append(explained(problem, ["resilience", *path], names_beside(path)))
-        raise SettingsError("; ".join(problems)) from None
+    except WrongSettings as error:
+        found = [problem.within("resilience", *where).said() for problem in error.problems]
+        raise SettingsError("; ".join(found)) from None
     except ValueError as error:
         raise SettingsError(f"resilience.{'.'.join(where)}: {error}") from None
 
@@ -174,30 +156,24 @@ def _configured(kind: type[Config], given: Any) -> Config:
         return given
     if not isinstance(given, Mapping):
         raise ValueError(f"must be a table with any of {', '.join(field.name for field in fields(kind))}")  # type: ignore[arg-type]
-    checked = _model(kind)(**given)  # type: ignore[arg-type] # a class is hashable
+    hints = get_type_hints(kind)
+    allowed = {field.name: _check(field.name, hints[field.name]) for field in fields(kind)}  # type: ignore[arg-type]
+    values = checked(allowed, _required(kind), given)
     try:
-        return kind(**{name: getattr(checked, name) for name in checked.model_fields_set})
+        return kind(**values)
     except (TypeError, PerdureError) as error:
         raise ValueError(str(error)) from error
 
 
-@cache
-def _model(kind: type[Any]) -> type[BaseModel]:
-    """Return what checks and converts the values of a configuration's fields."""
-    hints = get_type_hints(kind)
-    checks: dict[str, Any] = {}
-    for field in fields(kind):
-        required = field.default is MISSING and field.default_factory is MISSING
-        checks[field.name] = (_check(field.name, hints[field.name]), ... if required else None)
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
-    return create_model(kind.__name__, __config__=config, **checks)
+def _required(kind: Any) -> list[str]:
+    return [field.name for field in fields(kind) if field.default is field.default_factory is MISSING]
 
 
 def _check(name: str, hint: Any) -> Any:
     if name in _EXCEPTIONS:
-        return Annotated[Any, PlainValidator(_exceptions)]
+        return Annotated[Any, Before(_exceptions)]
     if name in _PARTS and hint is not float:
-        return Annotated[Any, PlainValidator(partial(_part, name))]
+        return Annotated[Any, Before(partial(_part, name))]
     return hint
 
 
