@@ -115,7 +115,9 @@ class Database:
             LedgerUnavailable: The database cannot be reached or refuses to work.
         """
         with gate.use(), self.translating():
-            run = faulty(self._run, at.point, _connection_lost, store=LEDGER, bulkhead=at.bulkhead)
+            run = self._run
+            for point in at.points:
+                run = faulty(run, point, _connection_lost, store=LEDGER, bulkhead=at.bulkhead)
             try:
                 result = run(work, autocommit)
             except DBAPIError as error:

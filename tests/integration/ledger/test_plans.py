@@ -107,6 +107,12 @@ def letters(ledger: Ledger, **filters: Any) -> list[DeadLetterRecord]:
     return ledger.letters.page(LetterFilter(**filters), limit=50)
 
 
+def settle_and_claim(ledger: Ledger) -> object:
+    claims, by = claim_new(ledger, 4), replace(ANYBODY, bulkhead=new_id())
+    ledger.jobs.submit([job(number, bulkhead=by.bulkhead) for number in range(4)])
+    return ledger.jobs.settle_and_claim([(claim, SUCCEED) for claim in claims], (), by, 2, {})
+
+
 STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "submit": lambda ledger: submitted(ledger, 1, tags={"a": "b"}),
     "submit with a key": lambda ledger: submitted(ledger, 1, idempotency_key=new_id()),
@@ -131,6 +137,7 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "settle": lambda ledger: ledger.jobs.settle(running(ledger), SUCCEED),
     "settle twice": lambda ledger: [ledger.jobs.settle(claim, SUCCEED) for claim in [running(ledger)] * 2],
     "settle a slice": lambda ledger: settle_slice(ledger),
+    "settle and claim": settle_and_claim,
     "die": lambda ledger: ledger.jobs.settle(running(ledger), DIE),
     "cancel": lambda ledger: ledger.jobs.cancel(submitted(ledger), ""),
     "bring forward": lambda ledger: ledger.jobs.bring_forward(submitted(ledger, delay=60.0)),
@@ -292,7 +299,7 @@ INDEXES = {
 
 
 #: Those that must have their index at any moment, whatever is known of the table.
-SETTLING = ("settle", "settle twice", "settle a slice", "die")
+SETTLING = ("settle", "settle twice", "settle a slice", "settle and claim", "die")
 #: Those that run every second or with every job.
 HOT = (
     "claim",

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,12 +20,13 @@ from perdure.model.events import JobEvent
 from perdure.model.settlement import decide
 from perdure.model.signature import Signature
 from perdure.model.worker_health import WorkerEvent
+from perdure_workers.recovery import outage
 from perdure_workers.recovery.incarnation import Incarnation
 from perdure_workers.shared.shared import Shared
 from perdure_workers.shared.wakeups import Wakeups
 from perdure_workers.worker import execute
 from perdure_workers.worker.shift import Shift
-from perdure_workers.worker.slice import SliceKeeper
+from perdure_workers.worker.slice import SliceKeeper, SliceSize
 from support.ledgers import LOSE, RETRY, claimed, job
 from support.waiting import wait_until
 
@@ -43,13 +45,14 @@ class Child:
         self.shift._keeper.start()
 
     def serve(self) -> bool:
-        """Claim a slice, run and settle it; return whether there was any."""
-        return self.shift._serve()
+        """Claim a slice, run and settle it, and claim none along with that; return whether there was any."""
+        if claims := self.shift._claim():
+            self.shift._work(claims).let_go()
+        return bool(claims)
 
     def work(self, *jobs: Any) -> list[str]:
         """Serve until nothing is left to claim; return the jobs' states."""
-        while self.serve():
-            pass
+        self.shift._serve()
         return [str(job.state) for job in jobs]
 
     def holds(self) -> bool:
@@ -83,6 +86,20 @@ def add(app: Perdure) -> Any:
         return n + to
 
     return add
+
+
+def before_settling(app: Perdure, patch: pytest.MonkeyPatch, do: Callable[[Any], None]) -> None:
+    """Do something before endings are settled, alone or along with a claim."""
+
+    def patched(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(endings: Any, *others: Any) -> Any:
+            do(endings)
+            return original(endings, *others)
+
+        return call
+
+    for name in ("settle_all", "settle_and_claim"):
+        patch.setattr(app.ledger.jobs, name, patched(getattr(app.ledger.jobs, name)))
 
 
 def of_bad(claim: Any) -> bool:
@@ -262,14 +279,12 @@ def bad_arguments(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException)
 
 def bad_ledger(app: Perdure, patch: pytest.MonkeyPatch, error: BaseException) -> None:
     """The database refuses the whole statement for one row of it."""
-    original = app.ledger.jobs.settle_all
 
-    def settle_all(endings: Any, said: Any = ()) -> Any:
+    def refuse(endings: Any) -> None:
         if any(of_bad(claim) and settlement.result is not None for claim, settlement in endings):
             raise DataError("UPDATE", {}, error)
-        return original(endings)
 
-    patch.setattr(app.ledger.jobs, "settle_all", settle_all)
+    before_settling(app, patch, refuse)
 
 
 FAILURES = [bad_codec, bad_decide, bad_vault, bad_arguments, bad_ledger]
@@ -357,15 +372,41 @@ def test_an_outage_while_settling_is_outlasted(
 ) -> None:
     jobs = add.submit_many([(n,) for n in range(3)])
     outages = [LedgerUnavailable("away")] * 3
-    original = app.ledger.jobs.settle_all
 
-    def settle_all(endings: Any, said: Any = ()) -> Any:
+    def fail(_endings: Any) -> None:
         if outages:
             raise outages.pop()
-        return original(endings)
 
-    monkeypatch.setattr(app.ledger.jobs, "settle_all", settle_all)
+    before_settling(app, monkeypatch, fail)
     assert child().work(*jobs) == ["succeeded"] * 3
+
+
+def test_commits_whose_answers_are_lost_have_no_job_run_twice(
+    app: Perdure, child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a transaction that settles and claims both are in doubt, and so is the one that tries again."""
+    ran: list[int] = []
+
+    @app.job(name="note")
+    def note(n: int) -> None:
+        ran.append(n)
+
+    jobs, lot, original = note.submit_many([(n,) for n in range(40)]), Random(7), app.ledger.database.run
+
+    def lose_some(work: Any, **how: Any) -> Any:
+        answer = original(work, **how)
+        if lot.random() < 0.4:
+            raise LedgerUnavailable("the answer is lost")
+        return answer
+
+    worker = child(2)
+    monkeypatch.setattr(outage, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(SliceSize, "learn", lambda *_: None)  # so that there are many slices
+    with monkeypatch.context() as broken:
+        broken.setattr(app.ledger.database, "run", lose_some)
+        worker.work()
+    assert sorted(ran) == list(range(40))
+    assert [(str(job.state), len(job.attempts())) for job in jobs] == [("succeeded", 1)] * 40
 
 
 def test_nothing_is_lost_while_nothing_can_be_settled_at_all(
@@ -374,16 +415,15 @@ def test_nothing_is_lost_while_nothing_can_be_settled_at_all(
     """Before a job that runs alone the others are let go; that this fails must not lose the job itself."""
     first, pill, rest = add.submit_many([(n,) for n in range(3)])
     worker = child()
-    original, failures = app.ledger.jobs.settle_all, [1, 1, 1]
+    failures = [1, 1, 1]
 
-    def settle_all(endings: Any, said: Any = ()) -> Any:
+    def fail(_endings: Any) -> None:
         if failures:
             failures.pop()
             raise RuntimeError("a bug")
-        return original(endings)
 
     worker.shift._expected["add"] = 60.0
-    monkeypatch.setattr(app.ledger.jobs, "settle_all", settle_all)
+    before_settling(app, monkeypatch, fail)
     worker.serve()
     assert [str(job.state) for job in (first, pill, rest)] == ["succeeded", "queued", "queued"]
     assert worker.work(first, pill, rest) == ["succeeded"] * 3
@@ -472,13 +512,8 @@ def test_a_coordinator_that_is_cancelled_when_it_is_to_wait_takes_its_replicas_a
         return 1
 
     job = copy.submit()
-    worker, original = child(1), app.ledger.jobs.settle_all
-
-    def settle_all(endings: Any, said: Any = ()) -> Any:
-        app.ledger.jobs.cancel(job.id, "not wanted")  # after it has looked
-        return original(endings, said)
-
-    monkeypatch.setattr(app.ledger.jobs, "settle_all", settle_all)
+    worker = child(1)
+    before_settling(app, monkeypatch, lambda _: app.ledger.jobs.cancel(job.id, "not wanted"))  # after it has looked
     worker.serve()
     assert job.state == "cancelled"
     assert [str(replica.state) for replica in job.replicas()] == ["cancelled"] * 3

@@ -41,7 +41,7 @@ from perdure_workers.intake.quarantine import Quarantine
 from perdure_workers.recovery.rescue import hand_back, rescue_child, rescue_worker
 from perdure_workers.shared.slots import Slot
 from perdure_workers.supervisor.duties.expire import Expire
-from perdure_workers.worker.choice import Choice
+from perdure_workers.worker.choice import Along, Choice
 from support.cluster import Effect
 from support.simulation.ledger import SimulatedClock
 from support.simulation.parts import BULKHEAD, KINDS, SETTINGS, TASKS, URGENT, SimulatedApp
@@ -317,11 +317,11 @@ class World:
         self.nodes[index] = self._node(index)
         self.ledger.workers.register(self._row(self.nodes[index]))
 
-    def _take(self, index: int) -> None:
+    def _take(self, index: int, along: Along | None = None) -> None:
         node = self.nodes[index]
         self.bells.counts[node.bulkhead] -= 1
         node.until = self.clock.now + SETTINGS.lease_ttl
-        node.held = node.choice.claim(SLICE)
+        node.held, node.begun, node.endings = node.choice.claim(SLICE, along), 0, []
         assert self.jobs.keys() >= {claim.job_id for claim in node.held}, "a worker was given what nobody submitted"
         self.fences |= {claim.job_id: claim.fence for claim in node.held}
         if len(node.held) >= SLICE:
@@ -408,9 +408,13 @@ class World:
         node.endings.append((claim, decide(ended, claim, TASKS[claim.task].retry, self.clock.rng)))
 
     def _settle(self, index: int) -> None:
-        """Settle what ended and give back what was not begun."""
+        """Settle what ended and give back what was not begun; who has ended all takes what is next along with that."""
         node = self.nodes[index]
         rest = [(claim, RELEASED) for claim in node.held[node.begun :]]
+        if not (rest or node.running) and node.leased and self.bells.counts[node.bulkhead]:
+            ends = tuple(node.endings)
+            self._take(index, lambda by, most, since: self.ledger.jobs.settle_and_claim(ends, (), by, most, since)[1])
+            return
         self.ledger.jobs.settle_all([*node.endings, *rest])
         node.held, node.begun, node.endings = [node.running] if node.running else [], int(node.running is not None), []
         if rest:

@@ -43,10 +43,11 @@ class Settled:
         self.calls: list[tuple[list[str], list[str]]] = []
         self.errors = list(errors)
 
-    def __call__(self, ended: Sequence[Ended], rest: Sequence[Claim]) -> None:
+    def __call__(self, ended: Sequence[Ended], rest: Sequence[Claim]) -> Sequence[Claim]:
         self.calls.append(([claim.job_id for claim, _ in ended], [claim.job_id for claim in rest]))
         if self.errors:
             raise self.errors.pop(0)
+        return []
 
 
 def claim(job_id: str) -> Claim:
@@ -97,10 +98,13 @@ def test_a_process_that_was_stopped_longer_than_its_lease_lasts_begins_none_of_i
 def test_what_its_time_does_not_reach_goes_back(clock: Clock) -> None:
     settled = Settled()
     held = Slice(claims("abc"), settled, FOR_EVER)
+    clock.sleep(BUDGET * 0.6)
     run_next(held)
-    clock.sleep(BUDGET * 2)
-    assert held.is_late()
+    clock.sleep(BUDGET * 0.6)
     assert held.next() is None
+    assert held.late_in() == pytest.approx(BUDGET * 0.4), "what ended waits for the slice's time, from then on"
+    clock.sleep(BUDGET)
+    assert held.late_in() == 0.0
     held.let_go()
     assert settled.calls == [(["a"], ["b", "c"])]
 
@@ -146,10 +150,10 @@ def test_what_could_not_be_settled_is_tried_again_and_nothing_of_it_is_run(clock
 def test_two_that_let_go_at_once_settle_everything_once() -> None:
     entered, go_on, settled = threading.Event(), threading.Event(), Settled()
 
-    def slow(ended: Sequence[Ended], rest: Sequence[Claim]) -> None:
+    def slow(ended: Sequence[Ended], rest: Sequence[Claim]) -> Sequence[Claim]:
         entered.set()
         assert go_on.wait(20)
-        settled(ended, rest)
+        return settled(ended, rest)
 
     held = Slice(claims("abc"), slow, FOR_EVER)
     run_next(held)

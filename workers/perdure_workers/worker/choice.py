@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from perdure.ledger.jobs.claim import NO_MARKS, PRIORITIES, SLACK, Claimer, Since, in_line
@@ -31,6 +31,10 @@ SLOW = {"postgresql": 0.01, "sqlite": float("inf")}
 REST, LONGEST_REST, FASTER = 50.0, 10.0, 2.0
 
 
+#: Claims so many jobs from there on in one transaction with something else; may be called once only.
+Along = Callable[[Claimer, int, Since], list[Claim]]
+
+
 class Choice:
     """Claims for one child.
 
@@ -53,15 +57,22 @@ class Choice:
         self._looked_to = ""
         #: Seconds after which it is worth asking again though nobody rings; None when somebody will.
         self.ask_again: float | None = None
+        #: When the last claim was asked for, on the monotonic clock.
+        self.asked_at = 0.0
 
-    def claim(self, most: int) -> list[Claim]:
+    def claim(self, most: int, along: Along | None = None) -> list[Claim]:
         """Claim at most about ``most`` jobs and return them in line; their first place in line first.
 
-        What was claimed before something failed is returned by the next call.
+        What was claimed before something failed is returned by the next call, which must be one of a child that holds
+        nothing any more.
+
+        Args:
+            most: How many.
+            along: What claims from the plain lane, for a child that settles its last ones with it.
         """
-        self.ask_again = None
+        self.ask_again, self.asked_at = None, time.monotonic()
         in_doubt, self._in_doubt = self._in_doubt, True
-        claims = self._plain(most, in_doubt=in_doubt)
+        claims = self._plain(most, along, in_doubt=in_doubt)
         self._claims += 1
         if not claims:
             claims = self._from_lanes(most)
@@ -75,8 +86,10 @@ class Choice:
         self._passed_until[lane] = time.monotonic() + seconds
         self._ask_again_in(seconds)
 
-    def _plain(self, most: int, *, in_doubt: bool) -> list[Claim]:
+    def _plain(self, most: int, along: Along | None, *, in_doubt: bool) -> list[Claim]:
         def read(since: Since) -> list[Claim]:
+            if along is not None:
+                return along(self._by, most, since)
             return self._app.ledger.jobs.claim(self._by, most, since=since, in_doubt=in_doubt)
 
         if self._whole.is_due:

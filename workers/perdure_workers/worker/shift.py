@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from perdure.errors import LedgerUnavailable
-from perdure.ledger.jobs.claim import Claimer
+from perdure.ledger.jobs.claim import Claimer, Since
 from perdure.ledger.jobs.settle import Ending, Settled
 from perdure.manage.cancelling import OF_CANCELLED
 from perdure.model.job_log import Chunk
@@ -85,7 +85,8 @@ class Shift:
         self._keeper.start()
         while not self._shared.draining():
             try:
-                if not self._serve():
+                self._serve()
+                if not self._shared.draining():
                     self._shared.wakeups.wait(self._idle_for())
             except Exception:
                 logger.exception("a slice failed; its jobs are taken back")
@@ -96,17 +97,31 @@ class Shift:
         self._tally.stop()
         _quietly(lambda: flush(FLUSH_TIMEOUT))
 
-    def _serve(self) -> bool:
-        """Claim and run a slice; return False when there was nothing to claim."""
-        most = self._size()
+    def _serve(self) -> None:
+        """Claim and run slice after slice, until there is nothing to claim or the worker drains."""
         self._shared.slots.hold()
-        self._due_at = float("inf") if time.monotonic() >= self._due_at else self._due_at
-        claims, asked_at = until_the_ledger_is_back(lambda: self._claim(most))
-        if not claims:
+        try:
+            claims = self._claim()
+            while claims:
+                claims = self._next(self._work(claims))
+        finally:
             self._shared.slots.rest()
-            return False
+            self._missed_bells.is_idle()
+
+    def _claim(self) -> Sequence[Claim]:
+        return until_the_ledger_is_back(lambda: self._choice.claim(self._most()))
+
+    def _most(self) -> int:
+        """Return how many jobs to claim now."""
+        if time.monotonic() >= self._due_at:
+            self._due_at = float("inf")  # what was put off is among them
+        return self._size()
+
+    def _work(self, claims: Sequence[Claim]) -> Slice:
+        """Run a slice; what is left is to settle its last jobs."""
+        asked_at = self._choice.asked_at
         is_told = self._missed_bells.is_told(claims, asked_at)
-        if len(claims) >= most:
+        if len(claims) >= self._size():
             self._wake_others(ring=is_told)
         began = time.monotonic()
         held = Slice(claims, self._settle, asked_at + self._app.settings.lease_ttl)
@@ -117,22 +132,24 @@ class Shift:
                     _quietly(held.let_go)  # it takes nobody with it, and nobody waits for it
                 begun = replace(claim, started_at=claim.started_at + time.monotonic() - began)
                 held.add(begun, self._run(begun))
+        except BaseException:
+            held.let_go()
+            raise
         finally:
-            ran = time.monotonic() - began
             self._keeper.watch(None)
-            try:
-                held.let_go()
-            finally:
-                self._shared.slots.rest()
-                self._missed_bells.is_idle()
         if held.begun:
-            # Without the time that the ledger took: the slower it is, the more it helps to settle many at once.
-            self._size.learn(held.begun, ran)
-        return True
+            # Without the time that the ledger takes: the slower it is, the more it helps to settle many at once.
+            self._size.learn(held.begun, time.monotonic() - began)
+        return held
 
-    def _claim(self, most: int) -> tuple[Sequence[Claim], float]:
-        asked_at = time.monotonic()
-        return self._choice.claim(most), asked_at
+    def _next(self, held: Slice) -> Sequence[Claim]:
+        """Settle a slice and return the next one, claimed in the same transaction unless something is in the way."""
+        self._missed_bells.is_idle()
+        if self._shared.draining():
+            held.let_go()
+            return ()
+        claims = held.let_go(partial(self._settle, goes_on=True))
+        return self._claim() if claims is None else claims
 
     def _run(self, claim: Claim) -> Attempt:
         attempt = self._executor(claim, self._began)
@@ -159,11 +176,17 @@ class Shift:
         self._shared.slots.begin(claim.job_id, claim.fence, claim.task, limit)
         _quietly(lambda: self._events.began(claim))
 
-    def _settle(self, ended: Sequence[Ended], rest: Sequence[Claim]) -> None:
+    def _settle(self, ended: Sequence[Ended], rest: Sequence[Claim], *, goes_on: bool = False) -> Sequence[Claim] | None:
+        """Settle what ended and give back the rest; return what was claimed along with that.
+
+        None if nothing could be: what is given back is there for the next claim only.
+        """
         endings: list[Ending] = [(claim, one.settlement) for claim, one in ended if not one.is_settled]
         endings += [(claim, RELEASED) for claim in rest]
         said = [one.said for _, one in ended if one.said is not None]
-        settled = until_the_ledger_is_back(lambda: self._settled(endings, said)) if endings or said else Settled()
+        settled, claims = self._settled_along(endings, said) if goes_on and endings and not rest else (None, None)
+        if settled is None:
+            settled = until_the_ledger_is_back(lambda: self._settled(endings, said)) if endings or said else Settled()
         if rest:
             self._shared.wakeups.post()
         for lost in settled.lost.values():
@@ -172,6 +195,25 @@ class Shift:
         for claim, settlement in (*before, *settled.written(endings)):
             if settlement.transition is not Transition.RELEASE:
                 _quietly(partial(self._tell, claim, settlement))
+        return claims
+
+    def _settled_along(
+        self, endings: Sequence[Ending], said: Sequence[Chunk]
+    ) -> tuple[Settled | None, Sequence[Claim] | None]:
+        """Settle and claim in one transaction. Of what fails it returns None, and the next claim is one in doubt."""
+        settled: Settled | None = None
+
+        def along(by: Claimer, most: int, since: Since) -> list[Claim]:
+            nonlocal settled
+            settled, claims = self._app.ledger.jobs.settle_and_claim(endings, said, by, most, since)
+            return claims
+
+        try:
+            claims = self._choice.claim(self._most(), along)
+        except Exception as error:  # noqa: BLE001 - each of the two is tried by itself, and says what is wrong
+            logger.info("a slice is settled before the next one is claimed: %s", error)
+            return settled, None
+        return settled, claims
 
     def _settled(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> Settled:
         """Settle; what the ledger refuses to write of one job must not hold up the others, nor leave it running."""

@@ -25,7 +25,8 @@ REST = 0.5
 GROWTH = 4
 
 Ended = tuple[Claim, Attempt]
-Settle = Callable[[Sequence[Ended], Sequence[Claim]], None]
+#: Settles what ended and gives back the rest; may return what it has claimed along with that.
+Settle = Callable[[Sequence[Ended], Sequence[Claim]], Sequence[Claim] | None]
 
 
 class SliceSize:
@@ -64,7 +65,7 @@ class Slice:
         self._lock = threading.Lock()
         self._settling = threading.Lock()
         self._until = until
-        self._ends_at = time.monotonic() + BUDGET
+        self._ends_at = self._late_at = time.monotonic() + BUDGET
         self.begun = 0
 
     def next(self) -> Claim | None:
@@ -78,22 +79,33 @@ class Slice:
     def add(self, claim: Claim, attempt: Attempt) -> None:
         """Take note of how a job ended."""
         with self._lock:
+            if not self._ended:
+                self._late_at = time.monotonic() + BUDGET
             self._ended.append((claim, attempt))
 
-    def is_late(self) -> bool:
-        """Return whether its time is over."""
-        return time.monotonic() > self._ends_at
+    def late_in(self) -> float:
+        """Return the seconds after which its jobs have waited for long enough: for the first, or to be settled."""
+        return max(0.0, self._late_at - time.monotonic())
 
-    def let_go(self) -> None:
-        """Settle what ended and give back what was not begun. What fails is tried again the next time, and not run."""
+    def let_go(self, settle: Settle | None = None) -> Sequence[Claim] | None:
+        """Settle what ended and give back what was not begun. What fails is tried again the next time, and not run.
+
+        Args:
+            settle: Does so in place of what the slice was given.
+
+        Returns:
+            What ``settle`` has claimed; None where it was not called.
+        """
         with self._settling:
             with self._lock:
                 self._to_settle += self._ended
                 self._to_release += self._rest
                 self._ended, self._rest = [], deque()
-            if self._to_settle or self._to_release:
-                self._settle(self._to_settle, self._to_release)
-                self._to_settle, self._to_release = [], []
+            if not (self._to_settle or self._to_release):
+                return None
+            claims = (settle or self._settle)(self._to_settle, self._to_release)
+            self._to_settle, self._to_release = [], []
+            return claims
 
 
 class SliceKeeper:
@@ -124,8 +136,8 @@ class SliceKeeper:
                 if self._slice is held:
                     self._some.wait()
                 continue
-            time.sleep(BUDGET)
-            if self._slice is held and held.is_late():
+            time.sleep(held.late_in())
+            if self._slice is held and not held.late_in():
                 try:
                     held.let_go()
                     let_go = held

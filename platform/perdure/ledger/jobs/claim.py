@@ -6,7 +6,7 @@ has come is claimed as it stands, and one that is given back keeps its place.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,11 +75,10 @@ _LANES = "json_to_recordset(CAST(:lanes AS json)) AS l(lane text, most int)"
 _OF_LANES = f"SELECT w.id FROM {_LANES} CROSS JOIN LATERAL ({_of_lane('l.lane', 'l.most', replicas=True)}) AS w LIMIT :most"
 
 
-def _claim(dialect: str, those: str) -> Any:
+def _claim(dialect: str, those: str) -> str:
     """Return the statement that claims those jobs, a condition of their ids."""
     moment = NOW[dialect]
-    return text(
-        f"""
+    return f"""
         UPDATE {HOT[dialect]} SET
             state = '{target(Transition.CLAIM)}', fence = fence + 1, attempt = attempt + 1,
             worker_id = :by_id, worker_name = :by_name, worker_pid = :by_pid,
@@ -90,16 +89,16 @@ def _claim(dialect: str, those: str) -> Any:
             AND NOT EXISTS (SELECT 1 FROM perdure_workers o WHERE o.id = :by_id AND o.state IN ({_ENDED}))
         RETURNING {_RETURNED}
         """
-    )
 
 
 #: PostgreSQL's statement for a single lane, none of replicas: it plans each time anew, and this in two thirds of the time.
+OF_ONE_LANE = _claim("postgresql", f"= ANY(ARRAY({_of_lane(':lane', ':most', replicas=False)}))")
 _SINGLE = "postgresql, a lane"
 # PostgreSQL picks into an array, once for the statement: a list it might make anew for each row, and lock others.
 _CLAIM = {
-    "sqlite": _claim("sqlite", f"IN (SELECT id FROM ({_BY_LEVEL}) AS w LIMIT :most)"),
-    "postgresql": _claim("postgresql", f"= ANY(ARRAY({_OF_LANES}))"),
-    _SINGLE: _claim("postgresql", f"= ANY(ARRAY({_of_lane(':lane', ':most', replicas=False)}))"),
+    "sqlite": text(_claim("sqlite", f"IN (SELECT id FROM ({_BY_LEVEL}) AS w LIMIT :most)")),
+    "postgresql": text(_claim("postgresql", f"= ANY(ARRAY({_OF_LANES}))")),
+    _SINGLE: text(OF_ONE_LANE),
 }
 
 
@@ -147,37 +146,49 @@ def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, sin
 
 def claim_from(connection: Connection, by: Claimer, wanted: Mapping[str, int], since: Since = NO_MARKS) -> list[Claim]:
     """Claim so many jobs of each of these lanes; see :func:`claim`. One statement on PostgreSQL."""
-    values = {
+    try:
+        rows = _rows_of(connection, by, wanted, since)
+    except IntegrityError:
+        if REPLICAS not in wanted:
+            raise
+        return []  # a sibling was claimed for this worker at the same moment
+    return in_order(rows)
+
+
+def in_order(rows: Iterable[Sequence[Any]]) -> list[Claim]:
+    """Return the claims that rows of the ledger are, in line."""
+    return sorted((Claim(*row) for row in rows), key=in_line)
+
+
+def _rows_of(connection: Connection, by: Claimer, wanted: Mapping[str, int], since: Since) -> Sequence[Any]:
+    if connection.dialect.name == "sqlite":
+        values = {**_common(by, since), "known": msgspec.json.encode(by.tasks).decode()}
+        return [
+            row
+            for lane, most in wanted.items()
+            for row in direct.rows(connection, _CLAIM["sqlite"], {**values, "lane": lane, "most": most})
+        ]
+    if len(wanted) == 1 and REPLICAS not in wanted:
+        [(lane, most)] = wanted.items()
+        return direct.rows(connection, _CLAIM[_SINGLE], of_one_lane(by, lane, most, since))
+    lanes = msgspec.json.encode([{"lane": lane, "most": most} for lane, most in wanted.items()]).decode()
+    values = {**_common(by, since), "known": list(by.tasks), "lanes": lanes, "most": sum(wanted.values())}
+    return direct.rows(connection, _CLAIM["postgresql"], values)
+
+
+def of_one_lane(by: Claimer, lane: str, most: int, since: Since) -> dict[str, Any]:
+    """Return the parameters of :data:`OF_ONE_LANE`."""
+    return {**_common(by, since), "known": list(by.tasks), "lane": lane, "most": most}
+
+
+def _common(by: Claimer, since: Since) -> dict[str, Any]:
+    return {
         "bulkhead": by.bulkhead,
         "by_id": by.worker_id,
         "by_name": by.worker_name,
         "by_pid": by.pid,
         **{f"since{priority}": since.get(priority, 0.0) for priority in PRIORITIES},
     }
-    try:
-        rows = _rows_of(connection, values, list(by.tasks), wanted)
-    except IntegrityError:
-        if REPLICAS not in wanted:
-            raise
-        return []  # a sibling was claimed for this worker at the same moment
-    return sorted((Claim(*row) for row in rows), key=in_line)
-
-
-def _rows_of(
-    connection: Connection, values: Mapping[str, Any], known: list[str], wanted: Mapping[str, int]
-) -> Sequence[Any]:
-    if connection.dialect.name == "sqlite":
-        parameters = {**values, "known": msgspec.json.encode(known).decode()}
-        return [
-            row
-            for lane, most in wanted.items()
-            for row in direct.rows(connection, _CLAIM["sqlite"], {**parameters, "lane": lane, "most": most})
-        ]
-    parameters = {**values, "known": known, "most": sum(wanted.values())}
-    if len(wanted) == 1 and REPLICAS not in wanted:
-        return direct.rows(connection, _CLAIM[_SINGLE], {**parameters, "lane": next(iter(wanted))})
-    lanes = msgspec.json.encode([{"lane": lane, "most": most} for lane, most in wanted.items()]).decode()
-    return direct.rows(connection, _CLAIM["postgresql"], {**parameters, "lanes": lanes})
 
 
 def in_line(claim: Claim) -> tuple[int, float, str]:
@@ -196,4 +207,4 @@ def held(connection: Connection, by: Claimer, lanes: Collection[str] | None = No
     query, of_child = OF_CHILD, {"of_worker": by.worker_id, "of_pid": by.pid}
     if lanes is not None:
         query = query.where(jobs.c.lane.in_(lanes))
-    return sorted((Claim(*row) for row in connection.execute(query, of_child)), key=in_line)
+    return in_order(connection.execute(query, of_child))

@@ -133,18 +133,16 @@ def _attempt_values(dialect: str) -> str:
 _SETTLED = f"of_job, of_fence, new_outcome, by_worker, by_pid, began_at, {_ERRORS}, kind, perdure_jobs.state AS now_state"
 
 #: PostgreSQL takes all changes in one statement, which is its own transaction: one round trip and not four.
-_SETTLE_AND_RECORD = text(
-    f"""
-    WITH settled AS ({_update("postgresql")} RETURNING {_SETTLED}),
+PARTS = f"""
+    settled AS ({_update("postgresql")} RETURNING {_SETTLED}),
     recorded AS (
         INSERT INTO perdure_attempts {_RECORDED}
         SELECT {_attempt_values("postgresql")} FROM settled WHERE new_outcome IS NOT NULL
         ON CONFLICT DO NOTHING
     ),
     counted AS ({counts.APPEND_SETTLED})
-    SELECT of_job, now_state FROM settled
     """
-)
+_SETTLE_AND_RECORD = text(f"WITH {PARTS} SELECT of_job, now_state FROM settled")
 _SETTLE = text(f"{_update('sqlite')} RETURNING id, state")
 _RECORD = text(
     f"""
@@ -185,6 +183,11 @@ def settle_all(connection: Connection, endings: Sequence[Ending], release: str |
     for claim, settlement in endings:
         if claim.crashes and settlement.outcome is not None and claim.job_id in states:
             counts.add(connection, recovery.of(connection, claim))
+    return judged(connection, endings, states)
+
+
+def judged(connection: Connection, endings: Sequence[Ending], states: dict[str, str]) -> Settled:
+    """Return what became of endings, of which these have come to a state; the others were settled before, or are stale."""
     settled = Settled(states)
     for claim, settlement in endings:
         if claim.job_id in states or settlement.outcome is None:
@@ -217,11 +220,17 @@ def settle(
     return settled, connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
 
 
+def parameters(endings: Sequence[Ending], rows: Sequence[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """Return the parameters of PostgreSQL's statement."""
+    rows = [_row(claim, settlement) for claim, settlement in endings] if rows is None else rows
+    kinds = counts.numbered(endings, rows)  # which it writes into the rows, too
+    return {**encoded(rows), "ids": [row["of_job"] for row in rows], "kinds": kinds}
+
+
 def _write(connection: Connection, rows: Sequence[dict[str, Any]], endings: Sequence[Ending]) -> dict[str, str]:
     """Write and return the states of those jobs whose fences hold."""
     if connection.dialect.name == "postgresql":
-        more = {"ids": [row["of_job"] for row in rows], "kinds": counts.numbered(endings, rows)}
-        found = connection.execute(_SETTLE_AND_RECORD, {**encoded(rows), **more})
+        found = connection.execute(_SETTLE_AND_RECORD, parameters(endings, rows))
         return {row.of_job: row.now_state for row in found}
     states: dict[str, str] = {row.id: row.state for row in connection.execute(_SETTLE, encoded(rows))}
     connection.execute(_RECORD, encoded([row for row in rows if row["of_job"] in states]))

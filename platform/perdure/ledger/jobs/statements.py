@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         restore,
         run_now,
         settle,
+        settle_and_claim,
         waiting,
     )
     from perdure.ledger.jobs.claim import Claimer, Since
@@ -52,8 +53,8 @@ else:
     bury, cancel, claim, depth, history, lanes, lineage, logs = later(
         "perdure.ledger.jobs", "bury", "cancel", "claim", "depth", "history", "lanes", "lineage", "logs"
     )
-    notes, prune, read, restore, run_now, settle, waiting = later(
-        "perdure.ledger.jobs", "notes", "prune", "read", "restore", "run_now", "settle", "waiting"
+    notes, prune, read, restore, run_now, settle, settle_and_claim, waiting = later(
+        "perdure.ledger.jobs", "notes", "prune", "read", "restore", "run_now", "settle", "settle_and_claim", "waiting"
     )
 
 
@@ -102,7 +103,7 @@ class JobStatements:
             tried = True
             return held or claim.claim(connection, by, most, lane, since or {})
 
-        return self._claimed(self._work.read(work, At(Point.CLAIM, by.bulkhead)))
+        return self._claimed(self._work.read(work, At((Point.CLAIM,), by.bulkhead)))
 
     def lanes(self, bulkhead: str, after: str = "", *, back: float | None = None) -> list[Lane]:
         """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
@@ -122,7 +123,7 @@ class JobStatements:
             tried = True
             return held or lanes.claim_within(connection, by, wanted, admitted)
 
-        return self._claimed(self._work.run(work, At(Point.CLAIM, by.bulkhead)))
+        return self._claimed(self._work.run(work, At((Point.CLAIM,), by.bulkhead)))
 
     def effect_key(self, job_id: str) -> str:
         """Return the key under which a job's effects are known to others; see :func:`lineage.effect_key`."""
@@ -133,14 +134,14 @@ class JobStatements:
         stored = self._work.vault.settlement(of.job_id, of.task, settlement)
         alone = settle.in_one_statement(self._work.database.dialect, [(of, stored)])
         settled, letter = (self._work.read if alone else self._work.run)(
-            lambda c: settle.settle(c, of, stored, self._work.release), At(Point.SETTLE, of.bulkhead)
+            lambda c: settle.settle(c, of, stored, self._work.release), At((Point.SETTLE,), of.bulkhead)
         )
         self.settled(settled.written([(of, settlement)]))
         return letter
 
     def settle_all(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> Settled:
         """Record how claims ended, and before that what their jobs have said; see :func:`settle.settle_all`."""
-        stored = [(of, self._work.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
+        stored = self._stored(endings)
         alone = settle.in_one_statement(self._work.database.dialect, stored)
 
         def work(connection: Connection) -> Settled:
@@ -148,10 +149,41 @@ class JobStatements:
                 logs.write(connection, said, self._seal_log)
             return settle.settle_all(connection, stored, self._work.release) if stored else settle.Settled()
 
-        at = At(Point.SETTLE, endings[0][0].bulkhead) if endings else STATEMENT
+        at = At((Point.SETTLE,), endings[0][0].bulkhead) if endings else STATEMENT
         settled = (self._work.read if alone else self._work.run)(work, at)
         self.settled(settled.written(endings))
         return settled
+
+    def settle_and_claim(
+        self, endings: Sequence[Ending], said: Sequence[Chunk], by: Claimer, most: int, since: Since
+    ) -> tuple[Settled, list[Claim]]:
+        """Record how a child's claims ended, and claim the next jobs for it, both or neither.
+
+        See :meth:`settle_all` and :meth:`claim`. When it raises, both may have been committed: settle again, which is safe
+        to repeat, and then claim as one that is in doubt.
+        """
+        stored = self._stored(endings)
+        alone = not said and settle.in_one_statement(self._work.database.dialect, stored)
+        tried = False
+
+        def work(connection: Connection) -> tuple[Settled, list[Claim]]:
+            nonlocal tried
+            if said:
+                logs.write(connection, said, self._seal_log)
+            if tried:
+                settled = settle.settle_all(connection, stored, self._work.release)
+                held = claim.held(connection, by, [PLAIN])
+                return settled, held or claim.claim(connection, by, most, since=since)
+            tried = True
+            return settle_and_claim.settle_and_claim(connection, stored, by, most, since, self._work.release)
+
+        at = At((Point.SETTLE, Point.CLAIM), by.bulkhead)
+        settled, claims = (self._work.read if alone else self._work.run)(work, at)
+        self.settled(settled.written(endings))
+        return settled, self._claimed(claims)
+
+    def _stored(self, endings: Sequence[Ending]) -> list[Ending]:
+        return [(of, self._work.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
 
     def settled(self, endings: Iterable[Ending]) -> None:
         """Tell of settlements that are committed; :meth:`settle` and :meth:`settle_all` do."""

@@ -5,7 +5,7 @@ A process whose settings do not allow faults has nothing that acts: :func:`fault
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -34,9 +34,9 @@ class Point(StrEnum):
 
 
 class At(NamedTuple):
-    """Which of the ledger's statements one is, and in which bulkhead when it belongs to one."""
+    """Which of the ledger's statements these are, and in which bulkhead when they belong to one."""
 
-    point: Point = Point.STATEMENT
+    points: Sequence[Point] = (Point.STATEMENT,)
     bulkhead: str = ""
 
 
