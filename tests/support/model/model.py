@@ -159,18 +159,23 @@ def _submit(state: State, _: Rules) -> Iterator[State]:
 
 
 def _take(state: State, _: Rules) -> Iterator[State]:
-    for who, node in enumerate(state.nodes):
-        if not (node.acts and node.leased and not node.held and state.bell):
-            continue
-        for count in range(SLICE + 1):
-            for numbers in permutations(state.waiting, count):
-                jobs = list(state.jobs)
-                for number in numbers:
-                    jobs[number] = jobs[number]._replace(state="running", fence=jobs[number].fence + 1)
-                held = tuple((number, jobs[number].fence) for number in numbers)
-                after = _with(state._replace(jobs=tuple(jobs)), who, node._replace(held=held))
-                # Another bell may be on its way, and a full slice rings one.
-                yield from (after._replace(bell=bell) for bell in (False, True))
+    for who in range(len(state.nodes)):
+        yield from _taken(state, who)
+
+
+def _taken(state: State, who: int) -> Iterator[State]:
+    node = state.nodes[who]
+    if not (node.acts and node.leased and not node.held and state.bell):
+        return
+    for count in range(SLICE + 1):
+        for numbers in permutations(state.waiting, count):
+            jobs = list(state.jobs)
+            for number in numbers:
+                jobs[number] = jobs[number]._replace(state="running", fence=jobs[number].fence + 1)
+            held = tuple((number, jobs[number].fence) for number in numbers)
+            after = _with(state._replace(jobs=tuple(jobs)), who, node._replace(held=held))
+            # Another bell may be on its way, and a full slice rings one.
+            yield from (after._replace(bell=bell) for bell in (False, True))
 
 
 def _begin(state: State, rules: Rules) -> Iterator[State]:
@@ -199,7 +204,9 @@ def _settle(state: State, rules: Rules) -> Iterator[State]:
     for who, node in enumerate(state.nodes):
         ended = node.begun - node.running
         if node.acts and node.held and (ended or not node.running or node.begun < len(node.held)):
-            yield _settled(state, who, rules)
+            settled = _settled(state, who, rules)
+            yield settled
+            yield from _taken(settled, who)  # in the same transaction, where nothing is left
 
 
 def _settled(state: State, who: int, rules: Rules) -> State:
@@ -220,6 +227,7 @@ def _lose_answer(state: State, rules: Rules) -> Iterator[State]:
             # The overseer has seen the child hold what it settled: only a guard keeps that from being taken back.
             seen = settled if rules.guard else _with(settled, who, node._replace(held=node.held[: node.begun]))
             yield _crashed(seen, who, rules)
+            yield from (_crashed(taken, who, rules) for taken in _taken(settled, who))
 
 
 def _crash(state: State, rules: Rules) -> Iterator[State]:
