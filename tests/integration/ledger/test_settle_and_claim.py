@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,9 +100,9 @@ def test_of_a_claim_that_fails_the_settlement_is_not_written_either(
 ) -> None:
     first = ledger.jobs.claim(by, 2)
     settlements = [(each, SUCCEED) for each in first]
-    unknown = Claimer(*(getattr(by, name) for name in ("bulkhead", "worker_id", "worker_name")), 2**80, by.tasks)
+    bad = replace(by, pid=2**80)
     with pytest.raises(Exception, match=r"range|large|int"):  # each driver's own error
-        ledger.jobs.settle_and_claim(settlements, [chunk_of(first[0])] if says else [], unknown, 2, {})
+        ledger.jobs.settle_and_claim(settlements, [chunk_of(first[0])] if says else [], bad, 2, {})
     assert states(ledger) == {"running": 2, "queued": 4}
     assert ledger.jobs.settle_all(settlements).lost == {}
 

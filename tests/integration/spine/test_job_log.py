@@ -40,12 +40,7 @@ def serve(app: Perdure, size: int = 10) -> Callable[[], None]:
     shift = Shift(app, Incarnation.new("w", "normal", 1), Shared(Wakeups(1)), 0)
     shift._size._most = size
     shift._keeper.start()
-
-    def run() -> None:
-        while shift._serve():
-            pass
-
-    return run
+    return shift._serve
 
 
 def texts(job: JobHandle[Any]) -> list[str]:

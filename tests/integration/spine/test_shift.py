@@ -88,7 +88,7 @@ def add(app: Perdure) -> Any:
     return add
 
 
-def before_settling(app: Perdure, patch: pytest.MonkeyPatch, do: Callable[[Any], None]) -> None:
+def before_settling(app: Perdure, patch: pytest.MonkeyPatch, do: Callable[[Any], object]) -> None:
     """Do something before endings are settled, alone or along with a claim."""
 
     def patched(original: Callable[..., Any]) -> Callable[..., Any]:
