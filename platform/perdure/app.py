@@ -17,7 +17,6 @@ from perdure.model.auto_replay import AutoReplay
 from perdure.model.checkpoint_schema import StatePolicy
 from perdure.model.events import EventBus
 from perdure.model.retry_policy import RetryPolicy
-from perdure.model.tally import Tally
 from perdure.resilience.listeners import Listeners
 from perdure.sealing import Vault
 from perdure.settings.settings import Settings, load_settings
@@ -27,6 +26,7 @@ from perdure.submit.origin import Origin
 from perdure.submit.submitter import Submitter
 from perdure.submit.task import AsyncTask, Task
 from perdure.system.fork_locks import once
+from perdure.system.loading import uncollected
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from perdure.manage.scores import Scores
     from perdure.manage.workers import Workers
     from perdure.model.alerts.slo import Slo
+    from perdure.model.tally import Tally
     from perdure.model.worker_health import WorkerEvent
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.resilience.breaker.events import BreakerEvent
@@ -85,8 +86,6 @@ class Perdure:
         self.events = EventBus()
         self.breaker_events: Listeners[BreakerEvent] = Listeners()
         self.breaker_events.add(_log_breaker)
-        #: What this process has counted and its worker or supervisor has not written yet.
-        self.tally = Tally()
         url, durability = self.settings.effective_ledger_url, self.settings.ledger_durability
         self.ledger = Ledger(url, durability, Vault.of(self.settings), self.events, self.settings.release)
         self.flower_events = FlowerEvents(lambda: self.celery, self.ledger)
@@ -289,6 +288,13 @@ class Perdure:
         if name not in self.tasks:
             raise UnknownTask(name, self.tasks)
         return self.tasks[name]
+
+    @once
+    def tally(self) -> Tally:
+        """What this process has counted and its worker or supervisor has not written yet."""
+        from perdure.model.tally import Tally
+
+        return Tally()
 
     @once
     def storage(self) -> Storage:
@@ -501,7 +507,8 @@ class Perdure:
     @once
     def bells(self) -> Bells:
         """What tells workers that there is work."""
-        from perdure.broker.bells import Bells
+        with uncollected():
+            from perdure.broker.bells import Bells
 
         settings = self.settings
         return Bells(settings.effective_broker_url, lambda: self.celery, settings.broker_key_prefix)

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from perdure.errors import SettingsError, UnknownBulkhead
 from perdure.model.clock import LONGEST_DELAY
-from perdure.model.job_log import LogBounds
 from perdure.model.setting_problems import Problem, WrongSettings
 from perdure.model.setting_types import After, Before, given_of, table
 from perdure.model.text.masked_url import masked_url
@@ -27,6 +26,9 @@ from perdure.settings.home import Home
 from perdure.settings.ledger_url import for_sqlalchemy
 from perdure.settings.sources import Source, from_environment, from_file, merged, place_of
 from perdure.system.upward import nearest
+
+if TYPE_CHECKING:
+    from perdure.model.job_log import LogBounds
 
 CONFIG_FILE = "perdure.toml"
 DEFAULT_HOME = ".perdure"
@@ -349,6 +351,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     @property
     def log_bounds(self) -> LogBounds:
         """How much is kept of what a job says by ``ctx.log``; what the worker's own log takes is kept in any case."""
+        from perdure.model.job_log import LogBounds  # here: who runs no jobs asks for none
+
         level = min(logging.INFO, logging.getLevelNamesMapping()[self.log_level])
         return LogBounds(self.job_log_lines, self.job_log_bytes, level if self.job_log_lines else logging.CRITICAL + 1)
 

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from perdure.errors import JobCancelled, JobDead, JobNotFinished
 from perdure.model.codec import codec
-from perdure.model.dead_letter import LineageEntry
-from perdure.model.job_log import LogLine
-from perdure.model.records import AttemptRecord, JobRecord, Progress
 from perdure.model.states import JobState
 from perdure.model.text.error_names import short_name
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
-    from perdure.model.records import Submitted
+    from perdure.model.dead_letter import LineageEntry
+    from perdure.model.job_log import LogLine
+    from perdure.model.records import AttemptRecord, JobRecord, Progress, Submitted
     from perdure.model.task_spec import TaskSpec
 
 R = TypeVar("R")

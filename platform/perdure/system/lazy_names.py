@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from perdure.system.loading import uncollected
+
 
 def lazy_names(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return a package's ``__getattr__`` and ``__dir__`` (PEP 562).
@@ -20,7 +22,8 @@ def lazy_names(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], 
     def get(name: str) -> Any:
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        found = names[name] = getattr(importlib.import_module(where[name]), name)
+        with uncollected():
+            found = names[name] = getattr(importlib.import_module(where[name]), name)
         return found
 
     return get, lambda: sorted({*names, *where})
