@@ -8,7 +8,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -71,6 +71,9 @@ class Database:
         self._durability = durability
         self._engine: Engine | None = None
         self._autocommitting: Engine | None = None
+        #: The connection that was used last and commits each statement, if nobody uses it now: to give it back to the pool
+        #: and to take it out and make it ready again takes a third of a millisecond after some idle time.
+        self._at_hand: list[Connection] = []
         self._has_worked = False
         self._pid = 0
         self._lock = fork_lock()
@@ -137,7 +140,7 @@ class Database:
             LedgerUnavailable: The database cannot be reached; if at the end, whether it was committed is not known.
         """
         with gate.use():
-            begun = self.engine.begin()
+            begun = self._beginning()
             with self.translating():
                 connection = begun.__enter__()
             try:
@@ -150,13 +153,40 @@ class Database:
                 faulty(begun.__exit__, Point.COMMIT, _connection_lost, store=LEDGER)(None, None, None)
 
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
-        engine = self.engine
-        if autocommit:
-            assert self._autocommitting is not None
-            with self._autocommitting.connect() as connection:
+        if not autocommit:
+            with self._beginning() as connection:
                 return work(connection)
-        with engine.begin() as connection:
-            return work(connection)
+        connection = self._autocommit()
+        try:
+            result = work(connection)
+            if connection.in_transaction():
+                connection.rollback()  # of which the database knows nothing
+        except BaseException:
+            connection.close()
+            self._give_back()  # the pool knows whether to make it anew
+            raise
+        self._at_hand.append(connection)
+        if len(self._at_hand) > 1:  # another thread's
+            self._give_back()
+        return result
+
+    def _autocommit(self) -> Connection:
+        _ = self.engine  # makes both
+        assert self._autocommitting is not None
+        try:
+            return self._at_hand.pop()
+        except IndexError:
+            return self._autocommitting.connect()
+
+    def _beginning(self) -> AbstractContextManager[Connection]:
+        """Return what begins a transaction, on the connection that is at hand if there is one."""
+        self._give_back()
+        return self.engine.begin()
+
+    def _give_back(self) -> None:
+        """Give a connection that is at hand back to the pool."""
+        with suppress(IndexError):
+            self._at_hand.pop().close()
 
     def connect(self) -> Connection:
         """Return a connection outside of the pool that commits each statement; the caller closes it."""
@@ -168,6 +198,7 @@ class Database:
 
     def close(self) -> None:
         """Close this process' connections."""
+        self._give_back()
         if self._engine is not None and self._pid == os.getpid():
             self._engine.dispose()
         self._engine = self._autocommitting = None
@@ -175,6 +206,7 @@ class Database:
     def close_idle(self) -> None:
         """Close this process' connections to a SQLite file that nobody uses now; see :mod:`perdure.system.fork_gate`."""
         if self._engine is not None and self.dialect == "sqlite" and self._pid == os.getpid():
+            self._give_back()
             self._engine.dispose()
 
     @contextmanager
@@ -208,6 +240,8 @@ class Database:
         An engine that has worked is kept, with new connections to come: what it has compiled is in memory that both
         share. One that has not, or that was in use, may have a lock that nobody releases.
         """
+        _inherited.extend(self._at_hand)
+        self._at_hand = []
         if self._engine is not None and self._has_worked and gate.was_quiet:
             _inherited.append(self._engine.pool)
             self._engine.dispose(close=False)
@@ -222,7 +256,7 @@ class Database:
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 #: Of the parent process: kept alive, because finalising its connections here would end them there as well.
-_inherited: list[Engine | Pool | None] = []
+_inherited: list[Connection | Engine | Pool | None] = []
 
 
 def _leave_inherited() -> None:

@@ -50,23 +50,23 @@ def test_a_database_that_takes_no_writes(ledger: Ledger) -> None:
     """A standby server, or a file on a disk that was remounted."""
     job_id = submitted(ledger)
     postgresql = ledger.database.dialect == "postgresql"
-    with ledger.database.engine.connect() as connection:
-        name = connection.engine.url.database
-        for_all = f'ALTER DATABASE "{name}" SET default_transaction_read_only'
-        connection.execute(text(f"{for_all} = on" if postgresql else "PRAGMA query_only=1"))
-        if postgresql:
-            connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
-        connection.commit()
+    name = ledger.database.engine.url.database
+    for_all = f'ALTER DATABASE "{name}" SET default_transaction_read_only'
+    for_it = "SET SESSION CHARACTERISTICS AS TRANSACTION READ"
+    run(ledger, *([f"{for_all} = on", f"{for_it} ONLY"] if postgresql else ["PRAGMA query_only=1"]))
     with pytest.raises(LedgerUnavailable, match=r"read.?only"):
         ledger.jobs.submit([job(1)])
     assert ledger.jobs.get(job_id).state == "queued"
     if postgresql:
-        with ledger.database.engine.connect() as connection:
-            connection.execute(text("SET TRANSACTION READ WRITE"))
-            connection.execute(text(f"{for_all} = off"))
-            connection.commit()
+        run(ledger, f"{for_it} WRITE", f"{for_all} = off")
     ledger.close()
     ledger.jobs.submit([job(1)])
+
+
+def run(ledger: Ledger, *statements: str) -> None:
+    """Run statements on the connection that the ledger's next one is run on."""
+    for statement in statements:
+        ledger.read(lambda connection, statement=statement: connection.exec_driver_sql(statement))
 
 
 def test_connections_that_the_server_ended_are_replaced_without_a_word(ledger: Ledger) -> None:

@@ -101,7 +101,7 @@ def test_full_disk_is_a_clear_error_and_nothing_is_half_written(sqlite_url: str,
     engine = app.ledger.database.engine
     with engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    engine.dispose()
+    app.ledger.database.close_idle()
     event.listen(engine, "connect", lambda raw, _record: raw.execute(f"PRAGMA max_page_count={pages + 2}"))
 
     with pytest.raises(LedgerUnavailable, match="full"):
