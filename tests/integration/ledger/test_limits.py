@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_workers_side_by_side_claim_no_more_than_there_is_room_for(ledger: Ledge
 
     def claim_all(number: int) -> list[Claim]:
         by = claimer(ledger, worker=f"w-{number}", pid=number + 1)
-        return [claim for _ in range(5) for claim in ledger.jobs.claim_within(by, lanes, up_to(3))]
+        return [claim for _ in range(5) for claim in ledger.jobs.claim_within(by, lanes, up_to(3)) or []]
 
     found = at_once([lambda n=n: claim_all(n) for n in range(4)])  # type: ignore[misc]
     assert sum(len(claims) for claims in found) == 3
@@ -127,11 +128,32 @@ def test_a_lane_without_room_is_left_alone(ledger: Ledger) -> None:
     waiting(ledger, "t", "a", 2)
     waiting(ledger, "t", "b", 2)
     lanes = ledger.jobs.lanes("normal")
-    [first] = ledger.jobs.claim_within(claimer(ledger), lanes, lambda *_: {key_of("t", "b"): 1})
+    [first] = ledger.jobs.claim_within(claimer(ledger), lanes, lambda *_: {key_of("t", "b"): 1}) or []
     assert first.limit_key == "b"
-    found = ledger.jobs.claim_within(claimer(ledger), lanes, up_to(1))
+    found = ledger.jobs.claim_within(claimer(ledger), lanes, up_to(1)) or []
     assert [claim.limit_key for claim in found] == ["a"]
     assert ledger.jobs.claim_within(claimer(ledger), lanes, lambda *_: {}) == []
+
+
+def test_who_need_not_wait_finds_the_turn_at_a_bulkhead_s_limits_taken(ledger: Ledger) -> None:
+    if ledger.database.dialect != "postgresql":
+        pytest.skip("SQLite has one writer, who waits")
+    for bulkhead in ("normal", "critical"):
+        waiting(ledger, "t", "a", 2, bulkhead)
+    lanes = ledger.jobs.lanes("normal")
+    meanwhile: list[list[Claim] | None] = []
+
+    def admitted(*_: Any) -> dict[str, int]:
+        for bulkhead in ("normal", "critical"):
+            other = claimer(ledger, worker="w-2", bulkhead=bulkhead)
+            meanwhile.append(ledger.jobs.claim_within(other, lanes, up_to(1), waits=False))
+        return {key_of("t", "a"): 1}
+
+    assert len(ledger.jobs.claim_within(claimer(ledger), lanes, admitted, waits=False) or []) == 1
+    taken, of_another_bulkhead = meanwhile
+    assert taken is None
+    assert len(of_another_bulkhead or []) == 1
+    assert ledger.jobs.claim_within(claimer(ledger), lanes, up_to(1), waits=False) == []
 
 
 def test_a_look_jumps_from_lane_to_lane(ledger: Ledger) -> None:

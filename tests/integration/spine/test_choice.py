@@ -263,6 +263,42 @@ def test_a_limit_behind_an_open_breaker_waits_for_it(app: Perdure, task: MakeTas
     assert numbers(wait_until(lambda: child.claim(9))) == [1]
 
 
+def test_who_has_jobs_in_hand_does_not_wait_for_the_turn_at_the_limits(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if app.ledger.database.dialect != "postgresql":
+        pytest.skip("SQLite has one writer, who waits")
+    task("plain").submit_many([(1,), (2,)])
+    task("limited", limit=9).submit(3)
+    first, second, meanwhile = choice(), choice(), list[int]()
+    within = app.limits.admitted
+
+    def admitted(*args: Any) -> Any:
+        if not meanwhile:  # the first look is not the turn yet
+            meanwhile.append(0)
+        elif len(meanwhile) == 1:
+            meanwhile.append(-1)
+            meanwhile.extend(numbers(second.claim(1)))
+        return within(*args)
+
+    monkeypatch.setattr(app.limits, "admitted", admitted)
+    assert numbers(first.claim(1)) == [1, 3]
+    assert meanwhile == [0, -1, 2]
+    assert second.claim(9) == []
+
+
+def test_who_comes_too_late_for_one_key_takes_another_one_in_the_same_look(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = task("limited", limit=1, limit_by="key")
+    limited.submit_many([(n, key) for key in "ab" for n in range(2)])
+    monkeypatch.setattr(app.limits, "served", list)  # as in two processes: neither knows what the other one has served
+    [first] = choice().claim(1)
+    monkeypatch.setattr(app.ledger.jobs, "running_within_limits", dict)  # it looked before that was claimed
+    [second] = choice().claim(1)
+    assert {first.limit_key, second.limit_key} == {"a", "b"}
+
+
 # -- replicas ----------------------------------------------------------------------------------------------------------
 
 

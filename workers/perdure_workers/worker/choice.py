@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from perdure.ledger.jobs.claim import NO_MARKS, PRIORITIES, SLACK, Claimer, Since, in_line
-from perdure.ledger.jobs.lanes import LANES, Lane
+from perdure.ledger.jobs.lanes import LANES, Lane, Place
 from perdure.model.lanes import PLAIN, REPLICAS, lane_of
 from perdure.model.records import Claim
 from perdure_workers.shared.pace import Pace
@@ -55,6 +55,8 @@ class Choice:
         self._in_doubt = True
         #: The lane at which the last look ended; empty when it came to the end.
         self._looked_to = ""
+        #: Whether another child had the turn at the limits when the last look came to them.
+        self._turn_was_taken = False
         #: Seconds after which it is worth asking again though nobody rings; None when somebody will.
         self.ask_again: float | None = None
         #: When the last claim was asked for, on the monotonic clock.
@@ -77,7 +79,7 @@ class Choice:
         if not claims:
             claims = self._from_lanes(most)
         elif self._has_lanes() or self._claims % SELDOM == 0:
-            claims += self._from_lanes(most, after=PLAIN)
+            claims += self._from_lanes(most, after=PLAIN, waits=False)
         self._in_doubt = False
         return sorted(claims, key=in_line)
 
@@ -104,19 +106,22 @@ class Choice:
             self._places |= _places_after(claims, is_end=len(claims) < most)
         return claims
 
-    def _from_lanes(self, most: int, after: str = "") -> list[Claim]:
-        """Go on from the lane at which the last look ended, until some jobs are claimed or all lanes are looked at."""
-        from_first = not self._looked_to
+    def _from_lanes(self, most: int, after: str = "", *, waits: bool = True) -> list[Claim]:
+        """Go on from the lane at which the last look ended, until some jobs are claimed or all lanes are looked at.
+
+        Who has jobs in hand does not wait while another child has the turn at the limits: it comes again after them.
+        """
+        from_first, self._turn_was_taken = not self._looked_to, False
         while True:
             # Of the plain lane only what is not due is new here.
             lanes = self._app.ledger.jobs.lanes(self._by.bulkhead, self._looked_to or after, back=0.0)
             self._looked_to = lanes[-1].name if len(lanes) >= LANES else ""
-            claims = self._held_back(lanes, most)
-            if claims or (from_first and not self._looked_to):
+            claims = self._held_back(lanes, most, waits=waits)
+            if claims or self._turn_was_taken or (from_first and not self._looked_to):
                 return claims
             from_first = from_first or not self._looked_to
 
-    def _held_back(self, lanes: Sequence[Lane], most: int) -> list[Claim]:
+    def _held_back(self, lanes: Sequence[Lane], most: int, *, waits: bool) -> list[Claim]:
         """Claim jobs of lanes that a breaker, a limit or their kind holds back, as far as these let any through."""
         moment = time.monotonic()
         ready = []
@@ -130,7 +135,7 @@ class Choice:
             else:
                 ready.append(lane)
         limited = [lane for lane in ready if lane.limit_key is not None and self._lets_through(lane, 1)]
-        claims = self._within_limits(limited, most) if limited else []
+        claims = self._within_limits(limited, most, waits=waits) if limited else []
         share = max(1, most // max(1, len(ready)))
         for lane in ready:
             if lane.name == REPLICAS:
@@ -155,21 +160,21 @@ class Choice:
             self.pass_by(lane.name, admitted.wait)
         return admitted.count
 
-    def _within_limits(self, lanes: Sequence[Lane], most: int) -> list[Claim]:
+    def _within_limits(self, lanes: Sequence[Lane], most: int, *, waits: bool) -> list[Claim]:
         bulkhead, limits = self._by.bulkhead, self._app.limits
-        room = Counter(limits.admitted(bulkhead, lanes, self._app.ledger.jobs.running_within_limits(), most))
         tasks = {lane.name: lane.task for lane in lanes}
+        room = limits.admitted(bulkhead, lanes, self._app.ledger.jobs.running_within_limits(), most)
         started = self._tokens(_by_task(tasks, room))
-        left, wanted = started.copy(), Counter[str]()
-        for lane, count in room.items():
-            wanted[lane] = min(count, left[tasks[lane]])
-            left[tasks[lane]] -= wanted[lane]
-        chosen = [lane for lane in lanes if wanted[lane.name]]
-        if not chosen:
+        if not started.total():
             return []
-        claims = self._app.ledger.jobs.claim_within(
-            self._by, chosen, lambda lanes, running: wanted & Counter(limits.admitted(bulkhead, lanes, running, most))
-        )
+
+        def admitted(lanes: Sequence[Lane], running: Mapping[Place, int]) -> Mapping[str, int]:
+            # Of all lanes: those that had room may have been taken by others meanwhile, who choose in the same order.
+            return _within_tokens(started, tasks, limits.admitted(bulkhead, lanes, running, most))
+
+        claims = self._app.ledger.jobs.claim_within(self._by, lanes, admitted, waits=waits)
+        self._turn_was_taken = claims is None
+        claims = claims or []
         limits.served(lane_of(claim.task, limit_key=claim.limit_key, breaker=None) for claim in claims)
         for task, count in (started - Counter(claim.task for claim in claims)).items():
             limits.did_not_start(bulkhead, task, count)
@@ -211,4 +216,13 @@ def _by_task(tasks: Mapping[str, str], room: Mapping[str, int]) -> Counter[str]:
     found = Counter[str]()
     for lane, count in room.items():
         found[tasks[lane]] += count
+    return found
+
+
+def _within_tokens(tokens: Counter[str], tasks: Mapping[str, str], room: Mapping[str, int]) -> Counter[str]:
+    """Return how many jobs of each lane may start that has room, with so many tokens for each task."""
+    left, found = tokens.copy(), Counter[str]()
+    for lane, count in room.items():
+        found[lane] = min(count, left[tasks[lane]])
+        left[tasks[lane]] -= found[lane]
     return found

@@ -139,7 +139,9 @@ _RUNNING = hot(
 )
 
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+#: Takes the turn at a bulkhead's limits until the transaction ends: waits for it, or says whether it is free.
+_WAIT_FOR_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def lanes(connection: Connection, bulkhead: str, after: str = "", back: float = ALL) -> list[Lane]:
@@ -165,7 +167,9 @@ def claim_within(
     by: Claimer,
     wanted: Sequence[Lane],
     admitted: Admitted,
-) -> list[Claim]:
+    *,
+    waits: bool = True,
+) -> list[Claim] | None:
     """Claim jobs of lanes that a limit bounds, as far as it allows given what runs at this moment.
 
     One claimer of a bulkhead at a time, on PostgreSQL by a lock: what another one has claimed since ``wanted`` was worked
@@ -176,9 +180,20 @@ def claim_within(
         by: Who claims.
         wanted: The lanes.
         admitted: Says how many jobs of each lane may be claimed, given what runs.
+        waits: Whether to wait while another claimer has the turn.
+
+    Returns:
+        The claims; None when another claimer has the turn.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"name": f"perdure:limits:{by.bulkhead}"})
+    if not _has_turn(connection, by.bulkhead, waits=waits):
+        return None
     room = admitted(wanted, running(connection))
     chosen = {lane.name: room[lane.name] for lane in wanted if room.get(lane.name)}
     return claim_from(connection, by, chosen) if chosen else []
+
+
+def _has_turn(connection: Connection, bulkhead: str, *, waits: bool) -> bool:
+    if connection.dialect.name != "postgresql":
+        return True  # SQLite has one writer
+    name = {"name": f"perdure:limits:{bulkhead}"}
+    return connection.execute(_WAIT_FOR_TURN if waits else _TAKE_TURN, name).scalar() is not False

@@ -113,17 +113,20 @@ class JobStatements:
         """Return how many jobs run of those that a limit bounds; see :func:`lanes.running`."""
         return self._work.read(lanes.running)
 
-    def claim_within(self, by: Claimer, wanted: Sequence[Lane], admitted: Admitted) -> list[Claim]:
+    def claim_within(
+        self, by: Claimer, wanted: Sequence[Lane], admitted: Admitted, *, waits: bool = True
+    ) -> list[Claim] | None:
         """Claim jobs that a limit bounds; see :func:`lanes.claim_within`."""
         tried = False
 
-        def work(connection: Connection) -> list[Claim]:
+        def work(connection: Connection) -> list[Claim] | None:
             nonlocal tried
             held = claim.held(connection, by, [lane.name for lane in wanted]) if tried else []
             tried = True
-            return held or lanes.claim_within(connection, by, wanted, admitted)
+            return held or lanes.claim_within(connection, by, wanted, admitted, waits=waits)
 
-        return self._claimed(self._work.run(work, At((Point.CLAIM,), by.bulkhead)))
+        claims = self._work.run(work, At((Point.CLAIM,), by.bulkhead))
+        return None if claims is None else self._claimed(claims)
 
     def effect_key(self, job_id: str) -> str:
         """Return the key under which a job's effects are known to others; see :func:`lineage.effect_key`."""
