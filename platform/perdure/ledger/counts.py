@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, text
 
-from perdure.ledger import batch, minutes
+from perdure.ledger import batch, direct, minutes
 from perdure.ledger.conditions import DIALECTS, insert_ignoring, upsert
 from perdure.ledger.hot import HOT
 from perdure.ledger.now import NOW, now
@@ -80,7 +80,7 @@ def add(connection: Connection, some: Iterable[Count]) -> None:
         for one in some
     ]
     if rows:
-        connection.execute(_APPEND[connection.dialect.name], batch.encoded(rows))
+        direct.run(connection, _APPEND[connection.dialect.name], batch.encoded(rows))
 
 
 _COLUMNS = {"name": "text", "labels": "text", "place": "int", "count": "bigint", "sum": "float8"}

@@ -1,4 +1,4 @@
-"""Statements on the driver's own cursor: those that a submit and the start of a job wait for.
+"""Statements on the driver's own cursor: those that a submit and a job wait for.
 
 SQLAlchemy's part in a statement that it has compiled takes 0.2 ms of processor time, and three times that after some idle
 time, when nothing of it is left in the processor's caches: half of what a claim costs its client.
@@ -15,14 +15,14 @@ from sqlalchemy import Connection, Dialect, TextClause
 
 Execute = Callable[[Any, str, Any], object]
 
-#: The option of perdure's own connections that commit each statement by itself: executes one, given cursor, SQL and values.
+#: The option of perdure's own connections: executes a statement, given cursor, SQL and values.
 DIRECT: Final = "perdure_direct"
 
 
 def rows(connection: Connection, statement: TextClause, parameters: Mapping[str, Any]) -> Sequence[Any]:
     """Run a statement that returns rows, and return them.
 
-    In a transaction, on somebody else's connection and where somebody listens to statements it is run as any other one.
+    On somebody else's connection, and where somebody listens to statements, it is run as any other one.
 
     Args:
         connection: Where to run it.

@@ -155,7 +155,7 @@ class Database:
     def _run(self, work: Callable[[Connection], Result], autocommit: bool) -> Result:
         if not autocommit:
             with self._beginning() as connection:
-                return work(connection)
+                return work(connection.execution_options(**_DIRECT[self.dialect]))
         connection = self._autocommit()
         try:
             result = work(connection)
@@ -365,10 +365,11 @@ def _execute(cursor: Any, statement: str, parameters: Any) -> None:
     cursor.execute(statement, parameters)
 
 
-#: Options of connections that commit each statement by itself.
+#: Options of perdure's own connections; and of those that commit each statement by itself.
+_DIRECT: dict[str, dict[str, Any]] = {"sqlite": {DIRECT: _execute_when_free}, "postgresql": {DIRECT: _execute}}
 _AUTOCOMMIT: dict[str, dict[str, Any]] = {
-    "sqlite": {"perdure_autocommit": True, DIRECT: _execute_when_free},
-    "postgresql": {"isolation_level": "AUTOCOMMIT", DIRECT: _execute},
+    "sqlite": {"perdure_autocommit": True, **_DIRECT["sqlite"]},
+    "postgresql": {"isolation_level": "AUTOCOMMIT", **_DIRECT["postgresql"]},
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, text
 
 from perdure.errors import LeaseLost
-from perdure.ledger import counts
+from perdure.ledger import counts, direct
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dead_letters import writing
 from perdure.ledger.hot import HOT
@@ -230,10 +230,9 @@ def parameters(endings: Sequence[Ending], rows: Sequence[dict[str, Any]] | None 
 def _write(connection: Connection, rows: Sequence[dict[str, Any]], endings: Sequence[Ending]) -> dict[str, str]:
     """Write and return the states of those jobs whose fences hold."""
     if connection.dialect.name == "postgresql":
-        found = connection.execute(_SETTLE_AND_RECORD, parameters(endings, rows))
-        return {row.of_job: row.now_state for row in found}
-    states: dict[str, str] = {row.id: row.state for row in connection.execute(_SETTLE, encoded(rows))}
-    connection.execute(_RECORD, encoded([row for row in rows if row["of_job"] in states]))
+        return dict(direct.rows(connection, _SETTLE_AND_RECORD, parameters(endings, rows)))
+    states: dict[str, str] = dict(direct.rows(connection, _SETTLE, encoded(rows)))
+    direct.run(connection, _RECORD, encoded([row for row in rows if row["of_job"] in states]))
     counts.add(connection, counts.of_settled(endings, states))
     return states
 
