@@ -4,7 +4,8 @@
 
 An open transaction (a dump, a forgotten session, an idle replication slot) keeps PostgreSQL from removing any row version
 that it could see, so queues on one table slow down. ``BENCH_MINUTES`` and ``BENCH_RATE`` set how long it is held and how
-many jobs a second are submitted meanwhile. Drains before and at the end are compared, in the same worker.
+many jobs a second are submitted meanwhile. Drains before and at the end are compared, in the same worker. History is in
+partitions, so that dead rows are thrown away; ``BENCH_PARTITIONS=0`` measures without.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Plan:
     drains: int = 5
     jobs: int = 10_000
     backlog: int = 120_000
-    samples: int = 6
+    samples: int = 12
 
 
 QUICK = Plan(minutes=0.15, rate=200, drains=1, jobs=1_000, backlog=40_000, samples=2)
@@ -54,6 +55,11 @@ QUICK = Plan(minutes=0.15, rate=200, drains=1, jobs=1_000, backlog=40_000, sampl
 WINDOW_SECONDS, FULL = 0.5, 0.9
 BEFORE_RESTART_SECONDS = 2.0
 RESTART_TIMEOUT_SECONDS = 60.0
+
+#: Seconds that a partition of history holds; None: there are none, and nothing bounds the rows that die.
+PARTITIONS = None if os.environ.get("BENCH_PARTITIONS") == "0" else 3600
+#: Dead row versions that there may be at any time, however long the transaction is held: some of each table that has any.
+BOUND = 500_000
 
 DEAD_TUPLES = "SELECT coalesce(sum(n_dead_tup), 0) FROM pg_stat_user_tables WHERE relname LIKE 'perdure%'"
 SIZE = "SELECT coalesce(sum(pg_total_relation_size(relid)), 0) / 1e6 FROM pg_stat_user_tables WHERE relname LIKE 'perdure%'"
@@ -85,6 +91,8 @@ def measure_report(*, quick: bool = False) -> Report:
     report = Report("pinned", "PostgreSQL in trouble")
     with serving() as servers:
         subject = Subject(systems.PERDURE_POSTGRES, servers)
+        if PARTITIONS:
+            subject.environment["PERDURE_PARTITION_PERIOD"] = str(PARTITIONS)
         with subject.driving() as driver, subject.working() as tree:
             describe_pinned(report, plan, held(subject, driver, tree, plan))
     modes: tuple[Literal["fast", "immediate"], ...] = ("fast", "immediate")
@@ -157,6 +165,9 @@ def describe_pinned(report: Report, plan: Plan, found: Pinned) -> None:
     report.tables += [rates, looks]
     ratio = statistics.median(found.after) / statistics.median(found.before)
     report.targets.append(Target(f"drain after {plan.minutes:g} minutes of a held transaction / before", ratio, 0.95))
+    if PARTITIONS:
+        most = max(each.dead for each in found.samples)
+        report.targets.append(Target("dead row versions at most, while it is held", most, BOUND, at_least=False))
     report.data["pinned"] = {"before": found.before, "after": found.after, "released": found.released}
     report.data["samples"] = [vars(each) for each in found.samples]
 

@@ -24,6 +24,7 @@ from perdure_workers.supervisor.duties.groups import Groups
 from perdure_workers.supervisor.duties.notice import Notice
 from perdure_workers.supervisor.duties.notify import Notify
 from perdure_workers.supervisor.duties.report import Report
+from perdure_workers.supervisor.duties.rotate import Rotate
 from perdure_workers.supervisor.duties.tick import Tick
 from perdure_workers.supervisor.duties.watch import Watch
 from perdure_workers.supervisor.maintenance import register_maintenance
@@ -42,6 +43,8 @@ def default_duties(app: Perdure) -> list[Duty]:
     register_blob_sweep(app)
     asked_for: list[Duty] = [Watch(app), Expire(app), Bury(app), Notice(app), Notify(app)]
     duties = [Ask(app, asked_for), *asked_for, Tick(app), AutoReplayer(app), Groups(app), AddUp(app), LookForAlerts(app)]
+    if app.settings.partition_period is not None:
+        duties.append(Rotate(app))
     return [*duties, Report(app, duties)]
 
 

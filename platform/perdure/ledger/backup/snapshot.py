@@ -122,6 +122,8 @@ def _of_postgresql(database: Database, folder: Path, told: Told) -> Snapshot:
 
     def copy(connection: Connection) -> Snapshot:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # Before the snapshot, which the first reading takes: of a table that is rotated in between it would see nothing.
+        connection.exec_driver_sql(f"LOCK TABLE {', '.join(table.name for table in tables)} IN ACCESS SHARE MODE")
         raw: Any = connection.connection.driver_connection
         files = []
         for number, table in enumerate(tables, 1):

@@ -75,7 +75,14 @@ class JobStatements:
         if connection is not None:
             return submit.submit(connection, new)
         self._work.check(create=True)
-        return (self._work.read if submit.in_one_statement(new) else self._work.run)(lambda c: submit.submit(c, new))
+        tried = False
+
+        def work(connection: Connection) -> list[Submitted]:
+            nonlocal tried
+            again, tried = tried, True
+            return submit.submit(connection, new, again=again)
+
+        return (self._work.read if submit.in_one_statement(new) else self._work.run)(work)
 
     def depth(self, bulkhead: str, bound: int) -> int:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""

@@ -62,6 +62,11 @@ def _insert(dialect: str, where: str = "true") -> Any:
 
 
 _INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
+#: For the repeat itself: the job may have run and be in a partition by now, where its id is out of the key's sight.
+_INSERT_AGAIN = {
+    "sqlite": _INSERT["sqlite"],
+    "postgresql": _insert("postgresql", "NOT EXISTS (SELECT 1 FROM perdure_jobs k WHERE k.id = given.id)"),
+}
 #: In a partition a key is out of the unique index's sight. A limit, so that PostgreSQL looks for each key by an index.
 _NOBODY_HAS_IT = """
     (SELECT 1 FROM perdure_jobs k WHERE k.task = given.task AND k.idempotency_key = given.idempotency_key LIMIT 1) IS NULL
@@ -85,15 +90,20 @@ def in_one_statement(new: Sequence[NewJob]) -> bool:
     return all(job.idempotency_key is None and CARRIED.issuperset(job.tags or ()) for job in new)
 
 
-def submit(connection: Connection, new: Sequence[NewJob]) -> list[Submitted]:
+def submit(connection: Connection, new: Sequence[NewJob], *, again: bool = False) -> list[Submitted]:
     """Write jobs and return what became of each, in their order.
+
+    Args:
+        connection: Where to write.
+        new: The jobs.
+        again: Whether they may be written already, by a commit whose outcome is unknown.
 
     Raises:
         IdempotencyConflict: A key belongs to a job with other arguments; nothing is written.
     """
     plain = [job for job in new if job.idempotency_key is None]
     if plain:
-        _write(connection, plain, _INSERT)
+        _write(connection, plain, _INSERT_AGAIN if again else _INSERT)
     keyed: dict[str, Submitted] = {}
     for task in sorted({job.task for job in new if job.idempotency_key is not None}):
         keyed |= _submit_keyed(connection, task, [job for job in new if job.idempotency_key and job.task == task])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from perdure.ledger.partitions import archive, tables
+from perdure.ledger.partitions import archive, rotate, tables
+from perdure.ledger.partitions.rotate import Look
 from perdure.ledger.partitions.tables import Partition
 from perdure.ledger.work import Work
 
@@ -24,6 +25,18 @@ class PartitionStatements:
     def archive(self, period: float, rest: float, after: str, page: int) -> list[str]:
         """Move a page of jobs that succeeded into partitions and return them; see :func:`archive.archive`."""
         return self._work.run(lambda c: archive.archive(c, period, rest, after, page))
+
+    def archive_alone(self, period: float, rest: float, after: str, page: int) -> list[str]:
+        """Do as :meth:`archive` does, unless somebody is doing this or rotates a table."""
+        return self._work.run(lambda c: archive.archive(c, period, rest, after, page) if rotate.is_alone(c) else [])
+
+    def look(self) -> Look:
+        """Return what is dead in the ledger's tables; see :func:`rotate.look`."""
+        return self._work.read(rotate.look)
+
+    def rotate(self, table: str) -> str | None:
+        """Give one of the ledger's tables new storage, or return why not; see :func:`rotate.rotate`."""
+        return self._work.run(lambda c: rotate.rotate(c, table))
 
     def protects(self, until: float) -> bool:
         """Return whether a partition has an idempotency key that is in force."""

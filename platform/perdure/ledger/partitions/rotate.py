@@ -1,0 +1,128 @@
+"""Throwing dead rows away while PostgreSQL cannot: the few that live are copied aside, and the table is truncated.
+
+A transaction that somebody holds open keeps every row that it could see, and VACUUM cannot take what died since. TRUNCATE
+gives a table and its indexes new storage whatever others could see. It needs the table alone for a moment, and whoever has
+a snapshot from before and reads the table for the first time after it finds nothing of what was in it:
+https://www.postgresql.org/docs/current/mvcc-caveats.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from perdure.ledger.schema import jobs, metadata
+
+#: A table with more dead rows is rotated, if no more than so many live: a fraction of a second in which it is copied.
+DEAD, LIVING = 100_000, 20_000
+#: Seconds that a rotation waits for who uses the table, and has those wait who come after it; and that it may take.
+PATIENCE, LONGEST = 0.1, 2.0
+#: Seconds for which a dump may have its snapshot, and not yet all of its locks.
+DUMP_BEGINS = 60.0
+
+#: The oldest transaction of those that run, that are prepared, or that replicas need: VACUUM leaves what it could see.
+#: Everybody may see these columns of other users' sessions.
+_HORIZON = """
+    SELECT x::text FROM (
+        SELECT unnest(ARRAY[backend_xid, backend_xmin]) AS x FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
+            AND (datname = current_database() OR backend_type = 'walsender')
+        UNION ALL SELECT xmin FROM pg_replication_slots
+        UNION ALL SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()
+    ) AS held WHERE x IS NOT NULL ORDER BY age(x) DESC LIMIT 1
+"""
+_LOOK = text(
+    f"""
+    SELECT s.relname AS name, s.n_live_tup AS living, s.n_dead_tup AS dead, ({_HORIZON}) AS horizon
+    FROM pg_stat_user_tables s WHERE s.relid IN (SELECT to_regclass(t) FROM unnest(CAST(:tables AS text[])) AS t)
+    """
+)
+#: Why a table is not rotated, whatever the moment. Where transactions do not read what is committed by default, perdure's
+#: own may have a snapshot from before, and would find it empty.
+_WHY_NOT = text(
+    """
+    SELECT CASE
+        WHEN current_setting('default_transaction_isolation') <> 'read committed'
+            THEN 'transactions are ' || current_setting('default_transaction_isolation') || ' by default'
+        WHEN NOT has_table_privilege(:name, 'TRUNCATE') THEN current_user || ' may not truncate it'
+        WHEN NOT has_database_privilege(current_database(), 'TEMPORARY') THEN current_user || ' may make no temporary table'
+    END
+    """
+)
+#: A dump that is still to lock what it reads. When it began is for its own user and for monitors to see.
+_DUMP_BEGINS = text(
+    """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'pg_dump%'
+        AND coalesce(xact_start > clock_timestamp() - make_interval(secs => :seconds), true) LIMIT 1
+    """
+)
+_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('perdure:rotate', 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is dead in the ledger's tables, and whether it can be vacuumed.
+
+    Attributes:
+        horizon: The oldest transaction for which dead rows are kept; None while there is none.
+        dead: How many rows of the jobs' own table are dead, as PostgreSQL counts them.
+        to_rotate: The tables, of whatever, of which so many rows are dead and so few live that they can be rotated.
+    """
+
+    horizon: str | None
+    dead: int
+    to_rotate: Sequence[str]
+
+
+def look(connection: Connection) -> Look:
+    """Return what is dead in the ledger's tables."""
+    rows = connection.execute(_LOOK, {"tables": sorted(metadata.tables)}).all()
+    return Look(
+        horizon=next((row.horizon for row in rows), None),
+        dead=sum(row.dead for row in rows if row.name == jobs.name),
+        to_rotate=[row.name for row in rows if row.dead > DEAD and row.living <= LIVING],
+    )
+
+
+def is_alone(connection: Connection) -> bool:
+    """Return whether nobody else rotates or archives in haste, until the end of the caller's transaction."""
+    return bool(connection.execute(_ALONE).scalar_one())
+
+
+def rotate(connection: Connection, name: str) -> str | None:
+    """Give one of the ledger's tables new storage with what lives in it, in the caller's transaction.
+
+    Nobody has the table in use while it is locked, so nothing in it is in doubt. Who waits for it, of those that read what
+    is committed as perdure's statements do, takes a snapshot afterwards.
+
+    Args:
+        connection: A connection to PostgreSQL, in a transaction of its own that has done nothing yet.
+        name: The table; its partitions stay as they are.
+
+    Returns:
+        Why it was not done, where it could not be; None when it was.
+
+    Raises:
+        LedgerUnavailable: Somebody has the table in use, or the copy takes too long; it is as it was.
+    """
+    # The copy is to have all that was committed until the table was locked.
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+    if not is_alone(connection):
+        return "somebody else does it"
+    why_not: str | None = connection.execute(_WHY_NOT, {"name": name}).scalar_one()
+    if why_not is not None:
+        return why_not
+    connection.execute(text(f"SET LOCAL lock_timeout = {int(PATIENCE * 1000)}"))
+    connection.execute(text(f"SET LOCAL statement_timeout = {int(LONGEST * 1000)}"))
+    connection.execute(text(f"LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"))
+    if connection.execute(_DUMP_BEGINS, {"seconds": DUMP_BEGINS}).first() is not None:
+        return "a dump begins, which would find it empty"
+    aside = f"CREATE TEMPORARY TABLE perdure_aside ON COMMIT DROP AS SELECT * FROM ONLY {name} LIMIT {LIVING + 1}"
+    if connection.execute(text(aside)).rowcount > LIVING:
+        return f"more than {LIVING} of its rows live"
+    connection.execute(text(f"TRUNCATE ONLY {name}"))
+    connection.execute(text(f"INSERT INTO {name} SELECT * FROM perdure_aside"))
+    return None

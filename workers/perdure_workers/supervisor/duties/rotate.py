@@ -1,0 +1,91 @@
+"""Duty: keep dead rows few while somebody holds a transaction open on PostgreSQL, so that VACUUM cannot take them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import ClassVar
+
+from perdure import Perdure
+from perdure.errors import LedgerUnavailable
+from perdure_workers.supervisor.duties.ask import UNASKED
+from perdure_workers.supervisor.duties.duty import Duty
+
+logger = logging.getLogger("perdure.rotate")
+
+#: Seconds between two looks; and between two pages that are archived while a transaction is held open.
+PERIOD, HELD_PERIOD = 10.0, 1.0
+#: Seconds for which the oldest transaction is to stay the same until somebody holds it open.
+HELD = 60.0
+#: So many dead jobs are the beginning of too many: what succeeded is archived early, so that few rows are left to copy.
+FEW = 10_000
+#: Jobs that one transaction archives, and seconds since their end: until nothing is written about them any more.
+PAGE, REST = 1_000, 5.0
+#: Seconds from a page that is not full to the next one, which begins at the oldest again and passes all dead ones by.
+BETWEEN = 3.0
+#: Seconds until a rotation that was not possible is tried again: who works waits a moment for each try.
+PAUSE = 20.0
+
+
+class Rotate(Duty):
+    """Archives early, and rotates tables, while a transaction is held open; see :mod:`perdure.ledger.partitions.rotate`.
+
+    Args:
+        app: The application, whose history is in partitions.
+    """
+
+    name: ClassVar[str] = "rotate"
+    begins_after: ClassVar[float] = UNASKED
+
+    def __init__(self, app: Perdure) -> None:
+        super().__init__(app)
+        self._horizon: str | None = None
+        self._since = self._pause_until = self._archive_at = time.monotonic()
+        self._archived = self._said = ""
+
+    @property
+    def period(self) -> float:
+        """A second while a transaction is held open, otherwise ten."""
+        return HELD_PERIOD if self._is_held else PERIOD
+
+    @property
+    def _is_held(self) -> bool:
+        return self._horizon is not None and time.monotonic() >= self._since + HELD
+
+    def run_once(self) -> int:
+        """Rotate what has to be, archive a page, and return 0: the next time will do."""
+        found = self.app.ledger.partitions.look()
+        if found.horizon != self._horizon:
+            self._horizon, self._since = found.horizon, time.monotonic()
+        if self._is_held and time.monotonic() >= self._pause_until:
+            for table in found.to_rotate:
+                self._rotate(table)
+            if found.dead > FEW and time.monotonic() >= max(self._archive_at, self._pause_until):
+                self._archive()
+        return 0
+
+    def _rotate(self, table: str) -> None:
+        began = time.monotonic()
+        try:
+            why_not = self.app.ledger.partitions.rotate(table)
+        except LedgerUnavailable as error:
+            why_not = str(error)
+        if why_not is None:
+            took = time.monotonic() - began
+            logger.info("%s rotated in %.2f s, since transaction %s is held open", table, took, self._horizon)
+        else:
+            self._pause_until = time.monotonic() + PAUSE
+            self._say(f"dead rows of {table} stay while transaction {self._horizon} is held open: {why_not}")
+
+    def _say(self, what: str) -> None:
+        if what != self._said:
+            self._said = what
+            logger.warning("%s", what)
+
+    def _archive(self) -> None:
+        period = self.app.settings.partition_period
+        assert period is not None
+        moved = self.app.ledger.partitions.archive_alone(period, REST, self._archived, PAGE)
+        self._archived = moved[-1] if len(moved) == PAGE else ""
+        if not self._archived:
+            self._archive_at = time.monotonic() + BETWEEN
