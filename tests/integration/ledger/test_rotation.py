@@ -240,7 +240,7 @@ def rotating(
 ) -> Iterator[duty.Rotate]:
     """The duty of an application on that ledger; few dead rows are many, and whoever is there has been so for long."""
     for module, name, value in (
-        (rotate, "DEAD", 500), (duty, "FEW", 100), (duty, "HELD", 0.0), (duty, "REST", -10.0), (duty, "BETWEEN", 0.0)
+        (rotate, "DEAD", 500), (duty, "HELD", 0.0), (duty, "SHORT_REST", -10.0), (duty, "BETWEEN", 0.0)
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     app = Perdure(ledger_url=database, broker_url=redis_url, home=tmp_path, partition_period=DAY)
@@ -257,8 +257,7 @@ def counted(ledger: Ledger) -> None:
 def rotated(rotating: duty.Rotate) -> bool:
     rotating.run_once()
     counted(rotating.app.ledger)
-    found = rotating.app.ledger.partitions.look()
-    return found.dead < rotate.DEAD and not found.to_rotate
+    return not rotating.app.ledger.partitions.look().to_rotate
 
 
 def test_while_a_transaction_is_held_open_few_rows_are_dead(rotating: duty.Rotate, ledger: Ledger, database: str) -> None:
@@ -285,6 +284,9 @@ def test_nothing_is_done_while_nobody_holds_one_open(
         rotating.run_once()
         assert rotating.period == duty.PERIOD  # it may be a statement that takes a moment
     assert ledger.partitions.existing() == []
+    monkeypatch.setattr(duty, "REST", -10.0)
+    rotating.run_once()
+    assert ledger.read(lambda c: c.execute(text("SELECT count(*) FROM ONLY perdure_jobs")).scalar_one()) == 0
 
 
 def test_who_uses_a_table_is_told_of_once(

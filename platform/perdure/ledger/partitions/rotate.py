@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from perdure.ledger.schema import jobs, metadata
+from perdure.ledger.schema import metadata
 
 #: A table with more dead rows is rotated, if no more than so many live: a fraction of a second in which it is copied.
 DEAD, LIVING = 100_000, 20_000
@@ -22,7 +22,7 @@ PATIENCE, LONGEST = 0.1, 2.0
 #: Seconds for which a dump may have its snapshot, and not yet all of its locks.
 DUMP_BEGINS = 60.0
 
-#: The oldest transaction of those that run, that are prepared, or that replicas need: VACUUM leaves what it could see.
+#: The oldest transaction of those that run, that are prepared, or that replicas need: VACUUM leaves what that could see.
 #: Everybody may see these columns of other users' sessions.
 _HORIZON = """
     SELECT x::text FROM (
@@ -68,12 +68,10 @@ class Look:
 
     Attributes:
         horizon: The oldest transaction for which dead rows are kept; None while there is none.
-        dead: How many rows of the jobs' own table are dead, as PostgreSQL counts them.
-        to_rotate: The tables, of whatever, of which so many rows are dead and so few live that they can be rotated.
+        to_rotate: The tables, of which so many rows are dead and so few live that they can be rotated.
     """
 
     horizon: str | None
-    dead: int
     to_rotate: Sequence[str]
 
 
@@ -82,7 +80,6 @@ def look(connection: Connection) -> Look:
     rows = connection.execute(_LOOK, {"tables": sorted(metadata.tables)}).all()
     return Look(
         horizon=next((row.horizon for row in rows), None),
-        dead=sum(row.dead for row in rows if row.name == jobs.name),
         to_rotate=[row.name for row in rows if row.dead > DEAD and row.living <= LIVING],
     )
 

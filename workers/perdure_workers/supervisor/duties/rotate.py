@@ -1,4 +1,4 @@
-"""Duty: keep dead rows few while somebody holds a transaction open on PostgreSQL, so that VACUUM cannot take them."""
+"""Duty: archive what succeeded, and rotate tables while somebody holds a transaction open and VACUUM can take nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from perdure_workers.supervisor.duties.duty import Duty
 
 logger = logging.getLogger("perdure.rotate")
 
-#: Seconds between two looks; and between two pages that are archived while a transaction is held open.
-PERIOD, HELD_PERIOD = 10.0, 1.0
+#: Seconds between two looks, and between two pages that are archived while there are more.
+PERIOD, NEXT_PAGE = 10.0, 1.0
 #: Seconds for which the oldest transaction is to stay the same until somebody holds it open.
 HELD = 60.0
-#: So many dead jobs are the beginning of too many: what succeeded is archived early, so that few rows are left to copy.
-FEW = 10_000
-#: Jobs that one transaction archives, and seconds since their end: until nothing is written about them any more.
-PAGE, REST = 1_000, 5.0
+#: Jobs that one transaction archives; and seconds since their end, after which nothing is written about them any more. Few
+#: are to be in the table when somebody begins to hold a transaction open, and fewer from then on.
+PAGE, REST, SHORT_REST = 1_000, 60.0, 5.0
 #: Seconds from a page that is not full to the next one, which begins at the oldest again and passes all dead ones by.
 BETWEEN = 3.0
 #: Seconds until a rotation that was not possible is tried again: who works waits a moment for each try.
@@ -28,7 +27,7 @@ PAUSE = 20.0
 
 
 class Rotate(Duty):
-    """Archives early, and rotates tables, while a transaction is held open; see :mod:`perdure.ledger.partitions.rotate`.
+    """Keeps tables small: both what lives in them and what is dead; see :mod:`perdure.ledger.partitions.rotate`.
 
     Args:
         app: The application, whose history is in partitions.
@@ -45,8 +44,8 @@ class Rotate(Duty):
 
     @property
     def period(self) -> float:
-        """A second while a transaction is held open, otherwise ten."""
-        return HELD_PERIOD if self._is_held else PERIOD
+        """A second while a transaction is held open, or there is more to archive; otherwise ten."""
+        return NEXT_PAGE if self._is_held or self._archived else PERIOD
 
     @property
     def _is_held(self) -> bool:
@@ -57,15 +56,17 @@ class Rotate(Duty):
         found = self.app.ledger.partitions.look()
         if found.horizon != self._horizon:
             self._horizon, self._since = found.horizon, time.monotonic()
-        if self._is_held and time.monotonic() >= self._pause_until:
+        if self._is_held:
             for table in found.to_rotate:
                 self._rotate(table)
-            if found.dead > FEW and time.monotonic() >= max(self._archive_at, self._pause_until):
-                self._archive()
+        if time.monotonic() >= max(self._archive_at, self._pause_until):
+            self._archive()
         return 0
 
     def _rotate(self, table: str) -> None:
         began = time.monotonic()
+        if began < self._pause_until:
+            return
         try:
             why_not = self.app.ledger.partitions.rotate(table)
         except LedgerUnavailable as error:
@@ -85,7 +86,8 @@ class Rotate(Duty):
     def _archive(self) -> None:
         period = self.app.settings.partition_period
         assert period is not None
-        moved = self.app.ledger.partitions.archive_alone(period, REST, self._archived, PAGE)
+        rest = SHORT_REST if self._is_held else REST
+        moved = self.app.ledger.partitions.archive_alone(period, rest, self._archived, PAGE)
         self._archived = moved[-1] if len(moved) == PAGE else ""
         if not self._archived:
             self._archive_at = time.monotonic() + BETWEEN
