@@ -98,15 +98,26 @@ def test_a_process_that_was_stopped_longer_than_its_lease_lasts_begins_none_of_i
 def test_what_its_time_does_not_reach_goes_back(clock: Clock) -> None:
     settled = Settled()
     held = Slice(claims("abc"), settled, FOR_EVER)
-    clock.sleep(BUDGET * 0.6)
     run_next(held)
     clock.sleep(BUDGET * 0.6)
-    assert held.next() is None
-    assert held.late_in() == pytest.approx(BUDGET * 0.4), "what ended waits for the slice's time, from then on"
-    clock.sleep(BUDGET)
+    assert held.late_in() == pytest.approx(BUDGET * 0.4)
+    clock.sleep(BUDGET * 0.6)
     assert held.late_in() == 0.0
+    assert held.next() is None
     held.let_go()
     assert settled.calls == [(["a"], ["b", "c"])]
+
+
+def test_an_outcome_waits_for_company_from_the_first_one_on(clock: Clock) -> None:
+    held = Slice(claims("ab"), Settled(), FOR_EVER)
+    clock.sleep(BUDGET * 0.9)
+    run_next(held)
+    clock.sleep(BUDGET * 0.05)
+    assert held.next() is not None  # and it takes its time; none is left to be given back
+    clock.sleep(BUDGET * 0.85)
+    assert held.late_in() == pytest.approx(BUDGET * 0.1)
+    clock.sleep(BUDGET * 0.2)
+    assert held.late_in() == 0.0
 
 
 def test_the_first_job_is_begun_however_late_it_is(clock: Clock) -> None:

@@ -84,8 +84,9 @@ class Slice:
             self._ended.append((claim, attempt))
 
     def late_in(self) -> float:
-        """Return the seconds after which its jobs have waited for long enough: for the first, or to be settled."""
-        return max(0.0, self._late_at - time.monotonic())
+        """Return the seconds after which something has waited for its time: a job to be begun, or else an outcome."""
+        with self._lock:
+            return max(0.0, (self._ends_at if self._rest else self._late_at) - time.monotonic())
 
     def let_go(self, settle: Settle | None = None) -> Sequence[Claim] | None:
         """Settle what ended and give back what was not begun. What fails is tried again the next time, and not run.
