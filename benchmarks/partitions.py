@@ -25,7 +25,7 @@ from perdure_workers.supervisor.partitions import PAGE, REST
 PARTITION, QUICK_PARTITION = 1_000_000, 20_000
 QUICK_LARGE = 100_000
 #: Jobs that have succeeded and are to be archived.
-TO_ARCHIVE, QUICK_TO_ARCHIVE = 300_000, 20_000
+TO_ARCHIVE, QUICK_TO_ARCHIVE = 300_000, 50_000
 #: Archived without a rest between pages, to see how fast it can be.
 AT_ONCE, QUICK_AT_ONCE = 50_000, 5_000
 ROUNDS, QUICK_ROUNDS = 300, 50

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Table, and_, case, literal_column
+from sqlalchemy import Boolean, ColumnElement, Insert, Table, and_, case, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
@@ -31,6 +33,34 @@ def state_is(*states: JobState | str, by_index: bool = True) -> ColumnElement[bo
     literals: list[ColumnElement[str]] = [literal_column(f"'{JobState(state).value}'") for state in states]
     state = jobs.c.state if by_index else jobs.c.state.concat(literal_column("''"))
     return state == literals[0] if len(literals) == 1 else state.in_(literals)
+
+
+class exactly(FunctionElement[bool]):  # noqa: N801 - reads as the condition that it is
+    """The condition that a column has a value, for lists in the order of that column and then of ids.
+
+    PostgreSQL takes a column that equals something out of the order, and where the value is common it reads all rows by id
+    until enough have it: all that are newer. What lies in a range stays in the order, which only the column's index has.
+
+    Args:
+        column: The first column of an index whose next one is the id.
+        value: An expression, or what the column is compared with.
+    """
+
+    type = Boolean()
+    name = "perdure_exactly"
+    inherit_cache = True
+
+
+@compiles(exactly, "sqlite")
+def _equal(element: exactly, compiler: Any, **options: Any) -> str:
+    column, value = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} = {value}"
+
+
+@compiles(exactly, "postgresql")
+def _in_range(element: exactly, compiler: Any, **options: Any) -> str:
+    column, value = (compiler.process(part, **options) for part in element.clauses)
+    return f"({column} >= {value} AND {column} <= {value})"
 
 
 def may(transition: Transition, *, by_index: bool = True) -> ColumnElement[bool]:

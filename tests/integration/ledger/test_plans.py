@@ -331,6 +331,20 @@ def test_frequent_statements_use_their_index(full: Ledger, name: str) -> None:
             assert INDEXES[name] in str(plan_of(full, statement, values)), statement
 
 
+@pytest.mark.parametrize("page", ["the first", "a further one"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("task", "tests.add"), ("bulkhead", "critical"), ("state", JobState.SUCCEEDED)]
+)
+def test_a_list_reads_only_what_matches_however_common_that_is(full: Ledger, name: str, value: str, page: str) -> None:
+    """PostgreSQL would read by id where many match: all that are newer, and all of them may be of another kind."""
+    after = None if page == "the first" else earliest_id(1.7e9 + JOBS / 2)
+    [(statement, values)] = record(full, lambda ledger: ledger.jobs.listing(limit=50, after=after, **{name: value}))
+    plan = str(plan_of(full, statement, values))
+    assert f"ix_perdure_jobs_{name}" in plan
+    if full.database.dialect == "postgresql" and after is not None:
+        assert "ROW(" in plan  # where it begins: the pages before are passed by
+
+
 def test_a_slice_is_settled_without_comparing_each_job_with_each(full: Ledger) -> None:
     claims = claim_new(full, 40)
     [(statement, values), *_] = record(full, lambda ledger: ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims]))

@@ -7,16 +7,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, select, tuple_
 
 from perdure.errors import JobNotFound
-from perdure.ledger.conditions import IS_DUE, made_before, made_since, seen_state, state_is
+from perdure.ledger.conditions import IS_DUE, exactly, made_before, made_since, seen_state
 from perdure.ledger.now import now
 from perdure.ledger.schema import attempts, job_tags, jobs
 from perdure.model.records import AttemptRecord, JobRecord
 from perdure.model.states import JobState
 
 _JOB = select(jobs, seen_state()).where(jobs.c.id == bindparam("of_job"))
+#: The first column of an index that goes on by id, and what it is to be.
+Along = tuple[ColumnElement[str], Any]
 COUNTABLE = ("state", "task", "bulkhead")
 #: Jobs of a task that its mean duration is taken from.
 _NEWEST = 200
@@ -73,9 +75,11 @@ def listing(connection: Connection, which: JobFilter, *, limit: int = 100, after
         after: The id of the last job of the page before.
     """
     query, key = matching(which, jobs, seen_state())
-    if after is not None:
-        query = query.where(key < after)
-    pages = [query.where(*where).order_by(key.desc()).limit(limit) for where in _seen_as(which.state)]
+    along = along_index(which)
+    pages = [
+        newest_first(query.where(*where), key, along or of_state, after).limit(limit)
+        for where, of_state in _seen_as(which.state)
+    ]
     found = [JobRecord.of(row._mapping) for page in pages for row in connection.execute(page)]
     return found if len(pages) == 1 else sorted(found, key=lambda job: job.id, reverse=True)[:limit]
 
@@ -83,7 +87,7 @@ def listing(connection: Connection, which: JobFilter, *, limit: int = 100, after
 def count(connection: Connection, by: str, which: JobFilter) -> dict[str, int]:
     """Return how many jobs there are by state, task or bulkhead; what has none is left out."""
     column, counts = jobs.c[by], Counter[str]()
-    for where in _seen_as(which.state):
+    for where, _ in _seen_as(which.state):
         query, _ = matching(which, column, func.count())
         counts.update({row[0]: row[1] for row in connection.execute(query.where(*where).group_by(column))})
     if by != "state":
@@ -105,8 +109,10 @@ def matching(which: JobFilter, *columns: Any) -> tuple[Select[Any], ColumnElemen
         key = job_tags.c.job_id
         query = query.join(job_tags, jobs.c.id == key)
         query = query.where(job_tags.c.tag == which.tag[0], job_tags.c.value == which.tag[1])
-    equal = {name: getattr(which, name) for name in ("task", "bulkhead", "replay_of")}
-    query = query.where(*(jobs.c[name] == value for name, value in equal.items() if value is not None))
+    equal = {name: getattr(which, name) for name in ("task", "bulkhead")}
+    query = query.where(*(exactly(jobs.c[name], value) for name, value in equal.items() if value is not None))
+    if which.replay_of is not None:
+        query = query.where(jobs.c.replay_of == which.replay_of)
     if which.since is not None:
         query = query.where(*made_since(key, jobs.c.created_at, which.since))
     if which.until is not None:
@@ -114,23 +120,51 @@ def matching(which: JobFilter, *columns: Any) -> tuple[Select[Any], ColumnElemen
     return query, key
 
 
-def _seen_as(state: JobState | None) -> list[tuple[ColumnElement[bool], ...]]:
-    """Return the conditions of a state as people see it, each of which an index serves; any of them will do."""
+def along_index(which: JobFilter) -> Along | None:
+    """Return by which column's index a list of what matches is read; None where its tag or its origin has an index."""
+    if which.tag is not None or which.replay_of is not None:
+        return None
+    given = ((jobs.c[name], getattr(which, name)) for name in ("task", "bulkhead"))
+    return next(((column, value) for column, value in given if value is not None), None)
+
+
+def newest_first(query: Select[Any], key: ColumnElement[str], along: Along | None, after: str | None = None) -> Select[Any]:
+    """Return a query in the order of an index, the newest job first.
+
+    Args:
+        query: What is to be ordered; it has the column that it goes along :func:`exactly`.
+        key: The column of the jobs' ids.
+        along: The index's first column and its value, if it has one before the ids.
+        after: The id of the last job of the page before.
+    """
+    if after is not None:
+        query = query.where(key < after)
+    if along is None:
+        return query.order_by(key.desc())
+    column, value = along
+    if after is not None:  # or PostgreSQL would begin at the newest once more, and read the pages before
+        query = query.where(tuple_(column, key) < tuple_(value, after))
+    return query.order_by(column.desc(), key.desc())
+
+
+def _seen_as(state: JobState | None) -> list[tuple[tuple[ColumnElement[bool], ...], Along | None]]:
+    """Return the conditions of a state as people see it, any of which will do, with the index of states if it serves."""
     if state is None:
-        return [()]
+        return [((), None)]
+    of_state = (jobs.c.state, literal_column(f"'{state.value}'"))
+    is_it = exactly(*of_state)
     if state is JobState.QUEUED:
-        return [(state_is(state),), (jobs.c.run_at <= now(), IS_DUE)]
+        return [((is_it,), of_state), ((jobs.c.run_at <= now(), IS_DUE), None)]
     if state in (JobState.SCHEDULED, JobState.RETRYING):
-        return [(state_is(state), jobs.c.run_at > now())]
-    return [(state_is(state),)]
+        return [((is_it, jobs.c.run_at > now()), of_state)]
+    return [((is_it,), of_state)]
 
 
 def mean_run(connection: Connection, task: str) -> float:
     """Return the seconds that the newest jobs of a task took that succeeded; 0 when there are none."""
     c = jobs.c
-    newest = (
-        select(c.state, c.started_at, c.finished_at).where(c.task == task).order_by(c.id.desc()).limit(_NEWEST).subquery()
-    )
+    of_task = select(c.state, c.started_at, c.finished_at).where(exactly(c.task, task))
+    newest = newest_first(of_task, c.id, (c.task, task)).limit(_NEWEST).subquery()
     took = func.avg(newest.c.finished_at - newest.c.started_at)
     mean = connection.execute(select(took).where(newest.c.state == JobState.SUCCEEDED.value)).scalar_one()
     return float(mean or 0.0)
