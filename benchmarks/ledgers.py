@@ -19,7 +19,7 @@ from perdure.ledger.schema import attempts, jobs
 from perdure.model.ids import new_id
 from perdure.model.lanes import PLAIN
 from perdure.model.records import Claim, NewJob, Settlement
-from perdure.model.states import Outcome, Transition
+from perdure.model.states import JobState, Outcome, Transition
 from perdure_workers.supervisor.maintenance import JOBS_PAGE, prune
 from perdure_workers.worker.choice import Choice
 
@@ -164,7 +164,7 @@ def steps(ledger: Ledger, new: Callable[[], NewJob]) -> Iterator[tuple[str, Call
     yield "settle", lambda: ledger.jobs.settle_all([(claim, SUCCEED) for claim in claims])
     yield "look for lanes", lambda: ledger.jobs.lanes("normal")
     yield "list a page", lambda: ledger.jobs.listing(limit=50)
-    yield "list a page by state", lambda: ledger.jobs.listing(state="succeeded", limit=50)
+    yield "list a page by state", lambda: ledger.jobs.listing(state=JobState.SUCCEEDED, limit=50)
     yield "list a page by task", lambda: ledger.jobs.listing(task="bench.other", limit=50)
 
 
