@@ -331,6 +331,17 @@ def test_frequent_statements_use_their_index(full: Ledger, name: str) -> None:
             assert INDEXES[name] in str(plan_of(full, statement, values)), statement
 
 
+def test_a_claim_never_reads_the_jobs_of_its_tasks(full: Ledger) -> None:
+    """A new task's jobs look few in a large ledger until its statistics are gathered again, whatever there are by then."""
+    [(statement, values), *_] = record(full, lambda ledger: ledger.jobs.claim(replace(ANYBODY, tasks=("tests.new",)), 1))
+    with full.database.engine.connect() as connection, connection.begin() as transaction:
+        connection.exec_driver_sql("DROP INDEX ix_perdure_jobs_ready")
+        explain = "EXPLAIN QUERY PLAN" if full.database.dialect == "sqlite" else "EXPLAIN"
+        plan = str(connection.exec_driver_sql(f"{explain} {statement}", values).all())
+        transaction.rollback()
+    assert "ix_perdure_jobs_task" not in plan
+
+
 @pytest.mark.parametrize("page", ["the first", "a further one"])
 @pytest.mark.parametrize(
     ("name", "value"), [("task", "tests.add"), ("bulkhead", "critical"), ("state", JobState.SUCCEEDED)]
