@@ -151,7 +151,7 @@ def _seen_as(state: JobState | None) -> list[tuple[tuple[ColumnElement[bool], ..
     """Return the conditions of a state as people see it, any of which will do, with the index of states if it serves."""
     if state is None:
         return [((), None)]
-    of_state = (jobs.c.state, literal_column(f"'{JobState(state).value}'"))
+    of_state: Along = (jobs.c.state, literal_column(f"'{JobState(state).value}'"))
     is_it = exactly(*of_state)
     if state is JobState.QUEUED:
         return [((is_it,), of_state), ((jobs.c.run_at <= now(), IS_DUE), None)]
