@@ -15,9 +15,9 @@ from unittest.mock import patch
 from uuid import UUID
 from weakref import WeakSet
 
-from sqlalchemy import Connection, StaticPool, TextClause, create_engine
+from sqlalchemy import Connection, Row, StaticPool, TextClause, create_engine
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+from sqlalchemy.engine.result import SimpleResultMetaData
 
 from perdure.ledger import Ledger
 
@@ -29,12 +29,23 @@ class SimulatedClock:
     """The time of a seed, in seconds since the epoch; and its randomness, of which ids and jitter are made."""
 
     def __init__(self) -> None:
+        self.life = 0
         self.begin(0)
 
     def begin(self, seed: int) -> None:
         """Begin anew with a seed."""
+        self.life += 1
         self.now = 1_000_000.0
         self.rng = random.Random(seed)
+
+    def state(self) -> tuple[float, Any]:
+        """Return what :meth:`go_back` takes."""
+        return self.now, self.rng.getstate()
+
+    def go_back(self, state: tuple[float, Any]) -> None:
+        """Let it be as early, and chance as blind, as it was."""
+        self.now, before = state
+        self.rng.setstate(before)
 
     def julianday(self, *_: Any) -> float:
         """Stand in for SQLite's function of this name, by which the ledger's statements tell the time."""
@@ -91,6 +102,32 @@ def _in_memory(file: Path, clock: SimulatedClock) -> Iterator[Connection]:
             yield connection
 
 
+class _Rows(list[Any]):
+    """What a statement found: of SQLAlchemy's result as much as the ledger asks for."""
+
+    def all(self) -> _Rows:
+        return self
+
+    def one(self) -> Any:
+        [row] = self
+        return row
+
+    def one_or_none(self) -> Any:
+        return self.one() if self else None
+
+    def first(self) -> Any:
+        return self[0] if self else None
+
+    def scalars(self) -> _Rows:
+        return _Rows([row[0] for row in self])
+
+    def scalar_one(self) -> Any:
+        return self.one()[0]
+
+    def scalar_one_or_none(self) -> Any:
+        return self.one()[0] if self else None
+
+
 #: The ledger's dialect, but that parameters have names.
 _DIALECT = sqlite.dialect(paramstyle="named")
 
@@ -143,7 +180,8 @@ class _Quick:
         columns = self._columns.get(sql)
         if columns is None:
             columns = self._columns[sql] = SimpleResultMetaData([each[0] for each in found.description])
-        return IteratorResult(columns, iter(found.fetchall()))
+        places = columns._key_to_index
+        return _Rows([Row(columns, None, places, values) for values in found.fetchall()])
 
     def _compile(self, statement: Any, parameters: Any) -> tuple[str, dict[str, Any]] | None:
         if isinstance(statement, TextClause):
@@ -158,8 +196,13 @@ class _Quick:
         return self._compiled.get(statement)
 
 
+def sqlite_of(ledger: Ledger) -> sqlite3.Connection:
+    """Return the database of a simulated ledger: a transaction is always open there."""
+    return ledger.read(lambda c: cast(sqlite3.Connection, c.connection.driver_connection))
+
+
 def empty(ledger: Ledger) -> None:
-    """Take back all that the seed before has written: much quicker than to delete it, or than another file."""
-    raw = ledger.read(lambda c: cast(Any, c.connection.driver_connection))
-    raw.execute("ROLLBACK")
-    raw.execute("BEGIN")
+    """Take back all that was written: much quicker than to delete it, or than another file."""
+    sqlite = sqlite_of(ledger)
+    sqlite.execute("ROLLBACK")
+    sqlite.execute("BEGIN")

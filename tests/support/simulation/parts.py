@@ -6,6 +6,7 @@ What decides is the platform's: :class:`Limits`, the breaker's machine and its a
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -102,8 +103,8 @@ class _Permit(AbstractContextManager[None]):
 class SimulatedLimits(limits.Limits):
     """The platform's limits, with permits in this process."""
 
-    def __init__(self, ledger: Ledger, clock: SimulatedClock) -> None:
-        super().__init__(SETTINGS, TASKS, ledger)
+    def __init__(self, tasks: Mapping[str, TaskSpec], ledger: Ledger, clock: SimulatedClock) -> None:
+        super().__init__(SETTINGS, tasks, ledger)
         self._clock = clock
         self.permits: dict[str, SimulatedPermits] = {}
 
@@ -184,12 +185,13 @@ class Ring:
 
 
 class SimulatedApp:
-    """What the platform's code asks of an application."""
+    """What the platform's code asks of an application whose jobs are of these kinds."""
 
-    def __init__(self, ledger: Ledger, clock: SimulatedClock) -> None:
-        self.ledger, self.settings, self.tasks = ledger, SETTINGS, TASKS
+    def __init__(self, ledger: Ledger, clock: SimulatedClock, kinds: Iterable[str]) -> None:
+        self.ledger, self.settings = ledger, SETTINGS
+        self.tasks = {kind: TASKS[kind] for kind in kinds}
         self.bells, self.ring = Bells(), Ring()
-        self.limits = SimulatedLimits(ledger, clock)
+        self.limits = SimulatedLimits(self.tasks, ledger, clock)
         self.breaker = SimulatedBreaker(clock)
         self.breakers = cast(Any, _Breakers(service=self.breaker))
         self.breakers.free = self.breaker.free

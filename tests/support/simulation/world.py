@@ -51,6 +51,8 @@ Step = tuple[str, int]
 #: What a job is called with.
 Call = list[Any]
 WORKERS, JOBS, STORES = 2, 2, 3
+#: What a dead letter is replayed as: its fault is mended.
+REPLAYED = "plain"
 #: Jobs that a child claims at once.
 SLICE = 2
 #: Rounds in which everything has to end once nothing more goes wrong; a poison pill takes three.
@@ -129,9 +131,11 @@ class World:
 
     def __init__(self, ledger: Ledger, clock: SimulatedClock, kinds: Sequence[str] = KINDS) -> None:
         self.ledger, self.clock, self.kinds = ledger, clock, kinds
-        self.app = cast(Any, SimulatedApp(ledger, clock))
+        self.app = cast(Any, SimulatedApp(ledger, clock, dict.fromkeys((*kinds, REPLAYED))))
         self.bells, self.ring = self.app.bells, self.app.ring
         self.looks, self.forged = True, False
+        #: What was done.
+        self.steps: list[Step] = []
         self.jobs: dict[str, str] = {}
         #: Of each job: what it was submitted with, and what its attempts were given.
         self.submitted: dict[str, Call] = {}
@@ -168,6 +172,7 @@ class World:
         if who not in who_can(self):
             return False
         self.clock.now += 0.1
+        self.steps.append(step)
         does(self, who)
         return True
 
@@ -232,11 +237,11 @@ class World:
         """Replay a dead letter, whose fault is mended by now."""
         job = self.dead[number]
         letter = self.ledger.read(lambda c: c.execute(_LETTER_OF, {"job": job}).one())
-        new = NewJob(new_id(), "plain", BULKHEAD, letter.args, letter.kwargs, "d", replay_of=job)
+        new = NewJob(new_id(), REPLAYED, BULKHEAD, letter.args, letter.kwargs, "d", replay_of=job)
         [replayed] = self.ledger.letters.replay([Replay(letter.id, new)], Actor("simulator", "simulator"))
         self.replays += 1
         if replayed.is_new:
-            self._accepted(new.id, "plain", self.submitted[job])
+            self._accepted(new.id, REPLAYED, self.submitted[job])
 
     def over(self, event: JobEvent) -> None:
         """Take note of what the ledger tells of a job that has ended."""
@@ -310,7 +315,7 @@ class World:
         return {"id": node.id, "name": f"w{node.index}", "pid": node.pid, "bulkhead": node.bulkhead, **of_all}
 
     def _choice(self, bulkhead: str, worker: str, name: str, pid: int) -> Choice:
-        return Choice(self.app, Claimer(bulkhead, worker, name, pid, tuple(TASKS)))
+        return Choice(self.app, Claimer(bulkhead, worker, name, pid, tuple(self.app.tasks)))
 
     def _start(self, index: int) -> None:
         self.ghosts.append(self.nodes[index])
