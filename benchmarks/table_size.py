@@ -137,7 +137,7 @@ class Drains:
         paces = [pages * page for pages in (self.pages / self.seconds, self.steady, self.idle)]
         head = ["drain/s alone", f"beside {what}", "ratio", f"{what}, jobs", "a second", f"at {STEADY} jobs/s", "idle"]
         found = [spread(self.alone), spread(self.beside), number(self.ratio), f"{self.pages * page:,}"]
-        found += [f"{number(pace)} (a million in {1e6 / pace / 60:.0f} min)" for pace in paces]
+        found += [f"{number(pace)} (a million in {1e6 / pace / 60:.0f} min)" if pace else "-" for pace in paces]
         return Table(title, head, [found])
 
 
