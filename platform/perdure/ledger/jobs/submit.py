@@ -87,7 +87,7 @@ _HOLDERS = select(jobs.c.id, seen_state(), jobs.c.payload_digest, jobs.c.idempot
 
 def in_one_statement(new: Sequence[NewJob]) -> bool:
     """Return whether writing these jobs needs no transaction around it."""
-    return all(job.idempotency_key is None and CARRIED.issuperset(job.tags or ()) for job in new)
+    return all(job.idempotency_key is None and (not job.tags or CARRIED.issuperset(job.tags)) for job in new)
 
 
 def submit(connection: Connection, new: Sequence[NewJob], *, again: bool = False) -> list[Submitted]:
@@ -107,7 +107,8 @@ def submit(connection: Connection, new: Sequence[NewJob], *, again: bool = False
     keyed: dict[str, Submitted] = {}
     for task in sorted({job.task for job in new if job.idempotency_key is not None}):
         keyed |= _submit_keyed(connection, task, [job for job in new if job.idempotency_key and job.task == task])
-    tags = [row for job in new for row in _tag_rows(job) if job.id not in keyed or not keyed[job.id].deduplicated]
+    tagged = [job for job in new if job.tags and (job.id not in keyed or not keyed[job.id].deduplicated)]
+    tags = [row for job in tagged for row in _tag_rows(job)]
     if tags:
         connection.execute(insert_ignoring(job_tags, connection.dialect.name), tags)
     return [keyed.get(job.id) or Submitted(job.id, job.first_state) for job in new]
