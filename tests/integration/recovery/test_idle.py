@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from perdure import Perdure
@@ -22,7 +23,7 @@ def test_an_idle_worker_asks_its_ledger_seldom(
     app: Perdure, register: Callable[..., str], statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker_id = register()
-    monkeypatch.setitem(app.settings.__dict__, "heartbeat_interval", 1.0)
+    monkeypatch.setattr(app, "settings", msgspec.structs.replace(app.settings, heartbeat_interval=1.0))
     look = Looker(app, "normal", Wakeups(1), lambda: None)
     watch = Overseer(app, worker_id, list, Slots())
     rounds: dict[str, tuple[Callable[[], object], float]] = {
