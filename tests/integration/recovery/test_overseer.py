@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -189,7 +190,7 @@ def test_a_job_that_was_cancelled_and_does_not_stop_is_killed(
     slots: Slots,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(vars(app.settings), "cancel_grace", 0.01)
+    monkeypatch.setattr(app, "settings", msgspec.structs.replace(app.settings, cancel_grace=0.01))
     worker_id = register()
     job = claim(worker_id, pid=child.pid)
     begun(slots, job)
