@@ -24,6 +24,8 @@ PAGE, REST, SHORT_REST = 1_000, 60.0, 5.0
 BETWEEN = 3.0
 #: Seconds until a rotation that was not possible is tried again: who works waits a moment for each try.
 PAUSE = 20.0
+#: Seconds after a rotation in which PostgreSQL may still count the rows that it threw away.
+LAG = 10.0
 
 
 class Rotate(Duty):
@@ -41,6 +43,7 @@ class Rotate(Duty):
         self._horizon: str | None = None
         self._since = self._pause_until = self._archive_at = time.monotonic()
         self._archived = self._said = ""
+        self._rotated: dict[str, float] = {}
 
     @property
     def period(self) -> float:
@@ -65,13 +68,14 @@ class Rotate(Duty):
 
     def _rotate(self, table: str) -> None:
         began = time.monotonic()
-        if began < self._pause_until:
+        if began < max(self._pause_until, self._rotated.get(table, -LAG) + LAG):
             return
         try:
             why_not = self.app.ledger.partitions.rotate(table)
         except LedgerUnavailable as error:
             why_not = str(error)
         if why_not is None:
+            self._rotated[table] = time.monotonic()
             took = time.monotonic() - began
             logger.info("%s rotated in %.2f s, since transaction %s is held open", table, took, self._horizon)
         else:
