@@ -182,7 +182,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         retention: How long jobs that ended are remembered.
         dead_retention: How long dead letters that were dealt with are remembered, and jobs that died.
         partition_period: On PostgreSQL, how much time each partition of history holds. Jobs that succeeded move there
-            within hours, and go with it when the last of them is older than ``retention``. By default there are none.
+            within minutes, and go with it when the last of them is older than ``retention``. By default there are none.
         progress_interval: Shortest time between two writes of a job's progress.
         checkpoint_store: Where checkpoints are kept: ``sql``, a Redis, a folder or an object store, or a list of three or
             more of them, which keep copies.
