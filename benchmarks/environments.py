@@ -1,4 +1,4 @@
-"""A virtual environment for each peer, made once by uv in ``.bench/`` of the checkout."""
+"""A virtual environment for perdure and for each peer, made once by uv in ``.bench/`` of the checkout."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".bench"
 PEERS = ROOT / "benchmarks" / "peers"
+#: Of perdure as it is measured: workers on both databases, and ``perdure up``.
+EXTRAS = ("worker", "postgres", "embedded")
 SOURCES = (ROOT / "platform", ROOT / "workers", ROOT / "tasks", PEERS)
 INSTALL_TIMEOUT_SECONDS = 600
 
@@ -23,30 +24,34 @@ class CannotInstall(Exception):
 
 
 def environment(name: str | None) -> Path:
-    """Return the folder of commands of the environment with ``requirements/NAME.txt``; of this one for None.
+    """Return the folder of commands of the environment with ``requirements/NAME.txt``; of perdure's own for None.
 
     Raises:
         CannotInstall: there is no uv, or it failed.
     """
-    if name is None:
-        compile_own()
-        return Path(sys.executable).parent
-    wanted = PEERS / "requirements" / f"{name}.txt"
+    wanted = PEERS / "requirements" / f"{name}.txt" if name else ROOT / "uv.lock"
     mark = hashlib.sha256(wanted.read_bytes() + sys.version.encode() + b"compiled").hexdigest()[:12]
-    folder = CACHE / f"{name}-{mark}"
+    folder = CACHE / f"{name or 'perdure'}-{mark}"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        _uv("venv", "--python", sys.executable, str(folder))
-        _uv("pip", "sync", "--compile-bytecode", "--python", str(folder / "bin" / "python"), str(wanted))
+        if name:
+            _uv("venv", "--python", sys.executable, str(folder))
+            _uv("pip", "sync", "--compile-bytecode", "--python", str(folder / "bin" / "python"), str(wanted))
+        else:
+            # What a user installs: without what only tests need, some of which its dependencies load where they find it.
+            extras = [f"--extra={extra}" for extra in EXTRAS]
+            _uv("sync", "--frozen", "--no-dev", *extras, "--python", sys.executable, UV_PROJECT_ENVIRONMENT=str(folder))
         (folder / "complete").touch()
+    if name is None:
+        _compile_own(folder)
     return folder / "bin"
 
 
 @cache
-def compile_own() -> None:
-    """Compile this environment, as an installation is: else each process that starts would do that first."""
-    packages = sysconfig.get_path("purelib")
-    subprocess.run([sys.executable, "-m", "compileall", "-q", packages, *map(str, SOURCES)], check=False)
+def _compile_own(folder: Path) -> None:
+    """Compile perdure and its environment, as an installation is: else each process that starts would do that first."""
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "compileall", "-q", folder / "lib", *SOURCES], check=False)
 
 
 def inherited() -> dict[str, str]:
@@ -63,14 +68,20 @@ def versions() -> dict[str, str]:
     return pins
 
 
-def _uv(*arguments: str) -> None:
+def _uv(*arguments: str, **environment: str) -> None:
     own = ROOT / ".tools" / "bin" / "uv"
     uv = str(own) if own.exists() else shutil.which("uv")
     if uv is None:
         raise CannotInstall("there is no uv; `make bench` brings it")
-    settings = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"} | os.environ
+    settings = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"} | os.environ | environment
     done = subprocess.run(
-        [uv, *arguments], capture_output=True, text=True, timeout=INSTALL_TIMEOUT_SECONDS, check=False, env=settings
+        [uv, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT_SECONDS,
+        check=False,
+        env=settings,
+        cwd=ROOT,
     )
     if done.returncode:
         said = done.stderr.strip().replace(f"{ROOT}/", "").splitlines()

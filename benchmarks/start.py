@@ -12,7 +12,6 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environments import PEERS, compile_own, inherited
+from benchmarks import environments
+from benchmarks.environments import PEERS, inherited
 from benchmarks.peers.effects import RECORD_BYTES
 from benchmarks.processes import running
 from benchmarks.report import Report, Table, Target, spread
@@ -56,10 +56,8 @@ BEGINNINGS = {
     "Celery, Celery()": CELERY,
     "Celery, Celery(), first apply_async": CELERY + APPLY,
 }
-#: redis-py loads the SDK of OpenTelemetry where that is installed, as it is beside the tests.
 TIMED = """
-import sys, time
-sys.modules["opentelemetry"] = None
+import time
 began = time.perf_counter()
 {}
 print(time.perf_counter() - began)
@@ -83,7 +81,6 @@ QUICK = Plan(imports=3, kills=2)
 
 def measure_report(*, quick: bool = False) -> Report:
     """Measure both and return the report."""
-    compile_own()
     plan = QUICK if quick else Plan()
     report = Report("start", "Start and restart")
     imports = Table("seconds that a new process takes from its first import, files cached", ["", "s"])
@@ -116,19 +113,19 @@ def beginnings(folder: Path, times: int) -> dict[str, list[float]]:
     """Return the seconds that each beginning takes, side by side, after once that does not count."""
     took: dict[str, list[float]] = {title: [] for title in BEGINNINGS}
     with RedisServer(folder / "redis", die_with_parent=True) as redis:
-        environment = {**inherited(), "PERDURE_BROKER_URL": redis.url, "PERDURE_HOME": str(folder / "begins")}
+        values = {**inherited(), "PERDURE_BROKER_URL": redis.url, "PERDURE_HOME": str(folder / "begins")}
         for _ in range(times + 1):
             for title, statement in BEGINNINGS.items():
-                took[title].append(begun(statement, folder, environment))
+                took[title].append(begun(statement, folder, values))
     return {title: of_each[1:] for title, of_each in took.items()}
 
 
-def begun(statement: str, folder: Path, environment: dict[str, str]) -> float:
+def begun(statement: str, folder: Path, values: dict[str, str]) -> float:
     """Return the seconds that a statement takes in a new process."""
     done = subprocess.run(
-        [sys.executable, "-c", TIMED.format(statement)],
+        [environments.environment(None) / "python", "-c", TIMED.format(statement)],
         cwd=folder,
-        env=environment,
+        env=values,
         capture_output=True,
         text=True,
         check=True,
@@ -160,7 +157,7 @@ def up(folder: Path) -> Iterator[tuple[list[str], dict[str, str], Path]]:
     """Run ``perdure up`` until the end of the block; yield the command, its environment, and the jobs' file."""
     effects = folder / "effects.log"
     effects.touch()
-    command = [str(Path(sys.executable).parent / "perdure")]
+    command = [str(environments.environment(None) / "perdure")]
     environment = {
         "PYTHONPATH": str(PEERS),
         "PERDURE_HOME": str(folder / "home"),
