@@ -24,7 +24,8 @@ from support.ledgers import DIE, RETRY, SUCCEED, job
 @pytest.fixture
 def by(ledger: Ledger) -> Claimer:
     """A worker's child, for whom six jobs wait."""
-    ledger.jobs.submit([job(number, task="work") for number in range(6)])
+    for number in range(6):  # one by one, so that each has its own place in line
+        ledger.jobs.submit([job(number, task="work")])
     return Claimer("normal", "w-1", "w-1", 7, ("work",))
 
 
