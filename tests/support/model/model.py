@@ -165,9 +165,9 @@ def _take(state: State, _: Rules) -> Iterator[State]:
 
 def _taken(state: State, who: int) -> Iterator[State]:
     node = state.nodes[who]
-    if not (node.acts and node.leased and not node.held and state.bell):
+    if not (node.acts and not node.held and state.bell):
         return
-    for count in range(SLICE + 1):
+    for count in range(SLICE + 1 if node.leased else 1):  # whose lease has ended is given nothing
         for numbers in permutations(state.waiting, count):
             jobs = list(state.jobs)
             for number in numbers:

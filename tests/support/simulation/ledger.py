@@ -72,6 +72,7 @@ def simulated_ledger(folder: Path) -> Iterator[tuple[Ledger, SimulatedClock]]:
         quick = _Quick(connection)
         patches.enter_context(patch.object(ledger.database, "run", quick.run))
         patches.enter_context(patch.object(ledger.database, "transaction", quick.transaction))
+        patches.enter_context(patch.object(ledger, "probe", lambda: None))  # memory is never full
         patches.enter_context(patch("perdure.model.ids.uuid7", clock.uuid7))
         patches.enter_context(patch("perdure.admission.limits.connect", lambda _: None))
         for module in _TIMED:

@@ -23,12 +23,15 @@ _BURNED = ("succeeded", "failed", "timeout", "crashed", "cancelled")
 
 
 def check_now(world: World) -> None:
-    """Permits are held by those who run, within the limit; and a breaker on trial lets one call through."""
+    """Permits are held by all those who run, within the limit; and a breaker on trial lets one call through."""
     nodes = [node for node in (*world.nodes, *world.ghosts) if node.held]
     running = [(node.leased, node.running) for node in nodes if node.running is not None]
     for name, permits in world.app.limits.permits.items():
         gone = permits.held.keys() - {holder_of(claim) for _, claim in running}
         assert not gone, f"permits of {name} are held by processes that are gone: {gone}"
+    held = {holder for permits in world.app.limits.permits.values() for holder in permits.held}
+    limited = {holder_of(claim) for leased, claim in running if leased and claim.limit_key is not None}
+    assert limited <= held, f"jobs run without a permit: {limited - held}"
     for kind, count in Counter(claim.task for leased, claim in running if leased).items():
         limit = TASKS[kind].limit
         assert limit is None or count <= limit, f"{count} jobs of {kind} run at once"
@@ -46,6 +49,8 @@ def check_end(world: World) -> None:
     for job, row in jobs.items():
         of_job = attempts.get(job, {})
         _check_counts(row, Counter(of_job.values()))
+        crashed = {fence for fence, outcome in of_job.items() if outcome == "crashed"}
+        assert crashed == world.crashed[job], f"crashes are counted of claims {crashed}, and were of {world.crashed[job]}"
         _check_state(world, row, list(of_job.values()), letters[job])
         _check_effects(world, job, row, of_job)
         assert replays[job] <= 1, "a dead letter was replayed twice"

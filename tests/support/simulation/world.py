@@ -38,7 +38,7 @@ from perdure.running.transaction import transaction
 from perdure.stores.record import CheckpointKey, CheckpointRecord
 from perdure_workers.intake.gate import Refused, admit
 from perdure_workers.intake.quarantine import Quarantine
-from perdure_workers.recovery.rescue import hand_back, rescue_child, rescue_worker
+from perdure_workers.recovery.rescue import hand_back, rescue_child
 from perdure_workers.shared.slots import Slot
 from perdure_workers.supervisor.duties.expire import Expire
 from perdure_workers.worker.choice import Along, Choice
@@ -57,7 +57,6 @@ REPLAYED = "plain"
 SLICE = 2
 #: Rounds in which everything has to end once nothing more goes wrong; a poison pill takes three.
 ROUNDS = 12
-PAGE = 100
 _MOMENTS = ("started_at", "heartbeat_at", "state_changed_at")
 _FIRST_WORKERS = workers.insert()
 #: What somebody sends who can write to the broker, but for the task that he names.
@@ -145,6 +144,8 @@ class World:
         #: Of each job: the fence of its newest claim, and of its newest checkpoint.
         self.fences: dict[str, int] = {}
         self.saved: dict[str, int] = {}
+        #: Of each job: the fences of its claims that were lost with a process, and for which it was to blame.
+        self.crashed: dict[str, set[int]] = {}
         self.dead: list[str] = []
         self.replays = 0
         self.effects: dict[str, list[Effect]] = {}
@@ -224,7 +225,7 @@ class World:
         self._accepted(job.id, name, call)
 
     def _accepted(self, job: str, kind: str, call: Call) -> None:
-        self.jobs[job], self.effects[job] = kind, []
+        self.jobs[job], self.effects[job], self.crashed[job] = kind, [], set()
         self.submitted[job], self.given[job] = call, []
         self.bells.ring(TASKS[kind].bulkhead)
 
@@ -277,18 +278,24 @@ class World:
         """Have some stores away, and the others back."""
         self.ring.away = {name for place, name in enumerate(self.ring.stores) if which >> place & 1}
 
-    def _expire(self, _: int) -> None:
-        """Let a lease pass in which those beat that can, and judge the others."""
+    def _expire(self, ended: int) -> None:
+        """Let a lease pass in which those beat that can, and judge the others.
+
+        Args:
+            ended: Whether a supervisor has ended their leases, and died before it took the jobs back.
+        """
         self.clock.now += SETTINGS.lease_ttl + 1.0
         for node in self.nodes:
             if node.acts and node.leased:
                 self.ledger.workers.beat(node.id)
-        for worker in self.ledger.workers.silent(PAGE):
-            Expire(self.app)._judge(worker)
-        for worker_id in self.ledger.running.orphaning(PAGE):
-            rescue_worker(self.app, worker_id, "claimed by a worker that had been declared dead")
         for node in self._silent():
             node.leased = False
+            self._blame(node.held[:1])  # which of them had begun nobody knows
+            if ended:
+                self.ledger.workers.change_state(node.id, WorkerState.FAILED, "by a supervisor that died")
+        supervisor = Expire(self.app)
+        supervisor.done_at = self.clock.now  # it has looked all the time
+        supervisor.run_once()
 
     def _silent(self) -> list[Node]:
         return [node for node in (*self.nodes, *self.ghosts) if node.leased and not node.acts]
@@ -328,6 +335,7 @@ class World:
         node.until = self.clock.now + SETTINGS.lease_ttl
         node.held, node.begun, node.endings = node.choice.claim(SLICE, along), 0, []
         assert self.jobs.keys() >= {claim.job_id for claim in node.held}, "a worker was given what nobody submitted"
+        assert node.leased or not node.held, "a worker was given jobs whose lease had ended"
         self.fences |= {claim.job_id: claim.fence for claim in node.held}
         if len(node.held) >= SLICE:
             self.bells.ring(node.bulkhead)
@@ -416,7 +424,7 @@ class World:
         """Settle what ended and give back what was not begun; who has ended all takes what is next along with that."""
         node = self.nodes[index]
         rest = [(claim, RELEASED) for claim in node.held[node.begun :]]
-        if not (rest or node.running) and node.leased and self.bells.counts[node.bulkhead]:
+        if not (rest or node.running) and self.bells.counts[node.bulkhead]:
             ends = tuple(node.endings)
             self._take(index, lambda by, most, since: self.ledger.jobs.settle_and_claim(ends, (), by, most, since)[1])
             return
@@ -433,10 +441,16 @@ class World:
     def _crash(self, index: int) -> None:
         """Kill the child, which its worker sees at once."""
         node = self.nodes[index]
+        self._blame([node.running] if node.running else node.held[:1])
         rescue_child(self.app, node.id, node.pid, "was killed", node.slot())
         node.forget()
         self.lives += 1
         node.pid, node.choice = self.lives, self._choice(node.bulkhead, node.id, f"w{index}", self.lives)
+
+    def _blame(self, lost: Sequence[Claim]) -> None:
+        """Note whose crash it is that a process is gone."""
+        for claim in lost:
+            self.crashed[claim.job_id].add(claim.fence)
 
     def _die(self, index: int) -> None:
         self.nodes[index].up = self.nodes[index].frozen = False
@@ -486,7 +500,8 @@ def _may_settle(node: Node) -> bool:
 
 
 def _may_take(world: World) -> list[int]:
-    idle = [node for node in world.nodes if node.acts and node.leased and not node.held]
+    # Who was stopped does not know yet that its lease has ended.
+    idle = [node for node in world.nodes if node.acts and not node.held]
     return [node.index for node in idle if world.bells.counts[node.bulkhead] and world.waiting()]
 
 
@@ -512,7 +527,7 @@ STEPS: dict[str, tuple[Who, Callable[[World, int], None]]] = {
     "forge bell": (_once(lambda world: not world.bells.count), World._forge_bell),
     "forge message": (lambda world: [] if world.forged else list(range(len(world.kinds))), World._forge_message),
     "store": (lambda world: list(range(2**STORES)) if "kept" in world.jobs.values() else [], World._store),
-    "expire": (_once(lambda world: bool(world._silent())), World._expire),
+    "expire": (lambda world: [0, 1] if world._silent() else [], World._expire),
     "lose answer": (_nodes(lambda node: node.acts and node.leased and node.endings), World._lose_answer),
     "crash": (_nodes(lambda node: node.acts and node.leased and node.held), World._crash),
     "die": (_nodes(lambda node: node.up and node.held), World._die),
