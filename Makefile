@@ -52,7 +52,7 @@ coverage: .venv/.synced ## Measure which branches of the platform the tests run,
 	$(BIN)/coverage report
 
 simulate: .venv/.synced ## Run schedules of misfortune on a simulated platform (SEEDS=10000, SEED=n for one)
-	SIMULATE_SEEDS=$(or $(SEEDS),10000) SIMULATE_SEED=$(SEED) $(BIN)/pytest -q -rP -n 2 tests/integration/simulator/test_simulator.py $(ARGS)
+	SIMULATE_SEEDS=$(or $(SEEDS),10000) SIMULATE_SEED=$(SEED) $(BIN)/pytest -q -rP -n auto tests/integration/simulator/test_simulator.py $(ARGS)
 
 chaos: .venv/.synced ## Break a platform on purpose, in all ways there are, on SQLite and PostgreSQL: an hour (SECONDS=20, SEED=1)
 	$(BIN)/perdure chaos run all --duration $(or $(SECONDS),20) --seed $(or $(SEED),1) --report .chaos/sqlite

@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SEEDS = int(os.environ.get("SIMULATE_SEEDS") or part_of(40_000))
 ONE = os.environ.get("SIMULATE_SEED")
-#: Tests that share the seeds, so that two cores do.
-PARTS = 1 if ONE else 4
+#: Tests that share the seeds, so that all cores do.
+PARTS = 1 if ONE else 16
 #: Seeds within which a broken build has to be found, and the steps of one that shows with some jobs only.
 ENOUGH, LONG = 400, 24
 
