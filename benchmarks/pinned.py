@@ -27,6 +27,7 @@ from benchmarks.processes import Tree
 from benchmarks.report import Report, Table, Target, number, spread
 from benchmarks.servers import SQLALCHEMY_DRIVER, Servers, serving
 from benchmarks.trial import RUN_IN, Driver, Subject
+from perdure_workers.supervisor.duties.rotate import REST
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def held(subject: Subject, driver: Driver, tree: Tree, plan: Plan) -> Pinned:
     """Drain, hold a transaction open while jobs come in and run, drain, let go, drain."""
     found = Pinned()
     drains(subject, driver, tree, 1, plan.jobs)  # not counted: children start, statements are prepared
+    if PARTITIONS:
+        time.sleep(REST)  # until what it did is archived beside the next ones, as it is beside those to come
     found.before = drains(subject, driver, tree, plan.drains, plan.jobs)
     with connected(subject) as holder:
         holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")

@@ -13,8 +13,9 @@ from perdure_workers.supervisor.duties.duty import Duty
 
 logger = logging.getLogger("perdure.rotate")
 
-#: Seconds between two looks, and between two pages that are archived while there are more.
-PERIOD, NEXT_PAGE = 10.0, 1.0
+#: Seconds between two looks, and between two pages that are archived while there are more: at least so many, and so many
+#: times what a page took, since the fuller the server is, the longer that is.
+PERIOD, NEXT_PAGE, CALM = 10.0, 1.0, 10.0
 #: Seconds for which the oldest transaction is to stay the same until somebody holds it open.
 HELD = 60.0
 #: Jobs that one transaction archives; and seconds since their end, after which nothing is written about them any more. Few
@@ -43,12 +44,13 @@ class Rotate(Duty):
         self._horizon: str | None = None
         self._since = self._pause_until = self._archive_at = time.monotonic()
         self._archived = self._said = ""
+        self._page_took = 0.0
         self._rotated: dict[str, float] = {}
 
     @property
     def period(self) -> float:
-        """A second while a transaction is held open, or there is more to archive; otherwise ten."""
-        return NEXT_PAGE if self._is_held or self._archived else PERIOD
+        """A second or more while a transaction is held open, or there is more to archive; otherwise ten."""
+        return max(NEXT_PAGE, CALM * self._page_took) if self._is_held or self._archived else PERIOD
 
     @property
     def _is_held(self) -> bool:
@@ -91,7 +93,9 @@ class Rotate(Duty):
         period = self.app.settings.partition_period
         assert period is not None
         rest = SHORT_REST if self._is_held else REST
+        began = time.monotonic()
         moved = self.app.ledger.partitions.archive_alone(period, rest, self._archived, PAGE)
+        self._page_took = time.monotonic() - began
         self._archived = moved[-1] if len(moved) == PAGE else ""
         if not self._archived:
             self._archive_at = time.monotonic() + BETWEEN
