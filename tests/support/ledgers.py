@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Barrier
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from perdure.ledger import Ledger
 from perdure.ledger.jobs.claim import Claimer
@@ -32,6 +33,18 @@ DIE = Settlement(
     traceback="Traceback ...",
     death=Death(DeadReason.EXHAUSTED, "f" * 16),
 )
+
+
+@contextmanager
+def with_partitions(url: str) -> Iterator[Ledger]:
+    """Give an empty ledger on PostgreSQL, and leave it empty and without partitions."""
+    ledger = Ledger(url)
+    ledger.upgrade()
+    yield ledger
+    for one in ledger.partitions.existing():
+        ledger.partitions.drop(one.until)
+    ledger.transact(lambda c: c.execute(text(f"TRUNCATE {', '.join(sorted(metadata.tables))}")))
+    ledger.close()
 
 
 def delete_all_rows(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from perdure.model.records import Claim
 from perdure.stores.record import CheckpointRecord
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.supervisor import maintenance, partitions
-from support.ledgers import DIE, SUCCEED, claimed, claimer, job, submitted
+from support.ledgers import DIE, SUCCEED, claimed, claimer, job, submitted, with_partitions
 
 DAY = 86_400.0
 #: Before this test began: what ends now is older than that.
@@ -36,13 +36,8 @@ def database(postgres_server: PostgresServer) -> str:
 @pytest.fixture
 def ledger(database: str) -> Iterator[Ledger]:
     """An empty ledger on PostgreSQL."""
-    ledger = Ledger(database)
-    ledger.upgrade()
-    yield ledger
-    for one in ledger.partitions.existing():
-        ledger.partitions.drop(one.until)
-    ledger.transact(lambda c: c.execute(text("TRUNCATE perdure_jobs, perdure_attempts, perdure_job_tags")))
-    ledger.close()
+    with with_partitions(database) as ledger:
+        yield ledger
 
 
 @pytest.fixture

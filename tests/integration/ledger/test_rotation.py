@@ -19,11 +19,10 @@ from perdure.errors import LedgerUnavailable
 from perdure.ledger import Ledger
 from perdure.ledger.backup import snapshot
 from perdure.ledger.partitions import rotate
-from perdure.ledger.schema import metadata
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.supervisor.duties import rotate as duty
 from perdure_workers.supervisor.supervisor import default_duties
-from support.ledgers import DIE, SUCCEED, claimed, claimer, job, submitted, try_claim
+from support.ledgers import DIE, SUCCEED, claimed, claimer, job, submitted, try_claim, with_partitions
 from support.waiting import wait_until
 
 DAY = 86_400.0
@@ -39,13 +38,8 @@ def database(postgres_server: PostgresServer) -> str:
 @pytest.fixture
 def ledger(database: str) -> Iterator[Ledger]:
     """An empty ledger on PostgreSQL."""
-    ledger = Ledger(database)
-    ledger.upgrade()
-    yield ledger
-    for one in ledger.partitions.existing():
-        ledger.partitions.drop(one.until)
-    ledger.transact(lambda c: c.execute(text(f"TRUNCATE {', '.join(sorted(metadata.tables))}")))
-    ledger.close()
+    with with_partitions(database) as ledger:
+        yield ledger
 
 
 @contextmanager
@@ -240,7 +234,8 @@ def rotating(
 ) -> Iterator[duty.Rotate]:
     """The duty of an application on that ledger; few dead rows are many, and whoever is there has been so for long."""
     for module, name, value in (
-        (rotate, "DEAD", 500), (duty, "HELD", 0.0), (duty, "SHORT_REST", -10.0), (duty, "BETWEEN", 0.0), (duty, "LAG", 0.0)
+        (rotate, "DEAD", 500), (duty, "HELD", 0.0), (duty, "SHORT_REST", -10.0), (duty, "BETWEEN", 0.0), (duty, "LAG", 0.0),
+        (duty, "CALM", 0.0),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     app = Perdure(ledger_url=database, broker_url=redis_url, home=tmp_path, partition_period=DAY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,20 +11,24 @@ import pytest
 from perdure_workers.supervisor.duties import rotate as duty
 
 
-@pytest.mark.parametrize(("took", "rest"), [(0.02, 1.0), (0.3, 3.0)])
+@pytest.mark.parametrize(("took", "rest"), [(0.02, 0.2), (0.3, 3.0), (60.0, duty.LONGEST_REST)])
 def test_it_rests_longer_where_a_page_takes_longer(took: float, rest: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(now=1_000.0)
-    monkeypatch.setattr(duty, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    clock, pages = SimpleNamespace(now=1_000.0), 0
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
 
     def archive(period: float, rest: float, after: str, page: int) -> list[str]:
+        nonlocal pages
         clock.now += took
+        pages += 1
         return [str(number) for number in range(page)]
 
     partitions = SimpleNamespace(look=lambda: SimpleNamespace(horizon=None, to_rotate=[]), archive_alone=archive)
-    app: Any = SimpleNamespace(
-        ledger=SimpleNamespace(partitions=partitions), settings=SimpleNamespace(partition_period=60.0)
-    )
+    settings = SimpleNamespace(partition_period=60.0)
+    app: Any = SimpleNamespace(ledger=SimpleNamespace(partitions=partitions), settings=settings)
     rotating = duty.Rotate(app)
     rotating.run_once()
-
-    assert rotating.period == pytest.approx(rest)
+    assert rotating.period == duty.NEXT_PAGE
+    for seconds, done in ((0.9 * rest, 1), (0.2 * rest, 2)):
+        clock.now += seconds
+        rotating.run_once()
+        assert pages == done

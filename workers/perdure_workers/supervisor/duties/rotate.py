@@ -8,14 +8,17 @@ from typing import ClassVar
 
 from perdure import Perdure
 from perdure.errors import LedgerUnavailable
+from perdure_workers.shared.pace import Pace
 from perdure_workers.supervisor.duties.ask import UNASKED
 from perdure_workers.supervisor.duties.duty import Duty
 
 logger = logging.getLogger("perdure.rotate")
 
-#: Seconds between two looks, and between two pages that are archived while there are more: at least so many, and so many
-#: times what a page took, since the fuller the server is, the longer that is.
-PERIOD, NEXT_PAGE, CALM = 10.0, 1.0, 10.0
+#: Seconds between two looks, and between two pages that are archived while there are more.
+PERIOD, NEXT_PAGE = 10.0, 1.0
+#: Archiving rests for so many times as long as a page took, which is longer the fuller the server is, but for no more than
+#: so many seconds.
+CALM, LONGEST_REST = 10.0, 10.0
 #: Seconds for which the oldest transaction is to stay the same until somebody holds it open.
 HELD = 60.0
 #: Jobs that one transaction archives; and seconds since their end, after which nothing is written about them any more. Few
@@ -44,13 +47,13 @@ class Rotate(Duty):
         self._horizon: str | None = None
         self._since = self._pause_until = self._archive_at = time.monotonic()
         self._archived = self._said = ""
-        self._page_took = 0.0
+        self._pace = Pace(CALM, LONGEST_REST)
         self._rotated: dict[str, float] = {}
 
     @property
     def period(self) -> float:
-        """A second or more while a transaction is held open, or there is more to archive; otherwise ten."""
-        return max(NEXT_PAGE, CALM * self._page_took) if self._is_held or self._archived else PERIOD
+        """A second while a transaction is held open, or there is more to archive; otherwise ten."""
+        return NEXT_PAGE if self._is_held or self._archived else PERIOD
 
     @property
     def _is_held(self) -> bool:
@@ -64,8 +67,8 @@ class Rotate(Duty):
         if self._is_held:
             for table in found.to_rotate:
                 self._rotate(table)
-        if time.monotonic() >= max(self._archive_at, self._pause_until):
-            self._archive()
+        if self._pace.is_due and time.monotonic() >= max(self._archive_at, self._pause_until):
+            self._pace.timed(self._archive)
         return 0
 
     def _rotate(self, table: str) -> None:
@@ -93,9 +96,7 @@ class Rotate(Duty):
         period = self.app.settings.partition_period
         assert period is not None
         rest = SHORT_REST if self._is_held else REST
-        began = time.monotonic()
         moved = self.app.ledger.partitions.archive_alone(period, rest, self._archived, PAGE)
-        self._page_took = time.monotonic() - began
         self._archived = moved[-1] if len(moved) == PAGE else ""
         if not self._archived:
             self._archive_at = time.monotonic() + BETWEEN
