@@ -140,7 +140,7 @@ def test_a_slice_whose_worker_loses_its_lease_is_run_by_another(
     good = cluster.app.task("quick").submit_many([()] * AROUND)
     bad = cluster.submit("freeze the worker")
     good += cluster.app.task("quick").submit_many([()] * AROUND)
-    zombie = cluster.worker("w1", concurrency=1)
+    zombie = cluster.start("worker", "normal", "-c", "1", "-n", "w1", name="w1")  # may freeze before it says "ready"
     cluster.await_effect(bad, "start")
     cluster.worker("w2", concurrency=1)
 
