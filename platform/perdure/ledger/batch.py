@@ -11,17 +11,18 @@ from typing import Any
 import msgspec
 
 
-def rows_of(dialect: str, columns: Mapping[str, str]) -> str:
+def rows_of(dialect: str, columns: Mapping[str, str], *, numbered: bool = False) -> str:
     """Return the FROM item ``s`` whose rows are those of the parameter ``:batch``.
 
     Args:
         dialect: ``sqlite`` or ``postgresql``.
         columns: PostgreSQL's type of each column.
+        numbered: Whether PostgreSQL counts them, from 1 on, in a column ``ordinality``.
     """
     if dialect == "postgresql":
-        return (
-            f"json_to_recordset(CAST(:batch AS json)) AS s({', '.join(f'{name} {kind}' for name, kind in columns.items())})"
-        )
+        of_json = "json_to_recordset(CAST(:batch AS json))"
+        typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        return f"ROWS FROM ({of_json} AS ({typed})) WITH ORDINALITY AS s" if numbered else f"{of_json} AS s({typed})"
     values = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
     return f"(SELECT {values} FROM json_each(:batch)) AS s"
 

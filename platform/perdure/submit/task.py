@@ -172,7 +172,7 @@ class Submission(Generic[P, R]):
         return Call(self._task.name, args, kwargs, self._how)
 
     def submit_many(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
-        """Submit one job for each call and return their handles.
+        """Submit one job for each call and return their handles; jobs of one priority wait in the order of the calls.
 
         Args:
             calls: For each job a tuple of positional arguments, a dict of keyword arguments, a single argument, or what

@@ -24,8 +24,7 @@ from support.ledgers import DIE, RETRY, SUCCEED, job
 @pytest.fixture
 def by(ledger: Ledger) -> Claimer:
     """A worker's child, for whom six jobs wait."""
-    for number in range(6):  # one by one, so that each has its own place in line
-        ledger.jobs.submit([job(number, task="work")])
+    ledger.jobs.submit([job(number, task="work") for number in range(6)])
     return Claimer("normal", "w-1", "w-1", 7, ("work",))
 
 

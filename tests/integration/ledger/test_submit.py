@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import time
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from perdure.errors import IdempotencyConflict, JobNotFound
 from perdure.ledger import Ledger
@@ -38,6 +41,46 @@ def test_many_are_written_in_their_order(ledger: Ledger) -> None:
     new = [job(number) for number in range(1500)]
     assert [result.id for result in ledger.jobs.submit(new)] == [one.id for one in new]
     assert ledger.jobs.count("state") == {"queued": 1500}
+
+
+def test_what_is_submitted_together_comes_in_that_order_wherever_its_rows_lie(ledger: Ledger) -> None:
+    leave_holes(ledger)
+    kinds: list[dict[str, Any]] = [{"priority": 3}, {"priority": 5, "delay": 0.05}, {"priority": 7}]
+    for numbers in (range(1000), range(1000, 1500), range(1500, 1501)):
+        ledger.jobs.submit([job(number, **kind) for number in numbers for kind in kinds])
+    found = claimed_in_line(ledger, 4503, at_once=100)
+    assert all([number for number, level in found if level == kind["priority"]] == [*range(1501)] for kind in kinds)
+
+
+def test_keys_change_no_order(ledger: Ledger) -> None:
+    ledger.jobs.submit([job(number, idempotency_key=f"{7 * number % 10}") for number in range(10)])
+    assert [number for number, _ in claimed_in_line(ledger, 10, at_once=3)] == [*range(10)]
+
+
+def claimed_in_line(ledger: Ledger, count: int, at_once: int) -> list[tuple[int, int]]:
+    """Claim some jobs at a time until there were so many, and return their first arguments and priorities."""
+    found = list[tuple[int, int]]()
+
+    def more() -> bool:
+        claims = ledger.jobs.claim(claimer(ledger), at_once)
+        found.extend((json.loads(claim.args)[0], claim.priority) for claim in claims)
+        return len(found) >= count
+
+    wait_until(more)
+    return found
+
+
+def leave_holes(ledger: Ledger) -> None:
+    """Have PostgreSQL go on in the middle of its table, and then where there is room before that."""
+    if ledger.database.engine.dialect.name == "postgresql":
+        ledger.transact(lambda c: c.execute(text("TRUNCATE perdure_jobs")))
+    ids = [result.id for result in ledger.jobs.submit([job(number, bulkhead="other") for number in range(2000)])]
+    gone = [{"gone": one} for number, one in enumerate(ids) if (number % 7 == 0) == (number < 1000)]
+    ledger.transact(lambda c: c.execute(text("DELETE FROM perdure_jobs WHERE id = :gone"), gone))
+    if ledger.database.engine.dialect.name == "postgresql":
+        with ledger.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM perdure_jobs"))
+    submitted(ledger, "too wide for the holes of the first half" * 40, bulkhead="other")
 
 
 def test_writing_the_same_jobs_again_changes_nothing(ledger: Ledger) -> None:

@@ -126,8 +126,7 @@ def test_nothing_is_asked_again_when_nothing_waits(app: Perdure, task: MakeTask,
 
 def test_a_lane_whose_breaker_is_open_is_passed_by(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
     guarded, plain = task("guarded", breaker="b"), task("plain")
-    for number in range(50):  # one by one, so that each has its own place in line
-        guarded.submit(number)
+    guarded.submit_many([(n,) for n in range(50)])
     plain.submit_many([(n,) for n in range(100, 103)])
     task("other", breaker="c").submit(200)
     open_breaker(app, "b", 20.0)

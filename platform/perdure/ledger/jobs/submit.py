@@ -42,9 +42,17 @@ _GIVEN = {
 _TIMES = {"run_at": "float8", "delay": "float8", "ttl": "float8"}
 
 
-def _insert(dialect: str, where: str = "true") -> Any:
+#: When a job is made, which is its place in line: a microsecond after the one before it in the same statement. SQLite takes
+#: those of one moment as they were written; PostgreSQL takes them as they lie, and new rows lie where old ones were. To
+#: write a row takes longer than that: no place is left in the future, and those of the next statement are behind it.
+_MADE_AT = {**NOW, "postgresql": f"{NOW['postgresql']} + (s.ordinality - 1) * CAST(1e-6 AS double precision)"}
+#: Has PostgreSQL find that once for each row, and not wherever it is used: a tenth of what it takes to write one job.
+_ONCE = {"sqlite": "", "postgresql": "OFFSET 0"}
+
+
+def _insert(dialect: str, where: str = "true", order: str = "") -> Any:
     # A job that is there already stays as it is: this is the repeat after a commit whose outcome was unknown.
-    given, moment = ", ".join(_GIVEN), NOW[dialect]
+    given, moment = ", ".join(_GIVEN), _MADE_AT[dialect]
     return text(
         f"""
         INSERT INTO perdure_jobs ({given}, state, created_at, run_at, queued_at, idempotency_expires_at)
@@ -54,9 +62,9 @@ def _insert(dialect: str, where: str = "true") -> Any:
             CASE WHEN idempotency_key IS NOT NULL THEN made_at + ttl END
         FROM (
             SELECT {given}, ttl, {moment} AS made_at, coalesce(run_at, {moment} + delay, 0) AS starts_at
-            FROM {rows_of(dialect, {**_GIVEN, **_TIMES})}
+            FROM {rows_of(dialect, {**_GIVEN, **_TIMES}, numbered=True)} {_ONCE[dialect]}
         ) AS given
-        WHERE {where} ON CONFLICT DO NOTHING
+        WHERE {where} {order} ON CONFLICT DO NOTHING
         """
     )
 
@@ -71,7 +79,9 @@ _INSERT_AGAIN = {
 _NOBODY_HAS_IT = """
     (SELECT 1 FROM perdure_jobs k WHERE k.task = given.task AND k.idempotency_key = given.idempotency_key LIMIT 1) IS NULL
 """
-_INSERT_KEYED = {"sqlite": _INSERT["sqlite"], "postgresql": _insert("postgresql", _NOBODY_HAS_IT)}
+# In one order everywhere: two submits of the same keys wait for each other and not each for the other.
+_BY_KEY = 'ORDER BY given.idempotency_key COLLATE "C", given.made_at'
+_INSERT_KEYED = {"sqlite": _INSERT["sqlite"], "postgresql": _insert("postgresql", _NOBODY_HAS_IT, _BY_KEY)}
 
 _RELEASE_KEYS = (
     update(jobs)
@@ -120,11 +130,9 @@ def _write(connection: Connection, new: Sequence[NewJob], statement: Mapping[str
 
 def _submit_keyed(connection: Connection, task: str, new: Sequence[NewJob]) -> dict[str, Submitted]:
     """Write jobs of one task that have keys, and return by their ids which jobs the keys belong to."""
-    # In one order everywhere: two submits of the same keys wait for each other and not each for the other.
-    in_order = sorted(new, key=lambda job: str(job.idempotency_key))
-    names = {"of_task": task, "of_keys": [job.idempotency_key for job in in_order]}
+    names = {"of_task": task, "of_keys": [job.idempotency_key for job in new]}
     connection.execute(_RELEASE_KEYS, names)
-    _write(connection, in_order, _INSERT_KEYED)
+    _write(connection, new, _INSERT_KEYED)
     holders = {row.idempotency_key: row for row in connection.execute(_HOLDERS, names)}
     for job in new:
         holder = holders[job.idempotency_key]
