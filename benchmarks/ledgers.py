@@ -20,6 +20,7 @@ from perdure.model.ids import new_id
 from perdure.model.lanes import PLAIN
 from perdure.model.records import Claim, NewJob, Settlement
 from perdure.model.states import JobState, Outcome, Transition
+from perdure_workers.supervisor.duties import rotate
 from perdure_workers.supervisor.maintenance import JOBS_PAGE, prune
 from perdure_workers.worker.choice import Choice
 
@@ -168,16 +169,27 @@ def steps(ledger: Ledger, new: Callable[[], NewJob]) -> Iterator[tuple[str, Call
     yield "list a page by task", lambda: ledger.jobs.listing(task="bench.other", limit=50)
 
 
-def prune_all(ledger_url: str, broker_url: str, home: str, pages: Synchronized[int], period: float | None) -> None:
+def prune_all(ledger_url: str, broker_url: str, home: str, pages: Synchronized[int]) -> None:
     """Prune what is old, as the periodic job does; for a process of its own, which counts the pages.
 
     Args:
         ledger_url, broker_url, home: where.
         pages: grows by one with each page.
-        period: what succeeded is archived in partitions of so many seconds.
     """
 
     def count() -> None:
         pages.value += 1
 
-    prune(Perdure(ledger_url=ledger_url, broker_url=broker_url, home=home, partition_period=period), between=count)
+    prune(Perdure(ledger_url=ledger_url, broker_url=broker_url, home=home), between=count)
+
+
+def archive_all(ledger_url: str, _broker_url: str, _home: str, pages: Synchronized[int]) -> None:
+    """Archive what succeeded, at the pace of the duty; see :func:`prune_all`."""
+    after = ""
+    with opened(ledger_url) as ledger:
+        began = time.monotonic()
+        while page := ledger.partitions.archive(DAY, rotate.REST, after, rotate.PAGE):
+            after, pages.value = page[-1], pages.value + 1
+            rest = min(rotate.LONGEST_REST, rotate.CALM * (time.monotonic() - began))
+            time.sleep(max(rotate.NEXT_PAGE, rest))
+            began = time.monotonic()

@@ -14,13 +14,13 @@ import time
 from dataclasses import asdict
 
 from benchmarks import systems
-from benchmarks.ledgers import DAY, fill, fill_partitions, opened
+from benchmarks.ledgers import DAY, archive_all, fill, fill_partitions, opened
 from benchmarks.report import Report, Table, Target, number
 from benchmarks.servers import serving
 from benchmarks.table_size import BOUNDED, LARGE, SMALL, drains, in_turn, small_url
 from benchmarks.trial import Subject
 from perdure.ledger import Ledger
-from perdure_workers.supervisor.partitions import PAGE, REST
+from perdure_workers.supervisor.duties.rotate import PAGE, REST
 
 PARTITION, QUICK_PARTITION = 1_000_000, 20_000
 QUICK_LARGE = 100_000
@@ -45,7 +45,7 @@ def measure_report(*, quick: bool = False) -> Report:
             times = in_turn({SMALL: without, large: ledger}, QUICK_ROUNDS if quick else ROUNDS)
             dropped = drop_oldest(ledger)
             rate = archive(ledger, QUICK_AT_ONCE if quick else AT_ONCE)
-        drained = drains(subject, quick=quick, period=DAY)
+        drained = drains(subject, quick=quick, prune=archive_all)
     table = Table("ms, median", ["", f"{SMALL:,} jobs", f"{large:,} jobs in {large // of_one} partitions", "ratio"])
     for step in times[SMALL]:
         few, many = (statistics.median(times[size][step]) for size in (SMALL, large))

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from multiprocessing.sharedctypes import Synchronized
 
 from benchmarks import systems
 from benchmarks.ledgers import PRUNED_AT_ONCE, fill, new_job, opened, prune_all, steps
@@ -45,6 +46,7 @@ WARM_PAGES = 5
 WARM_SECONDS = 60.0
 
 Times = dict[str, list[float]]
+Prune = Callable[[str, str, str, "Synchronized[int]"], None]
 
 
 def measure_report(*, quick: bool = False) -> Report:
@@ -141,13 +143,13 @@ class Drains:
         return Table(title, head, [found])
 
 
-def drains(subject: Subject, *, quick: bool, period: float | None = None) -> Drains:
+def drains(subject: Subject, *, quick: bool, prune: Prune = prune_all) -> Drains:
     """Drain with and without pruning in turn, either first in every other round; a round before that does not count.
 
     Args:
         subject: what drains.
         quick: a single round.
-        period: see :func:`benchmarks.ledgers.prune_all`.
+        prune: what another process does beside every other one; see :func:`benchmarks.ledgers.prune_all`.
     """
     found = Drains()
     rounds, jobs, seconds = (QUICK_DRAINS, QUICK_DRAIN_JOBS, 2.0) if quick else (DRAINS, DRAIN_JOBS, STEADY_SECONDS)
@@ -159,15 +161,15 @@ def drains(subject: Subject, *, quick: bool, period: float | None = None) -> Dra
                 if not beside:
                     found.alone.append(drain(subject, driver, tree, jobs))
                     continue
-                with pruning(subject, period) as count:
+                with pruning(subject, prune) as count:
                     began = time.monotonic()
                     found.beside.append(drain(subject, driver, tree, jobs))
                     found.pages += count()
                     found.seconds += time.monotonic() - began
-        with pruning(subject, period) as count:
+        with pruning(subject, prune) as count:
             stream(driver, seconds)
             found.steady = count() / seconds
-        with pruning(subject, period) as count:
+        with pruning(subject, prune) as count:
             time.sleep(seconds)
             found.idle = count() / seconds
     return found
@@ -191,12 +193,12 @@ def stream(driver: Driver, seconds: float) -> None:
 
 
 @contextmanager
-def pruning(subject: Subject, period: float | None) -> Iterator[Callable[[], int]]:
+def pruning(subject: Subject, prune: Prune) -> Iterator[Callable[[], int]]:
     """Prune in another process until the end of the block, from before its beginning; yield what counts its pages."""
     urls = (subject.environment[f"PERDURE_{which}"] for which in ("LEDGER_URL", "BROKER_URL", "HOME"))
     spawning, give_up_at = multiprocessing.get_context("spawn"), time.monotonic() + WARM_SECONDS
     pages = spawning.Value("q", 0)
-    process = spawning.Process(target=prune_all, args=(*urls, pages, period), daemon=True)
+    process = spawning.Process(target=prune, args=(*urls, pages), daemon=True)
     process.start()
     while pages.value < WARM_PAGES:
         if not process.is_alive() or time.monotonic() > give_up_at:

@@ -45,7 +45,6 @@ def app_on_partitions(
     ledger: Ledger, database: str, redis_url: str, tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Perdure]:
     """An application on that ledger whose history is in partitions, with checkpoints elsewhere."""
-    monkeypatch.setattr(partitions, "REST", ANY_AGE)
     monkeypatch.setattr(partitions, "PAGE", 2)
     monkeypatch.setattr(tables, "PATIENCE", 0.05)
     place: Any = {"home": tmp_path, "checkpoint_store": f"file://{tmp_path / 'checkpoints'}"}
@@ -152,7 +151,8 @@ def test_old_partitions_go_as_a_whole(app_on_partitions: Perdure, monkeypatch: p
     young = [ran(ledger).job_id for _ in range(3)]
     keyed = ran(ledger, idempotency_key="k", idempotency_ttl=30 * DAY)
 
-    assert maintenance.prune(app)["archived"] == 4
+    assert maintenance.prune(app)["partitions"] == 1
+    archived(ledger)
 
     assert {record.id for record in ledger.jobs.listing()} == {*young, keyed.job_id}
     assert ledger.jobs.attempts(old.job_id) == []
@@ -167,17 +167,6 @@ def test_old_partitions_go_as_a_whole(app_on_partitions: Perdure, monkeypatch: p
         assert maintenance.prune(app)["partitions"] == 0  # somebody reads it
     assert maintenance.prune(app)["partitions"] == 1
     assert ledger.jobs.listing() == []
-
-
-def test_archiving_ends_with_a_page_that_is_not_full(app_on_partitions: Perdure) -> None:
-    step = partitions.archive_page(app_on_partitions)
-    for _ in range(3):
-        ran(app_on_partitions.ledger)
-
-    assert (step(), step()) == (2, 1)
-    ran(app_on_partitions.ledger)
-    assert step() == 0  # that one goes with the next pruning
-    assert partitions.archive_page(app_on_partitions)() == 1
 
 
 def test_a_backup_has_what_is_in_partitions(ledger: Ledger, tmp_path: Path) -> None:

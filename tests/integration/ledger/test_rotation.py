@@ -121,7 +121,7 @@ def test_who_works_meanwhile_loses_nothing(ledger: Ledger) -> None:
     threads = [forever(submit), *(forever(partial(work, by)) for by in children)]
     rotated = 0
     while rotated < 15:
-        ledger.partitions.archive_alone(DAY, -10.0, "", 100)
+        ledger.partitions.archive(DAY, -10.0, "", 100)
         for table in TABLES:
             with suppress(LedgerUnavailable):  # who works had it in use
                 rotated += ledger.partitions.rotate(table) is None

@@ -22,7 +22,7 @@ def test_it_rests_longer_where_a_page_takes_longer(took: float, rest: float, mon
         pages += 1
         return [str(number) for number in range(page)]
 
-    partitions = SimpleNamespace(look=lambda: SimpleNamespace(horizon=None, to_rotate=[]), archive_alone=archive)
+    partitions = SimpleNamespace(look=lambda: SimpleNamespace(horizon=None, to_rotate=[]), archive=archive)
     settings = SimpleNamespace(partition_period=60.0)
     app: Any = SimpleNamespace(ledger=SimpleNamespace(partitions=partitions), settings=settings)
     rotating = duty.Rotate(app)

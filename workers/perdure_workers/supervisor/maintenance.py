@@ -10,7 +10,7 @@ from perdure import JobContext, Perdure
 from perdure.model.states import JobState
 from perdure_workers.notifiers.delivery import register_notify
 from perdure_workers.supervisor.forget_checkpoints import forget_checkpoints
-from perdure_workers.supervisor.partitions import archive_page, drop_oldest
+from perdure_workers.supervisor.partitions import drop_oldest
 
 logger = logging.getLogger("perdure.maintenance")
 
@@ -43,7 +43,7 @@ def register_maintenance(app: Perdure) -> None:
 
 
 def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[str, int]:
-    """Delete what is old, archive what succeeded, and return how many rows of each kind went.
+    """Delete what is old and return how many rows of each kind went.
 
     Args:
         app: The application.
@@ -59,7 +59,6 @@ def prune(app: Perdure, between: Callable[[], object] = lambda: None) -> dict[st
         "dead_letter_records": lambda: ledger.letters.prune_leftovers(keep_dead, PAGE),
         "workers": lambda: ledger.workers.prune(keep, PAGE),
         "alerts": lambda: ledger.alerts.prune(keep_dead, PAGE),
-        "archived": archive_page(app),
     }
     return {name: _all(step, between) for name, step in steps.items()}
 

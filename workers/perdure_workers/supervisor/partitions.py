@@ -1,4 +1,4 @@
-"""History in partitions: jobs that succeeded move there page by page, and the oldest partition goes as a whole."""
+"""History in partitions: the oldest one goes as a whole. What moves jobs there is the duty ``rotate``."""
 
 from __future__ import annotations
 
@@ -11,28 +11,8 @@ from perdure_workers.supervisor.forget_checkpoints import forget_checkpoints
 
 logger = logging.getLogger("perdure.maintenance")
 
-#: Seconds for which a job that succeeded stays in the table: who repeats what was in doubt finds it there.
-REST = 3600.0
-#: Jobs that one transaction moves: some 50 ms, in which nobody waits for them.
+#: Jobs whose checkpoints are looked for at once.
 PAGE = 1_000
-
-
-def archive_page(app: Perdure) -> Callable[[], int]:
-    """Return what moves the next page of jobs into partitions, and returns how many; nothing where there are to be none.
-
-    After a page that is not full it moves no more: for the few that have rested by then it would read all that have not.
-    """
-    after, is_end, period = "", False, app.settings.partition_period
-
-    def step() -> int:
-        nonlocal after, is_end
-        if period is None or is_end:
-            return 0
-        moved = app.ledger.partitions.archive(period, REST, after, PAGE)
-        after, is_end = max(moved, default=after), len(moved) < PAGE
-        return len(moved)
-
-    return step
 
 
 def drop_oldest(app: Perdure) -> Callable[[], int]:

@@ -23,11 +23,10 @@ class PartitionStatements:
         return self._work.read(tables.existing)
 
     def archive(self, period: float, rest: float, after: str, page: int) -> list[str]:
-        """Move a page of jobs that succeeded into partitions and return them; see :func:`archive.archive`."""
-        return self._work.run(lambda c: archive.archive(c, period, rest, after, page))
+        """Move a page of jobs that succeeded into partitions and return them; see :func:`archive.archive`.
 
-    def archive_alone(self, period: float, rest: float, after: str, page: int) -> list[str]:
-        """Do as :meth:`archive` does, unless somebody is doing this or rotates a table."""
+        None while somebody else is doing this or rotates a table.
+        """
         return self._work.run(lambda c: archive.archive(c, period, rest, after, page) if rotate.is_alone(c) else [])
 
     def look(self) -> Look:

@@ -96,7 +96,7 @@ class Rotate(Duty):
         period = self.app.settings.partition_period
         assert period is not None
         rest = SHORT_REST if self._is_held else REST
-        moved = self.app.ledger.partitions.archive_alone(period, rest, self._archived, PAGE)
+        moved = self.app.ledger.partitions.archive(period, rest, self._archived, PAGE)
         self._archived = moved[-1] if len(moved) == PAGE else ""
         if not self._archived:
             self._archive_at = time.monotonic() + BETWEEN
