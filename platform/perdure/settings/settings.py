@@ -152,7 +152,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     """All settings of one application. Times are in seconds.
 
     Args:
-        home: The folder of the embedded servers' data and of what ``perdure up`` runs.
+        home: The folder of the embedded servers' data and of what ``perdure up`` runs; by default ``.perdure`` here, or in
+            the nearest folder above that has one.
         app: Where the application is, as ``module:attribute``, for commands without ``-A``.
         ledger_url: The ledger's database, SQLite or PostgreSQL; by default a SQLite file in the home folder.
         broker_url: Celery's broker; by default the embedded Redis of the home folder.
@@ -213,7 +214,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         flower_viewers: Users who may only look, each with a password.
     """
 
-    home: Path = Path(DEFAULT_HOME)
+    home: Path | None = None
     app: str | None = None
     ledger_url: LedgerUrl | None = None
     broker_url: BrokerUrl | None = None
@@ -289,7 +290,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     @property
     def home_folder(self) -> Home:
         """The folder of the embedded servers' data and of what `perdure up` runs."""
-        return Home(self.home)
+        return Home(Path(DEFAULT_HOME) if self.home is None else self.home)
 
     @property
     def is_embedded(self) -> bool:

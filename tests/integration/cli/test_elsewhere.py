@@ -63,6 +63,27 @@ def test_a_submit_is_refused(run: Callable[..., Result], tmp_path: Path) -> None
     assert not list((tmp_path / "here").iterdir())
 
 
+NAMED: dict[str, dict[str, str]] = {
+    "option": {"options": "--home .perdure"},
+    "variable": {"variable": ".perdure"},
+    "file": {"file": 'home = ".perdure"'},
+    "argument": {"argument": "home='.perdure'"},
+}
+
+
+@pytest.mark.parametrize("by", NAMED)
+def test_a_home_that_somebody_named_is_taken_as_it_is_called(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    named = NAMED[by]
+    monkeypatch.setenv("PERDURE_HOME", named.get("variable", ""))  # and so put back afterwards: --home sets it
+    (tmp_path / "here" / "perdure.toml").write_text(named.get("file", ""))
+    (tmp_path / "elsewhere.py").write_text(MODULE.replace("Perdure()", f"Perdure({named.get('argument', '')})"))
+    ended = run(*named.get("options", "").split(), "-A", "elsewhere:app", "submit", "work")
+    assert ended.exit_code == 0, ended.exception
+    assert (tmp_path / "here" / ".perdure" / "ledger.db").exists()
+
+
 def test_a_submit_from_below_reaches_the_platform(run: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / ".perdure").mkdir()
     (tmp_path / ".perdure" / "up.lock").touch()

@@ -263,7 +263,7 @@ def test_variables_that_are_empty_count_as_not_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PERDURE_LEDGER_URL", "")
     monkeypatch.setenv("PERDURE_HOME", "")
     monkeypatch.setenv("PERDURE_FLOWER_PORT", "")
-    assert load_settings() == load_settings(home=Path(".perdure"), flower_port=5555)
+    assert load_settings() == load_settings(flower_port=5555)
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:

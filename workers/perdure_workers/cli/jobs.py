@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -26,7 +25,7 @@ from perdure.model.records import JobRecord
 from perdure.model.text.cut import cut
 from perdure.model.text.error_names import short_name
 from perdure.settings.home import never_started
-from perdure.settings.settings import DEFAULT_HOME, Settings
+from perdure.settings.settings import Settings
 from perdure_workers.cli.loading import Context, pass_context
 from perdure_workers.cli.log_lines import print_log
 from perdure_workers.cli.output import (
@@ -96,7 +95,7 @@ def submit(
 def _refuse_unserved(settings: Settings) -> None:
     """Refuse to submit into a new home folder that nobody named: by mistake, as a rule, from another folder."""
     home = settings.home_folder
-    if settings.is_embedded and not home.was_started and settings.home == Path(DEFAULT_HOME):
+    if settings.is_embedded and not home.was_started and settings.home is None:
         raise NotStarted(never_started(home.path))
 
 
