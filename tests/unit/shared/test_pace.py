@@ -7,16 +7,7 @@ import time
 import pytest
 
 from perdure_workers.shared.pace import Pace
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
+from support.clock import Clock
 
 
 @pytest.fixture
@@ -46,10 +37,10 @@ def test_it_rests_in_proportion_to_how_long_it_took_and_no_longer_than_it_may(cl
 
 
 def test_what_was_short_needs_no_rest_and_a_rest_can_be_ended(clock: Clock) -> None:
-    pace = Pace(rest=10.0, longest=5.0, shortest=0.1)
-    take(clock, pace, 0.1)
+    pace = Pace(rest=10.0, longest=5.0, shortest=0.5)
+    take(clock, pace, 0.5)
     assert pace.is_due
-    take(clock, pace, 0.2)
+    take(clock, pace, 1.0)
     assert not pace.is_due
     pace.end_rest()
     assert pace.is_due

@@ -9,21 +9,7 @@ import pytest
 
 from perdure.model.states import JobState
 from perdure_workers.supervisor import maintenance
-
-
-class Clock:
-    """Time that passes when somebody sleeps or works."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
+from support.clock import Clock
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from perdure_workers.supervisor.duties import rotate as duty
+from support.clock import Clock
 
 
 @pytest.mark.parametrize(("took", "rest"), [(0.02, 0.2), (0.3, 3.0), (60.0, duty.LONGEST_REST)])
 def test_it_rests_longer_where_a_page_takes_longer(took: float, rest: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, pages = SimpleNamespace(now=1_000.0), 0
-    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    clock, pages = Clock(), 0
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
 
     def archive(period: float, rest: float, after: str, page: int) -> list[str]:
         nonlocal pages

@@ -11,22 +11,10 @@ from perdure.model.records import RELEASED, Claim
 from perdure_workers.worker import slice as module
 from perdure_workers.worker.execute import Attempt
 from perdure_workers.worker.slice import BUDGET, GROWTH, MOST, Ended, Slice, SliceKeeper, SliceSize
+from support.clock import Clock
 from support.waiting import wait_until
 
 FOR_EVER = float("inf")
-
-
-class Clock:
-    """The monotonic clock of the module; it moves when it is told to, or slept on."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.fixture
