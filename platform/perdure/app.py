@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from perdure.admission.limits import Limits
     from perdure.broker.bells import Bells
+    from perdure.broker.event_pages import EventPages
     from perdure.faults.faults import Faults
     from perdure.manage.alerts.alerts import Alerts
     from perdure.manage.bulkheads import Bulkheads
@@ -512,6 +513,13 @@ class Perdure:
 
         settings = self.settings
         return Bells(settings.effective_broker_url, lambda: self.celery, settings.broker_key_prefix)
+
+    @once
+    def event_pages(self) -> EventPages:
+        """What tells monitors of Celery what a worker's children do."""
+        from perdure.broker.event_pages import EventPages
+
+        return EventPages(self.settings.effective_broker_url, self.celery, self.settings.broker_key_prefix)
 
     def close(self) -> None:
         """Close this process' connections to ledger and broker; no fault that was injected acts here any more."""

@@ -7,7 +7,6 @@ A message says what happened, to what, and what to do about it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class PerdureError(Exception):
@@ -185,5 +184,7 @@ class FaultsInjected(PerdureError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the closest of the known names, or an empty string."""
+    from difflib import get_close_matches
+
     close = get_close_matches(name, list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""

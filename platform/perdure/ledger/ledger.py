@@ -61,6 +61,11 @@ class Ledger:
         self._work = Work(self.database, self.vault, release)
         self.jobs = JobStatements(self._work, self.events)
 
+    @property
+    def release(self) -> str | None:
+        """The release of the application that runs here, found out once; None where that is not known."""
+        return self._work.release
+
     @once
     def running(self) -> RunningStatements:
         """Statements on what runs: checkpoints, steps, progress."""

@@ -7,13 +7,19 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from perdure import Perdure
+from perdure.system.later import later
 from perdure_workers.embedded.errors import PortTaken
-from perdure_workers.monitoring.http import Page, PageServer
 from perdure_workers.recovery.pulse import PATIENCE, Pulse
+
+if TYPE_CHECKING:
+    from perdure_workers.monitoring import http
+else:
+    (http,) = later("perdure_workers.monitoring", "http")  # a server of HTTP takes 1 MB, and few workers have one
 
 logger = logging.getLogger("perdure.http")
 
@@ -21,7 +27,7 @@ logger = logging.getLogger("perdure.http")
 FRESH = 5.0
 
 
-def serve_probes(app: Perdure, pulse: Pulse, missing: Callable[[], str]) -> PageServer | None:
+def serve_probes(app: Perdure, pulse: Pulse, missing: Callable[[], str]) -> http.PageServer | None:
     """Serve the pages of this process if the setting ``http_port`` wants them, and return what serves them.
 
     Args:
@@ -44,7 +50,7 @@ def serve_probes(app: Perdure, pulse: Pulse, missing: Callable[[], str]) -> Page
         "/metrics": metrics_page(app),
     }
     try:
-        server = PageServer(address, port, pages)
+        server = http.PageServer(address, port, pages)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortTaken("http_port", port, address) from error
@@ -55,11 +61,11 @@ def serve_probes(app: Perdure, pulse: Pulse, missing: Callable[[], str]) -> Page
     return server
 
 
-def health_page(app: Perdure) -> Page:
+def health_page(app: Perdure) -> http.Page:
     """Return the platform's health report as JSON, with status 503 when it is unhealthy."""
     report = app.health(max_age=FRESH)
     body = msgspec.json.encode(asdict(report), enc_hook=str)
-    return Page(body, "application/json", _status(is_well=report.status != "unhealthy"))
+    return http.Page(body, "application/json", _status(is_well=report.status != "unhealthy"))
 
 
 def _late(pulse: Pulse) -> str:
@@ -68,8 +74,8 @@ def _late(pulse: Pulse) -> str:
     return "" if age is None or age <= PATIENCE else f"the main loop has not gone round for {age:.0f} s"
 
 
-def _answer(wrong: str) -> Page:
-    return Page(f"{wrong or 'ok'}\n".encode(), status=_status(is_well=not wrong))
+def _answer(wrong: str) -> http.Page:
+    return http.Page(f"{wrong or 'ok'}\n".encode(), status=_status(is_well=not wrong))
 
 
 def _status(*, is_well: bool) -> int:

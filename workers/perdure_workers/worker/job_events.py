@@ -8,10 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-from celery.events.event import get_exchange
-from kombu import Producer
-
 from perdure.broker.flower_events import error_text, retry_text
 from perdure.broker.queues import queue_name
 from perdure.manage.masked import masker_of
@@ -48,12 +44,12 @@ class JobEvents:
 
     def __init__(self, app: Perdure, worker: str) -> None:
         self._app = app
+        self._worker = worker
         self._seals = app.ledger.vault.seals
         self._common = {"hostname": worker, "utcoffset": time.timezone // 3600, "pid": os.getpid()}
         self._waiting: list[dict[str, Any]] = []
         celery: Any = app.celery
         self._clock = celery.clock
-        self._producer: Any = None
         self._some = threading.Event()
         self._stop = False
         self._thread = threading.Thread(target=self._run, name="perdure-events", daemon=True)
@@ -118,30 +114,14 @@ class JobEvents:
         del self._waiting[:-MOST]
         while page := self._waiting[:PAGE]:
             try:
-                self._publish(page)
+                self._app.event_pages.publish(page, self._worker)
             except Exception as error:  # noqa: BLE001 - any transport's own errors; what happened is in the ledger
                 logger.warning("the broker is not reached (%s): Flower is told later", error)
-                self._producer = None
                 if not self._stop:
                     time.sleep(PAUSE_AFTER_FAILURE)
                     self._some.set()
                 return
             del self._waiting[: len(page)]
-
-    def _publish(self, events: list[dict[str, Any]]) -> None:
-        if self._producer is None:
-            connection = self._app.celery.connection_for_write()
-            exchange = get_exchange(connection, self._app.celery.conf.event_exchange)
-            self._producer = Producer(connection, exchange=exchange, auto_declare=True)
-        self._producer.publish(
-            msgspec.json.encode(events).decode(),
-            routing_key="task.multi",
-            content_type="application/json",
-            content_encoding="utf-8",
-            headers={"hostname": self._common["hostname"]},
-            delivery_mode="transient",
-            retry=False,
-        )
 
 
 def told_of(settlement: Settlement, *, seals: bool = False, mask: Masker = NOTHING) -> tuple[str, dict[str, Any]]:

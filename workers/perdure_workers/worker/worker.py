@@ -17,9 +17,10 @@ from celery import platforms, signals
 from perdure import Perdure
 from perdure.broker.queues import queue_name
 from perdure.errors import LedgerUnavailable
-from perdure.ledger.jobs import logs  # noqa: F401 - loaded when a job says something: likewise
+from perdure.ledger.jobs import logs, settle_and_claim  # noqa: F401 - loaded by a child when it needs them: likewise
 from perdure.model.settlement import Stop
 from perdure.model.worker_health import WorkerState
+from perdure.resilience.redis import lua_scripts
 from perdure_workers.embedded.die_with_parent import end_with_parent
 from perdure_workers.intake import bell_reader
 from perdure_workers.intake.bell_reader import BellReader
@@ -153,7 +154,9 @@ class Worker:
         that moment would wait for ever.
         """
         app = self.app
-        _ = app.celery, app.bells, app.breakers, app.limits, app.jobs, app.storage, app.ledger.running, app.ledger.workers
+        _ = app.celery, app.bells, app.event_pages, app.breakers, app.limits, app.jobs, app.storage
+        _ = app.ledger.running, app.ledger.workers, app.ledger.release
+        lua_scripts.source("ring")
 
     def _prepare_celery(self) -> None:
         PatientConsumer.pulse, PatientConsumer.signals = self._pulse, SignalWakeup()
