@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Insert, Table, and_, case, literal_column
+from sqlalchemy import ColumnElement, Insert, Table, and_, case, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -46,7 +46,7 @@ class exactly(FunctionElement[bool]):  # noqa: N801 - reads as the condition tha
         value: An expression, or what the column is compared with.
     """
 
-    type = Boolean()
+    # No type: a boolean is compared with 1 on SQLite, which has none, and then no index serves it.
     name = "perdure_exactly"
     inherit_cache = True
 
@@ -54,7 +54,7 @@ class exactly(FunctionElement[bool]):  # noqa: N801 - reads as the condition tha
 @compiles(exactly, "sqlite")
 def _equal(element: exactly, compiler: Any, **options: Any) -> str:
     column, value = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column} = {value}"
+    return f"({column} = {value})"
 
 
 @compiles(exactly, "postgresql")

@@ -352,8 +352,36 @@ def test_a_list_reads_only_what_matches_however_common_that_is(full: Ledger, nam
     [(statement, values)] = record(full, lambda ledger: ledger.jobs.listing(limit=50, after=after, **{name: value}))
     plan = str(plan_of(full, statement, values))
     assert f"ix_perdure_jobs_{name}" in plan
+    assert "SCAN perdure_jobs" not in plan
     if full.database.dialect == "postgresql" and after is not None:
         assert "ROW(" in plan  # where it begins: the pages before are passed by
+
+
+@pytest.mark.parametrize("page", ["the first", "a further one", "the oldest"])
+@pytest.mark.parametrize(
+    ("name", "value", "index"),
+    [
+        ("task", "tests.add", "task"),
+        ("bulkhead", "critical", "bulkhead"),
+        ("status", "replayed", "status"),
+        ("reason", "exhausted", "reason"),
+        ("error", "E1", "error_type"),
+        ("fingerprint", "f2", "fingerprint"),
+        ("breaker", "payments", "breaker"),
+    ],
+)
+def test_a_page_of_letters_reads_only_what_matches_however_common_that_is(
+    full: Ledger, name: str, value: str, index: str, page: str
+) -> None:
+    filters: dict[str, Any] = {name: value}
+    which = LetterFilter(**filters)
+    after, oldest_first = earliest_id(1.7e9 + JOBS / 2) if page == "a further one" else None, page == "the oldest"
+    recorded = record(full, lambda ledger: ledger.letters.page(which, limit=50, after=after, oldest_first=oldest_first))
+    [plan] = [str(plan_of(full, statement, values)) for statement, values in recorded]
+    assert f"ix_perdure_dead_letters_{index}" in plan
+    assert "SCAN perdure_dead_letters" not in plan
+    if full.database.dialect == "postgresql" and after is not None:
+        assert "ROW(" in plan
 
 
 def test_a_slice_is_settled_without_comparing_each_job_with_each(full: Ledger) -> None:

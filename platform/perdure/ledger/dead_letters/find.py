@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, literal_column, select
 
 from perdure.errors import DeadLetterNotFound
-from perdure.ledger.conditions import CLOCK_SKEW, made_since
+from perdure.ledger.conditions import CLOCK_SKEW, exactly, made_since
+from perdure.ledger.paging import Along, bounds, in_order
 from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters, jobs
 from perdure.model.dead_letter import LetterFilter
 from perdure.model.dead_letter_words import words
@@ -66,16 +68,13 @@ def listing(
         after: The id of the last one of the page before.
         oldest_first: The other direction.
     """
-    query, key = matching(connection, which, dead_letters)
-    if after is not None:
-        query = query.where(key > after if oldest_first else key < after)
-    rows = connection.execute(query.order_by(key if oldest_first else key.desc()).limit(limit))
-    return [DeadLetterRecord.of(row._mapping) for row in rows]
+    query = matching(connection, which, dead_letters, after=after, oldest_first=oldest_first)
+    return [DeadLetterRecord.of(row._mapping) for row in connection.execute(query.limit(limit))]
 
 
 def count(connection: Connection, which: LetterFilter) -> int:
     """Return how many letters there are."""
-    query, _ = matching(connection, which, dead_letters.c.id)
+    query, _, _ = _matching(connection, which, dead_letters.c.id)
     return connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
 
 
@@ -112,8 +111,27 @@ def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, DeadLetterR
     return {str(letter.job_id): letter for letter in letters}
 
 
-def matching(connection: Connection, which: LetterFilter, *what: Any) -> tuple[Select[Any], ColumnElement[str]]:
-    """Return the query for the letters that a filter means, and the column that it is to be ordered by."""
+def matching(
+    connection: Connection, which: LetterFilter, *what: Any, after: str | None = None, oldest_first: bool = False
+) -> Select[Any]:
+    """Return the query for the letters that a filter means, in order.
+
+    Args:
+        connection: Where to look how common it is what the filter asks for.
+        which: The filter.
+        what: What is wanted of each letter.
+        after: The id of the last one of the page before.
+        oldest_first: The order; the newest are first without it.
+    """
+    query, key, along = _matching(connection, which, *what)
+    within = bounds(after=after, since=which.since, until=which.until, upto=which.upto, oldest_first=oldest_first)
+    return in_order(query, key, along, *within, oldest_first=oldest_first)
+
+
+def _matching(
+    connection: Connection, which: LetterFilter, *what: Any
+) -> tuple[Select[Any], ColumnElement[str], Along | None]:
+    """Return the query for the letters that a filter means, and what it is to be ordered by."""
     query: Select[Any] = select(*what)
     key: ColumnElement[str] = dead_letters.c.id
     sought = _rarest_first(connection, words(which.text))
@@ -134,33 +152,33 @@ def matching(connection: Connection, which: LetterFilter, *what: Any) -> tuple[S
     for word in sought:
         other = dead_letter_words.alias()
         query = query.where(exists().where(other.c.word == word, other.c.letter_id == key).correlate_except(other))
+    given = sorted((name for name in _EQUAL if getattr(which, name) is not None), key=lambda name: name != rare)
     driven = key is not dead_letters.c.id
-    return query.where(*_conditions(connection, which, key, driven=driven, first=rare)), key
-
-
-def _conditions(
-    connection: Connection, which: LetterFilter, key: ColumnElement[str], *, driven: bool, first: str | None
-) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    for name, column in sorted(_EQUAL.items(), key=lambda item: item[0] != first):
-        value = getattr(which, name)
-        if value is None:
-            continue
-        # SQLite without statistics takes any index of an equal column rather than the one in the order of the list.
-        usable = not driven or connection.dialect.name != "sqlite"
-        conditions.append((column if usable else column.concat("")) == value)
-        driven = True
+    along = None if driven or not given else (_EQUAL[given[0]], getattr(which, given[0]))
     # Their indexes are of these only.
-    partial = [name for name in ("breaker", "replayed_in") if getattr(which, name) is not None and first in (None, name)]
-    conditions += [_EQUAL[name].is_not(None) for name in partial]
+    partial = [name for name in ("breaker", "replayed_in") if name in given and rare in (None, name)]
+    query = query.where(*(_is(connection, which, name, along) for name in given))
+    return query.where(*(_EQUAL[name].is_not(None) for name in partial), *_made(which, key)), key, along
+
+
+def _is(connection: Connection, which: LetterFilter, name: str, along: Along | None) -> ColumnElement[bool]:
+    column, value = _EQUAL[name], getattr(which, name)
+    if along is not None and column is along[0]:
+        return exactly(column, value)
+    # SQLite without statistics takes any index of an equal column rather than the one in the order of the list.
+    by_index = connection.dialect.name != "sqlite"
+    equal: ColumnElement[bool] = (column if by_index else column.concat("")) == value
+    return equal
+
+
+def _made(which: LetterFilter, key: ColumnElement[str]) -> Iterator[ColumnElement[bool]]:
     if which.since is not None:
-        conditions += made_since(key, dead_letters.c.created_at, which.since)
+        yield from made_since(key, dead_letters.c.created_at, which.since)
     if which.until is not None:
-        conditions.append(key < earliest_id(which.until + CLOCK_SKEW))
-        conditions.append(dead_letters.c.created_at < which.until)
+        yield key < earliest_id(which.until + CLOCK_SKEW)
+        yield dead_letters.c.created_at < which.until
     if which.upto is not None:
-        conditions.append(key <= which.upto)
-    return conditions
+        yield key <= which.upto
 
 
 def _rare_column(connection: Connection, which: LetterFilter, *, alone: bool) -> str | None:

@@ -20,8 +20,7 @@ def matching_by_fault(connection: Connection, which: LetterFilter, most: int) ->
         which: The filter.
         most: Faults that are returned.
     """
-    query, key = matching(connection, which, dead_letters.c.fingerprint)
-    newest = query.order_by(key.desc()).limit(COUNTED).subquery()
+    newest = matching(connection, which, dead_letters.c.fingerprint).limit(COUNTED).subquery()
     count = func.count().label("letters")
     rows = connection.execute(
         select(newest.c.fingerprint, count).group_by(newest.c.fingerprint).order_by(count.desc()).limit(most)

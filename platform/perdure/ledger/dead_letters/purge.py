@@ -37,8 +37,8 @@ def purge(connection: Connection, which: LetterFilter, page: int) -> int:
 
     Their jobs go when their own retention is over; what belongs to a job of another environment goes with its letter.
     """
-    query, key = matching(connection, which, dead_letters)
-    chosen = query.order_by(key).limit(page).with_for_update(of=dead_letters, skip_locked=True)
+    query = matching(connection, which, dead_letters, oldest_first=True)
+    chosen = query.limit(page).with_for_update(of=dead_letters, skip_locked=True)
     return _delete(connection, [dict(row._mapping) for row in connection.execute(chosen)])
 
 

@@ -100,10 +100,8 @@ FORMAT = "perdure.dead-letter/1"
 
 def read(connection: Connection, which: LetterFilter, *, limit: int, after: str | None) -> list[Exported]:
     """Return a page of letters with what belongs to them, the oldest first."""
-    query, key = matching(connection, which, dead_letters)
-    if after is not None:
-        query = query.where(key > after)
-    rows = [dict(row._mapping) for row in connection.execute(query.order_by(key).limit(limit))]
+    query = matching(connection, which, dead_letters, after=after, oldest_first=True)
+    rows = [dict(row._mapping) for row in connection.execute(query.limit(limit))]
     ids = [row["job_id"] for row in rows if row["job_id"]]
     tried, kept, said = (_of_jobs(connection, table, ids) for table in (attempts, checkpoints, job_logs))
     return [

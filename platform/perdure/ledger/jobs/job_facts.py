@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from perdure.ledger.conditions import seen_state
-from perdure.ledger.jobs.read import JobFilter, along_index, matching, newest_first
+from perdure.ledger.jobs.read import JobFilter, along_index, matching
+from perdure.ledger.paging import bounds, in_order
 from perdure.ledger.schema import jobs
 
 #: The newest jobs that are counted by state, so that a count costs the same however many jobs are remembered.
@@ -21,6 +22,7 @@ def cancel_reason(connection: Connection, job_id: str) -> str | None:
 def count_newest(connection: Connection, which: JobFilter) -> dict[str, int]:
     """Return how many of the newest ``COUNTED`` jobs that match are in each state, whichever the filter names."""
     query, key = matching(which, seen_state())
-    newest = newest_first(query, key, along_index(which)).limit(COUNTED).subquery()
+    within = bounds(since=which.since, until=which.until)
+    newest = in_order(query, key, along_index(which), *within).limit(COUNTED).subquery()
     rows = connection.execute(select(newest.c.seen_state, func.count()).group_by(newest.c.seen_state))
     return {row[0]: row[1] for row in rows}

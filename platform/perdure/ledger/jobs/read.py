@@ -7,18 +7,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, select
 
 from perdure.errors import JobNotFound
 from perdure.ledger.conditions import IS_DUE, exactly, made_before, made_since, seen_state
 from perdure.ledger.now import now
+from perdure.ledger.paging import Along, bounds, in_order
 from perdure.ledger.schema import attempts, job_tags, jobs
 from perdure.model.records import AttemptRecord, JobRecord
 from perdure.model.states import JobState
 
 _JOB = select(jobs, seen_state()).where(jobs.c.id == bindparam("of_job"))
-#: The first column of an index that goes on by id, and what it is to be.
-Along = tuple[ColumnElement[str], Any]
 COUNTABLE = ("state", "task", "bulkhead")
 #: Jobs of a task that its mean duration is taken from.
 _NEWEST = 200
@@ -75,9 +74,9 @@ def listing(connection: Connection, which: JobFilter, *, limit: int = 100, after
         after: The id of the last job of the page before.
     """
     query, key = matching(which, jobs, seen_state())
-    along = along_index(which)
+    along, within = along_index(which), bounds(after=after, since=which.since, until=which.until)
     pages = [
-        newest_first(query.where(*where), key, along or of_state, after).limit(limit)
+        in_order(query.where(*where), key, along or of_state, *within).limit(limit)
         for where, of_state in _seen_as(which.state)
     ]
     found = [JobRecord.of(row._mapping) for page in pages for row in connection.execute(page)]
@@ -128,25 +127,6 @@ def along_index(which: JobFilter) -> Along | None:
     return next(((column, value) for column, value in given if value is not None), None)
 
 
-def newest_first(query: Select[Any], key: ColumnElement[str], along: Along | None, after: str | None = None) -> Select[Any]:
-    """Return a query in the order of an index, the newest job first.
-
-    Args:
-        query: What is to be ordered; it has the column that it goes along :func:`exactly`.
-        key: The column of the jobs' ids.
-        along: The index's first column and its value, if it has one before the ids.
-        after: The id of the last job of the page before.
-    """
-    if after is not None:
-        query = query.where(key < after)
-    if along is None:
-        return query.order_by(key.desc())
-    column, value = along
-    if after is not None:  # or PostgreSQL would begin at the newest once more, and read the pages before
-        query = query.where(tuple_(column, key) < tuple_(value, after))
-    return query.order_by(column.desc(), key.desc())
-
-
 def _seen_as(state: JobState | None) -> list[tuple[tuple[ColumnElement[bool], ...], Along | None]]:
     """Return the conditions of a state as people see it, any of which will do, with the index of states if it serves."""
     if state is None:
@@ -164,7 +144,7 @@ def mean_run(connection: Connection, task: str) -> float:
     """Return the seconds that the newest jobs of a task took that succeeded; 0 when there are none."""
     c = jobs.c
     of_task = select(c.state, c.started_at, c.finished_at).where(exactly(c.task, task))
-    newest = newest_first(of_task, c.id, (c.task, task)).limit(_NEWEST).subquery()
+    newest = in_order(of_task, c.id, (c.task, task)).limit(_NEWEST).subquery()
     took = func.avg(newest.c.finished_at - newest.c.started_at)
     mean = connection.execute(select(took).where(newest.c.state == JobState.SUCCEEDED.value)).scalar_one()
     return float(mean or 0.0)
