@@ -137,7 +137,7 @@ def uncounted() -> Iterator[None]:
         yield
 
 
-_UNCOUNTED = text(str(settle._SETTLE_AND_RECORD).replace(counts.APPEND_SETTLED, "SELECT CAST(:kinds AS text)"))
+_UNCOUNTED = settle._SETTLE_AND_RECORD.replace(counts.APPEND_SETTLED, "SELECT CAST(:kinds AS text)")
 
 
 def timed(work: Callable[[], object]) -> float:

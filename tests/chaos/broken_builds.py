@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, update
 
 from perdure.errors import LedgerUnavailable
 from perdure.ledger.jobs import claim, settle
@@ -36,7 +36,7 @@ def put(owner: object, name: str, value: object) -> None:
 
 def no_fence_check() -> None:
     """Whoever held a job once may write to it for ever."""
-    put(settle, "_SETTLE", text(settle._SETTLE.text.replace(" AND fence = of_fence AND worker_name = by_worker", "")))
+    put(settle, "_SETTLE", settle._SETTLE.replace(" AND fence = of_fence AND worker_name = by_worker", ""))
 
     def advance(connection: Connection, job_id: str, _fence: int, expected: int | None = None) -> Any:
         onward = update(jobs).where(jobs.c.id == job_id).values(checkpoint_seq=jobs.c.checkpoint_seq + 1)
@@ -89,7 +89,7 @@ def effects_alone() -> None:
 def no_bulkheads() -> None:
     """Every worker takes whatever is first in line, of whichever bulkhead."""
     for dialect, statement in claim._CLAIM.items():
-        claim._CLAIM[dialect] = text(statement.text.replace("w.bulkhead = :bulkhead", "w.bulkhead >= ''"))
+        claim._CLAIM[dialect] = statement.replace("w.bulkhead = :bulkhead", "w.bulkhead >= ''")
 
 
 def no_return() -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, select, text
 
 from perdure.ledger import Ledger
+from perdure.ledger.driver import DriverConnection
 from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.schema import jobs, metadata
 from perdure.model.ids import new_id
@@ -45,6 +46,16 @@ def with_partitions(url: str) -> Iterator[Ledger]:
         ledger.partitions.drop(one.until)
     ledger.transact(lambda c: c.execute(text(f"TRUNCATE {', '.join(sorted(metadata.tables))}")))
     ledger.close()
+
+
+def run_directly(ledger: Ledger, statement: str) -> list[Any]:
+    """Run a statement on the connection that the ledger's next hot one is run on, and return its rows, if it has any."""
+
+    def work(connection: DriverConnection) -> list[Any]:
+        cursor = connection.execute(statement, {})
+        return cursor.fetchall() if cursor.description else []
+
+    return ledger.database.run(work, autocommit=True, direct=True)
 
 
 def delete_all_rows(connection: Connection) -> None:

@@ -27,8 +27,8 @@ NOT_TO_SUBMIT = {
     "psycopg",
     "pydantic",
     "pydantic_core",
+    "sqlalchemy",
 } | {
-    "sqlalchemy.dialects.postgresql",
     "perdure_workers",
     "perdure.admission",
     "perdure.broker.celery_app",

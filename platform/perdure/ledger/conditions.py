@@ -16,8 +16,6 @@ from perdure.ledger.schema import jobs
 from perdure.model.ids import earliest_id
 from perdure.model.states import JobState, Transition, sources
 
-DIALECTS = ("sqlite", "postgresql")
-
 #: Seconds by which a submitter's clock may be slow before a list "since" a moment misses its jobs.
 CLOCK_SKEW = 24 * 3600.0
 

@@ -11,20 +11,23 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import Connection, select, text
 
 from perdure.ledger import batch, direct, minutes
-from perdure.ledger.conditions import DIALECTS, insert_ignoring, upsert
-from perdure.ledger.hot import HOT
-from perdure.ledger.now import NOW, now
+from perdure.ledger.conditions import insert_ignoring, upsert
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
+from perdure.ledger.now import now
 from perdure.ledger.schema import facts
 from perdure.model import metrics
 from perdure.model.metrics import ENDED, SECONDS, Count
 from perdure.model.records import Claim, Settlement
 from perdure.model.states import FINAL_STATES, TRANSITIONS, JobState
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: The counts of one thing that is counted as several metrics: of this many jobs.
 Kind = tuple[str, str, str, str, str, int | None, int]
@@ -73,7 +76,7 @@ def quarantined(bulkhead: str, reason: str) -> Count:
     return Count(ENDED, ("", bulkhead, "", "", reason), 1)
 
 
-def add(connection: Connection, some: Iterable[Count]) -> None:
+def add(connection: Where, some: Iterable[Count]) -> None:
     """Append counts, in the caller's transaction."""
     rows = [
         {"name": one.name, "labels": encoded(one.labels), "place": one.place, "count": one.count, "sum": one.sum}
@@ -85,10 +88,8 @@ def add(connection: Connection, some: Iterable[Count]) -> None:
 
 _COLUMNS = {"name": "text", "labels": "text", "place": "int", "count": "bigint", "sum": "float8"}
 _APPEND = {
-    dialect: text(
-        f"INSERT INTO perdure_counts (at, {', '.join(_COLUMNS)}) "
-        f"SELECT {NOW[dialect]}, {', '.join(f's.{name}' for name in _COLUMNS)} FROM {batch.rows_of(dialect, _COLUMNS)}"
-    )
+    dialect: f"INSERT INTO perdure_counts (at, {', '.join(_COLUMNS)}) "
+    f"SELECT {NOW[dialect]}, {', '.join(f's.{name}' for name in _COLUMNS)} FROM {batch.rows_of(dialect, _COLUMNS)}"
     for dialect in DIALECTS
 }
 

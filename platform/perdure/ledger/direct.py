@@ -1,80 +1,45 @@
-"""Statements on the driver's own cursor: those that a submit and a job wait for.
-
-SQLAlchemy's part in a statement that it has compiled takes 0.2 ms of processor time, and three times that after some idle
-time, when nothing of it is left in the processor's caches: half of what a claim costs its client.
-"""
+"""Statements that are written as text: on perdure's own connection to the database, or on one of SQLAlchemy's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Dialect, TextClause
+from perdure.ledger.driver import DriverConnection
 
-Execute = Callable[[Any, str, Any], object]
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, TextClause
 
-#: The option of perdure's own connections: executes a statement, given cursor, SQL and values.
-DIRECT: Final = "perdure_direct"
+    Where = DriverConnection | Connection
 
 
-def rows(connection: Connection, statement: TextClause, parameters: Mapping[str, Any]) -> Sequence[Any]:
+def rows(connection: Where, statement: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
     """Run a statement that returns rows, and return them.
-
-    On somebody else's connection, and where somebody listens to statements, it is run as any other one.
 
     Args:
         connection: Where to run it.
-        statement: Text whose parameters need no type of SQLAlchemy's.
-        parameters: Their values.
+        statement: SQL whose parameters are written like ``:name``.
+        parameters: Their values, of types that the drivers know.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: As of any other statement.
+        sqlalchemy.exc.DBAPIError: The database or the driver refused it.
     """
-    execute = _way(connection)
-    if execute is None:
-        return connection.execute(statement, parameters).all()
-    with _cursor(connection, statement, parameters, execute) as cursor:
-        return cursor.fetchall()  # type: ignore[no-any-return]
+    if isinstance(connection, DriverConnection):
+        return connection.rows(statement, parameters)
+    return connection.execute(_text(statement), parameters).all()
 
 
-def run(connection: Connection, statement: TextClause, parameters: Mapping[str, Any]) -> None:
+def run(connection: Where, statement: str, parameters: Mapping[str, Any]) -> None:
     """Run a statement that returns none; see :func:`rows`."""
-    execute = _way(connection)
-    if execute is None:
-        connection.execute(statement, parameters)
-        return
-    with _cursor(connection, statement, parameters, execute):
-        pass
-
-
-def _way(connection: Connection) -> Execute | None:
-    if connection.dispatch.before_cursor_execute:
-        return None
-    return connection.get_execution_options().get(DIRECT)
-
-
-@contextmanager
-def _cursor(
-    connection: Connection, statement: TextClause, parameters: Mapping[str, Any], execute: Execute
-) -> Iterator[Any]:
-    dialect: Any = type(connection.dialect)  # which mypy takes for a protocol that has no hash
-    sql, order = _of_driver(statement, dialect)
-    values = parameters if order is None else [parameters[name] for name in order]
-    cursor: Any = connection.connection.cursor()
-    try:
-        execute(cursor, sql, values)
-        yield cursor
-    except connection.dialect.loaded_dbapi.Error as error:
-        # As of its own statements: it lets go of connections that are dead, has listeners judge, and raises.
-        connection._handle_dbapi_exception(error, sql, values, cursor, None)
-    finally:
-        cursor.close()
+    if isinstance(connection, DriverConnection):
+        connection.run(statement, parameters)
+    else:
+        connection.execute(_text(statement), parameters)
 
 
 @cache
-def _of_driver(statement: TextClause, dialect: type[Dialect]) -> tuple[str, Sequence[str] | None]:
-    """Return a statement as a driver reads it, and the order of its parameters where they have no names."""
-    compiled: Any = statement.compile(dialect=dialect())
-    return compiled.string, compiled.positiontup
+def _text(statement: str) -> TextClause:
+    from sqlalchemy import text
+
+    return text(statement)

@@ -7,11 +7,10 @@ Python's classes do not tell: drivers report a full disk, a missing table (SQLit
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
-
-#: What is wrong with a statement or its values, of whatever database.
-_MISTAKES = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
+if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
 
 #: Classes of SQLSTATE in which PostgreSQL speaks of itself: connections, resources, its operator, its disks, its insides.
 #: Of its operator's class only shutdowns: 57014 is a statement that was cancelled, as by its timeout.
@@ -43,11 +42,14 @@ _SQLITE_ITSELF = frozenset(
 
 def is_about_the_ledger(error: DBAPIError) -> bool:
     """Return whether an error of perdure's own statement is about the database: these are right, so nearly all are."""
+    from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError, ProgrammingError
+
     if outstayed(error):
         return False
     if error.connection_invalidated:
         return True
-    return not isinstance(error, _MISTAKES) and _sqlstate(error) != _ABORTED
+    mistakes = (IntegrityError, DataError, ProgrammingError, NotSupportedError)  # of a statement or its values
+    return not isinstance(error, mistakes) and _sqlstate(error) != _ABORTED
 
 
 def is_about_the_database(error: DBAPIError) -> bool:

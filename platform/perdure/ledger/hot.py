@@ -14,8 +14,6 @@ from perdure.ledger.schema import jobs
 
 Columns = TypeVarTuple("Columns")
 
-#: For statements that are written as text.
-HOT = {"sqlite": "perdure_jobs", "postgresql": "ONLY perdure_jobs"}
 #: For an UPDATE or DELETE that is not: ``update(jobs).with_hint(**ONLY)``.
 ONLY: Final[dict[str, Any]] = {"text": "ONLY", "dialect_name": "postgresql"}
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, Table
-
-from perdure.ledger import migrate, probe
+from perdure.ledger import migrate
 from perdure.ledger.engine import Database, Result
 from perdure.ledger.jobs.statements import JobStatements
 from perdure.ledger.work import Work
@@ -18,7 +16,9 @@ from perdure.system.fork_locks import once
 from perdure.system.later import later
 
 if TYPE_CHECKING:
-    from perdure.ledger import counts, due, measured, offloaded
+    from sqlalchemy import Connection, Table
+
+    from perdure.ledger import counts, due, measured, offloaded, probe
     from perdure.ledger.alerts.statements import AlertStatements
     from perdure.ledger.bulkhead_statements import BulkheadStatements
     from perdure.ledger.dead_letters.letters import Letters
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perdure.ledger.workers.statements import WorkerStatements
     from perdure.model.metrics import Count
 else:
-    counts, due, measured, offloaded = later("perdure.ledger", "counts", "due", "measured", "offloaded")
+    counts, due, measured, offloaded, probe = later("perdure.ledger", "counts", "due", "measured", "offloaded", "probe")
     (ticks,) = later("perdure.ledger.schedules", "ticks")
 
 
@@ -140,7 +140,7 @@ class Ledger:
 
     def count(self, some: Sequence[Count]) -> None:
         """Append what a process has counted for metrics; what fails is not written."""
-        self._work.read(lambda c: counts.add(c, some))
+        self._work.direct(lambda c: counts.add(c, some))
 
     def add_up_counts(self, *, enough: float, full: bool) -> bool:
         """Add up what was counted; see :func:`counts.fold`. Begins no transaction when there is nothing."""

@@ -5,17 +5,23 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from sqlalchemy import Connection, inspect, text
-from sqlalchemy.schema import CreateIndex, CreateTable
+from typing import TYPE_CHECKING, Any
 
 from perdure.alembic import PREFIX
 from perdure.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
+from perdure.ledger import direct
 from perdure.ledger.engine import Database
-from perdure.ledger.partitions.tables import is_partition
 from perdure.system.extras import extra
 from perdure.system.fork_locks import fork_lock
+from perdure.system.later import later
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, schema
+
+    from perdure.ledger.direct import Where
+    from perdure.ledger.partitions import tables
+else:
+    (schema,), (tables,) = later("sqlalchemy", "schema"), later("perdure.ledger.partitions", "tables")
 
 #: Alembic keeps the migration that runs in a variable of its module.
 _one_at_a_time = fork_lock()
@@ -64,12 +70,10 @@ def version(database: Database) -> str | None:
     if is_missing(database):
         return None
 
-    def work(connection: Connection) -> str | None:
-        if inspect(connection).has_table(VERSION_TABLE):
-            return _stamped(connection)
-        return _UNPREFIXED if _is_unprefixed(connection) else None
-
-    return database.run(work, autocommit=True)
+    found = database.run(_stamped, autocommit=True, direct=True)
+    if found is None and database.run(_is_unprefixed, autocommit=True):
+        return _UNPREFIXED
+    return found
 
 
 #: The version of ledgers whose tables had no prefix, and whose version was in Alembic's own table.
@@ -77,34 +81,42 @@ _UNPREFIXED = "0001"
 
 
 def _is_unprefixed(connection: Connection) -> bool:
+    from sqlalchemy import inspect
+
     tables = inspect(connection)
     if not (tables.has_table("jobs") and tables.has_table("attempts") and tables.has_table("alembic_version")):
         return False
     return "payload_digest" in {column["name"] for column in tables.get_columns("jobs")}
 
 
-def _stamped(connection: Connection) -> str | None:
+_IS_STAMPED = {
+    "sqlite": f"SELECT name FROM sqlite_master WHERE type = 'table' AND name = '{VERSION_TABLE}'",
+    "postgresql": f"SELECT 1 WHERE to_regclass('{VERSION_TABLE}') IS NOT NULL",
+}
+
+
+def _stamped(connection: Where) -> str | None:
     """Return the version that is written down, or None."""
-    if not inspect(connection).has_table(VERSION_TABLE):
+    if not direct.rows(connection, _IS_STAMPED[connection.dialect.name], {}):
         return None
-    found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
-    return found
+    [(found,)] = direct.rows(connection, f"SELECT version_num FROM {VERSION_TABLE}", {}) or [(None,)]
+    return None if found is None else str(found)
 
 
-def _stamp(connection: Connection, version: str) -> None:
+def _stamp(connection: Where, version: str) -> None:
     """Write the version down, in a table as Alembic makes it."""
-    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-    connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"), {"version": version})
+    direct.run(connection, f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)", {})
+    direct.run(connection, f"INSERT INTO {VERSION_TABLE} VALUES (:version)", {"version": version})
 
 
 def _adopt(connection: Connection) -> None:
     """Move the version of a ledger without prefix out of the table that an application may use as well."""
-    if inspect(connection).has_table(VERSION_TABLE) or not _is_unprefixed(connection):
+    if _stamped(connection) or not _is_unprefixed(connection):
         return
     _stamp(connection, _UNPREFIXED)
-    connection.execute(text("DELETE FROM alembic_version WHERE version_num = :version"), {"version": _UNPREFIXED})
-    if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 0:
-        connection.execute(text("DROP TABLE alembic_version"))
+    direct.run(connection, "DELETE FROM alembic_version WHERE version_num = :version", {"version": _UNPREFIXED})
+    if not direct.rows(connection, "SELECT 1 FROM alembic_version LIMIT 1", {}):
+        direct.run(connection, "DROP TABLE alembic_version", {})
 
 
 def upgrade(database: Database) -> str:
@@ -112,7 +124,7 @@ def upgrade(database: Database) -> str:
 
     def work(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+            direct.run(connection, f"SELECT pg_advisory_xact_lock({LOCK})", {})
         _adopt(connection)
         found = _stamped(connection)
         if found is None:
@@ -136,9 +148,9 @@ def _create(connection: Connection) -> None:
 
     indexes = [index for table in metadata.sorted_tables for index in table.indexes]
     for table in metadata.sorted_tables:
-        connection.execute(CreateTable(table))
+        connection.execute(schema.CreateTable(table))
     for index in sorted(indexes, key=lambda index: (index.dialect_options["sqlite"]["where"] is not None, str(index.name))):
-        connection.execute(CreateIndex(index))
+        connection.execute(schema.CreateIndex(index))
 
 
 def drift(database: Database) -> list[Any]:
@@ -155,7 +167,9 @@ def drift(database: Database) -> list[Any]:
 #: Other tables of the database are none of perdure's business; partitions are as the tables were when they were made.
 _OWN = {
     "version_table": VERSION_TABLE,
-    "include_name": lambda name, kind, _parents: kind != "table" or (name.startswith(PREFIX) and not is_partition(name)),
+    "include_name": lambda name, kind, _parents: (
+        kind != "table" or (name.startswith(PREFIX) and not tables.is_partition(name))
+    ),
 }
 
 

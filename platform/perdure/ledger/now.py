@@ -8,12 +8,7 @@ from sqlalchemy import Double
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-#: Seconds since the epoch, for statements that are written as text.
-NOW = {
-    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
-    # statement_timestamp() is stable, so that an index on the compared column can be used; clock_timestamp() is not.
-    "postgresql": "CAST(extract(epoch from statement_timestamp()) AS double precision)",
-}
+from perdure.ledger.dialects import NOW
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is

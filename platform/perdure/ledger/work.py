@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, TypeVar
 
 from perdure.ledger import migrate
 from perdure.ledger.engine import Database
@@ -13,6 +11,11 @@ from perdure.model.faults.places import STATEMENT, At
 from perdure.sealing import Vault
 from perdure.system.fork_locks import fork_lock, once
 from perdure.system.release import checked_out
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from perdure.ledger.direct import Where
 
 Result = TypeVar("Result")
 
@@ -47,6 +50,20 @@ class Work:
         """Return what work returns whose statements commit one by one: reads, and writes of a single statement."""
         self.check()
         return self.database.run(work, autocommit=True, at=at)
+
+    def direct(
+        self, work: Callable[[Where], Result], at: At = STATEMENT, *, autocommit: bool = True, create: bool = False
+    ) -> Result:
+        """Return what work returns that runs text alone, so that it needs no SQLAlchemy; see :mod:`perdure.ledger.direct`.
+
+        Args:
+            work: What to do.
+            at: What it is, for injected faults.
+            autocommit: Whether its statements commit one by one.
+            create: See :meth:`check`.
+        """
+        self.check(create=create)
+        return self.database.run(work, autocommit=autocommit, direct=True, at=at)
 
     def check(self, *, create: bool = False) -> None:
         """Make sure, once, that the schema is this release's; ``create`` makes a SQLite ledger that is not there."""

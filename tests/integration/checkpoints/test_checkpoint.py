@@ -54,7 +54,7 @@ def restart(app: Perdure) -> Any:
     made: list[Perdure] = []
 
     def make(**settings: Any) -> Perdure:
-        url = app.ledger.database._url.render_as_string(hide_password=False)
+        url = app.ledger.database.engine.url.render_as_string(hide_password=False)
         same: dict[str, Any] = {"ledger_url": url, "broker_url": app.settings.broker_url, "home": app.settings.home}
         made.append(Perdure(**same, **settings))
         return made[-1]

@@ -29,7 +29,7 @@ def folders(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def threefold(app: Perdure, folders: list[Path]) -> Iterator[Perdure]:
     """The application with its checkpoints in three folders."""
-    url = app.ledger.database._url.render_as_string(hide_password=False)
+    url = app.ledger.database.engine.url.render_as_string(hide_password=False)
     made = Perdure(
         ledger_url=url,
         broker_url=app.settings.broker_url,

@@ -160,7 +160,7 @@ def test_a_look_jumps_from_lane_to_lane(ledger: Ledger) -> None:
     if ledger.database.dialect != "sqlite":
         return
     values = {"bulkhead": "normal", "after": "", "most": 9, "plain": PLAIN, "back": 1.0}
-    explain = f"EXPLAIN QUERY PLAN {lanes._LANES['sqlite'].text}"
+    explain = f"EXPLAIN QUERY PLAN {lanes._LANES['sqlite']}"
     plan = ledger.transact(lambda c: [row.detail for row in c.exec_driver_sql(explain, values)])
     jumps = [step for step in plan if "ix_perdure_jobs_ready (bulkhead=? AND lane>?)" in step]
     firsts = [step for step in plan if "ix_perdure_jobs_ready (bulkhead=? AND lane=? AND priority=? AND run_at>?)" in step]

@@ -12,7 +12,7 @@ from threading import Semaphore
 import pytest
 
 from perdure.errors import LedgerUnavailable
-from perdure.ledger import Ledger, engine
+from perdure.ledger import Ledger, sqlite
 from support.ledgers import claimer, job, submitted
 
 
@@ -34,13 +34,13 @@ def writer(ledger: Ledger) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> Semaphore:
     """Released by each refusal of SQLite's."""
-    refused, is_busy = Semaphore(0), engine._is_busy
+    refused, is_busy = Semaphore(0), sqlite._is_busy
 
     def counted(error: sqlite3.Error) -> bool:
         refused.release()
         return is_busy(error)
 
-    monkeypatch.setattr(engine, "_is_busy", counted)
+    monkeypatch.setattr(sqlite, "_is_busy", counted)
     return refused
 
 
@@ -64,7 +64,7 @@ def test_a_write_asks_again_until_the_writer_is_done(
 def test_a_writer_that_takes_too_long_is_a_ledger_that_is_away(
     ledger: Ledger, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.01)
     with pytest.raises(LedgerUnavailable, match="locked"):
         ledger.jobs.submit([job(1)])
     writer.execute("ROLLBACK")

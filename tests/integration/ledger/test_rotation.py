@@ -22,7 +22,7 @@ from perdure.ledger.partitions import rotate
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.supervisor.duties import rotate as duty
 from perdure_workers.supervisor.supervisor import default_duties
-from support.ledgers import DIE, SUCCEED, claimed, claimer, job, submitted, try_claim, with_partitions
+from support.ledgers import DIE, SUCCEED, claimed, claimer, job, run_directly, submitted, try_claim, with_partitions
 from support.waiting import wait_until
 
 DAY = 86_400.0
@@ -212,8 +212,8 @@ def test_a_repeated_submit_finds_its_job_in_a_partition(ledger: Ledger, monkeypa
     run, new = ledger.database._run, job()
     archived: list[str] = []
 
-    def cut(work: Any, autocommit: bool) -> Any:
-        done = run(work, autocommit)
+    def cut(work: Any, *how: bool) -> Any:
+        done = run(work, *how)
         monkeypatch.undo()
         if not archived:  # it is committed, runs and is archived before anybody hears of it
             ledger.jobs.settle(claimed(ledger, new.id), SUCCEED)
@@ -246,6 +246,7 @@ def rotating(
 
 def counted(ledger: Ledger) -> None:
     """Have PostgreSQL count what this process has done."""
+    run_directly(ledger, "SELECT pg_stat_force_next_flush()")
     ledger.read(lambda c: c.execute(text("SELECT pg_stat_force_next_flush()")))
 
 

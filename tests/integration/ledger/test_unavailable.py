@@ -15,7 +15,7 @@ from perdure.ledger import Ledger, half_open
 from perdure.ledger.engine import Database
 from perdure.system.ports import free_port
 from perdure_workers.chaos.proxy import Conditions, Proxy
-from support.ledgers import job, submitted
+from support.ledgers import job, run_directly, submitted
 from support.waiting import wait_until
 
 
@@ -53,20 +53,16 @@ def test_a_database_that_takes_no_writes(ledger: Ledger) -> None:
     name = ledger.database.engine.url.database
     for_all = f'ALTER DATABASE "{name}" SET default_transaction_read_only'
     for_it = "SET SESSION CHARACTERISTICS AS TRANSACTION READ"
-    run(ledger, *([f"{for_all} = on", f"{for_it} ONLY"] if postgresql else ["PRAGMA query_only=1"]))
+    for statement in [f"{for_all} = on", f"{for_it} ONLY"] if postgresql else ["PRAGMA query_only=1"]:
+        run_directly(ledger, statement)
     with pytest.raises(LedgerUnavailable, match=r"read.?only"):
         ledger.jobs.submit([job(1)])
     assert ledger.jobs.get(job_id).state == "queued"
     if postgresql:
-        run(ledger, f"{for_it} WRITE", f"{for_all} = off")
+        run_directly(ledger, f"{for_it} WRITE")
+        run_directly(ledger, f"{for_all} = off")
     ledger.close()
     ledger.jobs.submit([job(1)])
-
-
-def run(ledger: Ledger, *statements: str) -> None:
-    """Run statements on the connection that the ledger's next one is run on."""
-    for statement in statements:
-        ledger.read(lambda connection, statement=statement: connection.exec_driver_sql(statement))
 
 
 def test_connections_that_the_server_ended_are_replaced_without_a_word(ledger: Ledger) -> None:
@@ -77,7 +73,7 @@ def test_connections_that_the_server_ended_are_replaced_without_a_word(ledger: L
         others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
         connection.execute(text(f"{others} AND datname = current_database()"))
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-    other = Ledger(str(ledger.database._url.render_as_string(hide_password=False)))
+    other = Ledger(str(ledger.database.engine.url.render_as_string(hide_password=False)))
     other.database.run(lambda c: c.execute(text(f"SELECT pg_terminate_backend({pid})")))
     gone = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"
     wait_until(lambda: other.database.run(lambda c: c.execute(text(gone)).scalar_one()) == 0)
@@ -97,10 +93,11 @@ def test_connections_to_a_server_that_became_a_standby_are_left(ledger: Ledger) 
     if ledger.database.dialect == "sqlite":
         return
     submitted(ledger)
-    with ledger.database.engine.connect() as connection:
-        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
-        connection.commit()
+    read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+    run_directly(ledger, read_only)
+    ledger.read(lambda connection: connection.exec_driver_sql(read_only))
     submitted(ledger, 2)
+    ledger.probe()
     assert ledger.jobs.count("state") == {"queued": 2}
 
 

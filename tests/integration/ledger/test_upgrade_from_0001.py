@@ -113,7 +113,7 @@ def upgraded(old: Database) -> Iterator[Upgraded]:
     made: list[Ledger] = []
 
     def upgrade() -> Ledger:
-        ledger = Ledger(old._url.render_as_string(hide_password=False))
+        ledger = Ledger(old.engine.url.render_as_string(hide_password=False))
         made.append(ledger)
         ledger.upgrade()
         return ledger
@@ -221,7 +221,7 @@ def test_it_refuses_while_workers_of_the_release_before_beat(old: Database, upgr
 
 
 def test_use_without_an_upgrade(old: Database) -> None:
-    ledger = Ledger(old._url.render_as_string(hide_password=False))
+    ledger = Ledger(old.engine.url.render_as_string(hide_password=False))
     if old.dialect == "sqlite":
         assert len(ledger.jobs.listing(limit=100)) == len(JOBS)  # an embedded file upgrades itself
     else:

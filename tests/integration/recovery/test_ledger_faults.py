@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from perdure import LedgerUnavailable, Perdure
@@ -15,7 +14,7 @@ from perdure.ledger.engine import Database
 from perdure.model.records import Claim, Settlement
 from perdure.model.states import Outcome, Transition
 from support.inline import run_once
-from support.ledgers import claimer, job
+from support.ledgers import claimer, job, run_directly
 
 SUCCESS = Settlement(Transition.SUCCEED, Outcome.SUCCEEDED, result="1")
 
@@ -27,8 +26,8 @@ class LostAfterCommit:
         self.times = 0
         run = database._run
 
-        def lossy(work: Any, autocommit: Any) -> Any:
-            result = run(work, autocommit)
+        def lossy(work: Any, *how: bool) -> Any:
+            result = run(work, *how)
             if self.times:
                 self.times -= 1
                 raise OperationalError("COMMIT", {}, Exception("connection lost"), connection_invalidated=True)
@@ -99,11 +98,8 @@ def test_full_disk_is_a_clear_error_and_nothing_is_half_written(sqlite_url: str,
         return None
 
     big.submit("small")
-    engine = app.ledger.database.engine
-    with engine.connect() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    app.ledger.database.close_idle()
-    event.listen(engine, "connect", lambda raw, _record: raw.execute(f"PRAGMA max_page_count={pages + 2}"))
+    [(pages,)] = run_directly(app.ledger, "PRAGMA page_count")
+    run_directly(app.ledger, f"PRAGMA max_page_count={pages + 2}")
 
     with pytest.raises(LedgerUnavailable, match="full"):
         big.submit_many([("x" * 5000,)] * 100)

@@ -460,8 +460,8 @@ def test_a_claim_whose_commit_was_lost_is_not_forgotten(
     task("plain").submit_many([(n,) for n in range(3)])
     run, times = app.ledger.database._run, [2]
 
-    def lossy(work: Any, autocommit: bool) -> Any:
-        result = run(work, autocommit)
+    def lossy(work: Any, *how: bool) -> Any:
+        result = run(work, *how)
         if times[0]:
             times[0] -= 1
             raise OperationalError("COMMIT", {}, Exception("connection lost"), connection_invalidated=True)

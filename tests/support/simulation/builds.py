@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import bindparam, text, update
+from sqlalchemy import bindparam, update
 
 from perdure.ledger.jobs import claim, settle
 from perdure.ledger.schema import jobs
@@ -31,9 +31,8 @@ Build = Callable[[ExitStack, World], object]
 
 
 def _settles_without(part: str, instead: str = "") -> Build:
-    whole = str(settle._SETTLE)
-    assert part in whole
-    return _patched("perdure.ledger.jobs.settle._SETTLE", text(whole.replace(part, instead)))
+    assert part in settle._SETTLE
+    return _patched("perdure.ledger.jobs.settle._SETTLE", settle._SETTLE.replace(part, instead))
 
 
 def _patched(target: str, new: Any) -> Build:
@@ -41,9 +40,9 @@ def _patched(target: str, new: Any) -> Build:
 
 
 def _claims_without(part: str) -> Build:
-    whole = claim._CLAIM["sqlite"].text
+    whole = claim._CLAIM["sqlite"]
     assert part in whole
-    return _patched("perdure.ledger.jobs.claim._CLAIM", {"sqlite": text(whole.replace(part, ""))})
+    return _patched("perdure.ledger.jobs.claim._CLAIM", {"sqlite": whole.replace(part, "")})
 
 
 def _nobody_looks(_: ExitStack, world: World) -> None:

@@ -149,7 +149,7 @@ class _Quick:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    def run(self, work: Any, *, autocommit: bool = False, at: Any = None) -> Any:
+    def run(self, work: Any, *, autocommit: bool = False, **_: Any) -> Any:
         """Stand in for :meth:`Database.run`."""
         if autocommit:
             return work(self)

@@ -246,8 +246,7 @@ def test_several_hosts_of_a_ledger_are_written_as_libpq_does_and_one_takes_write
         "postgresql://u:p%2C@a:5432,b/d?sslmode=require",
         "postgresql://u:p%2C@/d?host=a:5432&host=b&sslmode=require",
     ):
-        parsed = ledger_url(load_settings(ledger_url=url).effective_ledger_url)
-        [], options = parsed.get_dialect()().create_connect_args(parsed)
+        options = ledger_url(load_settings(ledger_url=url).effective_ledger_url).arguments()
         assert (options["host"], options["port"], options["dbname"], options["password"]) == ("a,b", "5432,", "d", "p,")
         assert (options["target_session_attrs"], options["sslmode"]) == ("read-write", "require")
     asked = ledger_url("postgresql://a,b/d?target_session_attrs=primary")

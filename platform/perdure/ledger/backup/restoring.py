@@ -14,8 +14,9 @@ from perdure.errors import LedgerUnavailable
 from perdure.ledger import migrate
 from perdure.ledger.backup.fencing import Fenced, fence
 from perdure.ledger.backup.snapshot import COPY_SUFFIX, SQLITE_FILE, columns_of, contents, copying, ordered
-from perdure.ledger.engine import SQLITE_BUSY_TIMEOUT, Database
+from perdure.ledger.engine import Database
 from perdure.ledger.schema import dead_letters, jobs, schedules
+from perdure.ledger.sqlite import BUSY_TIMEOUT
 
 #: Bytes that are sent to PostgreSQL at once.
 _CHUNK = 1 << 20
@@ -69,7 +70,7 @@ def _to_sqlite(database: Database, folder: Path) -> Fenced:
         # Into the file that is there, as one transaction: whoever has it open sees the restored ledger from then on.
         with (
             closing(sqlite3.connect(file)) as source,
-            closing(sqlite3.connect(place, timeout=SQLITE_BUSY_TIMEOUT)) as target,
+            closing(sqlite3.connect(place, timeout=BUSY_TIMEOUT)) as target,
         ):
             source.backup(target)
     except (OSError, sqlite3.Error) as error:

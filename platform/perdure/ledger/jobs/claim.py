@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from perdure.ledger import direct
-from perdure.ledger.conditions import DIALECTS
-from perdure.ledger.hot import HOT
-from perdure.ledger.now import NOW
-from perdure.ledger.running.claims import CLAIM_COLUMNS, OF_CHILD
-from perdure.ledger.schema import jobs
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
+from perdure.ledger.running.claims import CLAIM_COLUMNS
 from perdure.model.lanes import PLAIN, REPLICAS
 from perdure.model.records import Claim
-from perdure.model.states import Transition, sources, target
+from perdure.model.states import JobState, Transition, sources, target
 from perdure.model.worker_health import WorkerState
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 _ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
 _SOURCES = ", ".join(f"'{state}'" for state in sources(Transition.CLAIM))
@@ -97,9 +96,15 @@ OF_ONE_LANE = _claim("postgresql", f"= ANY(ARRAY({_of_lane(':lane', ':most', rep
 _SINGLE = "postgresql, a lane"
 # PostgreSQL picks into an array, once for the statement: a list it might make anew for each row, and lock others.
 _CLAIM = {
-    "sqlite": text(_claim("sqlite", f"IN (SELECT id FROM ({_BY_LEVEL}) AS w LIMIT :most)")),
-    "postgresql": text(_claim("postgresql", f"= ANY(ARRAY({_OF_LANES}))")),
-    _SINGLE: text(OF_ONE_LANE),
+    "sqlite": _claim("sqlite", f"IN (SELECT id FROM ({_BY_LEVEL}) AS w LIMIT :most)"),
+    "postgresql": _claim("postgresql", f"= ANY(ARRAY({_OF_LANES}))"),
+    _SINGLE: OF_ONE_LANE,
+}
+#: What names a worker's child as its runner, each with its lane.
+_HELD = {
+    dialect: f"SELECT {_RETURNED}, lane FROM {HOT[dialect]} "
+    f"WHERE state = '{JobState.RUNNING}' AND worker_id = :of_worker AND worker_pid = :of_pid"
+    for dialect in DIALECTS
 }
 
 
@@ -129,7 +134,7 @@ NO_MARKS: Since = {}
 SLACK = 1.0
 
 
-def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, since: Since = NO_MARKS) -> list[Claim]:
+def claim(connection: Where, by: Claimer, most: int, lane: str = PLAIN, since: Since = NO_MARKS) -> list[Claim]:
     """Claim the first jobs of a lane that may run now and return them in order.
 
     There is nothing to claim while the bulkhead is paused or when the worker has lost its lease. A job past its deadline
@@ -145,7 +150,7 @@ def claim(connection: Connection, by: Claimer, most: int, lane: str = PLAIN, sin
     return claim_from(connection, by, {lane: most}, since)
 
 
-def claim_from(connection: Connection, by: Claimer, wanted: Mapping[str, int], since: Since = NO_MARKS) -> list[Claim]:
+def claim_from(connection: Where, by: Claimer, wanted: Mapping[str, int], since: Since = NO_MARKS) -> list[Claim]:
     """Claim so many jobs of each of these lanes; see :func:`claim`. One statement on PostgreSQL."""
     try:
         rows = _rows_of(connection, by, wanted, since)
@@ -161,7 +166,7 @@ def in_order(rows: Iterable[Sequence[Any]]) -> list[Claim]:
     return sorted((Claim(*row) for row in rows), key=in_line)
 
 
-def _rows_of(connection: Connection, by: Claimer, wanted: Mapping[str, int], since: Since) -> Sequence[Any]:
+def _rows_of(connection: Where, by: Claimer, wanted: Mapping[str, int], since: Since) -> Sequence[Any]:
     if connection.dialect.name == "sqlite":
         values = {**_common(by, since), "known": msgspec.json.encode(by.tasks).decode()}
         return [
@@ -197,7 +202,7 @@ def in_line(claim: Claim) -> tuple[int, float, str]:
     return claim.priority, claim.queued_at, claim.job_id
 
 
-def held(connection: Connection, by: Claimer, lanes: Collection[str] | None = None) -> list[Claim]:
+def held(connection: Where, by: Claimer, lanes: Collection[str] | None = None) -> list[Claim]:
     """Return what names a child as its runner: claims whose commit was in doubt.
 
     Args:
@@ -205,7 +210,5 @@ def held(connection: Connection, by: Claimer, lanes: Collection[str] | None = No
         by: The child.
         lanes: Only claims from these lanes, of which the child holds no others; None for all, for one that holds none.
     """
-    query, of_child = OF_CHILD, {"of_worker": by.worker_id, "of_pid": by.pid}
-    if lanes is not None:
-        query = query.where(jobs.c.lane.in_(lanes))
-    return in_order(connection.execute(query, of_child))
+    rows = direct.rows(connection, _HELD[connection.dialect.name], {"of_worker": by.worker_id, "of_pid": by.pid})
+    return in_order(row for *row, lane in rows if lanes is None or lane in lanes)

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, func, select, text
-
-from perdure.ledger.conditions import DIALECTS, state_is
-from perdure.ledger.hot import HOT, hot
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
 from perdure.ledger.jobs.claim import PRIORITIES, Claimer, claim_from
-from perdure.ledger.now import NOW
-from perdure.ledger.schema import jobs
 from perdure.model.lanes import PLAIN
 from perdure.model.records import Claim
 from perdure.model.states import JobState
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: Lanes that one look goes through, at most, beside the plain one.
 LANES = 64
@@ -91,7 +90,7 @@ _FIRST_OF_STEP = {
 }
 
 
-def _lanes(dialect: str) -> Any:
+def _lanes(dialect: str) -> str:
     # Jumps from lane to lane, so that it reads a row for each lane and not for each job (a loose index scan:
     # https://wiki.postgresql.org/wiki/Loose_indexscan). Expressions on the right, because SQLite does not compare with
     # columns by the index: they might want another affinity. A lane's first row is its most urgent; only when its time
@@ -99,52 +98,50 @@ def _lanes(dialect: str) -> Any:
     # there lies before, and may be there for long; see "A transaction that somebody holds open" in docs/architecture.md.
     moment, first_lane = NOW[dialect], "(CASE WHEN CAST(:after AS text) = '' THEN CAST(:plain AS text) ELSE :after END)"
     since = f">= {moment} - CAST(:back AS float8)" if dialect == "postgresql" else f">= {moment} - :back"
-    return text(
-        f"""
-        WITH RECURSIVE step(lane, number) AS (
-            SELECT (
-                SELECT lane FROM {HOT[dialect]} WHERE bulkhead = :bulkhead AND lane > {first_lane} AND run_at IS NOT NULL
-                ORDER BY lane LIMIT 1
-            ), 1
-            UNION ALL
-            SELECT (
-                SELECT j.lane FROM {HOT[dialect]} j
-                WHERE j.bulkhead = :bulkhead AND j.lane > step.lane || '' AND j.run_at IS NOT NULL
-                ORDER BY j.lane LIMIT 1
-            ), number + 1
-            FROM step WHERE step.lane IS NOT NULL AND number < :most
-        )
-        SELECT lane, task, breaker, limit_key, run_at, {moment} FROM (
-            SELECT 0 AS number, j.lane, j.task, j.breaker, j.limit_key, j.run_at FROM {HOT[dialect]} j
-            WHERE CAST(:after AS text) = '' AND j.id = ({_soonest(dialect, "id", ":plain", since)})
-            UNION ALL
-            SELECT step.number, step.lane, j.task, j.breaker, j.limit_key, CASE
-                WHEN j.run_at <= {moment} THEN j.run_at
-                ELSE ({_soonest(dialect, "run_at", "step.lane || ''", "IS NOT NULL")})
-            END
-            FROM step {_FIRST_OF_STEP[dialect]}
-        ) AS found
-        ORDER BY number
-        """
+    return f"""
+    WITH RECURSIVE step(lane, number) AS (
+        SELECT (
+            SELECT lane FROM {HOT[dialect]} WHERE bulkhead = :bulkhead AND lane > {first_lane} AND run_at IS NOT NULL
+            ORDER BY lane LIMIT 1
+        ), 1
+        UNION ALL
+        SELECT (
+            SELECT j.lane FROM {HOT[dialect]} j
+            WHERE j.bulkhead = :bulkhead AND j.lane > step.lane || '' AND j.run_at IS NOT NULL
+            ORDER BY j.lane LIMIT 1
+        ), number + 1
+        FROM step WHERE step.lane IS NOT NULL AND number < :most
     )
+    SELECT lane, task, breaker, limit_key, run_at, {moment} FROM (
+        SELECT 0 AS number, j.lane, j.task, j.breaker, j.limit_key, j.run_at FROM {HOT[dialect]} j
+        WHERE CAST(:after AS text) = '' AND j.id = ({_soonest(dialect, "id", ":plain", since)})
+        UNION ALL
+        SELECT step.number, step.lane, j.task, j.breaker, j.limit_key, CASE
+            WHEN j.run_at <= {moment} THEN j.run_at
+            ELSE ({_soonest(dialect, "run_at", "step.lane || ''", "IS NOT NULL")})
+        END
+        FROM step {_FIRST_OF_STEP[dialect]}
+    ) AS found
+    ORDER BY number
+    """
 
 
 _LANES = {dialect: _lanes(dialect) for dialect in DIALECTS}
 
-_PLACE = (jobs.c.bulkhead, jobs.c.task, jobs.c.limit_key)
-_RUNNING = hot(
-    select(*_PLACE, func.count())
-    .where(state_is(JobState.RUNNING, by_index=False), state_is(JobState.RUNNING), jobs.c.limit_key.is_not(None))
-    .group_by(*_PLACE)
-)
-
+_RUNNING = {
+    # Twice: an expression, or SQLite without statistics takes an index of states; and what an index is partial on.
+    dialect: f"SELECT bulkhead, task, limit_key, count(*) FROM {HOT[dialect]} "
+    f"WHERE state || '' = '{JobState.RUNNING}' AND state = '{JobState.RUNNING}' AND limit_key IS NOT NULL "
+    "GROUP BY bulkhead, task, limit_key"
+    for dialect in DIALECTS
+}
 
 #: Takes the turn at a bulkhead's limits until the transaction ends: waits for it, or says whether it is free.
-_WAIT_FOR_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-_TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+_WAIT_FOR_TURN = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
+_TAKE_TURN = "SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"
 
 
-def lanes(connection: Connection, bulkhead: str, after: str = "", back: float = ALL) -> list[Lane]:
+def lanes(connection: Where, bulkhead: str, after: str = "", back: float = ALL) -> list[Lane]:
     """Return the lanes of a bulkhead in which jobs wait: the plain one, and :data:`LANES` others by name at most.
 
     Args:
@@ -154,16 +151,16 @@ def lanes(connection: Connection, bulkhead: str, after: str = "", back: float = 
         back: Seconds; jobs of the plain lane whose place in line is older are passed over.
     """
     values = {"bulkhead": bulkhead, "after": after, "most": LANES, "plain": PLAIN, "back": back}
-    return [Lane(*row) for row in connection.execute(_LANES[connection.dialect.name], values)]
+    return [Lane(*row) for row in direct.rows(connection, _LANES[connection.dialect.name], values)]
 
 
-def running(connection: Connection) -> dict[Place, int]:
+def running(connection: Where) -> dict[Place, int]:
     """Return how many jobs run of those that a limit bounds, by bulkhead, task and key."""
-    return {(row[0], row[1], row[2]): row[3] for row in connection.execute(_RUNNING)}
+    return {(row[0], row[1], row[2]): row[3] for row in direct.rows(connection, _RUNNING[connection.dialect.name], {})}
 
 
 def claim_within(
-    connection: Connection,
+    connection: Where,
     by: Claimer,
     wanted: Sequence[Lane],
     admitted: Admitted,
@@ -192,8 +189,9 @@ def claim_within(
     return claim_from(connection, by, chosen) if chosen else []
 
 
-def _has_turn(connection: Connection, bulkhead: str, *, waits: bool) -> bool:
+def _has_turn(connection: Where, bulkhead: str, *, waits: bool) -> bool:
     if connection.dialect.name != "postgresql":
         return True  # SQLite has one writer
     name = {"name": f"perdure:limits:{bulkhead}"}
-    return connection.execute(_WAIT_FOR_TURN if waits else _TAKE_TURN, name).scalar() is not False
+    [(has,)] = direct.rows(connection, _WAIT_FOR_TURN if waits else _TAKE_TURN, name)
+    return has is not False

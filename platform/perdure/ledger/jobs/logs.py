@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
+from perdure.ledger import direct
 from perdure.ledger.batch import encoded, rows_of
-from perdure.ledger.conditions import DIALECTS
-from perdure.ledger.hot import HOT
+from perdure.ledger.dialects import DIALECTS, HOT
 from perdure.ledger.schema import job_logs
 from perdure.model.clock import to_datetime
 from perdure.model.job_log import Chunk, LogLine, Said
 from perdure.model.text.storable import storable
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 _COLUMNS = {
     "of_job": "text",
@@ -27,34 +30,30 @@ _COLUMNS = {
 }
 
 
-def _insert(dialect: str) -> Any:
+def _insert(dialect: str) -> str:
     # A job that was pruned meanwhile leaves nothing behind.
-    return text(
-        f"""
-        INSERT INTO perdure_job_logs (job_id, fence, first, attempt, lines, bytes, data)
-        SELECT of_job, of_fence, first_line, of_attempt, line_count, byte_count, said FROM {rows_of(dialect, _COLUMNS)}
-        WHERE EXISTS (SELECT 1 FROM {HOT[dialect]} WHERE id = of_job)
-        ON CONFLICT DO NOTHING
-        """
-    )
+    return f"""
+    INSERT INTO perdure_job_logs (job_id, fence, first, attempt, lines, bytes, data)
+    SELECT of_job, of_fence, first_line, of_attempt, line_count, byte_count, said FROM {rows_of(dialect, _COLUMNS)}
+    WHERE EXISTS (SELECT 1 FROM {HOT[dialect]} WHERE id = of_job)
+    ON CONFLICT DO NOTHING
+    """
 
 
-def _let_go(dialect: str) -> Any:
+def _let_go(dialect: str) -> str:
     """Return the statement that deletes the rows behind which there are as many newer lines as are kept."""
-    return text(
-        f"""
-        DELETE FROM perdure_job_logs WHERE (job_id, fence, first) IN (
-            SELECT job_id, fence, first FROM (
-                SELECT l.job_id, l.fence, l.first, most_lines, most_bytes,
-                    sum(l.lines) OVER newest_first - l.lines AS newer_lines,
-                    sum(l.bytes) OVER newest_first - l.bytes AS newer_bytes
-                FROM {rows_of(dialect, _BOUNDS)} JOIN perdure_job_logs AS l ON l.job_id = of_job
-                WINDOW newest_first AS (PARTITION BY l.job_id ORDER BY l.fence DESC, l.first DESC)
-            ) AS counted
-            WHERE newer_lines >= most_lines OR newer_bytes >= most_bytes
-        )
-        """
+    return f"""
+    DELETE FROM perdure_job_logs WHERE (job_id, fence, first) IN (
+        SELECT job_id, fence, first FROM (
+            SELECT l.job_id, l.fence, l.first, most_lines, most_bytes,
+                sum(l.lines) OVER newest_first - l.lines AS newer_lines,
+                sum(l.bytes) OVER newest_first - l.bytes AS newer_bytes
+            FROM {rows_of(dialect, _BOUNDS)} JOIN perdure_job_logs AS l ON l.job_id = of_job
+            WINDOW newest_first AS (PARTITION BY l.job_id ORDER BY l.fence DESC, l.first DESC)
+        ) AS counted
+        WHERE newer_lines >= most_lines OR newer_bytes >= most_bytes
     )
+    """
 
 
 _BOUNDS = {"of_job": "text", "most_lines": "int", "most_bytes": "int"}
@@ -65,13 +64,13 @@ _LET_GO = {dialect: _let_go(dialect) for dialect in DIALECTS}
 Sealing = Callable[[str, str, str], str]
 
 
-def write(connection: Connection, chunks: Sequence[Chunk], seal: Sealing) -> None:
+def write(connection: Where, chunks: Sequence[Chunk], seal: Sealing) -> None:
     """Write what jobs have said, and let go of their oldest lines that are too many. Safe to repeat."""
     rows = [_row(chunk, seal) for chunk in chunks]
-    connection.execute(_INSERT[connection.dialect.name], encoded(rows))
+    direct.run(connection, _INSERT[connection.dialect.name], encoded(rows))
     others = [_bounds(chunk) for chunk in chunks if chunk.fence > 1 or chunk.first > 1]  # else these are all of its lines
     if others:
-        connection.execute(_LET_GO[connection.dialect.name], encoded(others))
+        direct.run(connection, _LET_GO[connection.dialect.name], encoded(others))
 
 
 def of_job(

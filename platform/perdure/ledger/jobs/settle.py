@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from sqlalchemy import Connection, bindparam, select, text
+from typing import TYPE_CHECKING, Any, cast
 
 from perdure.errors import LeaseLost
 from perdure.ledger import counts, direct
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dead_letters import writing
-from perdure.ledger.hot import HOT
+from perdure.ledger.dialects import HOT, NOW
 from perdure.ledger.jobs import recovery
-from perdure.ledger.now import NOW
-from perdure.ledger.schema import attempts, jobs
 from perdure.model.ids import new_id
 from perdure.model.records import Claim, Settlement
 from perdure.model.states import JobState, Outcome, Transition, target
 from perdure.model.text.storable import MAX_ERROR, MAX_TRACEBACK, storable, storable_name
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from perdure.ledger.direct import Where
 
 #: A claim and how it ended.
 Ending = tuple[Claim, Settlement]
@@ -142,67 +143,69 @@ PARTS = f"""
     ),
     counted AS ({counts.APPEND_SETTLED})
     """
-_SETTLE_AND_RECORD = text(f"WITH {PARTS} SELECT of_job, now_state FROM settled")
-_SETTLE = text(f"{_update('sqlite')} RETURNING id, state")
-_RECORD = text(
-    f"""
+_SETTLE_AND_RECORD = f"WITH {PARTS} SELECT of_job, now_state FROM settled"
+_SETTLE = f"{_update('sqlite')} RETURNING id, state"
+_RECORD = f"""
     INSERT INTO perdure_attempts {_RECORDED}
     SELECT {_attempt_values("sqlite")} FROM {rows_of("sqlite", _COLUMNS)} WHERE new_outcome IS NOT NULL
     ON CONFLICT DO NOTHING
-    """
-)
+"""
+_SETTLED_BY = """
+    SELECT a.outcome, j.state FROM perdure_attempts a JOIN perdure_jobs j ON j.id = a.job_id
+    WHERE a.job_id = :of_job AND a.number = :of_fence AND a.worker = :of_worker
+"""
+_LETTER_OF = "SELECT dead_letter_id FROM perdure_jobs WHERE id = :of_job"
 
-_SETTLED_BY = (
-    select(attempts.c.outcome, jobs.c.state)
-    .join(jobs, jobs.c.id == attempts.c.job_id)
-    .where(attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_fence"))
-    .where(attempts.c.worker == bindparam("of_worker"))
-)
 
-_LETTER_OF = select(jobs.c.dead_letter_id).where(jobs.c.id == bindparam("of_job"))
+def is_text(endings: Sequence[Ending]) -> bool:
+    """Return whether these settlements are statements of text alone; see :mod:`perdure.ledger.direct`."""
+    return not any(settlement.death or claim.crashes for claim, settlement in endings)
 
 
 def in_one_statement(dialect: str, endings: Sequence[Ending]) -> bool:
     """Return whether these settlements need no transaction around them."""
-    return dialect == "postgresql" and not any(settlement.death or claim.crashes for claim, settlement in endings)
+    return dialect == "postgresql" and is_text(endings)
 
 
-def settle_all(connection: Connection, endings: Sequence[Ending], release: str | None = None) -> Settled:
+def settle_all(connection: Where, endings: Sequence[Ending], release: str | None = None) -> Settled:
     """Record how claims ended.
 
     Safe to repeat: a second settling of the same claim with the same outcome is the first one whose commit was in doubt.
 
     Args:
-        connection: Where to do it, in a transaction unless :func:`in_one_statement`.
+        connection: Where to do it, in a transaction unless :func:`in_one_statement`; one of SQLAlchemy's unless
+            :func:`is_text`.
         endings: Claims of different jobs, and how each ended.
         release: The application's release, for dead letters; None if it is not known.
     """
     rows = [_row(claim, settlement) for claim, settlement in endings]
     states = _write(connection, rows, endings)
-    _bury(connection, endings, rows, states, release)
-    for claim, settlement in endings:
-        if claim.crashes and settlement.outcome is not None and claim.job_id in states:
-            counts.add(connection, recovery.of(connection, claim))
+    if not is_text(endings):
+        sqlalchemys = cast("Connection", connection)
+        _bury(sqlalchemys, endings, rows, states, release)
+        for claim, settlement in endings:
+            if claim.crashes and settlement.outcome is not None and claim.job_id in states:
+                counts.add(connection, recovery.of(sqlalchemys, claim))
     return judged(connection, endings, states)
 
 
-def judged(connection: Connection, endings: Sequence[Ending], states: dict[str, str]) -> Settled:
+def judged(connection: Where, endings: Sequence[Ending], states: dict[str, str]) -> Settled:
     """Return what became of endings, of which these have come to a state; the others were settled before, or are stale."""
     settled = Settled(states)
     for claim, settlement in endings:
         if claim.job_id in states or settlement.outcome is None:
             continue  # of a release nothing was to be recorded: whoever has the job now has it
         whose = {"of_job": claim.job_id, "of_fence": claim.fence, "of_worker": claim.worker_name}
-        recorded = connection.execute(_SETTLED_BY, whose).one_or_none()
-        if recorded is not None and recorded.outcome == settlement.outcome:
-            states[claim.job_id] = recorded.state
+        [(outcome, state)] = direct.rows(connection, _SETTLED_BY, whose) or [(None, None)]
+        if outcome == settlement.outcome:
+            states[claim.job_id] = state
         else:
-            settled.lost[claim.job_id] = _stale(claim, None if recorded is None else recorded.outcome)
+            settled.lost[claim.job_id] = _stale(claim, outcome)
     return settled
 
 
 def settle(
-    connection: Connection, claim: Claim, settlement: Settlement, release: str | None = None
+    connection: Where, claim: Claim, settlement: Settlement, release: str | None = None
 ) -> tuple[Settled, str | None]:
     """Record how one claim ended; see :func:`settle_all`.
 
@@ -217,7 +220,8 @@ def settle(
         raise error
     if settlement.death is None:
         return settled, None
-    return settled, connection.execute(_LETTER_OF, {"of_job": claim.job_id}).scalar_one()
+    [(letter,)] = direct.rows(connection, _LETTER_OF, {"of_job": claim.job_id})
+    return settled, letter
 
 
 def parameters(endings: Sequence[Ending], rows: Sequence[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -227,7 +231,7 @@ def parameters(endings: Sequence[Ending], rows: Sequence[dict[str, Any]] | None 
     return {**encoded(rows), "ids": [row["of_job"] for row in rows], "kinds": kinds}
 
 
-def _write(connection: Connection, rows: Sequence[dict[str, Any]], endings: Sequence[Ending]) -> dict[str, str]:
+def _write(connection: Where, rows: Sequence[dict[str, Any]], endings: Sequence[Ending]) -> dict[str, str]:
     """Write and return the states of those jobs whose fences hold."""
     if connection.dialect.name == "postgresql":
         return dict(direct.rows(connection, _SETTLE_AND_RECORD, parameters(endings, rows)))

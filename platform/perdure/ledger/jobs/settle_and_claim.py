@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from sqlalchemy import Connection, text
+from typing import TYPE_CHECKING
 
 from perdure.ledger import direct
 from perdure.ledger.jobs import claim, settle
@@ -14,20 +13,21 @@ from perdure.ledger.running.claims import CLAIM_COLUMNS
 from perdure.model.lanes import PLAIN
 from perdure.model.records import Claim
 
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
 _COLUMNS = [column.name for column in CLAIM_COLUMNS]
 #: Rows of two kinds: what was settled, then what was claimed. Both parts see the ledger as it was before, in which what is
 #: settled runs and what is claimed waits: no job is of both.
-_BOTH = text(
-    f"""
+_BOTH = f"""
     WITH {settle.PARTS}, claimed AS ({claim.OF_ONE_LANE})
     SELECT of_job, now_state, {", ".join("NULL" for _ in _COLUMNS)} FROM settled
     UNION ALL SELECT NULL, NULL, {", ".join(_COLUMNS)} FROM claimed
-    """
-)
+"""
 
 
 def settle_and_claim(
-    connection: Connection, endings: Sequence[Ending], by: Claimer, most: int, since: Since, release: str | None = None
+    connection: Where, endings: Sequence[Ending], by: Claimer, most: int, since: Since, release: str | None = None
 ) -> tuple[Settled, list[Claim]]:
     """Record how claims ended, and claim the first jobs of the plain lane; both or neither.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
-
 from perdure.ledger import migrate
 from perdure.ledger.jobs import submit
-from perdure.ledger.work import Work
+from perdure.ledger.work import Result, Work
 from perdure.model.events import EventBus, JobEvent
 from perdure.model.faults.places import STATEMENT, At, Point
 from perdure.model.lanes import PLAIN
@@ -26,6 +24,9 @@ from perdure.model.states import JobState, Transition, target
 from perdure.system.later import later
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from perdure.ledger.direct import Where
     from perdure.ledger.jobs import (
         bury,
         cancel,
@@ -74,21 +75,20 @@ class JobStatements:
         """Write jobs, in the caller's transaction if a connection is given; see :func:`submit.submit`."""
         if connection is not None:
             return submit.submit(connection, new)
-        self._work.check(create=True)
         tried = False
 
-        def work(connection: Connection) -> list[Submitted]:
+        def work(connection: Where) -> list[Submitted]:
             nonlocal tried
             again, tried = tried, True
             return submit.submit(connection, new, again=again)
 
-        return (self._work.read if submit.in_one_statement(new) else self._work.run)(work)
+        return self._work.direct(work, autocommit=submit.in_one_statement(new), create=True)
 
     def depth(self, bulkhead: str, bound: int) -> int:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
         if migrate.is_missing(self._work.database):
             return 0
-        return self._work.read(lambda c: depth.depth(c, bulkhead, bound))
+        return self._work.direct(lambda c: depth.depth(c, bulkhead, bound))
 
     def claim(
         self, by: Claimer, most: int, lane: str = PLAIN, *, since: Since | None = None, in_doubt: bool = False
@@ -104,21 +104,21 @@ class JobStatements:
         """
         tried = False
 
-        def work(connection: Connection) -> list[Claim]:
+        def work(connection: Where) -> list[Claim]:
             nonlocal tried
             held = claim.held(connection, by, None if in_doubt else [lane]) if tried or in_doubt else []
             tried = True
             return held or claim.claim(connection, by, most, lane, since or {})
 
-        return self._claimed(self._work.read(work, At((Point.CLAIM,), by.bulkhead)))
+        return self._claimed(self._work.direct(work, At((Point.CLAIM,), by.bulkhead)))
 
     def lanes(self, bulkhead: str, after: str = "", *, back: float | None = None) -> list[Lane]:
         """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
-        return self._work.read(lambda c: lanes.lanes(c, bulkhead, after, lanes.ALL if back is None else back))
+        return self._work.direct(lambda c: lanes.lanes(c, bulkhead, after, lanes.ALL if back is None else back))
 
     def running_within_limits(self) -> dict[Place, int]:
         """Return how many jobs run of those that a limit bounds; see :func:`lanes.running`."""
-        return self._work.read(lanes.running)
+        return self._work.direct(lanes.running)
 
     def claim_within(
         self, by: Claimer, wanted: Sequence[Lane], admitted: Admitted, *, waits: bool = True
@@ -126,13 +126,13 @@ class JobStatements:
         """Claim jobs that a limit bounds; see :func:`lanes.claim_within`."""
         tried = False
 
-        def work(connection: Connection) -> list[Claim] | None:
+        def work(connection: Where) -> list[Claim] | None:
             nonlocal tried
             held = claim.held(connection, by, [lane.name for lane in wanted]) if tried else []
             tried = True
             return held or lanes.claim_within(connection, by, wanted, admitted, waits=waits)
 
-        claims = self._work.run(work, At((Point.CLAIM,), by.bulkhead))
+        claims = self._work.direct(work, At((Point.CLAIM,), by.bulkhead), autocommit=False)
         return None if claims is None else self._claimed(claims)
 
     def effect_key(self, job_id: str) -> str:
@@ -142,9 +142,8 @@ class JobStatements:
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""
         stored = self._work.vault.settlement(of.job_id, of.task, settlement)
-        alone = settle.in_one_statement(self._work.database.dialect, [(of, stored)])
-        settled, letter = (self._work.read if alone else self._work.run)(
-            lambda c: settle.settle(c, of, stored, self._work.release), At((Point.SETTLE,), of.bulkhead)
+        settled, letter = self._settling(
+            lambda c: settle.settle(c, of, stored, self._work.release), [(of, stored)], At((Point.SETTLE,), of.bulkhead)
         )
         self.settled(settled.written([(of, settlement)]))
         return letter
@@ -152,15 +151,14 @@ class JobStatements:
     def settle_all(self, endings: Sequence[Ending], said: Sequence[Chunk] = ()) -> Settled:
         """Record how claims ended, and before that what their jobs have said; see :func:`settle.settle_all`."""
         stored = self._stored(endings)
-        alone = settle.in_one_statement(self._work.database.dialect, stored)
 
-        def work(connection: Connection) -> Settled:
+        def work(connection: Where) -> Settled:
             if said:
                 logs.write(connection, said, self._seal_log)
             return settle.settle_all(connection, stored, self._work.release) if stored else settle.Settled()
 
         at = At((Point.SETTLE,), endings[0][0].bulkhead) if endings else STATEMENT
-        settled = (self._work.read if alone else self._work.run)(work, at)
+        settled = self._settling(work, stored, at)
         self.settled(settled.written(endings))
         return settled
 
@@ -173,10 +171,9 @@ class JobStatements:
         to repeat, and then claim as one that is in doubt.
         """
         stored = self._stored(endings)
-        alone = not said and settle.in_one_statement(self._work.database.dialect, stored)
         tried = False
 
-        def work(connection: Connection) -> tuple[Settled, list[Claim]]:
+        def work(connection: Where) -> tuple[Settled, list[Claim]]:
             nonlocal tried
             if said:
                 logs.write(connection, said, self._seal_log)
@@ -188,9 +185,25 @@ class JobStatements:
             return settle_and_claim.settle_and_claim(connection, stored, by, most, since, self._work.release)
 
         at = At((Point.SETTLE, Point.CLAIM), by.bulkhead)
-        settled, claims = (self._work.read if alone else self._work.run)(work, at)
+        settled, claims = self._settling(work, stored, at, more=bool(said))
         self.settled(settled.written(endings))
         return settled, self._claimed(claims)
+
+    def _settling(
+        self, work: Callable[[Where], Result], endings: Sequence[Ending], at: At, *, more: bool = False
+    ) -> Result:
+        """Return what a settlement's work returns.
+
+        Args:
+            work: The work.
+            endings: What is settled.
+            at: What it is, for injected faults.
+            more: Whether it is done together with something else.
+        """
+        if not settle.is_text(endings):
+            return self._work.run(work, at)
+        alone = settle.in_one_statement(self._work.database.dialect, endings) and not more
+        return self._work.direct(work, at, autocommit=alone)
 
     def _stored(self, endings: Sequence[Ending]) -> list[Ending]:
         return [(of, self._work.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
@@ -220,7 +233,7 @@ class JobStatements:
 
     def write_logs(self, said: Sequence[Chunk]) -> None:
         """Write what jobs have said; see :func:`logs.write`."""
-        self._work.run(lambda c: logs.write(c, said, self._seal_log))
+        self._work.direct(lambda c: logs.write(c, said, self._seal_log), autocommit=False)
 
     def log_of(self, job_id: str, task: str, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
         """Return what is kept of what a job has said; see :func:`logs.of_job`."""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, null, select, text, update
 
 from perdure.errors import IdempotencyConflict
 from perdure.ledger import direct
 from perdure.ledger.batch import encoded, rows_of
-from perdure.ledger.conditions import DIALECTS, insert_ignoring, seen_state
-from perdure.ledger.now import NOW, now
-from perdure.ledger.schema import job_tags, jobs
+from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.model.lanes import lane_of
 from perdure.model.records import NewJob, Submitted
 from perdure.model.states import JobState
 from perdure.system.tracing import CARRIED
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: What is written as it is given.
 _GIVEN = {
@@ -50,23 +50,21 @@ _MADE_AT = {**NOW, "postgresql": f"{NOW['postgresql']} + (s.ordinality - 1) * CA
 _ONCE = {"sqlite": "", "postgresql": "OFFSET 0"}
 
 
-def _insert(dialect: str, where: str = "true", order: str = "") -> Any:
+def _insert(dialect: str, where: str = "true", order: str = "") -> str:
     # A job that is there already stays as it is: this is the repeat after a commit whose outcome was unknown.
     given, moment = ", ".join(_GIVEN), _MADE_AT[dialect]
-    return text(
-        f"""
-        INSERT INTO perdure_jobs ({given}, state, created_at, run_at, queued_at, idempotency_expires_at)
-        SELECT {given}, CASE WHEN starts_at > made_at THEN 'scheduled' ELSE 'queued' END, made_at,
-            CASE WHEN starts_at > made_at THEN starts_at ELSE made_at END,
-            CASE WHEN starts_at > made_at THEN NULL ELSE made_at END,
-            CASE WHEN idempotency_key IS NOT NULL THEN made_at + ttl END
-        FROM (
-            SELECT {given}, ttl, {moment} AS made_at, coalesce(run_at, {moment} + delay, 0) AS starts_at
-            FROM {rows_of(dialect, {**_GIVEN, **_TIMES}, numbered=True)} {_ONCE[dialect]}
-        ) AS given
-        WHERE {where} {order} ON CONFLICT DO NOTHING
-        """
-    )
+    return f"""
+    INSERT INTO perdure_jobs ({given}, state, created_at, run_at, queued_at, idempotency_expires_at)
+    SELECT {given}, CASE WHEN starts_at > made_at THEN 'scheduled' ELSE 'queued' END, made_at,
+        CASE WHEN starts_at > made_at THEN starts_at ELSE made_at END,
+        CASE WHEN starts_at > made_at THEN NULL ELSE made_at END,
+        CASE WHEN idempotency_key IS NOT NULL THEN made_at + ttl END
+    FROM (
+        SELECT {given}, ttl, {moment} AS made_at, coalesce(run_at, {moment} + delay, 0) AS starts_at
+        FROM {rows_of(dialect, {**_GIVEN, **_TIMES}, numbered=True)} {_ONCE[dialect]}
+    ) AS given
+    WHERE {where} {order} ON CONFLICT DO NOTHING
+    """
 
 
 _INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
@@ -83,16 +81,32 @@ _NOBODY_HAS_IT = """
 _BY_KEY = 'ORDER BY given.idempotency_key COLLATE "C", given.made_at'
 _INSERT_KEYED = {"sqlite": _INSERT["sqlite"], "postgresql": _insert("postgresql", _NOBODY_HAS_IT, _BY_KEY)}
 
-_RELEASE_KEYS = (
-    update(jobs)
-    .where(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key.in_(bindparam("of_keys", expanding=True)))
-    .where(jobs.c.idempotency_expires_at <= now())
-    .values(idempotency_key=null())
-)
-
-_HOLDERS = select(jobs.c.id, seen_state(), jobs.c.payload_digest, jobs.c.idempotency_key).where(
-    and_(jobs.c.task == bindparam("of_task"), jobs.c.idempotency_key.in_(bindparam("of_keys", expanding=True)))
-)
+#: The jobs of a task that have one of some keys.
+_OF_KEYS = {
+    "sqlite": "task = :of_task AND idempotency_key IN (SELECT value FROM json_each(:of_keys))",
+    "postgresql": "task = :of_task AND idempotency_key = ANY(CAST(:of_keys AS text[]))",
+}
+_RELEASE_KEYS = {
+    dialect: f"UPDATE perdure_jobs SET idempotency_key = NULL WHERE {those} AND idempotency_expires_at <= {NOW[dialect]}"
+    for dialect, those in _OF_KEYS.items()
+}
+#: Each with the state that people see; see :func:`perdure.ledger.conditions.seen_state`.
+_HOLDERS = {
+    dialect: f"""
+    SELECT idempotency_key, id, payload_digest, CASE
+        WHEN state || '' IN ('{JobState.SCHEDULED}', '{JobState.RETRYING}') AND run_at <= {NOW[dialect]}
+        THEN '{JobState.QUEUED}' ELSE state
+    END
+    FROM perdure_jobs WHERE {those}
+    """
+    for dialect, those in _OF_KEYS.items()
+}
+_OF_TAG = {"job_id": "text", "tag": "text", "value": "text"}
+_TAG = {
+    dialect: f"INSERT INTO perdure_job_tags (job_id, tag, value) SELECT job_id, tag, value "
+    f"FROM {rows_of(dialect, _OF_TAG)} WHERE true ON CONFLICT DO NOTHING"
+    for dialect in DIALECTS
+}
 
 
 def in_one_statement(new: Sequence[NewJob]) -> bool:
@@ -100,7 +114,7 @@ def in_one_statement(new: Sequence[NewJob]) -> bool:
     return all(job.idempotency_key is None and (not job.tags or CARRIED.issuperset(job.tags)) for job in new)
 
 
-def submit(connection: Connection, new: Sequence[NewJob], *, again: bool = False) -> list[Submitted]:
+def submit(connection: Where, new: Sequence[NewJob], *, again: bool = False) -> list[Submitted]:
     """Write jobs and return what became of each, in their order.
 
     Args:
@@ -120,20 +134,21 @@ def submit(connection: Connection, new: Sequence[NewJob], *, again: bool = False
     tagged = [job for job in new if job.tags and (job.id not in keyed or not keyed[job.id].deduplicated)]
     tags = [row for job in tagged for row in _tag_rows(job)]
     if tags:
-        connection.execute(insert_ignoring(job_tags, connection.dialect.name), tags)
+        direct.run(connection, _TAG[connection.dialect.name], encoded(tags))
     return [keyed.get(job.id) or Submitted(job.id, job.first_state) for job in new]
 
 
-def _write(connection: Connection, new: Sequence[NewJob], statement: Mapping[str, Any]) -> None:
+def _write(connection: Where, new: Sequence[NewJob], statement: Mapping[str, str]) -> None:
     direct.run(connection, statement[connection.dialect.name], encoded([_row(job) for job in new]))
 
 
-def _submit_keyed(connection: Connection, task: str, new: Sequence[NewJob]) -> dict[str, Submitted]:
+def _submit_keyed(connection: Where, task: str, new: Sequence[NewJob]) -> dict[str, Submitted]:
     """Write jobs of one task that have keys, and return by their ids which jobs the keys belong to."""
-    names = {"of_task": task, "of_keys": [job.idempotency_key for job in new]}
-    connection.execute(_RELEASE_KEYS, names)
+    dialect, keys = connection.dialect.name, [job.idempotency_key for job in new]
+    names = {"of_task": task, "of_keys": msgspec.json.encode(keys).decode() if dialect == "sqlite" else keys}
+    direct.run(connection, _RELEASE_KEYS[dialect], names)
     _write(connection, new, _INSERT_KEYED)
-    holders = {row.idempotency_key: row for row in connection.execute(_HOLDERS, names)}
+    holders = {key: _Holder(*row) for key, *row in direct.rows(connection, _HOLDERS[dialect], names)}
     for job in new:
         holder = holders[job.idempotency_key]
         if holder.payload_digest != job.payload_digest:
@@ -141,8 +156,16 @@ def _submit_keyed(connection: Connection, task: str, new: Sequence[NewJob]) -> d
     return {job.id: _given_to(holders[job.idempotency_key], job) for job in new}
 
 
-def _given_to(holder: Any, job: NewJob) -> Submitted:
-    return Submitted(holder.id, JobState(holder.seen_state), deduplicated=holder.id != job.id)
+class _Holder(NamedTuple):
+    """The job that a key belongs to."""
+
+    id: str
+    payload_digest: str
+    state: str
+
+
+def _given_to(holder: _Holder, job: NewJob) -> Submitted:
+    return Submitted(holder.id, JobState(holder.state), deduplicated=holder.id != job.id)
 
 
 def _row(job: NewJob) -> dict[str, Any]:
