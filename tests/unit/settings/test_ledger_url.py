@@ -43,7 +43,7 @@ def as_text(arguments: dict[str, object]) -> dict[str, str]:
 def test_the_driver_connects_as_sqlalchemy_would_have_it(text: str) -> None:
     url = make_url(for_sqlalchemy(text))
     positional, named = url.get_dialect()().create_connect_args(url)
-    theirs = as_text(named | dict(zip(["database"], positional, strict=False)))
+    theirs = as_text({**named, **dict(zip(["database"], positional, strict=False))})
     assert as_text(ledger_url(text).arguments()) == theirs
 
 
