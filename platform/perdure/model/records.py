@@ -89,6 +89,11 @@ class Claim:
     limit_key: str | None = None
     breaker: str | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it waited in the plain lane, in which nothing holds a job back but its place in line."""
+        return self.limit_key is self.breaker is self.replica_of is None
+
 
 @dataclass(frozen=True, slots=True)
 class Death:

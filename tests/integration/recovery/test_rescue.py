@@ -72,6 +72,14 @@ def test_where_nobody_said_it_the_first_in_line_counts_the_crash(app: Perdure, s
     assert crashes(app, claims) == [CRASHED, UNTOUCHED, UNTOUCHED]
 
 
+def test_what_was_claimed_behind_it_counts_none_however_urgent_it_is(app: Perdure, slice_of: SliceOf) -> None:
+    worker_id, [runs] = slice_of(1)
+    app.task("work").options(priority=0).submit()
+    [urgent] = app.ledger.jobs.claim(Claimer("normal", worker_id, "w", PID, ("work",)), 1)
+    assert rescue_worker(app, worker_id, "the host is gone") == 2
+    assert crashes(app, [runs, urgent]) == [CRASHED, UNTOUCHED]
+
+
 def test_each_child_of_a_lost_worker_has_its_own_first_in_line(app: Perdure, register: Callable[..., str]) -> None:
     worker_id = register()
     claims = []

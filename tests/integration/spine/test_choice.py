@@ -458,21 +458,90 @@ def test_a_claim_whose_commit_was_lost_is_not_forgotten(
     app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task("plain").submit_many([(n,) for n in range(3)])
-    run, times = app.ledger.database._run, [2]
-
-    def lossy(work: Any, *how: bool) -> Any:
-        result = run(work, *how)
-        if times[0]:
-            times[0] -= 1
-            raise OperationalError("COMMIT", {}, Exception("connection lost"), connection_invalidated=True)
-        return result
-
     child = choice()
-    monkeypatch.setattr(app.ledger.database, "_run", lossy)
+    _lose_answers(app, monkeypatch, 2)
     with pytest.raises(LedgerUnavailable):
         child.claim(2)
     assert numbers(child.claim(2)) == [0, 1]
     assert numbers(child.claim(2)) == [2]
+
+
+# -- ahead -------------------------------------------------------------------------------------------------------------
+
+
+def test_behind_a_job_that_runs_the_next_one_is_claimed(app: Perdure, task: MakeTask, choice: MakeChoice) -> None:
+    task("plain").submit_many([(n,) for n in range(3)])
+    child = choice()
+    [runs] = child.claim(1)
+    assert numbers(child.claim_ahead(runs)) == [1]
+    assert numbers(child.claim(1)) == [2]
+
+
+def test_nothing_is_claimed_ahead_while_others_wait_in_lanes_of_their_own(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    plain, guarded = task("plain"), task("guarded", breaker="b")
+    plain.submit_many([(n,) for n in range(3)])
+    child = choice()
+    [runs] = child.claim(1)
+    [following] = child.claim_ahead(runs)
+    guarded.submit(9)
+    assert child.claim_ahead(following) == []
+    assert 9 in numbers(child.claim(1))
+
+
+def test_jobs_in_lanes_that_no_task_has_any_more_are_not_passed_by_for_ever(
+    app: Perdure, task: MakeTask, choice: MakeChoice
+) -> None:
+    task("plain").submit_many([(n,) for n in range(2 * module.SELDOM)])
+    child = choice()
+    [runs] = child.claim(1)
+    app.ledger.jobs.submit([job(99, task="plain", breaker="b")])
+    found = [claims for _ in range(module.SELDOM) if not (claims := child.claim_ahead(runs))]
+    assert found
+    assert 99 in numbers(child.claim(1))
+
+
+def test_a_claim_ahead_that_is_repeated_does_not_find_the_job_that_runs(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task("plain").submit_many([(n,) for n in range(2)])
+    child = choice()
+    [runs] = child.claim(1)
+    with monkeypatch.context() as broken:
+        _lose_answers(app, broken, 1)
+        assert numbers(child.claim_ahead(runs)) == [1]
+    assert child.claim_ahead(runs) == []
+
+
+def test_while_a_claim_is_in_doubt_nothing_is_claimed_ahead(
+    app: Perdure, task: MakeTask, choice: MakeChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task("plain").submit_many([(n,) for n in range(3)])
+    child = choice()
+    [runs] = child.claim(1)
+    with monkeypatch.context() as broken:
+        _lose_answers(app, broken, 2)
+        with pytest.raises(LedgerUnavailable):
+            child.claim_ahead(runs)
+    assert child.in_doubt
+    assert child.claim_ahead(runs) == []
+    done(app, [runs])
+    assert numbers(child.claim(1)) == [1]
+
+
+def _lose_answers(app: Perdure, patch: pytest.MonkeyPatch, count: int) -> None:
+    """Have the next answers of the ledger lost, with the connection."""
+    run, left = app.ledger.database._run, [count]
+
+    def lossy(work: Any, *how: bool) -> Any:
+        result = run(work, *how)
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError("COMMIT", {}, Exception("connection lost"), connection_invalidated=True)
+        return result
+
+    patch.setattr(app.ledger.database, "_run", lossy)
 
 
 def _raising(error: Exception) -> Callable[..., Any]:

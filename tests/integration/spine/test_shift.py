@@ -22,11 +22,14 @@ from perdure.model.signature import Signature
 from perdure.model.worker_health import WorkerEvent
 from perdure_workers.recovery import outage
 from perdure_workers.recovery.incarnation import Incarnation
+from perdure_workers.recovery.rescue import release_behind, rescue_child
 from perdure_workers.shared.shared import Shared
 from perdure_workers.shared.wakeups import Wakeups
 from perdure_workers.worker import execute
+from perdure_workers.worker import slice as slice_module
+from perdure_workers.worker.expected import Expected
 from perdure_workers.worker.shift import Shift
-from perdure_workers.worker.slice import SliceKeeper, SliceSize
+from perdure_workers.worker.slice import BUDGET, SliceKeeper, SliceSize
 from support.ledgers import LOSE, RETRY, claimed, job
 from support.waiting import wait_until
 
@@ -184,7 +187,7 @@ def test_a_long_job_holds_up_none_that_was_claimed_with_it(app: Perdure, child: 
 def test_jobs_that_took_long_are_run_alone(app: Perdure, add: Any, child: MakeChild) -> None:
     jobs = add.submit_many([(n,) for n in range(3)])
     worker = child()
-    worker.shift._expected["add"] = 60.0
+    worker.shift._expected.learn("add", 60.0)
     assert worker.serve()
     assert [job.state for job in jobs] == ["succeeded", "queued", "queued"]
 
@@ -249,6 +252,170 @@ def test_a_shift_ends_when_its_worker_drains(app: Perdure, add: Any, child: Make
     thread.join(20)
     assert not thread.is_alive()
     assert worker.shared.wakeups.wait(0.0)  # for the next one
+
+
+# -- the next job, claimed ahead ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ahead(app: Perdure, child: MakeChild, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], object]], Child]:
+    """Makes a child that claims the next job as soon as one of its task runs, which does so, and keeps it for a minute."""
+    for name in ("BUDGET", "LEAD", "LONGEST"):
+        monkeypatch.setattr(slice_module, name, 60.0)
+
+    def make(work: Callable[[int], object]) -> Child:
+        def run(n: int) -> None:
+            work(n)
+
+        app.job(name="long")(run)
+        worker = child(1)
+        monkeypatch.setattr(Expected, "__call__", lambda *_: 0.1)
+        monkeypatch.setattr(Expected, "nearly", lambda *_: 0.1)
+        return worker
+
+    return make
+
+
+MakeAhead = Callable[[Callable[[int], object]], Child]
+
+
+def test_the_next_job_is_claimed_while_one_runs_and_begins_when_that_ends(
+    app: Perdure, ahead: MakeAhead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    def work(n: int) -> None:
+        ran.append(n)
+        if n < 2:
+            wait_until(lambda: jobs[n + 1].state == "running")
+            assert not n or jobs[n - 1].state == "succeeded"  # settled while this one runs
+        if n == 2:
+            wait_until(lambda: jobs[1].state == "succeeded")
+
+    worker = ahead(work)
+    jobs = [app.task("long").submit(n) for n in range(3)]
+    slices: list[int] = []
+    original = worker.shift._work
+
+    def work_on(claims: Any) -> Any:
+        slices.append(len(claims))
+        return original(claims)
+
+    monkeypatch.setattr(worker.shift, "_work", work_on)
+    assert worker.work(*jobs) == ["succeeded"] * 3
+    assert (ran, slices) == ([0, 1, 2], [1])
+    assert [(job.record.fence, job.record.attempt, len(job.attempts())) for job in jobs] == [(1, 1, 1)] * 3
+    assert not worker.holds()
+
+
+def test_a_child_that_dies_has_a_job_claimed_ahead_run_elsewhere_and_nothing_burned(app: Perdure, ahead: MakeAhead) -> None:
+    def work(n: int) -> None:
+        wait_until(lambda: jobs[1].state == "running")
+        slot = worker.shared.slots.of(os.getpid())
+        assert rescue_child(app, worker.worker.id, os.getpid(), "was killed", slot) == 2
+        worker.shared.draining.raise_()  # as it would do no more
+
+    worker = ahead(work)
+    jobs = [app.task("long").submit(n) for n in range(2)]
+    worker.serve()
+    records = [job.refresh().record for job in jobs]
+    assert [(record.state, record.attempt, record.crashes) for record in records] == [("queued", 1, 1), ("queued", 0, 0)]
+    assert [[attempt.outcome for attempt in job.attempts()] for job in jobs] == [["crashed"], []]
+
+
+def test_an_urgent_job_that_was_claimed_ahead_comes_behind_the_one_that_runs(
+    app: Perdure, ahead: MakeAhead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it is given back, and not the other, when the child is stopped."""
+    behind: list[int] = []
+    urgent: list[Any] = []
+
+    def work(n: int) -> None:
+        wait_until(lambda: urgent and urgent[0].state == "running")
+        slot = worker.shared.slots.of(os.getpid())
+        assert slot is not None
+        behind.append(release_behind(app, worker.worker.id, slot))
+        wait_until(lambda: urgent[0].state == "queued")
+        worker.shared.draining.raise_()
+
+    def comes_first(runs: Any) -> Any:
+        urgent.append(app.task("long").options(priority=0).submit(2))
+        return original(runs)
+
+    worker = ahead(work)
+    original = worker.shift._choice.claim_ahead
+    monkeypatch.setattr(worker.shift._choice, "claim_ahead", comes_first)
+    job = app.task("long").submit(1)
+    worker.serve()
+    assert (behind, job.state) == ([1], "succeeded")
+
+
+def test_a_draining_worker_gives_back_what_it_has_claimed_ahead(app: Perdure, ahead: MakeAhead) -> None:
+    def work(n: int) -> None:
+        wait_until(lambda: jobs[1].state == "running")
+        worker.shared.draining.raise_()
+
+    worker = ahead(work)
+    jobs = [app.task("long").submit(n) for n in range(3)]
+    assert worker.work(*jobs) == ["succeeded", "queued", "queued"]
+    assert [(job.record.fence, len(job.attempts())) for job in jobs] == [(1, 1), (1, 0), (0, 0)]
+
+
+def test_a_job_that_takes_longer_than_expected_holds_up_none_that_was_claimed_ahead(
+    app: Perdure, ahead: MakeAhead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(n: int) -> None:
+        if n == 0:
+            wait_until(lambda: jobs[1].refresh().record.fence == 1 and jobs[1].state == "queued")
+
+    worker = ahead(work)
+    monkeypatch.setattr(slice_module, "BUDGET", BUDGET)
+    jobs = [app.task("long").submit(n) for n in range(2)]
+    assert worker.work(*jobs) == ["succeeded"] * 2
+    assert [(job.record.attempt, len(job.attempts())) for job in jobs] == [(1, 1)] * 2
+
+
+def test_beside_a_job_with_a_crash_nothing_is_claimed(app: Perdure, ahead: MakeAhead) -> None:
+    seen: list[list[str]] = []
+
+    def work(n: int) -> None:
+        if n == 1:
+            seen.append([str(job.state) for job in jobs])
+        elif n == 0:
+            wait_until(lambda: jobs[1].state == "running")
+
+    worker = ahead(work)
+    jobs = [app.task("long").submit(n) for n in range(3)]
+    app.ledger.jobs.settle(claimed(app.ledger, jobs[1].id), LOSE)
+    assert worker.work(*jobs) == ["succeeded"] * 3
+    assert seen == [["succeeded", "running", "queued"]]
+
+
+def test_a_claim_ahead_whose_answer_is_lost_is_found_by_the_next_one(
+    app: Perdure, ahead: MakeAhead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    lost = threading.Event()
+
+    def work(n: int) -> None:
+        ran.append(n)
+        if n == 0:
+            assert lost.wait(20)
+
+    worker = ahead(work)
+    jobs, original = [app.task("long").submit(n) for n in range(3)], app.ledger.jobs.claim
+
+    def lose(*args: Any, **kwargs: Any) -> Any:
+        answer = original(*args, **kwargs)
+        if ran and not lost.is_set():
+            lost.set()
+            raise LedgerUnavailable("the answer is lost")
+        return answer
+
+    monkeypatch.setattr(app.ledger.jobs, "claim", lose)
+    assert worker.work(*jobs) == ["succeeded"] * 3
+    assert ran == [0, 1, 2]
+    assert [(job.record.fence, len(job.attempts())) for job in jobs] == [(1, 1)] * 3
 
 
 # -- what fails on the way ---------------------------------------------------------------------------------------------
@@ -422,7 +589,7 @@ def test_nothing_is_lost_while_nothing_can_be_settled_at_all(
             failures.pop()
             raise RuntimeError("a bug")
 
-    worker.shift._expected["add"] = 60.0
+    worker.shift._expected.learn("add", 60.0)
     before_settling(app, monkeypatch, fail)
     worker.serve()
     assert [str(job.state) for job in (first, pill, rest)] == ["succeeded", "queued", "queued"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from perdure.model.records import RELEASED, Claim
+from perdure_workers.recovery import overseer
 from perdure_workers.worker import slice as module
 from perdure_workers.worker.execute import Attempt
-from perdure_workers.worker.slice import BUDGET, GROWTH, MOST, Ended, Slice, SliceKeeper, SliceSize
+from perdure_workers.worker.slice import BUDGET, GROWTH, LEAD, LONGEST, MOST, Ended, Slice, SliceKeeper, SliceSize
 from support.clock import Clock
 from support.waiting import wait_until
 
@@ -88,9 +90,9 @@ def test_what_its_time_does_not_reach_goes_back(clock: Clock) -> None:
     held = Slice(claims("abc"), settled, FOR_EVER)
     run_next(held)
     clock.sleep(BUDGET * 0.6)
-    assert held.late_in() == pytest.approx(BUDGET * 0.4)
+    assert held.due_at() - clock.now == pytest.approx(BUDGET * 0.4)
     clock.sleep(BUDGET * 0.6)
-    assert held.late_in() == 0.0
+    assert held.due_at() < clock.now
     assert held.next() is None
     held.let_go()
     assert settled.calls == [(["a"], ["b", "c"])]
@@ -103,9 +105,9 @@ def test_an_outcome_waits_for_company_from_the_first_one_on(clock: Clock) -> Non
     clock.sleep(BUDGET * 0.05)
     assert held.next() is not None  # and it takes its time; none is left to be given back
     clock.sleep(BUDGET * 0.85)
-    assert held.late_in() == pytest.approx(BUDGET * 0.1)
+    assert held.due_at() - clock.now == pytest.approx(BUDGET * 0.1)
     clock.sleep(BUDGET * 0.2)
-    assert held.late_in() == 0.0
+    assert held.due_at() < clock.now
 
 
 def test_the_first_job_is_begun_however_late_it_is(clock: Clock) -> None:
@@ -166,6 +168,211 @@ def test_two_that_let_go_at_once_settle_everything_once() -> None:
     assert settled.calls == [(["a"], ["b", "c"])]
 
 
+# -- the next job, claimed ahead ---------------------------------------------------------------------------------------
+
+
+class Ledger:
+    """What is claimed ahead, and what that takes; each claim begins a second after the one before."""
+
+    def __init__(self, clock: Clock, names: str = "b", takes: float = 0.0) -> None:
+        self.clock, self.names, self.takes = clock, names, takes
+        self.behind: list[str] = []
+
+    def __call__(self, runs: Claim) -> Sequence[Claim]:
+        self.behind.append(runs.job_id)
+        self.clock.sleep(self.takes)
+        return [replace(claim(name), started_at=self.clock.now) for name in self.names]
+
+
+LONG = 0.1
+PATIENT = 60.0
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a slice wait for threads as long as they may take on busy cores."""
+    for name in ("BUDGET", "LEAD", "LONGEST"):
+        monkeypatch.setattr(module, name, PATIENT)
+
+
+def begun(clock: Clock, settled: Settled, ahead: Ledger, takes: float = LONG) -> tuple[Slice, Claim]:
+    """Return a slice, and its one job that has begun and is expected to take so long."""
+    held = Slice(claims("a"), settled, FOR_EVER, ahead)
+    first = held.next()
+    assert first is not None
+    assert held.expect(first, takes)
+    return held, first
+
+
+def keep_until_due(clock: Clock, held: Slice) -> None:
+    clock.now = max(clock.now, held.due_at())
+    held.keep()
+
+
+def test_the_next_job_is_claimed_shortly_before_a_long_one_ends_and_begins_at_once(clock: Clock) -> None:
+    settled, ahead = Settled(), Ledger(clock, takes=0.003)
+    held, first = begun(clock, settled, ahead)
+    began_at = clock.now
+    held.keep()
+    assert ahead.behind == []  # it is too early
+    assert held.due_at() == pytest.approx(began_at + LONG - LEAD)
+    keep_until_due(clock, held)
+    assert ahead.behind == ["a"]
+    claimed_at = clock.now
+    clock.sleep(LEAD)
+    held.add(first, DONE)
+    assert settled.calls == []
+    following = held.next()
+    assert following is not None
+    assert following.job_id == "b"
+    assert following.started_at == pytest.approx(claimed_at + LEAD)
+    assert held.expect(following, LONG)
+    assert held.due_at() == clock.now
+    held.keep()  # what ended is settled while it runs
+    assert settled.calls == [(["a"], [])]
+    held.add(following, DONE)
+    held.let_go()
+    assert settled.calls == [(["a"], []), (["b"], [])]
+
+
+def test_a_job_that_was_claimed_ahead_goes_back_when_the_one_before_it_takes_longer(clock: Clock) -> None:
+    settled, ahead = Settled(), Ledger(clock)
+    held, first = begun(clock, settled, ahead)
+    keep_until_due(clock, held)
+    assert held.due_at() == pytest.approx(clock.now + BUDGET)
+    keep_until_due(clock, held)
+    assert settled.calls == [([], ["b"])]
+    assert held.due_at() == FOR_EVER  # nor is another one claimed
+    held.add(first, DONE)
+    assert held.next() is None
+
+
+def test_one_whose_claim_takes_long_begins_if_the_job_before_it_has_ended_meanwhile(clock: Clock) -> None:
+    settled, ahead = Settled(), Ledger(clock, takes=BUDGET * 3)
+    held, first = begun(clock, settled, ahead)
+    original = held._ahead
+
+    def ends_meanwhile(runs: Claim) -> Sequence[Claim]:
+        held.add(first, DONE)
+        return original(runs)
+
+    held._ahead = ends_meanwhile
+    keep_until_due(clock, held)
+    assert run_next(held) == "b"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_the_overseer_may_have_given_back_is_not_begun(clock: Clock, ends: bool) -> None:
+    """It does so behind a job that runs for a second, of whose child it hears nothing."""
+    settled, ahead = Settled(), Ledger(clock, takes=LONGEST * 1.1 if ends else BUDGET * 1.1)
+    held, first = begun(clock, settled, ahead)
+    original = held._ahead
+
+    def may_end_meanwhile(runs: Claim) -> Sequence[Claim]:
+        if ends:
+            held.add(first, DONE)
+        return original(runs)
+
+    held._ahead = may_end_meanwhile
+    keep_until_due(clock, held)
+    if not ends:
+        held.add(first, DONE)
+    assert held.next() is None
+    held.let_go()
+    assert settled.calls == [(["a"], ["b"])]
+    assert 2 * LONGEST + BUDGET < 2 * overseer.INTERVAL
+
+
+def test_nothing_is_claimed_ahead_where_the_moment_has_passed(clock: Clock) -> None:
+    ahead = Ledger(clock)
+    held, _ = begun(clock, Settled(), ahead)
+    clock.now = held.due_at() + LEAD * 1.1  # the job held Python's lock
+    held.keep()
+    assert (ahead.behind, held.due_at()) == ([], FOR_EVER)
+
+
+def test_nothing_is_claimed_ahead_of_a_job_that_has_ended(clock: Clock) -> None:
+    ahead = Ledger(clock)
+    held, first = begun(clock, Settled(), ahead)
+    clock.now = held.due_at()
+    held.add(first, DONE)
+    held.keep()
+    held.let_go()
+    held.keep()
+    assert (ahead.behind, held.due_at()) == ([], FOR_EVER)
+
+
+def test_nothing_is_claimed_for_a_slice_that_is_let_go(clock: Clock) -> None:
+    ahead = Ledger(clock)
+    held, _ = begun(clock, Settled(), ahead)
+    clock.now = held.due_at()
+    held.let_go()
+    held.keep()
+    assert ahead.behind == []
+
+
+def test_nothing_is_claimed_ahead_while_others_wait(clock: Clock) -> None:
+    held = Slice(claims("ab"), Settled(), FOR_EVER, Ledger(clock))
+    first = held.next()
+    assert first is not None
+    assert not held.expect(first, LONG)
+    assert held.due_at() == clock.now + BUDGET
+
+
+def test_nothing_is_claimed_ahead_before_outcomes_are_settled(clock: Clock) -> None:
+    """A claim that is repeated takes what its child holds for what it has claimed, but for the one job that runs."""
+    settled, ahead = Settled(RuntimeError("no")), Ledger(clock)
+    held = Slice(claims("xa"), settled, FOR_EVER, ahead)
+    assert run_next(held) == "x"
+    first = held.next()
+    assert first is not None
+    held.expect(first, LONG)
+    clock.sleep(LONG - LEAD)
+    with pytest.raises(RuntimeError):
+        held.keep()
+    assert ahead.behind == []
+    held.keep()
+    held.keep()
+    assert (settled.calls, ahead.behind) == ([(["x"], []), (["x"], [])], ["a"])
+
+
+def test_one_that_the_ledger_s_clock_has_claimed_before_the_one_that_runs_goes_back(clock: Clock) -> None:
+    settled, ahead = Settled(), Ledger(clock)
+    held = Slice([replace(claim("a"), started_at=clock.now + 10.0)], settled, FOR_EVER, ahead)
+    first = held.next()
+    assert first is not None
+    held.expect(first, LONG)
+    keep_until_due(clock, held)
+    held.add(first, DONE)
+    assert held.next() is None
+    held.let_go()
+    assert settled.calls == [(["a"], ["b"])]
+
+
+def test_who_ends_a_job_waits_for_a_claim_that_is_under_way(patient: None) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(runs: Claim) -> Sequence[Claim]:
+        asked.set()
+        assert go_on.wait(20)
+        return [replace(claim("b"), started_at=runs.started_at + 1.0)]
+
+    held, found = Slice(claims("a"), Settled(), FOR_EVER, slow), []
+    first = held.next()
+    assert first is not None
+    held.expect(first, PATIENT)  # so that it is time now
+    keeper = threading.Thread(target=held.keep)
+    keeper.start()
+    assert asked.wait(20)
+    held.add(first, DONE)
+    main = threading.Thread(target=lambda: found.append(run_next(held)))
+    main.start()
+    go_on.set()
+    for thread in (keeper, main):
+        thread.join(20)
+    assert found == ["b"]
+
+
 # -- its keeper --------------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +407,30 @@ def test_the_keeper_goes_on_when_a_slice_cannot_be_settled() -> None:
     second.next()
     wait_until(lambda: settled.calls[2:])
     assert settled.calls[2:] == [([], ["d"])]
+    keeper.watch(None)
+
+
+def test_the_keeper_claims_ahead_and_settles_what_ended_as_soon_as_the_next_job_runs(patient: None) -> None:
+    settled, keeper, asked = Settled(), kept(), threading.Event()
+
+    def ahead(runs: Claim) -> Sequence[Claim]:
+        asked.set()
+        return [replace(claim("b"), started_at=runs.started_at + 1.0)]
+
+    held = Slice(claims("a"), settled, FOR_EVER, ahead)
+    keeper.watch(held)
+    first = held.next()
+    assert first is not None
+    held.expect(first, PATIENT)  # so that it is time now
+    keeper.watch(held)
+    assert asked.wait(20)
+    held.add(first, DONE)
+    following = held.next()
+    assert following is not None
+    held.expect(following, 3 * PATIENT)
+    keeper.watch(held)
+    wait_until(lambda: settled.calls)
+    assert settled.calls == [(["a"], [])]
     keeper.watch(None)
 
 

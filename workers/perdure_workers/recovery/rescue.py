@@ -67,12 +67,23 @@ def rescue_worker(app: Perdure, worker_id: str, why: str) -> int:
 def begun(claims: Sequence[Claim], slot: Slot | None) -> Claim | None:
     """Return which of a dead child's claims is the job whose function had begun; that one counts a crash.
 
-    Where the child did not say it is taken to be the first in line. A job that counts a crash is run alone from then on, so
-    that one which is not to blame is cleared the next time.
+    Where the child did not say it is taken to be the first that it would run. A job that counts a crash is run alone from
+    then on, so that one which is not to blame is cleared the next time.
     """
     if slot is not None and slot.job_id:
         return next((claim for claim in claims if (claim.job_id, claim.fence) == (slot.job_id, slot.fence)), None)
-    return min(claims, key=in_line, default=None)
+    return next(iter(as_run(claims)), None)
+
+
+def as_run(claims: Sequence[Claim]) -> list[Claim]:
+    """Return a child's claims in the order in which it runs them.
+
+    It runs in line what it chose at once. Of the plain lane it may have claimed one job behind another (see
+    :meth:`Choice.claim_ahead`), which comes after it whatever its place in line.
+    """
+    if all(claim.is_plain for claim in claims):
+        return sorted(claims, key=lambda claim: (claim.started_at, in_line(claim)))
+    return sorted(claims, key=in_line)
 
 
 def release_behind(app: Perdure, worker_id: str, slot: Slot) -> int:
@@ -81,7 +92,7 @@ def release_behind(app: Perdure, worker_id: str, slot: Slot) -> int:
     A child does that by itself when a job takes long, unless none of its threads can run: it is stopped, or the job holds
     Python's lock. Once it goes on it begins none of them, as the time of its slice is over.
     """
-    claims = sorted(app.ledger.running.of_child(worker_id, slot.pid), key=in_line)
+    claims = as_run(app.ledger.running.of_child(worker_id, slot.pid))
     behind = [place for place, claim in enumerate(claims, 1) if (claim.job_id, claim.fence) == (slot.job_id, slot.fence)]
     return _take_back(app, [(claim, RELEASED) for claim in claims[behind[0] :]] if behind else [])
 

@@ -52,7 +52,7 @@ class Choice:
         self._places: dict[int, float] = {}
         self._whole = Pace(REST, LONGEST_REST, SLOW[app.ledger.database.dialect])
         #: Whether jobs may have been claimed that nobody has been given.
-        self._in_doubt = True
+        self.in_doubt = True
         #: The lane at which the last look ended; empty when it came to the end.
         self._looked_to = ""
         #: Whether another child had the turn at the limits when the last look came to them.
@@ -73,15 +73,29 @@ class Choice:
             along: What claims from the plain lane, for a child that settles its last ones with it.
         """
         self.ask_again, self.asked_at = None, time.monotonic()
-        in_doubt, self._in_doubt = self._in_doubt, True
+        in_doubt, self.in_doubt = self.in_doubt, True
         claims = self._plain(most, along, in_doubt=in_doubt)
         self._claims += 1
         if not claims:
             claims = self._from_lanes(most)
-        elif self._has_lanes() or self._claims % SELDOM == 0:
+        elif self._looks_at_lanes():
             claims += self._from_lanes(most, after=PLAIN, waits=False)
-        self._in_doubt = False
+        self.in_doubt = False
         return sorted(claims, key=in_line)
+
+    def claim_ahead(self, runs: Claim) -> list[Claim]:
+        """Claim the next job of the plain lane for a child that still runs one of it, which is all that it holds.
+
+        Nothing while others wait in lanes of their own, or an earlier claim is in doubt: that is for :meth:`claim`.
+        """
+        if self.in_doubt or (self._looks_at_lanes(1) and self._app.ledger.jobs.lanes(self._by.bulkhead, PLAIN, back=0.0)):
+            return []
+        self.in_doubt = True
+        claims = self._plain(1, None, in_doubt=False)
+        self._claims += 1
+        self.in_doubt = False
+        # A statement that was repeated, since its connection broke, finds what the child runs as well.
+        return [claim for claim in claims if (claim.job_id, claim.fence) != (runs.job_id, runs.fence)]
 
     def pass_by(self, lane: str, seconds: float = TURNED_AWAY) -> None:
         """Leave a lane alone for a while."""
@@ -191,6 +205,10 @@ class Choice:
 
     def _ask_again_in(self, seconds: float) -> None:
         self.ask_again = seconds if self.ask_again is None else min(self.ask_again, seconds)
+
+    def _looks_at_lanes(self, more: int = 0) -> bool:
+        """Return whether the last claim, or one so many after it, is one at which held-back lanes have their turn."""
+        return self._has_lanes() or (self._claims + more) % SELDOM == 0
 
     def _has_lanes(self) -> bool:
         bulkhead = self._app.settings.bulkheads[self._by.bulkhead]

@@ -60,5 +60,4 @@ class MissedBells:
 
 
 def _rings(claim: Claim) -> bool:
-    is_plain = claim.limit_key is claim.breaker is claim.replica_of is None
-    return is_plain and claim.fence == 1 and claim.queued_at <= claim.created_at
+    return claim.is_plain and claim.fence == 1 and claim.queued_at <= claim.created_at

@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,9 +22,10 @@ from perdure_workers.monitoring.tally_writer import WAIT, TallyWriter
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.choice import Choice
 from perdure_workers.worker.execute import Attempt, Executor, undescribed
+from perdure_workers.worker.expected import Expected
 from perdure_workers.worker.job_events import JobEvents
 from perdure_workers.worker.missed_bells import MissedBells
-from perdure_workers.worker.slice import BUDGET, Ended, Slice, SliceKeeper, SliceSize
+from perdure_workers.worker.slice import BUDGET, LEAD, LONGEST, Ended, Slice, SliceKeeper, SliceSize
 
 if TYPE_CHECKING:
     from perdure import Perdure
@@ -43,8 +43,6 @@ AFTER_FAILURE = 1.0
 FLUSH_TIMEOUT = 5.0
 #: Seconds between two bells for other workers while there is more than this child can take: they look as often themselves.
 RING_EVERY = 1.0
-#: How much a task's newest duration counts in what its jobs are expected to take.
-NEWEST = 0.3
 
 
 class Shift:
@@ -68,9 +66,9 @@ class Shift:
         self._events = JobEvents(app, worker.name)
         app.tally.take()  # what the main process had counted is its own to tell
         self._tally = TallyWriter(app, WAIT)
-        self._keeper = SliceKeeper(lambda: logger.exception("letting go of a slice failed"))
+        self._keeper = SliceKeeper(lambda: logger.exception("a slice's keeper goes on after an error"))
         self._size = SliceSize()
-        self._expected: dict[str, float] = {}
+        self._expected = Expected()
         self._rung_at = 0.0
         #: The moment at which a job is due that this child has put off, on the monotonic clock.
         self._due_at = float("inf")
@@ -124,14 +122,12 @@ class Shift:
         if len(claims) >= self._size():
             self._wake_others(ring=is_told)
         began = time.monotonic()
-        held = Slice(claims, self._settle, asked_at + self._app.settings.lease_ttl)
+        held = Slice(claims, self._settle, asked_at + self._app.settings.lease_ttl, self._claim_ahead)
         self._keeper.watch(held)
         try:
             while not self._shared.draining() and (claim := held.next()) is not None:
-                if claim.crashes or self._expected.get(claim.task, 0.0) > BUDGET:
-                    _quietly(held.let_go)  # it takes nobody with it, and nobody waits for it
-                begun = replace(claim, started_at=claim.started_at + time.monotonic() - began)
-                held.add(begun, self._run(begun))
+                self._make_way(held, claim)
+                held.add(claim, self._run(claim))
         except BaseException:
             held.let_go()
             raise
@@ -141,6 +137,30 @@ class Shift:
             # Without the time that the ledger takes: the slower it is, the more it helps to settle many at once.
             self._size.learn(held.begun, time.monotonic() - began)
         return held
+
+    def _make_way(self, held: Slice, claim: Claim) -> None:
+        """See to it that a job takes nobody with it, and nobody waits for it; behind a long one claim the next in time."""
+        if not claim.crashes:
+            if self._expected(claim.task) <= BUDGET:
+                return
+            takes = self._expected.nearly(claim.task, LEAD) if claim.is_plain else None
+            if takes is not None and takes <= LONGEST and held.expect(claim, takes):
+                self._keeper.watch(held)
+                return
+        _quietly(held.let_go)
+
+    def _claim_ahead(self, runs: Claim) -> Sequence[Claim]:
+        """Claim the next job while one runs: nothing where that fails, or the worker drains."""
+        if self._shared.draining():
+            return ()
+        try:
+            claims = self._choice.claim_ahead(runs)
+        except Exception as error:  # noqa: BLE001 - the next claim is one in doubt
+            logger.info("the next job is claimed when the one before it has ended: %s", error)
+            return ()
+        if claims:
+            self._shared.wakeups.post()
+        return claims
 
     def _next(self, held: Slice) -> Sequence[Claim]:
         """Settle a slice and return the next one, claimed in the same transaction unless something is in the way."""
@@ -154,9 +174,7 @@ class Shift:
     def _run(self, claim: Claim) -> Attempt:
         attempt = self._executor(claim, self._began)
         self._shared.slots.hold()
-        expected = self._expected.get(claim.task)
-        ran = attempt.ran
-        self._expected[claim.task] = ran if expected is None else expected + NEWEST * (ran - expected)
+        self._expected.learn(claim.task, attempt.ran)
         if attempt.settlement.transition is Transition.RELEASE:
             self._choice.pass_by(attempt.lane)
         if attempt.unfit:
@@ -184,7 +202,8 @@ class Shift:
         endings: list[Ending] = [(claim, one.settlement) for claim, one in ended if not one.is_settled]
         endings += [(claim, RELEASED) for claim in rest]
         said = [one.said for _, one in ended if one.said is not None]
-        settled, claims = self._settled_along(endings, said) if goes_on and endings and not rest else (None, None)
+        goes_on = goes_on and bool(endings) and not (rest or self._choice.in_doubt)
+        settled, claims = self._settled_along(endings, said) if goes_on else (None, None)
         if settled is None:
             settled = until_the_ledger_is_back(lambda: self._settled(endings, said)) if endings or said else Settled()
         if rest:
