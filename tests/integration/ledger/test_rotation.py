@@ -208,6 +208,15 @@ def test_a_user_that_may_not(ledger: Ledger) -> None:
     assert ledger.transact(as_reader) == "pg_monitor may not truncate it"
 
 
+@pytest.mark.usefixtures("held")
+def test_whose_transaction_it_is_does_not_matter(ledger: Ledger) -> None:
+    def as_somebody_else(connection: Connection) -> str | None:
+        connection.execute(text("SET LOCAL ROLE pg_signal_backend"))
+        return rotate.look(connection).horizon
+
+    assert ledger.transact(as_somebody_else) is not None
+
+
 def test_a_repeated_submit_finds_its_job_in_a_partition(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     run, new = ledger.database._run, job()
     archived: list[str] = []

@@ -23,12 +23,13 @@ PATIENCE, LONGEST = 0.1, 2.0
 DUMP_BEGINS = 60.0
 
 #: The oldest transaction of those that run, that are prepared, or that replicas need: VACUUM leaves what that could see.
-#: Everybody may see these columns of other users' sessions.
+#: Everybody may see these columns of other users' sessions, and no others: who feeds a standby is in no database, and a
+#: worker of autovacuum, which holds nothing, is nobody's.
 _HORIZON = """
     SELECT x::text FROM (
         SELECT unnest(ARRAY[backend_xid, backend_xmin]) AS x FROM pg_stat_activity
-        WHERE pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
-            AND (datname = current_database() OR backend_type = 'walsender')
+        WHERE pid <> pg_backend_pid() AND usesysid IS NOT NULL
+            AND coalesce(datname, current_database()) = current_database()
         UNION ALL SELECT xmin FROM pg_replication_slots
         UNION ALL SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()
     ) AS held WHERE x IS NOT NULL ORDER BY age(x) DESC LIMIT 1
