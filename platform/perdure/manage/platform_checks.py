@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BulkheadFull, LedgerOutdated, PerdureError, SettingsError
 from perdure.ledger.migrate import SCHEMA_VERSION
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from perdure.faults.faults import Faults
     from perdure.ledger import Ledger
+    from perdure.ledger.partitions.dead_rows import DeadRows
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.settings.settings import Settings
 
@@ -33,6 +35,8 @@ DUTY_PATIENCE = 60.0
 #: Seconds by which this machine's clock may differ from the ledger's. Nothing is decided by it, but logs, ids and what
 #: people see would be in another order than things happened.
 MOST_OFF = 2.0
+#: Dead rows in all of the ledger's tables, several times as many as rotations leave.
+MOST_DEAD = 1_000_000
 #: How long a node that was declared unfit is told of, and of how many changes of workers.
 LATELY, EVENTS = timedelta(hours=1), 50
 
@@ -59,6 +63,10 @@ class WaitingTooLong(PerdureError):
 
 class DutiesNeglected(PerdureError):
     """No supervisor has done what supervisors do for some time."""
+
+
+class DeadRowsKept(PerdureError):
+    """Dead rows pile up in the ledger, since somebody holds a transaction open."""
 
 
 class DiskAlmostFull(PerdureError):
@@ -95,6 +103,8 @@ def platform_health(
     health.register("queue_age", lambda: young(settings, ledger), critical=False)
     health.register("duties", lambda: done(ledger), critical=False)
     health.register("disk", lambda: roomy(settings), critical=False)
+    if ledger.database.dialect == "postgresql":
+        health.register("dead_rows", lambda: vacuumed(ledger), critical=False)
     if settings.faults_allowed:
         health.register("faults", lambda: faults().check(), critical=False)
     return health
@@ -259,6 +269,29 @@ def done(ledger: Ledger) -> str:
             "or: perdure supervisor"
         )
     return f"done {max(ages.values()):.0f} s ago at most" if ages else "no supervisor has run yet"
+
+
+def vacuumed(ledger: Ledger) -> Mapping[str, Any]:
+    """Check that no transaction keeps dead rows in a ledger on PostgreSQL that nothing bounds any more.
+
+    Raises:
+        DeadRowsKept: One does.
+    """
+    found = ledger.partitions.dead_rows()
+    if found.kept_for is not None and found.count > MOST_DEAD:
+        raise DeadRowsKept(f"{told(found)}. End it; of a standby that is gone, drop the slot (pg_drop_replication_slot)")
+    return asdict(found)
+
+
+def told(dead: DeadRows) -> str:
+    """Return what there is to say of dead rows that somebody keeps, and of tables that were rotated."""
+    since = "" if dead.since is None else f" since {_moment(dead.since)}"
+    kept = [] if dead.kept_for is None else [f"{dead.count:,} dead rows stay, kept for {dead.kept_for}{since}"]
+    return "; ".join(kept + [f"{table} was rotated {_moment(at)}" for table, at in sorted(dead.rotated.items())])
+
+
+def _moment(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
 
 
 def roomy(settings: Settings) -> str:

@@ -18,8 +18,10 @@ from perdure import Perdure
 from perdure.errors import LedgerUnavailable
 from perdure.ledger import Ledger
 from perdure.ledger.backup import snapshot
-from perdure.ledger.partitions import rotate
+from perdure.ledger.partitions import dead_rows, rotate
+from perdure.manage import platform_checks
 from perdure_workers.embedded.postgres import PostgresServer
+from perdure_workers.embedded.standby import administer, copy_for_standby, lose
 from perdure_workers.supervisor.duties import rotate as duty
 from perdure_workers.supervisor.supervisor import default_duties
 from support.ledgers import DIE, SUCCEED, claimed, claimer, job, run_directly, submitted, try_claim, with_partitions
@@ -206,6 +208,53 @@ def test_a_user_that_may_not(ledger: Ledger) -> None:
         return rotate.rotate(connection, "perdure_jobs")
 
     assert ledger.transact(as_reader) == "pg_monitor may not truncate it"
+
+
+def test_who_keeps_dead_rows_is_told_and_when_a_table_was_rotated(
+    ledger: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = ledger.clock()
+    with open_transaction(database, name="a report"):
+        ran(ledger, 100)
+        counted(ledger)
+        found = ledger.partitions.dead_rows()
+        assert (found.kept_for, found.since, found.rotated) == (None, None, {})  # it may be a statement that takes a moment
+        monkeypatch.setattr(dead_rows, "LONG", -1.0)
+        found = ledger.partitions.dead_rows()
+        assert found.count >= 200
+        assert "(a report)" in str(found.kept_for)
+        assert began - 1 < (found.since or 0.0) < ledger.clock() + 1
+        platform_checks.vacuumed(ledger)
+        monkeypatch.setattr(platform_checks, "MOST_DEAD", 100)
+        said = r"dead rows stay, kept for session \d+ \(a report\) since 20"
+        with pytest.raises(platform_checks.DeadRowsKept, match=said):
+            platform_checks.vacuumed(ledger)
+        assert ledger.partitions.rotate("perdure_jobs") is None
+    found = ledger.partitions.dead_rows()
+    assert found.rotated.keys() == {"perdure_jobs"}
+    assert "perdure_jobs was rotated 20" in platform_checks.told(found)
+
+
+def test_the_slot_of_a_standby_that_is_gone_holds_a_transaction(server_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that no standby with ``hot_standby_feedback`` has used holds none, and keeps no dead rows."""
+    monkeypatch.setattr(dead_rows, "MANY", 0)
+    with PostgresServer(server_dir / "fed", die_with_parent=True, fast_unsafe_for_tests=True) as primary:
+        administer(primary, "SELECT pg_create_physical_replication_slot('gone', true)")
+        for setting in ("hot_standby_feedback = on", "primary_slot_name = 'gone'", "wal_receiver_status_interval = '1s'"):
+            administer(primary, f"ALTER SYSTEM SET {setting}")  # for the standby, whose copy has it
+        ledger = Ledger(primary.create_database("fed"))
+        ledger.upgrade()
+        assert ledger.partitions.look().horizon is None
+        copy_for_standby(primary, server_dir / "gone")
+        with PostgresServer(server_dir / "gone", die_with_parent=True, fast_unsafe_for_tests=True) as standby:
+            wait_until(lambda: administer(primary, "SELECT xmin FROM pg_replication_slots") != [(None,)], 30)
+            lose(standby)
+        wait_until(lambda: administer(primary, "SELECT active FROM pg_replication_slots") == [(False,)], 30)
+        [(held,)] = administer(primary, "SELECT xmin::text FROM pg_replication_slots")
+        ran(ledger, 20)
+        assert ledger.partitions.look().horizon == held
+        assert ledger.partitions.dead_rows().kept_for == "replication slot gone"
+        ledger.close()
 
 
 @pytest.mark.usefixtures("held")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,10 @@ from perdure_workers.up.down import down as stop_manager
 from perdure_workers.up.errors import NotUp
 from perdure_workers.up.status import Status, read_status
 
-#: Seconds that the ledger may take to say which nodes are in doubt.
+if TYPE_CHECKING:  # what is shown at once loads none of it
+    from perdure import Perdure
+
+#: Seconds that the ledger may take to say what there is to say of it.
 PATIENCE = 3.0
 
 
@@ -44,34 +47,45 @@ def status(context: Context, as_json: bool) -> None:
         raise NotUp(home)
     shown = _masked(found)
     if as_json:
-        print_json({**shown, "nodes": _doubts(found, home)})
+        print_json({**shown, **_of_ledger(found, home)})
         return
     columns = ("role", "name", "bulkhead", "pid", "children", "state", "http")
     for name in ("home", "ledger_url", "redis_url", "flower_url"):
         say(f"{name.removesuffix('_url')} {shown[name] or 'none'}")
     print_table(columns, ([process.get(column) for column in columns] for process in shown["processes"]))
-    if said := _doubts(found, home):
-        say(f"nodes {said}")
+    for name, said in _of_ledger(found, home).items():
+        if said:
+            say(f"{name} {said}")
 
 
 def _masked(found: Status) -> dict[str, Any]:
     return {**found, "ledger_url": masked_url(found["ledger_url"]), "redis_url": masked_url(found["redis_url"])}
 
 
-def _doubts(found: Status, home: Path) -> str:
-    """Return what the ledger says against nodes: who was outvoted, barred or declared unfit; "" when it says nothing."""
+def _of_ledger(found: Status, home: Path) -> dict[str, str]:
+    """Return what the ledger says: against nodes, and of dead rows that somebody keeps; "" where it says nothing."""
 
     from perdure import Perdure
-    from perdure.manage.platform_checks import NodeInDoubt, sound
+    from perdure.manage.platform_checks import told
 
-    def ask() -> str:
+    def ask() -> dict[str, str]:
         app = Perdure(home=home, ledger_url=found["ledger_url"])
         try:
-            sound(app.settings, app.ledger)
-        except NodeInDoubt as doubt:
-            return str(doubt)
+            has_dead_rows = app.ledger.database.dialect == "postgresql"
+            return {"nodes": _doubts(app), "dead_rows": told(app.ledger.partitions.dead_rows()) if has_dead_rows else ""}
         finally:
             app.close()
-        return ""
 
-    return str(Probe(ask, PATIENCE).begin()().details or "")
+    said = Probe(ask, PATIENCE).begin()().details
+    return {"nodes": "", "dead_rows": "", **(said if isinstance(said, dict) else {})}
+
+
+def _doubts(app: Perdure) -> str:
+    """Return who was outvoted, barred or declared unfit."""
+    from perdure.manage.platform_checks import NodeInDoubt, sound
+
+    try:
+        sound(app.settings, app.ledger)
+    except NodeInDoubt as doubt:
+        return str(doubt)
+    return ""

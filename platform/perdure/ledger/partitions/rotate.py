@@ -22,22 +22,25 @@ PATIENCE, LONGEST = 0.1, 2.0
 #: Seconds for which a dump may have its snapshot, and not yet all of its locks.
 DUMP_BEGINS = 60.0
 
-#: The oldest transaction of those that run, that are prepared, or that replicas need: VACUUM leaves what that could see.
-#: Everybody may see these columns of other users' sessions, and no others: who feeds a standby is in no database, and a
-#: worker of autovacuum, which holds nothing, is nobody's.
-_HORIZON = """
-    SELECT x::text FROM (
-        SELECT unnest(ARRAY[backend_xid, backend_xmin]) AS x FROM pg_stat_activity
-        WHERE pid <> pg_backend_pid() AND usesysid IS NOT NULL
-            AND coalesce(datname, current_database()) = current_database()
-        UNION ALL SELECT xmin FROM pg_replication_slots
-        UNION ALL SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()
-    ) AS held WHERE x IS NOT NULL ORDER BY age(x) DESC LIMIT 1
+#: The transactions that run, that are prepared, or that replicas need, and whose they are: VACUUM leaves what those could
+#: see. Everybody may see these columns of other users' sessions, but for the time. Who feeds a standby is in no database,
+#: and a worker of autovacuum, which holds nothing, is nobody's.
+HELD = """
+    SELECT unnest(ARRAY[backend_xid, backend_xmin]) AS x, CAST(extract(epoch from xact_start) AS double precision) AS since,
+        concat_ws(' ', 'session', pid, '(' || nullif(application_name, '') || ')') AS who
+    FROM pg_stat_activity
+    WHERE pid <> pg_backend_pid() AND usesysid IS NOT NULL AND coalesce(datname, current_database()) = current_database()
+    UNION ALL SELECT xmin, NULL, 'replication slot ' || slot_name FROM pg_replication_slots
+    UNION ALL SELECT transaction, extract(epoch from prepared), 'prepared transaction ' || gid
+    FROM pg_prepared_xacts WHERE database = current_database()
 """
+_HORIZON = f"SELECT x::text FROM ({HELD}) AS held WHERE x IS NOT NULL ORDER BY age(x) DESC LIMIT 1"
+#: The tables of the ledger, without partitions.
+OF_LEDGER = "SELECT to_regclass(t) FROM unnest(CAST(:tables AS text[])) AS t"
 _LOOK = text(
     f"""
     SELECT s.relname AS name, s.n_live_tup AS living, s.n_dead_tup AS dead, ({_HORIZON}) AS horizon
-    FROM pg_stat_user_tables s WHERE s.relid IN (SELECT to_regclass(t) FROM unnest(CAST(:tables AS text[])) AS t)
+    FROM pg_stat_user_tables s WHERE s.relid IN ({OF_LEDGER})
     """
 )
 #: Why a table is not rotated, whatever the moment. Where transactions do not read what is committed by default, perdure's

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from perdure.ledger.partitions import archive, rotate, tables
+from sqlalchemy import Connection
+
+from perdure.ledger.partitions import archive, dead_rows, rotate, tables
+from perdure.ledger.partitions.dead_rows import DeadRows
 from perdure.ledger.partitions.rotate import Look
 from perdure.ledger.partitions.tables import Partition
 from perdure.ledger.work import Work
@@ -35,7 +38,11 @@ class PartitionStatements:
 
     def rotate(self, table: str) -> str | None:
         """Give one of the ledger's tables new storage, or return why not; see :func:`rotate.rotate`."""
-        return self._work.run(lambda c: rotate.rotate(c, table))
+        return self._work.run(lambda c: _rotated(c, table))
+
+    def dead_rows(self) -> DeadRows:
+        """Return what is dead in the ledger's tables, and why; see :func:`dead_rows.find`."""
+        return self._work.read(dead_rows.find)
 
     def protects(self, until: float) -> bool:
         """Return whether a partition has an idempotency key that is in force."""
@@ -48,3 +55,10 @@ class PartitionStatements:
     def drop(self, until: float) -> None:
         """Drop a partition; see :func:`tables.drop`."""
         self._work.run(lambda c: tables.drop(c, until))
+
+
+def _rotated(connection: Connection, table: str) -> str | None:
+    why_not = rotate.rotate(connection, table)
+    if why_not is None:
+        dead_rows.note_rotation(connection, table)
+    return why_not
