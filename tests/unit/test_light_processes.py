@@ -148,6 +148,17 @@ def test_a_process_that_submits(folder: Path) -> None:
     assert loaded(f"{SUBMITS}work.submit(1); work.submit_many([2, 3])\n", folder) & NOT_TO_SUBMIT == set()
 
 
+def test_a_process_that_submits_to_postgresql(folder: Path, postgres_url: str) -> None:
+    begins = SUBMITS.replace("sqlite:///ledger.db", postgres_url)
+    assert loaded(f"{begins}work.submit(1)\n", folder) & NOT_TO_SUBMIT == {"psycopg"}
+
+
+def test_a_process_that_submits_jobs_which_take_a_context_and_have_keys_and_tags(folder: Path) -> None:
+    begins = f"from perdure import JobContext{SUBMITS.replace('number: int', 'ctx: JobContext, number: int')}"
+    submits = 'work.options(idempotency_key="a", tags={"b": "c"}).submit(1)\n'
+    assert loaded(begins + submits, folder) & NOT_TO_SUBMIT <= {"perdure.running", "perdure.stores"}
+
+
 def test_a_worker(folder: Path) -> None:
     assert loaded(f"{SUBMITS}{WORKS}", folder) & NOT_TO_WORK == set()
 

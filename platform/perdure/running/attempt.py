@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.errors import CommitWasInDoubt, HandedBack, JobCancelled
 from perdure.ledger import Ledger
-from perdure.ledger.jobs.notes import NoteKind
-from perdure.ledger.running.checkpoints import Standing
-from perdure.ledger.running.steps import StepRecord
 from perdure.model.checkpoint_schema import StatePolicy
 from perdure.model.clock import Clock, SystemClock
 from perdure.model.records import Claim, Settlement
 from perdure.running.checkpoint_storage import Storage
 from perdure.stores.record import CheckpointRecord
+
+if TYPE_CHECKING:
+    from perdure.ledger.jobs.notes import NoteKind
+    from perdure.ledger.running.checkpoints import Standing
+    from perdure.ledger.running.steps import StepRecord
 
 logger = logging.getLogger("perdure.context")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import CheckpointTooLarge, LedgerUnavailable
-from perdure.ledger.jobs.notes import NoteKind
 from perdure.model import checkpoint_schema as states
 from perdure.model.checkpoint_schema import StateMismatch
 from perdure.model.faults.places import CHECKPOINTS, Point, faulty
@@ -16,6 +15,12 @@ from perdure.model.metrics import CHECKPOINT, CHECKPOINT_FAILURES, CHECKPOINT_SI
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.running.attempt import RunningAttempt
 from perdure.stores.record import CheckpointRecord, check_name
+from perdure.system.later import later
+
+if TYPE_CHECKING:
+    from perdure.ledger.jobs import notes
+else:
+    (notes,) = later("perdure.ledger.jobs", "notes")
 
 MAIN = "main"
 
@@ -110,11 +115,11 @@ class Checkpoint:
         except StateMismatch as error:
             if policy.otherwise == "park":
                 raise
-            attempt.note(NoteKind.STATE_DISCARDED, f"{error}; the job starts again, as its task says")
+            attempt.note(notes.NoteKind.STATE_DISCARDED, f"{error}; the job starts again, as its task says")
             return default
         if restored.saved_version != policy.version:
             change = f"from state version {restored.saved_version} to {policy.version}"
-            attempt.note(NoteKind.STATE_MIGRATED, f"{self._title} was migrated {change}")
+            attempt.note(notes.NoteKind.STATE_MIGRATED, f"{self._title} was migrated {change}")
         return restored.value
 
     def save(self, state: Any) -> int:
@@ -195,9 +200,9 @@ class Checkpoint:
         self._count_failure()
         what = f"{self._title} is damaged ({'; '.join(damage)})"
         if used_seq is None:
-            self._attempt.note(NoteKind.CHECKPOINT_LOST, f"{what} and no good copy is left: the job starts again")
+            self._attempt.note(notes.NoteKind.CHECKPOINT_LOST, f"{what} and no good copy is left: the job starts again")
         else:
-            self._attempt.note(NoteKind.CHECKPOINT_DAMAGED, f"{what}; seq {used_seq} is used")
+            self._attempt.note(notes.NoteKind.CHECKPOINT_DAMAGED, f"{what}; seq {used_seq} is used")
 
     def _count_failure(self) -> None:
         self._attempt.storage.tally.add(CHECKPOINT_FAILURES, self._attempt.claim.task)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from perdure.errors import LeaseLost
-from perdure.ledger.running.checkpoints import Standing
 from perdure.model.storage_errors import BlobNotFound, CorruptBlob, CorruptRecord, StaleWrite, Undecipherable
 from perdure.model.tally import Tally
 from perdure.sealing import Vault
@@ -19,6 +18,7 @@ from perdure.stores.replicated.replicated import ReplicatedStore
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
+    from perdure.ledger.running.checkpoints import Standing
     from perdure.model.records import Claim
     from perdure.settings.settings import Settings
     from perdure.stores.replicated.report import ReplicaReport

@@ -6,10 +6,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
-from sqlalchemy import Connection
 
 from perdure.errors import TransactionMisused
 from perdure.ledger import Ledger
@@ -26,6 +25,9 @@ from perdure.running.steps import Steps
 from perdure.running.transaction import transaction
 from perdure.stores.sources.cursor import Cursor, as_cursor
 from perdure.system.fork_locks import once
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 R = TypeVar("R")
 T = TypeVar("T")

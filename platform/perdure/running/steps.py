@@ -9,17 +9,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import HandedBack, LedgerUnavailable
-from perdure.ledger.running.steps import StepRecord
 from perdure.model.codec import codec, type_hints
 from perdure.model.faults.places import Point, faulty
 from perdure.model.outcomes import Discard
 from perdure.model.retry_policy import RetryPolicy
 from perdure.running.attempt import RunningAttempt
 from perdure.running.checkpoint_storage import COPIED
+from perdure.system.later import later
 from perdure.system.tracing import span
+
+if TYPE_CHECKING:
+    from perdure.ledger.running import steps
+    from perdure.ledger.running.steps import StepRecord
+else:
+    (steps,) = later("perdure.ledger.running", "steps")
 
 #: Seconds of a pause between two tries after which it is looked whether the job is to stop.
 _LOOK = 0.5
@@ -57,7 +63,7 @@ class Steps:
         hint = type_hints.returned(function)
         recorded = self._find(position)
         if recorded is None:
-            recorded = self._run(StepRecord(position, name, "", 0), lambda: function(*args, **kwargs), hint, retry)
+            recorded = self._run(steps.StepRecord(position, name, "", 0), lambda: function(*args, **kwargs), hint, retry)
         elif recorded.name != name:
             raise StepsChanged(
                 f"step {position} of job {self._attempt.job_id} is {name!r} now and was {recorded.name!r} when it ran. "
@@ -73,8 +79,8 @@ class Steps:
 
     def _find(self, position: int) -> StepRecord | None:
         if self._recorded is None:
-            steps = self._attempt.ledger.running.steps_of(self._attempt.job_id)
-            self._recorded = {step.position: step for step in steps}
+            found = self._attempt.ledger.running.steps_of(self._attempt.job_id)
+            self._recorded = {step.position: step for step in found}
         return self._recorded.get(position)
 
     def _run(self, step: StepRecord, call: Callable[[], Any], hint: Any, retry: str | RetryPolicy) -> StepRecord:
@@ -93,7 +99,7 @@ class Steps:
             value = Retrying(RetryPolicy.named(retry), sleep=self._pause).call(tried)
         text = codec.encode_returned(value, hint, what=f"the result of step {step.name!r}")
         stored = attempt.ledger.vault.put(text, _column(step.position), attempt.job_id, attempt.claim.task)
-        done = StepRecord(step.position, step.name, stored, tries, attempt.fence)
+        done = steps.StepRecord(step.position, step.name, stored, tries, attempt.fence)
         self._record(done)
         return done
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import TransactionMisused
-from perdure.ledger.jobs import settle
-from perdure.ledger.running import checkpoints, steps
-from perdure.ledger.running.checkpoints import Standing
 from perdure.model.codec import codec
 from perdure.model.records import Settlement
 from perdure.model.states import Outcome, Transition
 from perdure.running.attempt import RunningAttempt, Saved
 from perdure.stores.record import CheckpointRecord
+from perdure.system.later import later
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, exc
+
+    from perdure.ledger.jobs import settle
+    from perdure.ledger.running import checkpoints, steps
+    from perdure.ledger.running.checkpoints import Standing
+else:
+    (exc,) = later("sqlalchemy", "exc")
+    (settle,) = later("perdure.ledger.jobs", "settle")
+    checkpoints, steps = later("perdure.ledger.running", "checkpoints", "steps")
 
 
 class OpenTransaction:
@@ -114,7 +120,7 @@ def transaction(attempt: RunningAttempt, *, final: bool) -> Iterator[Connection]
             with database.translating():
                 standing = work.write(connection, settlement)
             is_written = True
-    except DBAPIError:
+    except exc.DBAPIError:
         raise  # a statement of the block, or a constraint that is checked at the commit: nothing was committed
     except BaseException:
         # From here on the commit's outcome is unknown: also a time limit can strike while it is under way.
