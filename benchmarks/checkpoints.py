@@ -23,7 +23,8 @@ from perdure.ledger import Ledger
 from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.running.checkpoint_store import LedgerStore
 from perdure.model.ids import new_id
-from perdure.model.records import Claim, NewJob
+from perdure.model.new_job import NewJob
+from perdure.model.records import Claim
 from perdure.stores.backends.filesystem import FilesystemStore
 from perdure.stores.backends.redis import RedisStore
 from perdure.stores.protocol import CheckpointStore

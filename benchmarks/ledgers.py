@@ -18,7 +18,8 @@ from perdure.ledger.partitions.tables import make, name_of
 from perdure.ledger.schema import attempts, jobs
 from perdure.model.ids import new_id
 from perdure.model.lanes import PLAIN
-from perdure.model.records import Claim, NewJob, Settlement
+from perdure.model.new_job import NewJob
+from perdure.model.records import Claim, Settlement
 from perdure.model.states import JobState, Outcome, Transition
 from perdure_workers.supervisor.duties import rotate
 from perdure_workers.supervisor.maintenance import JOBS_PAGE, prune

@@ -13,16 +13,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import PerdureError
-from perdure.model.blob_ref import BLOB
-from perdure.model.records import ELSEWHERE, AttemptRecord, Claim, DeadLetterRecord, JobRecord, NewJob, Settlement, field_of
+from perdure.model.blob_ref import BLOB, ELSEWHERE
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.model.text.storable import MAX_ERROR, MAX_TRACEBACK, SEALED, storable
+from perdure.system.later import later
 
 if TYPE_CHECKING:
+    from perdure.model import records
+    from perdure.model.new_job import NewJob
+    from perdure.model.records import AttemptRecord, Claim, DeadLetterRecord, JobRecord, Settlement
     from perdure.settings.settings import Settings
     from perdure.stores.blobs.blobs import BlobStore
     from perdure.stores.blobs.offload import Offloader
     from perdure.stores.encryption.cipher import Cipher
+else:
+    (records,) = later("perdure.model", "records")
 
 logger = logging.getLogger("perdure.vault")
 
@@ -196,7 +201,7 @@ class Vault:
         failed: dict[str, str] = {}
         for column, text in texts.items():
             try:
-                name, value = field_of(column, self.get(text, column, job_id, _bound(column, task)))
+                name, value = records.field_of(column, self.get(text, column, job_id, _bound(column, task)))
                 fields[name] = value
             except PerdureError as error:
                 failed[column] = f"{type(error).__name__}: {error}"

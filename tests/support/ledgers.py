@@ -18,7 +18,8 @@ from perdure.ledger.driver import DriverConnection
 from perdure.ledger.jobs.claim import Claimer
 from perdure.ledger.schema import jobs, metadata
 from perdure.model.ids import new_id
-from perdure.model.records import RELEASED, Claim, Death, NewJob, Settlement
+from perdure.model.new_job import NewJob
+from perdure.model.records import RELEASED, Claim, Death, Settlement
 from perdure.model.states import DeadReason, Outcome, Transition
 
 T = TypeVar("T")

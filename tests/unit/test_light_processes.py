@@ -56,6 +56,7 @@ NOT_TO_SUBMIT = {
     "perdure.manage.schedules",
     "perdure.manage.scores",
     "perdure.manage.workers",
+    "perdure.model.records",
     "perdure.resilience.breaker",
     "perdure.resilience.failover",
     "perdure.resilience.limits",
@@ -156,7 +157,8 @@ def test_a_process_that_submits_to_postgresql(folder: Path, postgres_url: str) -
 def test_a_process_that_submits_jobs_which_take_a_context_and_have_keys_and_tags(folder: Path) -> None:
     begins = f"from perdure import JobContext{SUBMITS.replace('number: int', 'ctx: JobContext, number: int')}"
     submits = 'work.options(idempotency_key="a", tags={"b": "c"}).submit(1)\n'
-    assert loaded(begins + submits, folder) & NOT_TO_SUBMIT <= {"perdure.running", "perdure.stores"}
+    of_context = {"perdure.running", "perdure.stores", "perdure.model.records"}
+    assert loaded(begins + submits, folder) & NOT_TO_SUBMIT <= of_context
 
 
 def test_a_worker(folder: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from perdure.model.records import Claim, NewJob, Settlement
 from perdure.model.states import DeadReason, JobState, Outcome, Transition, target
+
+if TYPE_CHECKING:
+    from perdure.model.new_job import NewJob
+    from perdure.model.records import Claim, Settlement
 
 logger = logging.getLogger("perdure.events")
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from perdure.ledger import Ledger
     from perdure.model.dead_letter import LineageEntry
     from perdure.model.job_log import LogLine
-    from perdure.model.records import AttemptRecord, JobRecord, Progress, Submitted
+    from perdure.model.new_job import Submitted
+    from perdure.model.records import AttemptRecord, JobRecord, Progress
     from perdure.model.task_spec import TaskSpec
 
 R = TypeVar("R")

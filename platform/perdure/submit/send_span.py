@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
-from perdure.model.records import NewJob
+from perdure.model.new_job import NewJob
 from perdure.system.tracing import TRACEPARENT, carrier_of, span, tracer
 
 

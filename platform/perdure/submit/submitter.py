@@ -14,7 +14,7 @@ from perdure.errors import BulkheadFull, InvalidArguments, PerdureError
 from perdure.model.clock import to_epoch
 from perdure.model.ids import new_id
 from perdure.model.job_options import Call, SubmitOptions
-from perdure.model.records import NewJob, Submitted
+from perdure.model.new_job import NewJob, Submitted
 from perdure.submit.alongside import Alongside
 from perdure.submit.send_span import sending
 from perdure.system.fork_locks import once

@@ -13,7 +13,8 @@ from perdure.ledger.dead_letters.replay import Replay
 from perdure.manage.dead_letters.filters import letter_filter
 from perdure.model.dead_letter import Actor, LetterFilter
 from perdure.model.ids import new_id
-from perdure.model.records import Death, NewJob, Submitted
+from perdure.model.new_job import NewJob, Submitted
+from perdure.model.records import Death
 from perdure.model.states import DeadReason, JobState
 from support.ledgers import DIE, at_once, dead, job, try_claim
 

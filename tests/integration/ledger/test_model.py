@@ -15,7 +15,8 @@ from perdure.ledger import Ledger
 from perdure.ledger.jobs.claim import Claimer
 from perdure.model.ids import new_id
 from perdure.model.lanes import PLAIN, lane_of
-from perdure.model.records import RELEASED, Claim, Death, NewJob, Settlement
+from perdure.model.new_job import NewJob
+from perdure.model.records import RELEASED, Claim, Death, Settlement
 from perdure.model.states import DeadReason, JobState, Outcome, Transition
 from support.thorough import part_of
 

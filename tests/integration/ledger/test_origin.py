@@ -8,7 +8,7 @@ import pytest
 
 from perdure import JobContext
 from perdure.model.ids import new_id
-from perdure.model.records import NewJob
+from perdure.model.new_job import NewJob
 from support.ledgers import claimed
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from perdure.errors import IdempotencyConflict, JobNotFound
 from perdure.ledger import Ledger
 from perdure.model.ids import new_id
-from perdure.model.records import Submitted
+from perdure.model.new_job import Submitted
 from perdure.model.states import JobState
 from support.forks import in_children
 from support.ledgers import at_once, claimed, claimer, job, submitted, try_claim

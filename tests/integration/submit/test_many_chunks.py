@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from perdure import IdempotencyConflict, InvalidArguments, LedgerUnavailable, Perdure, Task
 from perdure.broker.queues import MOST
 from perdure.model.events import JobEvent
-from perdure.model.records import NewJob
+from perdure.model.new_job import NewJob
 from perdure.submit.submitter import CHUNK
 from support.submits import bells
 

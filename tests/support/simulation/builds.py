@@ -13,7 +13,8 @@ from sqlalchemy import bindparam, update
 from perdure.ledger.jobs import claim, settle
 from perdure.ledger.schema import jobs
 from perdure.model.ids import new_id
-from perdure.model.records import Claim, NewJob, Settlement
+from perdure.model.new_job import NewJob
+from perdure.model.records import Claim, Settlement
 from perdure.model.settlement import lost
 from perdure.model.signature import Signature
 from perdure.model.worker_health import WorkerState

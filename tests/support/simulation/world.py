@@ -27,8 +27,9 @@ from perdure.model.dead_letter import Actor
 from perdure.model.events import JobEvent
 from perdure.model.ids import new_id
 from perdure.model.lanes import lane_of
+from perdure.model.new_job import NewJob
 from perdure.model.outcomes import Snooze
-from perdure.model.records import RELEASED, Claim, NewJob
+from perdure.model.records import RELEASED, Claim
 from perdure.model.settlement import Ended, decide
 from perdure.model.states import JobState
 from perdure.model.storage_errors import StoreUnavailable

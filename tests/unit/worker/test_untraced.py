@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from perdure.model.records import NewJob
+from perdure.model.new_job import NewJob
 from perdure.submit.send_span import sending
 from perdure.system.tracing import flush, span, trace_id_of, tracer
 from perdure_workers.worker.attempt_span import attempt_span

@@ -16,7 +16,8 @@ import msgspec
 from perdure.errors import JobCancelled
 from perdure.manage.cancelling import OF_CANCELLED
 from perdure.model.ids import new_id
-from perdure.model.records import Claim, Death, JobRecord, NewJob, Settlement
+from perdure.model.new_job import NewJob
+from perdure.model.records import Claim, Death, JobRecord, Settlement
 from perdure.model.replication import Answer, Verdict, VerdictKind, majority
 from perdure.model.states import DeadReason, JobState, Outcome, Transition
 from perdure.model.storage_errors import MissingKey, StoreError, StoreUnavailable

@@ -15,7 +15,8 @@ from perdure.ledger.jobs.submit import submit
 from perdure.ledger.now import now
 from perdure.ledger.schema import checkpoints, dead_letters, jobs, steps
 from perdure.model.dead_letter import DISCARDED, OPEN, REPLAYED, Actor
-from perdure.model.records import DeadLetterRecord, NewJob, Submitted
+from perdure.model.new_job import NewJob, Submitted
+from perdure.model.records import DeadLetterRecord
 from perdure.model.states import JobState
 from perdure.model.text.storable import MAX_REASON, storable, storable_name
 

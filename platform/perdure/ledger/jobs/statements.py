@@ -12,14 +12,7 @@ from perdure.ledger.work import Result, Work
 from perdure.model.events import EventBus, JobEvent
 from perdure.model.faults.places import STATEMENT, At, Point
 from perdure.model.lanes import PLAIN
-from perdure.model.records import (
-    AttemptRecord,
-    Claim,
-    JobRecord,
-    NewJob,
-    Settlement,
-    Submitted,
-)
+from perdure.model.new_job import NewJob, Submitted
 from perdure.model.states import JobState, Transition, target
 from perdure.system.later import later
 
@@ -49,6 +42,7 @@ if TYPE_CHECKING:
     from perdure.ledger.jobs.lanes import Admitted, Lane, Place
     from perdure.ledger.jobs.settle import Ending, Settled
     from perdure.model.job_log import Chunk, LogLine
+    from perdure.model.records import AttemptRecord, Claim, JobRecord, Settlement
     from perdure.model.waiting_reasons import Facts
 else:
     bury, cancel, claim, depth, history, lanes, lineage, logs = later(

@@ -12,7 +12,7 @@ from perdure.ledger import direct
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.model.lanes import lane_of
-from perdure.model.records import NewJob, Submitted
+from perdure.model.new_job import NewJob, Submitted
 from perdure.model.states import JobState
 from perdure.system.tracing import CARRIED
 

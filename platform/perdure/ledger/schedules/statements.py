@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from perdure.ledger.schedules import ticks
 from perdure.ledger.work import Work
-from perdure.model.records import (
-    NewJob,
-    Submitted,
-)
+from perdure.model.new_job import NewJob, Submitted
 
 
 class ScheduleStatements:

@@ -10,7 +10,7 @@ from perdure.ledger.conditions import insert_ignoring
 from perdure.ledger.jobs.submit import submit
 from perdure.ledger.now import now
 from perdure.ledger.schema import schedules
-from perdure.model.records import NewJob, Submitted
+from perdure.model.new_job import NewJob, Submitted
 from perdure.model.text.storable import MAX_REASON, storable, storable_name
 
 

@@ -16,7 +16,8 @@ from perdure.model.codec import codec
 from perdure.model.dead_letter import Actor
 from perdure.model.job_options import SubmitOptions
 from perdure.model.masking import MASK, mask_call, mask_parameters, masked_parameters
-from perdure.model.records import DeadLetterRecord, NewJob
+from perdure.model.new_job import NewJob
+from perdure.model.records import DeadLetterRecord
 from perdure.model.storage_errors import LetterUnopened
 from perdure.submit.send_span import sending
 from perdure.system.tracing import CARRIED, REPLAYED, TRACEPARENT
