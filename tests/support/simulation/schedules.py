@@ -30,6 +30,7 @@ SHARE = 0.4
 WORK = {
     "submit": 3,
     "take": 8,
+    "ahead": 3,
     "begin": 12,
     "save": 8,
     "return": 2,

@@ -334,12 +334,20 @@ class World:
         node = self.nodes[index]
         self.bells.counts[node.bulkhead] -= 1
         node.until = self.clock.now + SETTINGS.lease_ttl
-        node.held, node.begun, node.endings = node.choice.claim(SLICE, along), 0, []
-        assert self.jobs.keys() >= {claim.job_id for claim in node.held}, "a worker was given what nobody submitted"
-        assert node.leased or not node.held, "a worker was given jobs whose lease had ended"
-        self.fences |= {claim.job_id: claim.fence for claim in node.held}
+        node.held, node.begun, node.endings = self._given(node, node.choice.claim(SLICE, along)), 0, []
         if len(node.held) >= SLICE:
             self.bells.ring(node.bulkhead)
+
+    def _ahead(self, index: int) -> None:
+        """Claim the next job behind the one that runs; it begins when that has ended, or goes back with what ended."""
+        node = self.nodes[index]
+        node.held += self._given(node, node.choice.claim_ahead(self._running(index)))
+
+    def _given(self, node: Node, claims: list[Claim]) -> list[Claim]:
+        assert self.jobs.keys() >= {claim.job_id for claim in claims}, "a worker was given what nobody submitted"
+        assert node.leased or not claims, "a worker was given jobs whose lease had ended"
+        self.fences |= {claim.job_id: claim.fence for claim in claims}
+        return claims
 
     def _begin(self, index: int) -> None:
         node = self.nodes[index]
@@ -500,6 +508,10 @@ def _may_settle(node: Node) -> bool:
     return node.acts and bool(node.held) and (bool(node.endings) or not node.running or node.begun < len(node.held))
 
 
+def _may_claim_ahead(node: Node) -> bool:
+    return node.acts and node.running is not None and node.running.is_plain and node.held == [node.running]
+
+
 def _may_take(world: World) -> list[int]:
     # Who was stopped does not know yet that its lease has ended.
     idle = [node for node in world.nodes if node.acts and not node.held]
@@ -514,6 +526,7 @@ def _may_cancel(world: World) -> list[int]:
 STEPS: dict[str, tuple[Who, Callable[[World, int], None]]] = {
     "submit": (lambda world: list(range(len(world.kinds))) if len(world.jobs) < JOBS else [], World._submit),
     "take": (_may_take, World._take),
+    "ahead": (_nodes(_may_claim_ahead), World._ahead),
     "begin": (_may_begin, World._begin),
     "save": (_nodes(lambda node: node.acts and node.running), World._save),
     "return": (_nodes(lambda node: node.acts and node.running), World._return),
