@@ -19,9 +19,11 @@ class Expected:
         return self._average.get(task, 0.0)
 
     def nearly(self, task: str, by: float) -> float | None:
-        """Return the seconds that the last job took; None where the one before differs by more than ``by`` seconds."""
+        """Return the seconds that the last two jobs took, about; None where they differ by more than ``by`` seconds."""
         last, before = self._last.get(task), self._before.get(task)
-        return last if last is not None and before is not None and abs(last - before) <= by else None
+        if last is None or before is None or abs(last - before) > by:
+            return None
+        return (last + before) / 2
 
     def learn(self, task: str, took: float) -> None:
         """Take note of how many seconds a job of a task took."""
