@@ -19,6 +19,7 @@ QUICK = ("compare", "start")
 OTHERS = (
     "table_size",
     "partitions",
+    "plans",
     "saturation",
     "recovery",
     "dead_letters",

@@ -27,6 +27,13 @@ CONNECTION = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+#: What a session is told that runs hot statements alone, each of which has an index for whatever it reads. To plan a claim
+#: takes the server as long as to run it, so it keeps the plans, for any values; and since a plan may have been made for an
+#: empty table, none may read a table, or what an index finds in another order than that of its line.
+_KEEPS_PLANS = """
+    SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off;
+    SET enable_sort = off; SET jit = off
+"""
 _NAMED = re.compile(r"(?<![:\w]):(\w+)(?!:)")
 
 
@@ -40,6 +47,8 @@ class PostgresConnection(DriverConnection):
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         super().__init__(raw)
         raw.autocommit = True
+        if raw.prepare_threshold is not None:
+            raw.execute(_KEEPS_PLANS, prepare=False)
 
     def execute(self, statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
         """See :meth:`DriverConnection.execute`."""
