@@ -293,7 +293,7 @@ def rotating(
     """The duty of an application on that ledger; few dead rows are many, and whoever is there has been so for long."""
     for module, name, value in (
         (rotate, "DEAD", 500), (duty, "HELD", 0.0), (duty, "SHORT_REST", -10.0), (duty, "BETWEEN", 0.0), (duty, "LAG", 0.0),
-        (duty, "CALM", 0.0),
+        (duty, "CALM", 0.0), (duty, "BRISK", 0.0),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     app = Perdure(ledger_url=database, broker_url=redis_url, home=tmp_path, partition_period=DAY)

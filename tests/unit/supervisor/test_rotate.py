@@ -12,10 +12,16 @@ from perdure_workers.supervisor.duties import rotate as duty
 from support.clock import Clock
 
 
-@pytest.mark.parametrize(("took", "rest"), [(0.02, 0.2), (0.3, 3.0), (60.0, duty.LONGEST_REST)])
-def test_it_rests_longer_where_a_page_takes_longer(took: float, rest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("took", "rest", "horizon"),
+    [(0.02, 0.2, None), (0.3, 3.0, None), (60.0, duty.LONGEST_REST, None), (0.3, 1.2, "7")],
+)
+def test_it_rests_longer_where_a_page_takes_longer_and_less_while_a_transaction_is_held_open(
+    took: float, rest: float, horizon: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, pages = Clock(), 0
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(duty, "HELD", 0.0)
 
     def archive(period: float, rest: float, after: str, page: int) -> list[str]:
         nonlocal pages
@@ -23,7 +29,7 @@ def test_it_rests_longer_where_a_page_takes_longer(took: float, rest: float, mon
         pages += 1
         return [str(number) for number in range(page)]
 
-    partitions = SimpleNamespace(look=lambda: SimpleNamespace(horizon=None, to_rotate=[]), archive=archive)
+    partitions = SimpleNamespace(look=lambda: SimpleNamespace(horizon=horizon, to_rotate=[]), archive=archive)
     settings = SimpleNamespace(partition_period=60.0)
     app: Any = SimpleNamespace(ledger=SimpleNamespace(partitions=partitions), settings=settings)
     rotating = duty.Rotate(app)

@@ -17,8 +17,8 @@ logger = logging.getLogger("perdure.rotate")
 #: Seconds between two looks, and between two pages that are archived while there are more.
 PERIOD, NEXT_PAGE = 10.0, 1.0
 #: Archiving rests for so many times as long as a page took, which is longer the fuller the server is, but for no more than
-#: so many seconds.
-CALM, LONGEST_REST = 10.0, 10.0
+#: so many seconds. It rests less while a transaction is held open: only a table in which little lives can be rotated.
+CALM, BRISK, LONGEST_REST = 10.0, 4.0, 10.0
 #: Seconds for which the oldest transaction is to stay the same until somebody holds it open.
 HELD = 60.0
 #: Jobs that one transaction archives; and seconds since their end, after which nothing is written about them any more. Few
@@ -47,7 +47,7 @@ class Rotate(Duty):
         self._horizon: str | None = None
         self._since = self._pause_until = self._archive_at = time.monotonic()
         self._archived = self._said = ""
-        self._pace = Pace(CALM, LONGEST_REST)
+        self._calm, self._brisk = Pace(CALM, LONGEST_REST), Pace(BRISK, LONGEST_REST)
         self._rotated: dict[str, float] = {}
 
     @property
@@ -67,8 +67,9 @@ class Rotate(Duty):
         if self._is_held:
             for table in found.to_rotate:
                 self._rotate(table)
-        if self._pace.is_due and time.monotonic() >= max(self._archive_at, self._pause_until):
-            self._pace.timed(self._archive)
+        pace = self._brisk if self._is_held else self._calm
+        if pace.is_due and time.monotonic() >= max(self._archive_at, self._pause_until):
+            pace.timed(self._archive)
         return 0
 
     def _rotate(self, table: str) -> None:
