@@ -40,11 +40,12 @@ NAMES = (*COMPARED, *OTHERS, "quick", "all")
 @click.option("--only", multiple=True, metavar="WORD", help="Of the systems, only those with this word in their name.")
 def main(names: tuple[str, ...], quick: bool, only: tuple[str, ...]) -> None:
     """Run benchmarks, print what they found, keep it with the documentation. ``quick`` means --quick; ``all`` is all."""
-    quick = quick or "quick" in names or bool(only)
-    chosen = [name for name in dict.fromkeys(names) if name not in ("quick", "all")] or list(QUICK if quick else COMPARED)
+    quick, is_part = quick or "quick" in names, bool(only)
+    chosen = [name for name in dict.fromkeys(names) if name not in ("quick", "all")]
+    chosen = chosen or list(QUICK if quick or is_part else COMPARED)
     if "all" in names:
         chosen = [*COMPARED, *OTHERS]
-    place, failed = figures.folder(quick=quick), []
+    place, failed = figures.folder(quick=quick or is_part), []
     for name in chosen:
         began = time.monotonic()
         try:
