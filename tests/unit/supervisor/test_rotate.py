@@ -14,7 +14,7 @@ from support.clock import Clock
 
 @pytest.mark.parametrize(
     ("took", "rest", "horizon"),
-    [(0.02, 0.2, None), (0.3, 3.0, None), (60.0, duty.LONGEST_REST, None), (0.3, 1.2, "7")],
+    [(0.02, 0.2, None), (0.3, 3.0, None), (60.0, duty.LONGEST_REST, None), (1.5, 1.5, "7")],
 )
 def test_it_rests_longer_where_a_page_takes_longer_and_less_while_a_transaction_is_held_open(
     took: float, rest: float, horizon: str | None, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,7 @@ logger = logging.getLogger("perdure.rotate")
 PERIOD, NEXT_PAGE = 10.0, 1.0
 #: Archiving rests for so many times as long as a page took, which is longer the fuller the server is, but for no more than
 #: so many seconds. It rests less while a transaction is held open: only a table in which little lives can be rotated.
-CALM, BRISK, LONGEST_REST = 10.0, 4.0, 10.0
+CALM, BRISK, LONGEST_REST = 10.0, 1.0, 10.0
 #: Seconds for which the oldest transaction is to stay the same until somebody holds it open.
 HELD = 60.0
 #: Jobs that one transaction archives; and seconds since their end, after which nothing is written about them any more. Few
