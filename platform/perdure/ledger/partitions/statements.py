@@ -28,7 +28,7 @@ class PartitionStatements:
     def archive(self, period: float, rest: float, after: str, page: int) -> list[str]:
         """Move a page of jobs that succeeded into partitions and return them; see :func:`archive.archive`.
 
-        None while somebody else is doing this or rotates a table.
+        Moves none while somebody else is doing this or rotates a table.
         """
         return self._work.run(lambda c: archive.archive(c, period, rest, after, page) if rotate.is_alone(c) else [])
 
