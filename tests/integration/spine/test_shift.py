@@ -26,6 +26,7 @@ from perdure_workers.recovery.rescue import release_behind, rescue_child
 from perdure_workers.shared.shared import Shared
 from perdure_workers.shared.wakeups import Wakeups
 from perdure_workers.worker import execute
+from perdure_workers.worker import shift as shift_module
 from perdure_workers.worker import slice as slice_module
 from perdure_workers.worker.expected import Expected
 from perdure_workers.worker.shift import Shift
@@ -259,9 +260,14 @@ def test_a_shift_ends_when_its_worker_drains(app: Perdure, add: Any, child: Make
 
 @pytest.fixture
 def ahead(app: Perdure, child: MakeChild, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], object]], Child]:
-    """Makes a child that claims the next job as soon as one of its task runs, which does so, and keeps it for a minute."""
-    for name in ("BUDGET", "LEAD", "LONGEST"):
-        monkeypatch.setattr(slice_module, name, 60.0)
+    """Makes a child that claims the next job a moment after one of its task begins, and keeps it for a minute.
+
+    In that moment the ledger's clock moves on, which on SQLite has milliseconds: else the job would go back at once, as one
+    whose claim is not after the other's.
+    """
+    for name, seconds in (("BUDGET", 60.0), ("LEAD", 60.0), ("LONGEST", 61.0)):
+        monkeypatch.setattr(slice_module, name, seconds)
+    monkeypatch.setattr(shift_module, "LONGEST", 61.0)
 
     def make(work: Callable[[int], object]) -> Child:
         def run(n: int) -> None:
@@ -270,7 +276,7 @@ def ahead(app: Perdure, child: MakeChild, monkeypatch: pytest.MonkeyPatch) -> Ca
         app.job(name="long")(run)
         worker = child(1)
         monkeypatch.setattr(Expected, "__call__", lambda *_: 0.1)
-        monkeypatch.setattr(Expected, "nearly", lambda *_: 0.1)
+        monkeypatch.setattr(Expected, "nearly", lambda *_: 60.02)
         return worker
 
     return make
