@@ -56,7 +56,7 @@ def run_directly(ledger: Ledger, statement: str) -> list[Any]:
         cursor = connection.execute(statement, {})
         return cursor.fetchall() if cursor.description else []
 
-    return ledger.database.run(work, autocommit=True, direct=True)
+    return ledger.database.run(work, autocommit=True, hot=True)
 
 
 def delete_all_rows(connection: Connection) -> None:

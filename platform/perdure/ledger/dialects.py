@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
 
 DIALECTS = ("sqlite", "postgresql")
 
@@ -20,3 +23,15 @@ class Dialect(NamedTuple):
     """Which database it is, under the name that SQLAlchemy's connections have it."""
 
     name: str
+
+
+def one_of(dialect: str, expression: str, parameter: str) -> str:
+    """Return the condition that an expression is one of the texts of a parameter, whose value :func:`texts` returns."""
+    if dialect == "sqlite":
+        return f"{expression} IN (SELECT value FROM json_each(:{parameter}))"
+    return f"{expression} = ANY(CAST(:{parameter} AS text[]))"
+
+
+def texts(dialect: str, values: Iterable[str]) -> Any:
+    """Return any number of texts as the value of one parameter; see :func:`one_of`."""
+    return msgspec.json.encode(list(values)).decode() if dialect == "sqlite" else list(values)

@@ -55,6 +55,8 @@ class Database:
         self.pooler = Pooler(str(self._url.query.get(POOLER, "auto")))
         self._durability = durability
         self._own = Connections(self._connected)
+        #: Those of hot statements. PostgreSQL keeps their plans; SQLite has one kind of connection.
+        self._hot = self._own if self.dialect == "sqlite" else Connections(self._connected_hot)
         self._engine: Engine | None = None
         self._autocommitting: Engine | None = None
         #: The connection that was used last and commits each statement, if nobody uses it now: to give it back to the pool
@@ -112,8 +114,17 @@ class Database:
         kind = sqlite.SqliteConnection if self.dialect == "sqlite" else postgresql.PostgresConnection
         return kind.made(self.connect_driver)
 
+    def _connected_hot(self) -> DriverConnection:
+        return postgresql.HotConnection.made(self.connect_driver)
+
     def run(
-        self, work: Callable[[Any], Result], *, autocommit: bool = False, direct: bool = False, at: At = STATEMENT
+        self,
+        work: Callable[[Any], Result],
+        *,
+        autocommit: bool = False,
+        direct: bool = False,
+        hot: bool = False,
+        at: At = STATEMENT,
     ) -> Result:
         """Return what ``work`` returns on a connection, in a transaction that commits when it ends without an error.
 
@@ -124,22 +135,24 @@ class Database:
             work: What to do; called with the connection.
             autocommit: Commit each statement by itself: for reads and single-statement writes.
             direct: The work runs text by :mod:`perdure.ledger.direct` alone, so that it needs no SQLAlchemy.
+            hot: It is that, and all that it reads it finds by an index: PostgreSQL keeps its plans.
             at: What it is, for injected faults.
 
         Raises:
             LedgerUnavailable: The database cannot be reached or refuses to work.
         """
+        own = self._hot if hot else self._own if direct else None
         with gate.use(), self.translating():
             run = self._run
             for point in at.points:
                 run = faulty(run, point, _connection_lost, store=LEDGER, bulkhead=at.bulkhead)
             try:
-                return run(work, autocommit, direct)
+                return run(work, autocommit, own)
             except exc.DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
                 self._close_idle()  # others are as dead, and some work is not repeated
-                return run(work, autocommit, direct)
+                return run(work, autocommit, own)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -163,9 +176,9 @@ class Database:
             with self.translating():
                 faulty(begun.__exit__, Point.COMMIT, _connection_lost, store=LEDGER)(None, None, None)
 
-    def _run(self, work: Callable[[Any], Result], autocommit: bool, direct: bool) -> Result:
-        if direct and not self._is_listened_to():
-            with self._own.lend() as connection, nullcontext() if autocommit else connection.transaction():
+    def _run(self, work: Callable[[Any], Result], autocommit: bool, own: Connections | None) -> Result:
+        if own is not None and not self._is_listened_to():
+            with own.lend() as connection, nullcontext() if autocommit else connection.transaction():
                 return work(connection)
         result = self._run_by_sqlalchemy(work, autocommit)
         self._has_worked = True
@@ -231,6 +244,7 @@ class Database:
 
     def _close_idle(self) -> None:
         self._own.close()
+        self._hot.close()
         self._give_back()
         if self._engine is not None and self._pid == os.getpid():
             self._engine.dispose()
@@ -266,7 +280,7 @@ class Database:
         An engine that has worked is kept, with new connections to come: what it has compiled is in memory that both
         share. One that has not, or that was in use, may have a lock that nobody releases.
         """
-        _inherited.extend((*self._own.leave(), *self._at_hand))
+        _inherited.extend((*self._own.leave(), *self._hot.leave(), *self._at_hand))
         self._at_hand = []
         if self._engine is not None and self._has_worked and gate.was_quiet:
             _inherited.append(self._engine.pool)

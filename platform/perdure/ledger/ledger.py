@@ -140,7 +140,7 @@ class Ledger:
 
     def count(self, some: Sequence[Count]) -> None:
         """Append what a process has counted for metrics; what fails is not written."""
-        self._work.direct(lambda c: counts.add(c, some))
+        self._work.hot(lambda c: counts.add(c, some))
 
     def add_up_counts(self, *, enough: float, full: bool) -> bool:
         """Add up what was counted; see :func:`counts.fold`. Begins no transaction when there is nothing."""

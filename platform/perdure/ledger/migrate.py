@@ -70,7 +70,7 @@ def version(database: Database) -> str | None:
     if is_missing(database):
         return None
 
-    found = database.run(_stamped, autocommit=True, direct=True)
+    found = database.run(_stamped, autocommit=True, hot=True)
     if found is None and database.run(_is_unprefixed, autocommit=True):
         return _UNPREFIXED
     return found

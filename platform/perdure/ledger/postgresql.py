@@ -47,8 +47,6 @@ class PostgresConnection(DriverConnection):
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         super().__init__(raw)
         raw.autocommit = True
-        if raw.prepare_threshold is not None:
-            raw.execute(_KEEPS_PLANS, prepare=False)
 
     def execute(self, statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
         """See :meth:`DriverConnection.execute`."""
@@ -58,6 +56,15 @@ class PostgresConnection(DriverConnection):
     def is_dead(self, error: Exception) -> bool:
         """See :meth:`DriverConnection.is_dead`. Where one server takes no writes, another may be the primary now."""
         return self.raw.closed or takes_no_writes(error)
+
+
+class HotConnection(PostgresConnection):
+    """A connection whose server keeps the plans of what it runs."""
+
+    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+        super().__init__(raw)
+        if raw.prepare_threshold is not None:
+            raw.execute(_KEEPS_PLANS, prepare=False)
 
 
 def connect(arguments: Mapping[str, Any], pooler: Pooler, context: Any = None) -> Patient:

@@ -24,7 +24,7 @@ def driven(connection: Connection | DriverConnection) -> Any:
 
 def hot(ledger: Ledger, work: Any = driven) -> Any:
     """Return what work returns where hot statements are run."""
-    return ledger.database.run(work, autocommit=True, direct=True)
+    return ledger.database.run(work, autocommit=True, hot=True)
 
 
 def used(ledger: Ledger) -> int:
@@ -81,7 +81,7 @@ def test_so_many_at_once_and_no_more(ledger: Ledger, monkeypatch: pytest.MonkeyP
             submitted(ledger)
         together.wait(60)
         assert len({id(one.result(60)) for one in held}) == driver.MOST
-    assert len(ledger.database._own._idle) == driver.KEPT
+    assert len(ledger.database._hot._idle) == driver.KEPT
 
 
 def test_a_child_leaves_its_parent_s_alone_and_has_its_own(ledger: Ledger) -> None:
@@ -110,7 +110,7 @@ def test_what_fails_in_a_transaction_is_not_written_and_raises_as_sqlalchemy_doe
             )
 
     with pytest.raises(IntegrityError):
-        ledger.database.run(twice, direct=True)
+        ledger.database.run(twice, hot=True)
     assert ledger.jobs.get(job_id).priority != 9
     assert run_directly(ledger, "SELECT count(*) FROM perdure_facts WHERE name = 'a'") == [(0,)]
 

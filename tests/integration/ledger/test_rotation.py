@@ -270,7 +270,7 @@ def test_a_repeated_submit_finds_its_job_in_a_partition(ledger: Ledger, monkeypa
     run, new = ledger.database._run, job()
     archived: list[str] = []
 
-    def cut(work: Any, *how: bool) -> Any:
+    def cut(work: Any, *how: Any) -> Any:
         done = run(work, *how)
         monkeypatch.undo()
         if not archived:  # it is committed, runs and is archived before anybody hears of it

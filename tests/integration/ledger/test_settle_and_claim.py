@@ -82,7 +82,7 @@ def test_whose_connection_breaks_after_the_commit_finds_its_claims_on_another(
     first = ledger.jobs.claim(by, 2)
     original, answers = ledger.database._run, []
 
-    def lose_the_first(work: Any, *how: bool) -> Any:
+    def lose_the_first(work: Any, *how: Any) -> Any:
         answers.append(original(work, *how))
         if len(answers) == 1:
             raise DBAPIError(None, None, ConnectionError("gone"), connection_invalidated=True)

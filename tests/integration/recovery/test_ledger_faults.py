@@ -26,7 +26,7 @@ class LostAfterCommit:
         self.times = 0
         run = database._run
 
-        def lossy(work: Any, *how: bool) -> Any:
+        def lossy(work: Any, *how: Any) -> Any:
             result = run(work, *how)
             if self.times:
                 self.times -= 1

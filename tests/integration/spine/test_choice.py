@@ -534,7 +534,7 @@ def _lose_answers(app: Perdure, patch: pytest.MonkeyPatch, count: int) -> None:
     """Have the next answers of the ledger lost, with the connection."""
     run, left = app.ledger.database._run, [count]
 
-    def lossy(work: Any, *how: bool) -> Any:
+    def lossy(work: Any, *how: Any) -> Any:
         result = run(work, *how)
         if left[0]:
             left[0] -= 1

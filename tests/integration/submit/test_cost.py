@@ -78,7 +78,7 @@ def test_a_submit_and_a_claim_are_one_round_trip_to_postgresql_each(
     claimer = new_claimer(app)
     for _ in range(6):  # its statement is prepared
         app.ledger.jobs.claim(claimer, 1)
-    spoken: Any = app.ledger.database.run(lambda connection: connection.raw, autocommit=True, direct=True)
+    spoken: Any = app.ledger.database.run(lambda connection: connection.raw, autocommit=True, hot=True)
     with (tmp_path / "trace").open("wb") as trace:
         spoken.pgconn.trace(trace.fileno())
         try:

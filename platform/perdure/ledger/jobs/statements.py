@@ -76,13 +76,13 @@ class JobStatements:
             again, tried = tried, True
             return submit.submit(connection, new, again=again)
 
-        return self._work.direct(work, autocommit=submit.in_one_statement(new), create=True)
+        return self._work.hot(work, autocommit=submit.in_one_statement(new), create=True)
 
     def depth(self, bulkhead: str, bound: int) -> int:
         """Return how many jobs wait in a bulkhead, counting no further than ``bound``."""
         if migrate.is_missing(self._work.database):
             return 0
-        return self._work.direct(lambda c: depth.depth(c, bulkhead, bound))
+        return self._work.hot(lambda c: depth.depth(c, bulkhead, bound))
 
     def claim(
         self, by: Claimer, most: int, lane: str = PLAIN, *, since: Since | None = None, in_doubt: bool = False
@@ -104,15 +104,15 @@ class JobStatements:
             tried = True
             return held or claim.claim(connection, by, most, lane, since or {})
 
-        return self._claimed(self._work.direct(work, At((Point.CLAIM,), by.bulkhead)))
+        return self._claimed(self._work.hot(work, At((Point.CLAIM,), by.bulkhead)))
 
     def lanes(self, bulkhead: str, after: str = "", *, back: float | None = None) -> list[Lane]:
         """Return the lanes in which a bulkhead's jobs wait; see :func:`lanes.lanes`."""
-        return self._work.direct(lambda c: lanes.lanes(c, bulkhead, after, lanes.ALL if back is None else back))
+        return self._work.hot(lambda c: lanes.lanes(c, bulkhead, after, lanes.ALL if back is None else back))
 
     def running_within_limits(self) -> dict[Place, int]:
         """Return how many jobs run of those that a limit bounds; see :func:`lanes.running`."""
-        return self._work.direct(lanes.running)
+        return self._work.hot(lanes.running)
 
     def claim_within(
         self, by: Claimer, wanted: Sequence[Lane], admitted: Admitted, *, waits: bool = True
@@ -126,7 +126,7 @@ class JobStatements:
             tried = True
             return held or lanes.claim_within(connection, by, wanted, admitted, waits=waits)
 
-        claims = self._work.direct(work, At((Point.CLAIM,), by.bulkhead), autocommit=False)
+        claims = self._work.hot(work, At((Point.CLAIM,), by.bulkhead), autocommit=False)
         return None if claims is None else self._claimed(claims)
 
     def effect_key(self, job_id: str) -> str:
@@ -197,7 +197,7 @@ class JobStatements:
         if not settle.is_text(endings):
             return self._work.run(work, at)
         alone = settle.in_one_statement(self._work.database.dialect, endings) and not more
-        return self._work.direct(work, at, autocommit=alone)
+        return self._work.hot(work, at, autocommit=alone)
 
     def _stored(self, endings: Sequence[Ending]) -> list[Ending]:
         return [(of, self._work.vault.settlement(of.job_id, of.task, settlement)) for of, settlement in endings]
@@ -227,7 +227,7 @@ class JobStatements:
 
     def write_logs(self, said: Sequence[Chunk]) -> None:
         """Write what jobs have said; see :func:`logs.write`."""
-        self._work.direct(lambda c: logs.write(c, said, self._seal_log), autocommit=False)
+        self._work.hot(lambda c: logs.write(c, said, self._seal_log), autocommit=False)
 
     def log_of(self, job_id: str, task: str, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
         """Return what is kept of what a job has said; see :func:`logs.of_job`."""
