@@ -101,7 +101,7 @@ def fill_partitions(ledger: Ledger, count: int, parts: int, old: int) -> None:
     today = time.time() // DAY * DAY
     for part in range(parts):
         until = today - (part + (OLD_DAYS if part >= parts - old else 0)) * DAY
-        into = {"jobs": name_of(jobs, until), "attempts": name_of(attempts, until)}
+        into = {"jobs": name_of("perdure_jobs", until), "attempts": name_of("perdure_attempts", until)}
         statement = text(_FINISHED.format(**into, id=_IDS["postgresql"], numbers=_NUMBERS["postgresql"]))
         when = {"old": 0, "long_ago": 0.0, "lately": until - DAY - part * count * 0.001}
         with engine.begin() as connection:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import String, delete
+from sqlalchemy import LargeBinary, Table, Text, delete
 
 from perdure import Discard, JobContext, Perdure
 from perdure.ledger import offloaded
-from perdure.ledger.schema import attempts, checkpoints, dead_letter_groups, dead_letters, job_logs, jobs, steps
+from perdure.ledger.schema import attempts, checkpoints, dead_letter_groups, dead_letters, job_logs, jobs, metadata, steps
 from perdure.stores.encryption.cipher import KeyRing
 from perdure_workers.supervisor import blob_sweep
 from perdure_workers.supervisor.blob_sweep import sweep
@@ -123,12 +124,19 @@ def test_a_store_that_ledgers_share_is_left_alone(
     other.close()
 
 
-def test_every_table_can_be_read_in_pages() -> None:
-    keys = [next(iter(table.primary_key.columns), None) for table in offloaded.TABLES]
-    assert all(isinstance(key.type, String) for key in keys if key is not None)
-    assert {"perdure_jobs", "perdure_checkpoints", "perdure_steps", "perdure_job_logs"} <= {
-        t.name for t in offloaded.TABLES
+def test_all_texts_and_frames_are_looked_at_in_pages(shop: Perdure) -> None:
+    def of(table: Table, kind: type[Any]) -> tuple[str, ...]:
+        return tuple(column.name for column in table.columns if isinstance(column.type, kind))
+
+    expected = {
+        offloaded.Holder(
+            table.name, next(iter(table.primary_key.columns.keys()), None), of(table, Text), of(table, LargeBinary)
+        )
+        for table in metadata.tables.values()
     }
+    first, *others = shop.ledger.holders()
+    assert first.name == "perdure_dead_letters"
+    assert {first, *others} == {table for table in expected if table.texts or table.data}
 
 
 def test_it_is_a_job_of_those_that_offload(shop: Perdure, tmp_path: Path) -> None:

@@ -13,11 +13,8 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
-from perdure.model.ids import earliest_id
+from perdure.model.ids import CLOCK_SKEW, earliest_id
 from perdure.model.states import JobState, Transition, sources
-
-#: Seconds by which a submitter's clock may be slow before a list "since" a moment misses its jobs.
-CLOCK_SKEW = 24 * 3600.0
 
 
 def state_is(*states: JobState | str, by_index: bool = True) -> ColumnElement[bool]:

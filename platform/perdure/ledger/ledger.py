@@ -16,7 +16,7 @@ from perdure.system.fork_locks import once
 from perdure.system.later import later
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
 
     from perdure.ledger import counts, due, measured, offloaded, probe
     from perdure.ledger.alerts.statements import AlertStatements
@@ -132,11 +132,15 @@ class Ledger:
 
     def identity(self) -> str:
         """Return what tells this ledger from others; see :func:`offloaded.identity`."""
-        return self._work.run(offloaded.identity)
+        return self._work.direct(offloaded.identity, create=True)
 
-    def references(self, table: Table, after: str, size: int) -> offloaded.Page:
+    def holders(self) -> list[offloaded.Holder]:
+        """Return the tables that may refer to blobs; see :func:`offloaded.holders`."""
+        return self._work.direct(offloaded.holders)
+
+    def references(self, table: offloaded.Holder, after: str, size: int) -> offloaded.Page:
         """Return which blobs some rows of a table refer to; see :func:`offloaded.references`."""
-        return self._work.read(lambda c: offloaded.references(c, table, after, size))
+        return self._work.direct(lambda c: offloaded.references(c, table, after, size))
 
     def count(self, some: Sequence[Count]) -> None:
         """Append what a process has counted for metrics; what fails is not written."""

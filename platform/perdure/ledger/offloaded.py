@@ -1,65 +1,110 @@
 """Which blobs the ledger refers to, so that the others can be removed.
 
-Every text of every table is looked at, and not a list of columns that somebody has to remember to keep.
+Every text of every table that there is is looked at, and not a list of columns that somebody has to remember to keep.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import compress, groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, LargeBinary, Table, Text, func, select, union_all
-
-from perdure.ledger.conditions import insert_ignoring
-from perdure.ledger.now import now
-from perdure.ledger.schema import facts, metadata
+from perdure.alembic import PREFIX
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.model.blob_ref import BLOB, REF
 from perdure.model.ids import new_id
 
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
 #: Bytes of the largest checkpoint's frame that holds a reference in place of the state; see :mod:`perdure.stores.record`.
 _LARGEST_FRAME = 1024
+#: The columns of all tables: the table's name, the column's, whether it is the first one of a key of texts, or of a type
+#: that holds texts of any length, or bytes. Partitions are read with the table that they are parts of.
+_COLUMNS = {
+    "sqlite": f"""
+    SELECT t.name, c.name, c.pk = 1 AND (c.type = 'TEXT' OR c.type LIKE 'VARCHAR%'), c.type = 'TEXT', c.type = 'BLOB'
+    FROM sqlite_master t JOIN pragma_table_info(t.name) c
+    WHERE t.type = 'table' AND t.name GLOB '{PREFIX}*' ORDER BY t.name, c.cid
+    """,
+    "postgresql": f"""
+    SELECT t.relname, c.attname,
+        c.attnum = k.indkey[0] AND c.atttypid IN (CAST('text' AS regtype), CAST('varchar' AS regtype)),
+        c.atttypid = CAST('text' AS regtype), c.atttypid = CAST('bytea' AS regtype)
+    FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid LEFT JOIN pg_index k ON k.indrelid = t.oid AND k.indisprimary
+    WHERE t.relkind = 'r' AND starts_with(t.relname, '{PREFIX}') AND pg_table_is_visible(t.oid)
+        AND NOT EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = t.oid) AND c.attnum > 0 AND NOT c.attisdropped
+    ORDER BY t.relname, c.attnum
+    """,
+}
 _IDENTITY = "ledger_id"
+_IDENTIFY = {
+    dialect: "INSERT INTO perdure_facts (name, value, updated_at) "
+    f"VALUES ('{_IDENTITY}', :mine, {NOW[dialect]}) ON CONFLICT DO NOTHING"
+    for dialect in DIALECTS
+}
+_IDENTIFIED = f"SELECT value FROM perdure_facts WHERE name = '{_IDENTITY}'"
 
 
-def _columns(table: Table, kind: type[Any]) -> list[Column[Any]]:
-    return [column for column in table.columns if isinstance(column.type, kind)]
+class Holder(NamedTuple):
+    """A table that may hold references.
 
+    Attributes:
+        name: The table's.
+        key: The column in whose order it is read; None where it is read at once.
+        texts: Columns of texts.
+        data: Columns of checkpoints' frames.
+    """
 
-#: The tables that may hold references. Dead letters first: what is replayed meanwhile comes to be at the end of the jobs.
-TABLES = sorted(
-    (table for table in metadata.tables.values() if _columns(table, Text) or _columns(table, LargeBinary)),
-    key=lambda table: (table.name != "perdure_dead_letters", table.name),
-)
+    name: str
+    key: str | None
+    texts: tuple[str, ...]
+    data: tuple[str, ...]
 
 
 class Page(NamedTuple):
     """The references in some rows of a table, and the key from which to go on (None: that was the last page)."""
 
-    references: frozenset[str]
+    references: set[str]
     next: str | None
 
 
-def references(connection: Connection, table: Table, after: str, size: int) -> Page:
+def holders(connection: Where) -> list[Holder]:
+    """Return the tables that may hold references.
+
+    Dead letters first: what is replayed meanwhile comes to be at the end of the jobs.
+    """
+    found = []
+    for name, columns in groupby(direct.rows(connection, _COLUMNS[connection.dialect.name], {}), itemgetter(0)):
+        _, names, are_keys, are_texts, are_data = zip(*columns, strict=True)
+        key = next(compress(names, are_keys), None)
+        found.append(Holder(name, key, tuple(compress(names, are_texts)), tuple(compress(names, are_data))))
+    tables = [table for table in found if table.texts or table.data]
+    return sorted(tables, key=lambda table: (table.name != "perdure_dead_letters", table.name))
+
+
+def references(connection: Where, table: Holder, after: str, size: int) -> Page:
     """Return the references in about ``size`` rows of a table, those whose key is above ``after``."""
     last, here = _range(connection, table, after, size)
-    found: set[str] = set()
-    if texts := _columns(table, Text):
-        begins = [select(text).where(*here, func.substr(text, 1, len(BLOB)) == BLOB) for text in texts]
-        found.update(text for text in connection.execute(union_all(*begins)).scalars() if REF.fullmatch(text))
-    for data in _columns(table, LargeBinary):
-        small = select(data).where(*here, func.length(data) <= _LARGEST_FRAME)
-        for frame in connection.execute(small).scalars():
-            found.update(in_frame(bytes(frame)))
-    return Page(frozenset(found), last)
+    page = {"after": after, "last": last, "begin": BLOB, "most": _LARGEST_FRAME}
+
+    def read(columns: Sequence[str], condition: str) -> Iterator[Any]:
+        parts = [f'SELECT "{name}" FROM {table.name} WHERE {here} AND {condition.format(name)}' for name in columns]
+        return (value for (value,) in direct.rows(connection, " UNION ALL ".join(parts), page)) if parts else iter(())
+
+    texts = {text for text in read(table.texts, f'substr("{{}}", 1, {len(BLOB)}) = :begin') if REF.fullmatch(text)}
+    return Page(texts.union(*(in_frame(bytes(frame)) for frame in read(table.data, 'length("{}") <= :most'))), last)
 
 
-def _range(connection: Connection, table: Table, after: str, size: int) -> tuple[str | None, list[ColumnElement[bool]]]:
+def _range(connection: Where, table: Holder, after: str, size: int) -> tuple[str | None, str]:
     """Return the last key of a page and the condition for its rows; a table without a key is one page."""
-    key: Column[str] | None = next(iter(table.primary_key.columns), None)
-    if key is None:
-        return None, []
-    bound = select(key).where(key > after).order_by(key).offset(size).limit(1)
-    last = connection.execute(bound).scalar_one_or_none()
-    return last, [key > after] if last is None else [key > after, key <= last]
+    if table.key is None:
+        return None, "true"
+    bound = f"SELECT {table.key} FROM {table.name} WHERE {table.key} > :after ORDER BY {table.key} LIMIT 1 OFFSET :size"
+    [(last,)] = direct.rows(connection, bound, {"after": after, "size": size}) or [(None,)]
+    return last, f"{table.key} > :after" + ("" if last is None else f" AND {table.key} <= :last")
 
 
 def in_frame(data: bytes) -> set[str]:
@@ -67,8 +112,8 @@ def in_frame(data: bytes) -> set[str]:
     return {match[0] for match in REF.finditer(data.decode("latin-1"))} if len(data) <= _LARGEST_FRAME else set()
 
 
-def identity(connection: Connection) -> str:
+def identity(connection: Where) -> str:
     """Return the name by which a ledger is known where several share something, wherever it is reached from."""
-    mine = insert_ignoring(facts, connection.dialect.name).values(name=_IDENTITY, value=new_id(), updated_at=now())
-    connection.execute(mine)
-    return str(connection.execute(select(facts.c.value).where(facts.c.name == _IDENTITY)).scalar_one())
+    direct.run(connection, _IDENTIFY[connection.dialect.name], {"mine": new_id()})
+    [(mine,)] = direct.rows(connection, _IDENTIFIED, {})
+    return str(mine)

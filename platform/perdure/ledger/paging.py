@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, tuple_
 
-from perdure.ledger.conditions import CLOCK_SKEW
-from perdure.model.ids import earliest_id
+from perdure.model.ids import CLOCK_SKEW, earliest_id
 
 #: The first column of an index that goes on by id, and what it is to be.
 Along = tuple[ColumnElement[str], Any]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid_utils import uuid7
 
+#: Seconds by which a submitter's clock may be slow before a list "since" a moment misses its jobs.
+CLOCK_SKEW = 24 * 3600.0
+
 
 def new_id() -> str:
     """Return a new UUIDv7 as text; ids made by one process sort in the order of their making."""

@@ -15,7 +15,6 @@ from perdure.ledger import Ledger, migrate
 from perdure.ledger.backup import snapshot
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.ledger.partitions import tables
-from perdure.ledger.schema import jobs
 from perdure.model.records import Claim
 from perdure.stores.record import CheckpointRecord
 from perdure_workers.embedded.postgres import PostgresServer
@@ -119,7 +118,7 @@ def test_what_runs_does_not_touch_partitions(ledger: Ledger, postgres_server: Po
     ran(ledger)
     archived(ledger)
     [until] = [one.until for one in ledger.partitions.existing()]
-    names = ", ".join(tables.name_of(table, until) for table in (jobs, *tables.OF_JOBS))
+    names = ", ".join(tables.name_of(table, until) for table in (tables.JOBS, *tables.OF_JOBS))
     waiting = submitted(ledger)
     by = claimer(ledger)
     with ledger.database.engine.connect() as other:

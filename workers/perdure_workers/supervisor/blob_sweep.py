@@ -10,8 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from sqlalchemy import Table
-
 from perdure import JobContext, Perdure
 from perdure.ledger import offloaded
 from perdure.stores.protocol import scan_all
@@ -72,11 +70,11 @@ def _references(app: Perdure, between: Callable[[], object]) -> Iterator[str]:
             for version in app.storage.store.versions(*key):
                 if version.record is not None:
                     yield from offloaded.in_frame(version.record.data)
-    for table in offloaded.TABLES:
+    for table in app.ledger.holders():
         yield from _in_table(app, table, between)
 
 
-def _in_table(app: Perdure, table: Table, between: Callable[[], object]) -> Iterator[str]:
+def _in_table(app: Perdure, table: offloaded.Holder, between: Callable[[], object]) -> Iterator[str]:
     after: str | None = ""
     while after is not None:
         began = time.monotonic()

@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, case, func, select, update
 
 from perdure.ledger import minutes
-from perdure.ledger.conditions import CLOCK_SKEW, insert_ignoring
+from perdure.ledger.conditions import insert_ignoring
 from perdure.ledger.minutes import HOUR, MINUTE, SLO
 from perdure.ledger.now import now
 from perdure.ledger.schema import attempts, dead_letters, facts, jobs
 from perdure.model.alerts.slo import Count, Slo
-from perdure.model.ids import earliest_id
+from perdure.model.ids import CLOCK_SKEW, earliest_id
 from perdure.model.states import Outcome
 
 _WATERMARK = "alerts:counted"

@@ -65,7 +65,7 @@ def contents(connection: Connection) -> tuple[dict[str, int], list[str]]:
     """Return how many rows each table has, and the blobs that they refer to."""
     tables = {t.name: int(connection.execute(select(func.count()).select_from(t)).scalar_one()) for t in ordered()}
     found: set[str] = set()
-    for table in offloaded.TABLES:
+    for table in offloaded.holders(connection):
         after: str | None = ""
         while after is not None:
             page = offloaded.references(connection, table, after, _ROWS)

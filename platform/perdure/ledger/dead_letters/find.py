@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, literal_column, select
 
 from perdure.errors import DeadLetterNotFound
-from perdure.ledger.conditions import CLOCK_SKEW, exactly, made_since
+from perdure.ledger.conditions import exactly, made_since
 from perdure.ledger.paging import Along, bounds, in_order
 from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters, jobs
 from perdure.model.dead_letter import LetterFilter
 from perdure.model.dead_letter_words import words
-from perdure.model.ids import earliest_id
+from perdure.model.ids import CLOCK_SKEW, earliest_id
 from perdure.model.records import DeadLetterRecord
 
 #: Columns that are compared for equality, by filter; the one that says most first: SQLite finds letters by that one.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, HOT, NOW
@@ -20,9 +19,14 @@ from perdure.model.lanes import PLAIN, REPLICAS
 from perdure.model.records import Claim
 from perdure.model.states import JobState, Transition, sources, target
 from perdure.model.worker_health import WorkerState
+from perdure.system.later import later
 
 if TYPE_CHECKING:
+    from sqlalchemy import exc
+
     from perdure.ledger.direct import Where
+else:
+    (exc,) = later("sqlalchemy", "exc")
 
 _ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
 _SOURCES = ", ".join(f"'{state}'" for state in sources(Transition.CLAIM))
@@ -154,7 +158,7 @@ def claim_from(connection: Where, by: Claimer, wanted: Mapping[str, int], since:
     """Claim so many jobs of each of these lanes; see :func:`claim`. One statement on PostgreSQL."""
     try:
         rows = _rows_of(connection, by, wanted, since)
-    except IntegrityError:
+    except exc.IntegrityError:
         if REPLICAS not in wanted:
             raise
         return []  # a sibling was claimed for this worker at the same moment

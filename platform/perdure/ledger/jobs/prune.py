@@ -2,35 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select, text
-
-from perdure.ledger.conditions import CLOCK_SKEW, state_is
-from perdure.ledger.hot import hot
-from perdure.ledger.now import now
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW, one_of, texts
 from perdure.ledger.partitions.tables import OF_JOBS
-from perdure.ledger.schema import dead_letters, jobs, worker_events, workers
-from perdure.model.ids import earliest_id
+from perdure.model.dead_letter import OPEN
+from perdure.model.ids import CLOCK_SKEW, earliest_id
 from perdure.model.states import JobState
 from perdure.model.worker_health import WorkerState
 
-_OPEN = "open"
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
-#: The ids are one parameter: with one for each, SQLAlchemy takes twice as long as the database, which locks meanwhile.
-_AMONG = {"sqlite": "IN (SELECT value FROM json_each(:ids))", "postgresql": "= ANY(CAST(:ids AS text[]))"}
-#: Deletes what belongs to some jobs, and then the jobs.
+_CLOCK = {dialect: f"SELECT {NOW[dialect]}" for dialect in DIALECTS}
+_OLD = {
+    (dialect, state): f"""
+    SELECT j.id FROM {HOT[dialect]} j
+    WHERE j.state = '{state}' AND j.id > :after AND j.id < :made_by AND j.finished_at < {NOW[dialect]} - :retention
+        AND (j.idempotency_key IS NULL OR j.idempotency_expires_at <= {NOW[dialect]})
+        AND NOT EXISTS (SELECT 1 FROM perdure_dead_letters d WHERE d.status = :open AND d.job_id = j.id)
+    ORDER BY j.id LIMIT :page {"FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""}
+    """
+    for dialect in DIALECTS
+    for state in JobState
+    if state.is_final
+}
+#: Delete what belongs to some jobs, and then the jobs.
 _DELETE = {
     dialect: [
-        text(f"DELETE FROM {only} {table.name} WHERE {'id' if table is jobs else 'job_id'} {_AMONG[dialect]}")
-        for table in (*OF_JOBS, jobs)
+        f"DELETE FROM {only} {table} WHERE {one_of(dialect, key, 'ids')}"
+        for table, key in (*((table, "job_id") for table in OF_JOBS), ("perdure_jobs", "id"))
     ]
     for dialect, only in {"sqlite": "", "postgresql": "ONLY"}.items()
 }
+_ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
+_OF_WORKERS = {
+    dialect: [
+        f"""
+        DELETE FROM perdure_workers WHERE id IN (
+            SELECT w.id FROM perdure_workers w
+            WHERE w.state IN ({_ENDED}) AND w.state_changed_at < {NOW[dialect]} - :retention AND NOT EXISTS (
+                SELECT 1 FROM {HOT[dialect]} j WHERE j.state = '{JobState.RUNNING}' AND j.worker_id = w.id
+            ) LIMIT :page
+        ) RETURNING id
+        """,
+        f"""
+        DELETE FROM perdure_worker_events WHERE id IN (
+            SELECT e.id FROM perdure_worker_events e WHERE e.at < {NOW[dialect]} - :retention LIMIT :page
+        ) RETURNING id
+        """,
+    ]
+    for dialect in DIALECTS
+}
 
 
-def finished_jobs(connection: Connection, state: JobState, retention: float, after: str, page: int) -> list[str]:
+def finished_jobs(connection: Where, state: JobState, retention: float, after: str, page: int) -> list[str]:
     """Delete jobs that ended in a state more than ``retention`` seconds ago, and what belongs to them.
 
     A job stays while its idempotency key protects against a second submit, and while its dead letter is open; and in its
@@ -47,32 +74,19 @@ def finished_jobs(connection: Connection, state: JobState, retention: float, aft
     Returns:
         The jobs that were deleted, in order.
     """
-    open_letter = select(dead_letters.c.job_id).where(dead_letters.c.status == _OPEN, dead_letters.c.job_id == jobs.c.id)
-    key_is_free = or_(jobs.c.idempotency_key.is_(None), jobs.c.idempotency_expires_at <= now())
+    dialect = connection.dialect.name
+    [(moment,)] = direct.rows(connection, _CLOCK[dialect], {})
     # What was made since cannot have ended before: without this bound the last page would read all that is kept.
-    made_by = earliest_id(connection.execute(select(now())).scalar_one() - retention + CLOCK_SKEW)
-    ended = jobs.c.finished_at < now() - retention
-    old = (state_is(state), jobs.c.id > after, jobs.c.id < made_by, ended, key_is_free, ~open_letter.exists())
-    query = hot(select(jobs.c.id)).where(*old).order_by(jobs.c.id).limit(page).with_for_update(skip_locked=True)
-    ids = list(connection.execute(query).scalars())
+    made_by = earliest_id(moment - retention + CLOCK_SKEW)
+    which = {"after": after, "made_by": made_by, "retention": retention, "open": OPEN, "page": page}
+    ids = [job_id for (job_id,) in direct.rows(connection, _OLD[dialect, state], which)]
     if ids:
-        dialect = connection.dialect.name
-        named = {"ids": ids if dialect == "postgresql" else msgspec.json.encode(ids).decode()}
         for statement in _DELETE[dialect]:
-            connection.execute(statement, named)
+            direct.run(connection, statement, {"ids": texts(dialect, ids)})
     return ids
 
 
-def ended_workers(connection: Connection, retention: float, page: int) -> int:
+def ended_workers(connection: Where, retention: float, page: int) -> int:
     """Delete incarnations that ended more than ``retention`` seconds ago, and events as old as that."""
-    ended = workers.c.state.in_(WorkerState.ended())
-    runs_nothing = ~hot(select(jobs.c.id)).where(state_is(JobState.RUNNING), jobs.c.worker_id == workers.c.id).exists()
-    deleted = _page(connection, workers, page, ended, workers.c.state_changed_at < now() - retention, runs_nothing)
-    return deleted + _page(connection, worker_events, page, worker_events.c.at < now() - retention)
-
-
-def _page(connection: Connection, table: Table, page: int, *where: ColumnElement[Any]) -> int:
-    ids = list(connection.execute(select(table.c.id).where(*where).limit(page)).scalars())
-    if not ids:
-        return 0
-    return connection.execute(delete(table).where(table.c.id.in_(ids))).rowcount
+    which = {"retention": retention, "page": page}
+    return sum(len(direct.rows(connection, statement, which)) for statement in _OF_WORKERS[connection.dialect.name])

@@ -274,7 +274,7 @@ class JobStatements:
 
     def prune(self, state: JobState, retention: float, after: str, page: int) -> list[str]:
         """Delete a page of jobs that ended long ago and return them; see :func:`prune.finished_jobs`."""
-        return self._work.run(lambda c: prune.finished_jobs(c, state, retention, after, page))
+        return self._work.direct(lambda c: prune.finished_jobs(c, state, retention, after, page), autocommit=False)
 
     def note(self, job_id: str, kind: notes.NoteKind, text: str) -> None:
         """Write a note about a job."""

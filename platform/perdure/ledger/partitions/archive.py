@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Table, select, text
 
-from perdure.ledger.conditions import CLOCK_SKEW, state_is
+from perdure.ledger.conditions import state_is
 from perdure.ledger.hot import hot
 from perdure.ledger.now import now
 from perdure.ledger.partitions.tables import OF_JOBS, make, name_of
-from perdure.ledger.schema import jobs
-from perdure.model.ids import earliest_id
+from perdure.ledger.schema import jobs, metadata
+from perdure.model.ids import CLOCK_SKEW, earliest_id
 from perdure.model.states import JobState
 
 
@@ -40,7 +40,7 @@ def archive(connection: Connection, period: float, rest: float, after: str, page
         parts[(finished_at // period + 1) * period].append(job_id)
     for until, ids in parts.items():
         make(connection, until)
-        for table in (jobs, *OF_JOBS):
+        for table in (jobs, *(metadata.tables[name] for name in OF_JOBS)):
             _move(connection, table, ids, until)
     return sorted(job_id for ids in parts.values() for job_id in ids)
 
@@ -49,5 +49,5 @@ def _move(connection: Connection, table: Table, ids: Sequence[str], until: float
     key = "id" if table is jobs else "job_id"
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     moved = f"DELETE FROM ONLY {table.name} WHERE {key} = ANY(CAST(:ids AS text[])) RETURNING {columns}"
-    into = f"INSERT INTO {name_of(table, until)} ({columns}) SELECT {columns} FROM moved"
+    into = f"INSERT INTO {name_of(table.name, until)} ({columns}) SELECT {columns} FROM moved"
     connection.execute(text(f"WITH moved AS ({moved}) {into}"), {"ids": ids})

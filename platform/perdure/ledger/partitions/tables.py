@@ -8,16 +8,26 @@ keys could be unique only within one, and to detach it would stop everybody for 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Index, Table, text
+from perdure.ledger import direct
+from perdure.ledger.dialects import NOW
 
-from perdure.ledger.schema import attempts, checkpoints, job_logs, job_notes, job_tags, jobs, steps
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
+JOBS = "perdure_jobs"
 #: What belongs to jobs, by their ids.
-OF_JOBS = (attempts, checkpoints, job_logs, job_notes, job_tags, steps)
+OF_JOBS = (
+    "perdure_attempts",
+    "perdure_checkpoints",
+    "perdure_job_logs",
+    "perdure_job_notes",
+    "perdure_job_tags",
+    "perdure_steps",
+)
 
 #: A partition's name says until when it takes what ended.
 _UNTIL = "_until_%Y%m%dt%H%M%S"
@@ -27,14 +37,20 @@ _OF_ALL = ("ix_perdure_jobs_replay_of", "ux_perdure_jobs_idempotency")
 #: Seconds that dropping waits for who reads a partition, and has those wait who come after that.
 PATIENCE = 1.0
 
-_EXISTING = text(
-    """
-    SELECT c.relname, pg_total_relation_size(c.oid) AS bytes, greatest(c.reltuples, 0) AS rows
+_EXISTING = """
+    SELECT c.relname, greatest(c.reltuples, 0), pg_total_relation_size(c.oid)
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = CAST(:jobs AS regclass) ORDER BY c.relname
-    """
-)
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('perdure:partitions', 0))")
+"""
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('perdure:partitions', 0))"
+_IS_THERE = "SELECT to_regclass(:name) IS NOT NULL"
+#: A table's indexes: their names, whether each is of the key, of which columns and of which rows.
+_INDEXES = """
+    SELECT c.relname, i.indisprimary, pg_get_expr(i.indpred, i.indrelid),
+        (SELECT string_agg(pg_get_indexdef(i.indexrelid, n, true), ', ' ORDER BY n) FROM generate_series(1, indnkeyatts) n)
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE i.indrelid = CAST(:table AS regclass) ORDER BY c.relname
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +68,17 @@ class Partition:
     bytes: int
 
 
-def existing(connection: Connection) -> list[Partition]:
+def existing(connection: Where) -> list[Partition]:
     """Return the partitions that there are, the oldest first; none on SQLite."""
     if connection.dialect.name != "postgresql":
         return []
-    found = [(_SUFFIX.search(row.relname), row) for row in connection.execute(_EXISTING, {"jobs": jobs.name})]
-    return [Partition(_until(match[0]), int(row.rows), int(row.bytes)) for match, row in found if match]
+    found = [(_SUFFIX.search(name), *sizes) for name, *sizes in direct.rows(connection, _EXISTING, {"jobs": JOBS})]
+    return [Partition(_until(match[0]), int(jobs), int(size)) for match, jobs, size in found if match]
 
 
-def name_of(table: Table, until: float) -> str:
+def name_of(table: str, until: float) -> str:
     """Return the name of a table's partition of what ended before a moment, epoch seconds."""
-    return table.name + datetime.fromtimestamp(until, UTC).strftime(_UNTIL)
+    return table + datetime.fromtimestamp(until, UTC).strftime(_UNTIL)
 
 
 def is_partition(name: str) -> bool:
@@ -74,63 +90,52 @@ def _until(suffix: str) -> float:
     return datetime.strptime(suffix, _UNTIL).replace(tzinfo=UTC).timestamp()
 
 
-def make(connection: Connection, until: float) -> None:
+def make(connection: Where, until: float) -> None:
     """Make the partition of what ended before a moment, unless it is there; in the caller's transaction."""
     if _is_there(connection, until):
         return
-    connection.execute(_ONE_AT_A_TIME)
+    direct.run(connection, _ONE_AT_A_TIME, {})
     if _is_there(connection, until):
         return
-    for table in (jobs, *OF_JOBS):
+    for table in (JOBS, *OF_JOBS):
         name = name_of(table, until)
-        key = ", ".join(column.name for column in table.primary_key.columns)
-        connection.execute(text(f"CREATE TABLE {name} (PRIMARY KEY ({key})) INHERITS ({table.name})"))
-        for index in sorted(_indexes(table), key=lambda index: str(index.name)):
-            connection.execute(text(_create(index, table, name)))
+        indexes = direct.rows(connection, _INDEXES, {"table": table})
+        [key] = [columns for _, is_key, _, columns in indexes if is_key]
+        direct.run(connection, f"CREATE TABLE {name} (PRIMARY KEY ({key})) INHERITS ({table})", {})
+        for index, is_key, condition, columns in indexes:
+            if not is_key and (condition is None or index in _OF_ALL):
+                where = "" if condition is None else f"WHERE {condition}"
+                its_name = index + name.removeprefix(table)
+                direct.run(connection, f"CREATE INDEX {its_name} ON {name} ({columns}) {where}", {})
 
 
-def _is_there(connection: Connection, until: float) -> bool:
-    there = connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name_of(jobs, until)})
-    return bool(there.scalar_one())
+def _is_there(connection: Where, until: float) -> bool:
+    [(is_there,)] = direct.rows(connection, _IS_THERE, {"name": name_of(JOBS, until)})
+    return bool(is_there)
 
 
-def _indexes(table: Table) -> Iterable[Index]:
-    from perdure.ledger.indexes import indexes_of  # which loads PostgreSQL's dialect; SQLite does without
-
-    return (index for index in indexes_of(table) if index.name in _OF_ALL or _condition(index) is None)
-
-
-def _condition(index: Index) -> object:
-    return index.dialect_options["postgresql"]["where"]
-
-
-def _create(index: Index, table: Table, name: str) -> str:
-    where = "" if _condition(index) is None else f" WHERE {_condition(index)}"
-    columns = ", ".join(column.name for column in index.columns)
-    return f"CREATE INDEX {index.name}{name.removeprefix(table.name)} ON {name} ({columns}){where}"
-
-
-def protects(connection: Connection, until: float) -> bool:
+def protects(connection: Where, until: float) -> bool:
     """Return whether an idempotency key of a partition's jobs protects against a second submit still."""
     query = (
-        f"SELECT EXISTS (SELECT 1 FROM {name_of(jobs, until)} WHERE idempotency_key IS NOT NULL "
-        "AND idempotency_expires_at > extract(epoch from statement_timestamp()))"
+        f"SELECT EXISTS (SELECT 1 FROM {name_of(JOBS, until)} WHERE idempotency_key IS NOT NULL "
+        f"AND idempotency_expires_at > {NOW['postgresql']})"
     )
-    return bool(connection.execute(text(query)).scalar_one())
+    [(does,)] = direct.rows(connection, query, {})
+    return bool(does)
 
 
-def checkpointed(connection: Connection, until: float, after: str, page: int) -> list[str]:
+def checkpointed(connection: Where, until: float, after: str, page: int) -> list[str]:
     """Return a page of a partition's jobs that have saved a checkpoint, those whose ids come after one."""
-    query = f"SELECT id FROM {name_of(jobs, until)} WHERE checkpoint_seq > 0 AND id > :after ORDER BY id LIMIT :page"
-    return list(connection.execute(text(query), {"after": after, "page": page}).scalars())
+    query = f"SELECT id FROM {name_of(JOBS, until)} WHERE checkpoint_seq > 0 AND id > :after ORDER BY id LIMIT :page"
+    return [job_id for (job_id,) in direct.rows(connection, query, {"after": after, "page": page})]
 
 
-def drop(connection: Connection, until: float) -> None:
+def drop(connection: Where, until: float) -> None:
     """Drop a partition with all that belongs to its jobs, in the caller's transaction.
 
     Raises:
         LedgerUnavailable: Somebody has read it for long, as a backup does; it is as it was.
     """
-    connection.execute(text(f"SET LOCAL lock_timeout = {int(PATIENCE * 1000)}"))
-    names = ", ".join(name_of(table, until) for table in (jobs, *OF_JOBS))
-    connection.execute(text(f"DROP TABLE {names}"))
+    direct.run(connection, f"SET LOCAL lock_timeout = {int(PATIENCE * 1000)}", {})
+    names = ", ".join(name_of(table, until) for table in (JOBS, *OF_JOBS))
+    direct.run(connection, f"DROP TABLE {names}", {})

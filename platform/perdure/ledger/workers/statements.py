@@ -29,7 +29,7 @@ class WorkerStatements:
 
     def prune(self, retention: float, page: int) -> int:
         """Delete a page of workers that ended long ago."""
-        return self._work.run(lambda c: prune.ended_workers(c, retention, page))
+        return self._work.direct(lambda c: prune.ended_workers(c, retention, page))
 
     def register(self, worker: dict[str, Any]) -> WorkerEvent | None:
         """Write a new worker incarnation; see :func:`register.register`."""
