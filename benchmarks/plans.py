@@ -56,8 +56,7 @@ def _measured(url: str, steps: int, *, is_kept: bool) -> dict[str, float]:
     ledger = Ledger(url)
     ledger.upgrade()
     if not is_kept:
-        with ledger.database._hot.lend() as connection:
-            connection.run(ANEW, {})
+        ledger.database.run(lambda connection: connection.run(ANEW, {}), autocommit=True, hot=True)
     found = _alone(ledger, steps) | {f"settle {size}, claim the next": _in_slices(ledger, size, steps) for size in SLICES}
     ledger.close()
     return found

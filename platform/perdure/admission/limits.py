@@ -118,7 +118,7 @@ class Limits:
         granted = most
         taken: list[RateLimit] = []
         for bucket in self._buckets(bulkhead, task):
-            with gate.use():
+            with gate:
                 enough = bucket.take(granted)
             for earlier in taken:
                 _give_back(earlier, granted - enough)
@@ -224,7 +224,7 @@ def _share(limit: int, running: int) -> int:
 
 def _give_back(bucket: RateLimit, tokens: int) -> None:
     if tokens > 0:
-        with gate.use():
+        with gate:
             bucket.give_back(tokens)
 
 

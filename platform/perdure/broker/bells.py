@@ -79,7 +79,7 @@ class Bells:
             return link.scripts.run("ring", [self._prefix + queue], [MOST, *messages])
 
         try:
-            with gate.use():
+            with gate:
                 rung = link.run(faulty(ring, Point.RING, ConnectionError, store=BROKER, bulkhead=bulkhead))
         except SharedStateUnavailable:
             return False
@@ -102,7 +102,7 @@ class Bells:
         celery: Any = self._celery()
         send = faulty(celery.send_task, Point.RING, ConnectionError, store=BROKER, bulkhead=bulkhead)
         try:
-            with gate.use():
+            with gate:
                 send(BELL, queue=queue, ignore_result=True, retry=False)
         except Exception as error:  # noqa: BLE001 - any transport's own errors; the job is in the ledger already
             self._away_until = time.monotonic() + AWAY_FOR

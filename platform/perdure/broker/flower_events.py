@@ -77,7 +77,7 @@ class FlowerEvents:
             return False
         events: Any = self._celery().events
         try:
-            with gate.use(), events.default_dispatcher(hostname=worker) as dispatcher:
+            with gate, events.default_dispatcher(hostname=worker) as dispatcher:
                 dispatcher.send(kind, uuid=job_id, **fields)
         except Exception as error:  # noqa: BLE001 - any transport's own errors; what happened is in the ledger
             self._silent_until = time.monotonic() + PAUSE_AFTER_FAILURE

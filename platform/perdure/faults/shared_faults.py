@@ -74,7 +74,7 @@ class SharedFaults:
     def _run(self, operation: Callable[[], Any]) -> Any:
         self._thread.asks = True
         try:
-            with gate.use():
+            with gate:
                 return self._link.run(operation, self._kinds)
         finally:
             self._thread.asks = False

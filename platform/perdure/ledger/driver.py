@@ -6,13 +6,15 @@ compiled 0.2 ms, three times that after some idle time. So statements that are h
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal, Self, TypeVar
 
 from perdure.ledger.dialects import Dialect
+from perdure.system.fork_locks import fork_condition
+
+Result = TypeVar("Result")
 
 #: Connections of a process at once, and those of them that are kept: as many as SQLAlchemy's pool.
 MOST, KEPT = 15, 5
@@ -59,17 +61,17 @@ class DriverConnection(ABC):
         except self.error as error:
             raise self._refused(error, statement, parameters) from error
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit what is done in the block when it ends without an error, and nothing of it otherwise."""
+    def transact(self, work: Callable[[Self], Result]) -> Result:
+        """Return what work returns in a transaction, which commits when that ends without an error."""
         self.run(self.begin, {})
         try:
-            yield
+            result = work(self)
         except BaseException:
             with suppress(self.error):
                 self.execute("ROLLBACK", {})
             raise
         self.run("COMMIT", {})
+        return result
 
     def close(self) -> None:
         """Close it."""
@@ -96,39 +98,36 @@ class Connections:
 
     def __init__(self, connect: Callable[[], DriverConnection]) -> None:
         self._connect = connect
+        self._changed = fork_condition()
         self._reset()
 
-    @contextmanager
-    def lend(self) -> Iterator[DriverConnection]:
-        """Yield a connection that nobody else uses meanwhile. One on which anything failed is not used again.
+    def run(self, work: Callable[[DriverConnection], Result], *, autocommit: bool) -> Result:
+        """Return what work returns on a connection that nobody else uses meanwhile.
+
+        One on which anything failed is not used again.
+
+        Args:
+            work: What to do.
+            autocommit: Whether each statement commits by itself; else they are one transaction.
 
         Raises:
             sqlalchemy.exc.DBAPIError: None could be made.
             sqlalchemy.exc.TimeoutError: All were in use for too long.
         """
-        if not self._places.acquire(timeout=PATIENCE):
-            from sqlalchemy.exc import TimeoutError
-
-            raise TimeoutError(f"all {MOST} connections of this process were in use for {PATIENCE:g} s")
+        connection = self._take()
         try:
-            connection = self._one()
-            try:
-                yield connection
-            except BaseException:
-                connection.close()
-                raise
-            if len(self._idle) < KEPT:
-                self._idle.append(connection)
-            else:
-                connection.close()
-        finally:
-            self._places.release()
+            result = work(connection) if autocommit else connection.transact(work)
+        except BaseException:
+            self._drop(connection)
+            raise
+        self._give_back(connection)
+        return result
 
     def close(self) -> None:
         """Close those that nobody uses."""
         with suppress(IndexError):
             while True:
-                self._idle.pop().close()
+                self._drop(self._idle.pop())
 
     def leave(self) -> list[DriverConnection]:
         """Return those that nobody uses, and have them no more: in a forked child, whose parent goes on with them."""
@@ -136,15 +135,62 @@ class Connections:
         self._reset()
         return left
 
-    def _one(self) -> DriverConnection:
+    def _take(self) -> DriverConnection:
         try:
             return self._idle.pop()
         except IndexError:
+            return self._another()
+
+    def _another(self) -> DriverConnection:
+        """Return one that somebody gives back, or a new one where there is room for it."""
+        with self._changed:
+            self._waiting += 1
+            found = self._changed.wait_for(self._idle_or_room, PATIENCE)
+            self._waiting -= 1
+        if found is None:
+            from sqlalchemy.exc import TimeoutError
+
+            raise TimeoutError(f"all {MOST} connections of this process were in use for {PATIENCE:g} s")
+        if isinstance(found, DriverConnection):
+            return found
+        try:
             return self._connect()
+        except BaseException:
+            self._make_room()
+            raise
+
+    def _idle_or_room(self) -> DriverConnection | Literal[True] | None:
+        """Return an idle one, whether there is room for one more, which is taken, or None."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            if self._open == MOST:
+                return None
+            self._open += 1
+            return True
+
+    def _give_back(self, connection: DriverConnection) -> None:
+        if len(self._idle) >= KEPT:
+            self._drop(connection)
+            return
+        self._idle.append(connection)
+        if self._waiting:  # who waits counts itself before it looks, so that one of both sees the other
+            with self._changed:
+                self._changed.notify()
+
+    def _drop(self, connection: DriverConnection) -> None:
+        connection.close()
+        self._make_room()
+
+    def _make_room(self) -> None:
+        with self._changed:
+            self._open -= 1
+            self._changed.notify()
 
     def _reset(self) -> None:
         self._idle: list[DriverConnection] = []
-        self._places = threading.Semaphore(MOST)
+        #: How many there are, those in use included, and how many threads wait for one.
+        self._open = self._waiting = 0
 
 
 def _as_sqlalchemys(

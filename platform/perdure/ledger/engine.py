@@ -6,7 +6,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -52,6 +52,7 @@ class Database:
         self.dialect = self._url.dialect
         #: The URL without its password, for messages.
         self.name = masked_url(for_sqlalchemy(url))
+        self._translation = _Translation(self.name)
         self.pooler = Pooler(str(self._url.query.get(POOLER, "auto")))
         self._durability = durability
         self._own = Connections(self._connected)
@@ -142,14 +143,14 @@ class Database:
             LedgerUnavailable: The database cannot be reached or refuses to work.
         """
         own = self._hot if hot else self._own if direct else None
-        with gate.use(), self.translating():
+        with gate, self._translation:
             run = self._run
             for point in at.points:
                 run = faulty(run, point, _connection_lost, store=LEDGER, bulkhead=at.bulkhead)
             try:
                 return run(work, autocommit, own)
-            except exc.DBAPIError as error:
-                if not error.connection_invalidated:
+            except Exception as error:
+                if not getattr(error, "connection_invalidated", False):
                     raise
                 self._close_idle()  # others are as dead, and some work is not repeated
                 return run(work, autocommit, own)
@@ -163,7 +164,7 @@ class Database:
         Raises:
             LedgerUnavailable: The database cannot be reached; if at the end, whether it was committed is not known.
         """
-        with gate.use():
+        with gate:
             begun = self._beginning()
             with self.translating():
                 connection = begun.__enter__()
@@ -178,8 +179,7 @@ class Database:
 
     def _run(self, work: Callable[[Any], Result], autocommit: bool, own: Connections | None) -> Result:
         if own is not None and not self._is_listened_to():
-            with own.lend() as connection, nullcontext() if autocommit else connection.transaction():
-                return work(connection)
+            return own.run(work, autocommit=autocommit)
         result = self._run_by_sqlalchemy(work, autocommit)
         self._has_worked = True
         return result
@@ -249,17 +249,9 @@ class Database:
         if self._engine is not None and self._pid == os.getpid():
             self._engine.dispose()
 
-    @contextmanager
-    def translating(self) -> Iterator[None]:
+    def translating(self) -> AbstractContextManager[None]:
         """Raise a driver's errors about the database itself as ``LedgerUnavailable``; for perdure's own statements."""
-        try:
-            yield
-        except exc.TimeoutError as error:
-            raise self._unavailable(error) from error
-        except exc.DBAPIError as error:
-            if is_about_the_ledger(error):
-                raise self._unavailable(error) from error
-            raise
+        return self._translation
 
     @contextmanager
     def translating_theirs(self, connection: Connection) -> Iterator[None]:
@@ -268,11 +260,8 @@ class Database:
             yield
         except exc.DBAPIError as error:
             if (connection.invalidated and not outstayed(error)) or is_about_the_database(error):
-                raise self._unavailable(error) from error
+                raise _unavailable(self.name, error) from error
             raise
-
-    def _unavailable(self, error: BaseException) -> LedgerUnavailable:
-        return LedgerUnavailable(f"ledger {self.name}: {_first_line(error)}")
 
     def _leave_inherited(self) -> None:
         """Leave the parent's connections alone, in a child that was forked a moment ago.
@@ -289,6 +278,21 @@ class Database:
         else:
             _inherited.extend((self._engine, self._autocommitting))
             self._engine = self._autocommitting = None
+
+
+class _Translation(AbstractContextManager[None]):
+    """See :meth:`Database.translating`; loads SQLAlchemy for none of the errors that it has not raised."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or "sqlalchemy" not in sys.modules:
+            return
+        if isinstance(error, exc.TimeoutError) or (isinstance(error, exc.DBAPIError) and is_about_the_ledger(error)):
+            raise _unavailable(self._name, error) from error
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -312,6 +316,10 @@ os.register_at_fork(after_in_child=_leave_inherited)
 
 def _connection_lost(why: str) -> exc.DBAPIError:
     return exc.DBAPIError(None, None, ConnectionError(why), connection_invalidated=True)
+
+
+def _unavailable(name: str, error: BaseException) -> LedgerUnavailable:
+    return LedgerUnavailable(f"ledger {name}: {_first_line(error)}")
 
 
 def _first_line(error: BaseException) -> str:

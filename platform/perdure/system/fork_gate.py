@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from perdure.system.fork_logs import LogsHeld
 
@@ -23,7 +22,7 @@ LONGEST_WAIT = 2.0
 
 
 class ForkGate:
-    """Lets any number of threads use connections, or one fork."""
+    """Lets any number of threads use connections (``with gate: ...``), or one fork."""
 
     #: The uses that are under way, and those of them that a fork has waited for in vain: no other one waits for them.
     _inside: set[object]
@@ -37,14 +36,25 @@ class ForkGate:
         self.was_quiet = True
         self._reset()
 
-    @contextmanager
-    def use(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Hold forks off while a connection is used. A thread may do so while it does; its own forks go through."""
-        self._enter()
-        try:
-            yield
-        finally:
-            self._leave()
+        if not self._depth:
+            with self._free:
+                while self._forking:
+                    self._free.wait()
+                self._thread.use = object()
+                self._inside.add(self._thread.use)
+        self._thread.depth = self._depth + 1
+
+    def __exit__(self, *_: object) -> None:
+        """Let a fork go on that has waited for this use alone."""
+        if not self._depth:
+            return  # it was entered before the fork that made this process
+        self._thread.depth = self._depth - 1
+        if not self._depth:
+            with self._free:
+                self._inside.discard(self._thread.use)
+                self._free.notify_all()
 
     def before_fork(self) -> None:
         """Let no new use begin, wait for those of other threads, close what is idle, and hold the logs."""
@@ -69,24 +79,6 @@ class ForkGate:
     def _depth(self) -> int:
         """How many uses of this thread are under way, one in another."""
         return getattr(self._thread, "depth", 0)
-
-    def _enter(self) -> None:
-        if not self._depth:
-            with self._free:
-                while self._forking:
-                    self._free.wait()
-                self._thread.use = object()
-                self._inside.add(self._thread.use)
-        self._thread.depth = self._depth + 1
-
-    def _leave(self) -> None:
-        if not self._depth:
-            return  # it was entered before the fork that made this process
-        self._thread.depth = self._depth - 1
-        if not self._depth:
-            with self._free:
-                self._inside.discard(self._thread.use)
-                self._free.notify_all()
 
     def _reset(self) -> None:
         self._free = threading.Condition()

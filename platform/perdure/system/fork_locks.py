@@ -47,7 +47,7 @@ class once(Generic[T]):  # noqa: N801 - used as the decorator that it is
     def __get__(self, instance: object | None, owner: type) -> once[T] | T:
         if instance is None:
             return self
-        with gate.use(), self._lock:
+        with gate, self._lock:
             kept = instance.__dict__
             if self._name not in kept:
                 kept[self._name] = self._make(instance)

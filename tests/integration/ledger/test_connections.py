@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from perdure.errors import LedgerUnavailable
 from perdure.ledger import Ledger, direct, driver
 from perdure.ledger.driver import DriverConnection
 from support.ledgers import job, run_directly, submitted
+from support.waiting import wait_until
 
 
 def driven(connection: Connection | DriverConnection) -> Any:
@@ -82,6 +83,24 @@ def test_so_many_at_once_and_no_more(ledger: Ledger, monkeypatch: pytest.MonkeyP
         together.wait(60)
         assert len({id(one.result(60)) for one in held}) == driver.MOST
     assert len(ledger.database._hot._idle) == driver.KEPT
+
+
+def test_who_waits_gets_the_one_that_is_given_back(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "MOST", 1)
+    submitted(ledger)
+    goes_on = Event()
+
+    def hold(connection: DriverConnection) -> Any:
+        assert goes_on.wait(60)
+        return driven(connection)
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(hot, ledger, hold)
+        wait_until(lambda: not ledger.database._hot._idle)
+        others = [pool.submit(hot, ledger) for _ in range(2)]
+        wait_until(lambda: ledger.database._hot._waiting == 2)
+        goes_on.set()
+        assert [other.result(60) is first.result(60) for other in others] == [True, True]
 
 
 def test_a_child_leaves_its_parent_s_alone_and_has_its_own(ledger: Ledger) -> None:

@@ -21,7 +21,7 @@ def test_a_fork_waits_for_a_use_that_is_under_way() -> None:
     left: list[bool] = []
 
     def use() -> None:
-        with fork_gate.gate.use():
+        with fork_gate.gate:
             inside.set()
             leave.wait(30)
             left.append(True)
@@ -42,7 +42,7 @@ def test_a_use_waits_for_a_fork_that_is_under_way() -> None:
     used = threading.Event()
 
     def use() -> None:
-        with gate.use():
+        with gate:
             used.set()
 
     thread = threading.Thread(target=use)
@@ -61,7 +61,7 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         gate.before_fork()
         gate.after_fork_in_parent()
 
-    with gate.use():
+    with gate:
         other = threading.Thread(target=fork)
         other.start()
         other.join(30)
@@ -82,12 +82,12 @@ def test_what_one_fork_has_waited_for_in_vain_the_next_ones_do_not_wait_for(monk
     is_inside, may_leave = threading.Event(), threading.Event()
 
     def stay() -> None:
-        with gate.use():
+        with gate:
             is_inside.set()
             may_leave.wait()
 
     def come_and_go() -> None:
-        with gate.use():
+        with gate:
             pass
 
     thread = threading.Thread(target=stay)
@@ -108,7 +108,7 @@ def test_what_one_fork_has_waited_for_in_vain_the_next_ones_do_not_wait_for(monk
 
 def test_a_child_starts_with_an_open_gate() -> None:
     if (pid := os.fork()) == 0:
-        with fork_gate.gate.use():
+        with fork_gate.gate:
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
@@ -155,21 +155,21 @@ def test_a_use_within_a_use_does_not_wait_for_the_fork_that_waits_for_it() -> No
         forked.set()
         gate.after_fork_in_parent()
 
-    with gate.use():
+    with gate:
         thread = threading.Thread(target=fork)
         thread.start()
         assert waiting.wait(30)
-        with gate.use():
+        with gate:
             assert not forked.is_set()
     assert forked.wait(30)
     thread.join(30)
 
 
 def test_a_child_forked_within_a_use_has_a_gate_that_works() -> None:
-    with fork_gate.gate.use():
+    with fork_gate.gate:
         pid = os.fork()
     if pid == 0:  # it has left what its parent entered
-        with fork_gate.gate.use():
+        with fork_gate.gate:
             held = len(fork_gate.gate._inside)
         os._exit(0 if (held, len(fork_gate.gate._inside)) == (1, 0) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -170,10 +170,10 @@ def _take_back(app: Perdure, endings: Sequence[Ending]) -> int:
 def _free(app: Perdure, claim: Claim, *, has_begun: bool) -> None:
     """Give back the permits that a job's process held, before the job can be claimed again."""
     if claim.limit_key is not None:
-        with gate.use():
+        with gate:
             app.limits.free(claim)
     if has_begun:
-        with gate.use():
+        with gate:
             app.breakers.free(holder_of(claim))
 
 

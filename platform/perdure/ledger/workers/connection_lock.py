@@ -72,7 +72,7 @@ class LifeLine:
         Raises:
             LedgerUnavailable: The database cannot be reached.
         """
-        with gate.use(), self._database.translating():
+        with gate, self._database.translating():
             try:
                 return self._beat()
             except DBAPIError as error:
@@ -82,7 +82,7 @@ class LifeLine:
 
     def close(self) -> None:
         """Close the connection; the lock is freed."""
-        with gate.use():
+        with gate:
             self._drop()
 
     def _beat(self) -> str | None:
