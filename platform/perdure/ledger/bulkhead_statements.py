@@ -18,12 +18,12 @@ class BulkheadStatements:
 
     def pause(self, bulkhead: str, by: str, reason: str) -> None:
         """Let no job of a bulkhead start."""
-        self._work.run(lambda c: bulkheads.pause(c, bulkhead, by, reason))
+        self._work.direct(lambda c: bulkheads.pause(c, bulkhead, by, reason), create=True)
 
     def resume(self, bulkhead: str) -> None:
         """Let the jobs of a paused bulkhead start again."""
-        self._work.run(lambda c: bulkheads.resume(c, bulkhead))
+        self._work.direct(lambda c: bulkheads.resume(c, bulkhead), create=True)
 
     def counts(self) -> dict[str, bulkheads.BulkheadCounts]:
         """Return what waits and runs in each bulkhead that has jobs or was paused."""
-        return self._work.read(bulkheads.counts)
+        return self._work.direct(bulkheads.counts)

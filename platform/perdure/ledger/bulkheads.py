@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, case, delete, func, literal_column, select
-
-from perdure.ledger.conditions import state_is, upsert
-from perdure.ledger.hot import hot
-from perdure.ledger.now import now
-from perdure.ledger.schema import bulkheads, jobs
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
 from perdure.model.states import JobState
 from perdure.model.text.storable import MAX_REASON, storable, storable_name
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,42 +28,50 @@ class BulkheadCounts:
 
 
 #: An expression, and not the column: SQLite would read all jobs by the column's index to have them grouped already.
-_NAME = jobs.c.bulkhead.concat(literal_column("''"))
-_IS_WAITING = jobs.c.run_at.is_not(None)
+_NAME = "bulkhead || ''"
 #: What waits and what runs; each is read by an index that knows no finished job.
-_WAITING = hot(
-    select(
-        _NAME,
-        func.sum(case((jobs.c.run_at <= now(), 1), else_=0)).label("queued"),
-        func.sum(case((jobs.c.run_at > now(), 1), else_=0)).label("waiting"),
-        (now() - func.min(jobs.c.run_at)).label("oldest"),
-    )
-    .where(_IS_WAITING)
-    .group_by(_NAME)
-)
-_RUNNING = hot(select(_NAME, func.count()).where(state_is(JobState.RUNNING)).group_by(_NAME))
+_WAITING = {
+    dialect: f"""
+    SELECT {_NAME}, sum(CASE WHEN run_at <= {NOW[dialect]} THEN 1 ELSE 0 END),
+        sum(CASE WHEN run_at > {NOW[dialect]} THEN 1 ELSE 0 END), {NOW[dialect]} - min(run_at)
+    FROM {HOT[dialect]} WHERE run_at IS NOT NULL GROUP BY {_NAME}
+    """
+    for dialect in DIALECTS
+}
+_RUNNING = {
+    dialect: f"SELECT {_NAME}, count(*) FROM {HOT[dialect]} WHERE state = '{JobState.RUNNING}' GROUP BY {_NAME}"
+    for dialect in DIALECTS
+}
+_PAUSED = "SELECT name, paused_by, reason FROM perdure_bulkheads WHERE paused"
+_PAUSE = {
+    dialect: f"""
+    INSERT INTO perdure_bulkheads (name, paused, paused_by, paused_at, reason)
+    VALUES (:name, TRUE, :by, {NOW[dialect]}, :reason)
+    ON CONFLICT (name) DO UPDATE SET paused = excluded.paused, paused_by = excluded.paused_by,
+        paused_at = excluded.paused_at, reason = excluded.reason
+    """
+    for dialect in DIALECTS
+}
 
 
-def pause(connection: Connection, name: str, by: str, reason: str) -> None:
+def pause(connection: Where, name: str, by: str, reason: str) -> None:
     """Let no job of a bulkhead start; those that run go on."""
-    why = {"paused_by": storable_name(by), "reason": storable(reason, MAX_REASON)}
-    values = {"name": name, "paused": True, "paused_at": now(), **why}
-    connection.execute(upsert(bulkheads, connection.dialect.name, ["name"]).values(**values))
+    values = {"name": name, "by": storable_name(by), "reason": storable(reason, MAX_REASON)}
+    direct.run(connection, _PAUSE[connection.dialect.name], values)
 
 
-def resume(connection: Connection, name: str) -> None:
+def resume(connection: Where, name: str) -> None:
     """Let a bulkhead's jobs start again."""
-    connection.execute(delete(bulkheads).where(bulkheads.c.name == name))
+    direct.run(connection, "DELETE FROM perdure_bulkheads WHERE name = :name", {"name": name})
 
 
-def counts(connection: Connection) -> dict[str, BulkheadCounts]:
+def counts(connection: Where) -> dict[str, BulkheadCounts]:
     """Return the counts of each bulkhead that has unfinished jobs or is paused."""
-    found: dict[str, BulkheadCounts] = {}
-    for name, queued, waiting, oldest in connection.execute(_WAITING):
+    dialect, found = connection.dialect.name, dict[str, BulkheadCounts]()
+    for name, queued, waiting, oldest in direct.rows(connection, _WAITING[dialect], {}):
         found[name] = BulkheadCounts(queued, waiting=waiting, oldest_wait=oldest if queued else None)
-    for name, running in connection.execute(_RUNNING):
+    for name, running in direct.rows(connection, _RUNNING[dialect], {}):
         found[name] = replace(found.get(name, BulkheadCounts()), running=running)
-    for row in connection.execute(select(bulkheads).where(bulkheads.c.paused)):
-        paused = {"paused": True, "paused_by": row.paused_by, "reason": row.reason}
-        found[row.name] = replace(found.get(row.name, BulkheadCounts()), **paused)
+    for name, by, reason in direct.rows(connection, _PAUSED, {}):
+        found[name] = replace(found.get(name, BulkheadCounts()), paused=True, paused_by=by, reason=reason)
     return found

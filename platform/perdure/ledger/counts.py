@@ -14,13 +14,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, select, text
 
-from perdure.ledger import batch, direct, minutes
-from perdure.ledger.conditions import insert_ignoring, upsert
+from perdure.ledger import batch, direct, facts, minutes
 from perdure.ledger.dialects import DIALECTS, HOT, NOW
-from perdure.ledger.now import now
-from perdure.ledger.schema import facts
 from perdure.model import metrics
 from perdure.model.metrics import ENDED, SECONDS, Count
 from perdure.model.records import Claim, Settlement
@@ -196,31 +192,32 @@ def _by_series(source: str, where: str) -> str:
 _APPENDED = "perdure_counts WHERE at >= :since"
 _FOLD = {
     "sqlite": [
-        text(f"{_TO_TOTALS} {_by_series('perdure_counts', 'at >= :since')} {_ADDED}"),
-        text(minutes.add_from("sqlite", "perdure_counts", "at >= :since")),
-        text(f"DELETE FROM {_APPENDED}"),
+        f"{_TO_TOTALS} {_by_series('perdure_counts', 'at >= :since')} {_ADDED}",
+        minutes.add_from("sqlite", "perdure_counts", "at >= :since"),
+        f"DELETE FROM {_APPENDED}",
     ],
     "postgresql": [
-        text(
-            f"WITH gone AS (DELETE FROM {_APPENDED} RETURNING at, name, labels, place, count, sum), "
-            f"whole AS ({_TO_TOTALS} {_by_series('gone', 'true')} {_ADDED}) "
-            f"{minutes.add_from('postgresql', 'gone')}"
-        )
+        f"WITH gone AS (DELETE FROM {_APPENDED} RETURNING at, name, labels, place, count, sum), "
+        f"whole AS ({_TO_TOTALS} {_by_series('gone', 'true')} {_ADDED}) "
+        f"{minutes.add_from('postgresql', 'gone')}"
     ],
 }
-_FOLDED_AT = select(facts.c.updated_at, now().label("now")).where(facts.c.name == _FOLDED).with_for_update()
-
+_FOLDED_AT = {
+    dialect: f"SELECT updated_at, {NOW[dialect]} FROM perdure_facts WHERE name = '{_FOLDED}' {lock}"
+    for dialect, lock in {"sqlite": "", "postgresql": "FOR UPDATE"}.items()
+}
+_BEGIN = f"INSERT INTO perdure_facts (name, value, updated_at) VALUES ('{_FOLDED}', '', 0) ON CONFLICT DO NOTHING"
 
 _SINCE = f"coalesce((SELECT updated_at FROM perdure_facts WHERE name = '{_FOLDED}'), 0) - {LATE:g}"
-_ANY = text(f"SELECT 1 FROM perdure_counts WHERE at >= {_SINCE} LIMIT 1")
+_ANY = f"SELECT 1 FROM perdure_counts WHERE at >= {_SINCE} LIMIT 1"
 
 
-def is_to_fold(connection: Connection) -> bool:
+def is_to_fold(connection: Where) -> bool:
     """Return whether there is anything to add up, but for what came very late."""
-    return connection.execute(_ANY).first() is not None
+    return bool(direct.rows(connection, _ANY, {}))
 
 
-def fold(connection: Connection, *, enough: float, full: bool = False) -> bool:
+def fold(connection: Where, *, enough: float, full: bool = False) -> bool:
     """Add up what was appended, and return whether it was done.
 
     Args:
@@ -228,33 +225,30 @@ def fold(connection: Connection, *, enough: float, full: bool = False) -> bool:
         enough: Seconds for which somebody else's work is new enough, so that nothing is done.
         full: Whether to look for rows of transactions that came very late as well.
     """
-    row = connection.execute(_FOLDED_AT).one_or_none() or _first(connection)
-    if row.now - row.updated_at < enough:
+    [(folded_at, now)] = direct.rows(connection, _FOLDED_AT[connection.dialect.name], {}) or _first(connection)
+    if now - folded_at < enough:
         return False
-    since = 0.0 if full else row.updated_at - LATE
+    since = 0.0 if full else folded_at - LATE
     for statement in _FOLD[connection.dialect.name]:
-        connection.execute(statement, {"since": since})
-    values = {"name": _FOLDED, "value": "", "updated_at": now()}
-    connection.execute(upsert(facts, connection.dialect.name, ["name"]).values(**values))
+        direct.run(connection, statement, {"since": since})
+    facts.note(connection, _FOLDED)
     return True
 
 
-def _first(connection: Connection) -> Any:
+def _first(connection: Where) -> Sequence[Any]:
     """Return the locked row of the last fold where there was none yet: of two who fold at once one waits for the other."""
-    row = {"name": _FOLDED, "value": "", "updated_at": 0.0}
-    connection.execute(insert_ignoring(facts, connection.dialect.name).values(**row))
-    return connection.execute(_FOLDED_AT).one()
+    direct.run(connection, _BEGIN, {})
+    return direct.rows(connection, _FOLDED_AT[connection.dialect.name], {})
 
 
-def _read(dialect: str) -> Any:
+def _read(dialect: str) -> str:
     moment = NOW[dialect]
     of_jobs = f"FROM {HOT[dialect]} WHERE"
     waits, runs = f"{of_jobs} run_at IS NOT NULL", f"{of_jobs} state = 'running'"
     # Expressions in place of columns: SQLite would read all jobs by the columns' index to have them grouped already.
     bulkhead, task = "bulkhead || ''", "task || ''"
-    return text(
-        f"""
-        SELECT name, labels, '' AS task, place, sum(count) AS many, sum(sum) AS total FROM (
+    return f"""
+        SELECT name, labels, '' AS task, place, sum(count), sum(sum) FROM (
             SELECT name, labels, place, count, sum FROM perdure_count_totals
             UNION ALL SELECT name, labels, place, count, sum FROM perdure_counts WHERE at >= {_SINCE}
         ) AS c GROUP BY name, labels, place
@@ -263,7 +257,6 @@ def _read(dialect: str) -> Any:
         UNION ALL SELECT 'waiting', {bulkhead}, '', 0, count(*), 0 {waits} AND run_at > {moment} GROUP BY {bulkhead}
         UNION ALL SELECT 'running', {bulkhead}, {task}, 0, count(*), 0 {runs} GROUP BY {bulkhead}, {task}
         """
-    )
 
 
 _READ = {dialect: _read(dialect) for dialect in DIALECTS}
@@ -288,21 +281,21 @@ class Reading:
     running: dict[tuple[str, str], int]
 
 
-def read(connection: Connection) -> Reading:
+def read(connection: Where) -> Reading:
     """Return what was counted, and what waits and runs, by one statement: at one moment, so that sums are right."""
     found = Reading([], {}, {}, {}, {})
-    for row in connection.execute(_READ[connection.dialect.name]):
-        count, total = int(row.many), float(row.total)
-        if row.name == "queued":
-            found.queued[row.labels] = count, max(0.0, total)
-        elif row.name == "waiting":
-            found.waiting[row.labels] = count
-        elif row.name == "running":
-            found.running[row.task, row.labels] = count
+    for name, of, task, place, many, seconds in direct.rows(connection, _READ[connection.dialect.name], {}):
+        count, total = int(many), float(seconds)
+        if name == "queued":
+            found.queued[of] = count, max(0.0, total)
+        elif name == "waiting":
+            found.waiting[of] = count
+        elif name == "running":
+            found.running[task, of] = count
         else:
-            labels = tuple(msgspec.json.decode(row.labels, type=list[str]))
-            if row.name == ENDED:
+            labels = tuple(msgspec.json.decode(of, type=list[str]))
+            if name == ENDED:
                 found.ended[labels] = count
             else:
-                found.counts.append(Count(row.name, labels, count, total, row.place))
+                found.counts.append(Count(name, labels, count, total, place))
     return found

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, func, select
-
-from perdure.ledger.now import now
-from perdure.ledger.schema import bulkheads, dead_letter_groups, dead_letters
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.model.ids import earliest_id
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: New letters that are counted at most.
 MOST_COUNTED = 10_000
+
+_OPEN = {
+    dialect: f"SELECT coalesce(sum(open), 0), count(*), {NOW[dialect]} FROM perdure_dead_letter_groups WHERE open > 0"
+    for dialect in DIALECTS
+}
+_NEW = f"""
+    SELECT count(*) FROM (
+        SELECT 1 FROM perdure_dead_letters WHERE id >= :first AND created_at >= :since LIMIT {MOST_COUNTED}
+    ) AS new
+"""
+_PAUSED = "SELECT name, paused_at FROM perdure_bulkheads WHERE paused AND paused_at IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +42,14 @@ class LetterCounts:
     new: int
 
 
-def letter_counts(connection: Connection) -> LetterCounts:
+def letter_counts(connection: Where) -> LetterCounts:
     """Return how many dead letters are open, of how many faults, and how many are new."""
-    c = dead_letter_groups.c
-    row = connection.execute(
-        select(func.coalesce(func.sum(c.open), 0), func.count(), now()).select_from(dead_letter_groups).where(c.open > 0)
-    ).one()
-    hour_ago = row[2] - 3600.0
-    d = dead_letters.c
-    new = select(d.id).where(d.id >= earliest_id(hour_ago), d.created_at >= hour_ago).limit(MOST_COUNTED).subquery()
-    return LetterCounts(int(row[0]), int(row[1]), connection.execute(select(func.count()).select_from(new)).scalar_one())
+    [(letters, faults, now)] = direct.rows(connection, _OPEN[connection.dialect.name], {})
+    hour_ago = now - 3600.0
+    [(new,)] = direct.rows(connection, _NEW, {"first": earliest_id(hour_ago), "since": hour_ago})
+    return LetterCounts(int(letters), faults, new)
 
 
-def paused_since(connection: Connection) -> dict[str, float]:
+def paused_since(connection: Where) -> dict[str, float]:
     """Return since when each paused bulkhead is paused, epoch seconds."""
-    query = select(bulkheads.c.name, bulkheads.c.paused_at).where(bulkheads.c.paused)
-    return {row.name: row.paused_at for row in connection.execute(query) if row.paused_at is not None}
+    return dict(direct.rows(connection, _PAUSED, {}))

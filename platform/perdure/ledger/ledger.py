@@ -18,10 +18,11 @@ from perdure.system.later import later
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from perdure.ledger import counts, due, measured, offloaded, probe
+    from perdure.ledger import counts, due, facts, measured, offloaded
     from perdure.ledger.alerts.statements import AlertStatements
     from perdure.ledger.bulkhead_statements import BulkheadStatements
     from perdure.ledger.dead_letters.letters import Letters
+    from perdure.ledger.direct import Where
     from perdure.ledger.partitions.statements import PartitionStatements
     from perdure.ledger.running.statements import RunningStatements
     from perdure.ledger.schedules import ticks
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from perdure.ledger.workers.statements import WorkerStatements
     from perdure.model.metrics import Count
 else:
-    counts, due, measured, offloaded, probe = later("perdure.ledger", "counts", "due", "measured", "offloaded", "probe")
+    counts, due, facts, measured, offloaded = later("perdure.ledger", "counts", "due", "facts", "measured", "offloaded")
     (ticks,) = later("perdure.ledger.schedules", "ticks")
 
 
@@ -116,12 +117,12 @@ class Ledger:
         return PartitionStatements(self._work)
 
     def probe(self) -> None:
-        """Make sure that the ledger can be written; see :func:`probe.probe`."""
-        self._work.read(probe.probe)
+        """Make sure that the ledger can be written: on a full disk, or as a standby, it still answers reads."""
+        self._work.direct(lambda c: facts.note(c, "last_probe"))
 
     def clock(self) -> float:
         """Return the ledger's time, seconds since the epoch."""
-        return self._work.read(ticks.clock)
+        return self._work.direct(ticks.clock)
 
     def due(
         self, *, host: str, held: Sequence[str], ttl: float, notifiers: Sequence[str], thorough: bool
@@ -148,13 +149,13 @@ class Ledger:
 
     def add_up_counts(self, *, enough: float, full: bool) -> bool:
         """Add up what was counted; see :func:`counts.fold`. Begins no transaction when there is nothing."""
-        if not (full or self._work.read(counts.is_to_fold)):
+        if not (full or self._work.direct(counts.is_to_fold)):
             return False
-        return self._work.run(lambda c: counts.fold(c, enough=enough, full=full))
+        return self._work.direct(lambda c: counts.fold(c, enough=enough, full=full), autocommit=False)
 
     def counts(self) -> counts.Reading:
         """Return what was counted, and what waits and runs; see :func:`counts.read`."""
-        return self._work.read(counts.read)
+        return self._work.direct(counts.read)
 
     def load_of(self, bulkhead: str, window: float) -> measured.Measured:
         """Return what a bulkhead's load has been for so many seconds; see :func:`measured.measured`."""
@@ -195,3 +196,7 @@ class Ledger:
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Return what work returns whose statements commit one by one; see :meth:`Database.run`."""
         return self._work.read(work)
+
+    def direct(self, work: Callable[[Where], Result]) -> Result:
+        """Return what work returns whose statements are text and commit one by one; see :mod:`perdure.ledger.direct`."""
+        return self._work.direct(work)

@@ -7,17 +7,17 @@ What settlements and processes append is added up here as it is to the totals of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select
-
-from perdure.ledger.conditions import insert_ignoring, inserting
-from perdure.ledger.now import now
-from perdure.ledger.schema import outcome_counts
+from perdure.ledger import direct
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.dialects import DIALECTS, NOW, one_of, texts
 from perdure.model.alerts.slo import Count
 from perdure.model.metrics import BELLS_MISSED, CHECKPOINT_FAILURES, ENDED, RECOVERY, SERVICE_CALLS
 from perdure.model.states import Outcome
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: Widths of the stretches, in seconds: short windows read minutes, long ones hours.
 MINUTE, HOUR = 60, 3600
@@ -33,7 +33,8 @@ TASK, CHECKPOINT, BULKHEAD, RECOVERED, SERVICE = "task:", "checkpoint:", "bulkhe
 DEPTH, SLO = "depth:", "slo:"
 
 _BAD = (Outcome.FAILED.value, Outcome.CRASHED.value, Outcome.TIMEOUT.value)
-_C = outcome_counts.c
+_INTO = "INSERT INTO perdure_outcome_counts AS m (series, span, start, good, bad)"
+_ADDED = "ON CONFLICT (series, span, start) DO UPDATE SET good = m.good + excluded.good, bad = m.bad + excluded.bad"
 
 
 def add_from(dialect: str, source: str, where: str = "true") -> str:
@@ -63,10 +64,8 @@ def add_from(dialect: str, source: str, where: str = "true") -> str:
     )
     # In one order, as the totals are.
     return (
-        "INSERT INTO perdure_outcome_counts AS m (series, span, start, good, bad) "
-        f"SELECT series, {MINUTE}, start, sum(good), sum(bad) FROM ({rows}) AS s GROUP BY series, start "
-        "ORDER BY series, start "
-        "ON CONFLICT (series, span, start) DO UPDATE SET good = m.good + excluded.good, bad = m.bad + excluded.bad"
+        f"{_INTO} SELECT series, {MINUTE}, start, sum(good), sum(bad) FROM ({rows}) AS s GROUP BY series, start "
+        f"ORDER BY series, start {_ADDED}"
     )
 
 
@@ -74,7 +73,48 @@ def _label(dialect: str, place: int) -> str:
     return f"(CAST(labels AS json) ->> {place})" if dialect == "postgresql" else f"json_extract(labels, '$[{place}]')"
 
 
-def recent(connection: Connection, now: float, window: float, before: float) -> tuple[dict[str, Count], dict[str, int]]:
+_COLUMNS = {"series": "text", "span": "int", "start": "bigint", "good": "bigint", "bad": "bigint"}
+
+
+def _insert(dialect: str, conflict: str) -> str:
+    # In one order, as those are that are added up.
+    return f"{_INTO} SELECT {', '.join(_COLUMNS)} FROM {rows_of(dialect, _COLUMNS)} WHERE true ORDER BY 1, 2, 3 {conflict}"
+
+
+_NOTE = {dialect: _insert(dialect, "ON CONFLICT DO NOTHING") for dialect in DIALECTS}
+_ADD = {dialect: _insert(dialect, _ADDED) for dialect in DIALECTS}
+_RECENT = f"""
+    SELECT series, sum(CASE WHEN start > :since THEN good ELSE 0 END), sum(CASE WHEN start > :since THEN bad ELSE 0 END),
+        max(CASE WHEN start <= :before THEN start END)
+    FROM perdure_outcome_counts WHERE span = {MINUTE} AND start > :first GROUP BY series
+"""
+_DEPTH = f"SELECT good FROM perdure_outcome_counts WHERE series = :series AND span = {MINUTE} AND start = :start"
+_SUMS = {
+    dialect: f"""
+    SELECT series, sum(good), sum(bad) FROM perdure_outcome_counts
+    WHERE {one_of(dialect, "series", "series")} AND span = :span AND start > :since GROUP BY series
+    """
+    for dialect in DIALECTS
+}
+_EACH = f"""
+    SELECT series, start, good, bad FROM perdure_outcome_counts
+    WHERE series LIKE :those AND span = {MINUTE} AND start >= :since
+"""
+_PRUNE = {
+    dialect: [
+        f"""
+        DELETE FROM perdure_outcome_counts WHERE (series, span, start) IN (
+            SELECT series, span, start FROM perdure_outcome_counts
+            WHERE span = {span} AND start < CAST({NOW[dialect]} - {kept} AS bigint) LIMIT :page
+        ) RETURNING span
+        """
+        for span, kept in _KEPT.items()
+    ]
+    for dialect in DIALECTS
+}
+
+
+def recent(connection: Where, now: float, window: float, before: float) -> tuple[dict[str, Count], dict[str, int]]:
     """Return the sums of the last minutes by series, and how many jobs waited in each bulkhead before.
 
     Args:
@@ -83,17 +123,10 @@ def recent(connection: Connection, now: float, window: float, before: float) -> 
         window: Seconds of the sums.
         before: How many seconds ago the depths are wanted; the newest that is older counts, a few minutes at most.
     """
-    ago, first = int(now - before), int(now - max(window, before + SLACK) - MINUTE)
-    is_recent = _C.start > int(now - window - MINUTE)
-    query = (
-        select(
-            _C.series, _sum_if(_C.good, is_recent), _sum_if(_C.bad, is_recent), func.max(case((_C.start <= ago, _C.start)))
-        )
-        .where(_C.span == MINUTE, _C.start > first)
-        .group_by(_C.series)
-    )
+    first = int(now - max(window, before + SLACK) - MINUTE)
+    moments = {"since": int(now - window - MINUTE), "before": int(now - before), "first": first}
     found, depths = {}, []
-    for series, good, bad, newest in connection.execute(query):
+    for series, good, bad, newest in direct.rows(connection, _RECENT, moments):
         if not series.startswith(DEPTH):
             found[series] = Count(int(good), int(bad))
         elif newest is not None:
@@ -101,16 +134,12 @@ def recent(connection: Connection, now: float, window: float, before: float) -> 
     return found, {series.removeprefix(DEPTH): _depth(connection, series, start) for series, start in depths}
 
 
-def _depth(connection: Connection, series: str, start: int) -> int:
-    this = (_C.series == series, _C.span == MINUTE, _C.start == start)
-    return int(connection.execute(select(_C.good).where(*this)).scalar_one())
+def _depth(connection: Where, series: str, start: int) -> int:
+    [(depth,)] = direct.rows(connection, _DEPTH, {"series": series, "start": start})
+    return int(depth)
 
 
-def _sum_if(column: Any, condition: Any) -> Any:
-    return func.sum(case((condition, column), else_=0))
-
-
-def sums(connection: Connection, span: int, since: float, series: Sequence[str]) -> dict[str, Count]:
+def sums(connection: Where, span: int, since: float, series: Sequence[str]) -> dict[str, Count]:
     """Return the sums of stretches that begin at a moment or later.
 
     Args:
@@ -119,12 +148,12 @@ def sums(connection: Connection, span: int, since: float, series: Sequence[str])
         since: Epoch seconds.
         series: Which series.
     """
-    query = select(_C.series, func.sum(_C.good), func.sum(_C.bad))
-    query = query.where(_C.series.in_(series), _C.span == span, _C.start > int(since - span))
-    return {row[0]: Count(int(row[1]), int(row[2])) for row in connection.execute(query.group_by(_C.series))}
+    dialect = connection.dialect.name
+    which = {"series": texts(dialect, series), "span": span, "since": int(since - span)}
+    return {name: Count(int(good), int(bad)) for name, good, bad in direct.rows(connection, _SUMS[dialect], which)}
 
 
-def each_of(connection: Connection, kind: str, since: float) -> dict[str, dict[int, Count]]:
+def each_of(connection: Where, kind: str, since: float) -> dict[str, dict[int, Count]]:
     """Return the minutes of all series of a kind, by name and by the minute's number since the epoch.
 
     Args:
@@ -133,23 +162,19 @@ def each_of(connection: Connection, kind: str, since: float) -> dict[str, dict[i
         since: Of minutes that begin at this moment or later, epoch seconds.
     """
     found: dict[str, dict[int, Count]] = {}
-    query = select(_C.series, _C.start, _C.good, _C.bad).where(_C.span == MINUTE, _C.start >= int(since))
-    for series, start, good, bad in connection.execute(query.where(_C.series.startswith(kind, autoescape=True))):
+    for series, start, good, bad in direct.rows(connection, _EACH, {"those": f"{kind}%", "since": int(since)}):
         found.setdefault(series.removeprefix(kind), {})[start // MINUTE] = Count(int(good), int(bad))
     return found
 
 
-def note_depths(connection: Connection, now: float, depths: Mapping[str, int]) -> None:
+def note_depths(connection: Where, now: float, depths: Mapping[str, int]) -> None:
     """Keep how many jobs wait in each bulkhead, once a minute; ``now`` is the ledger's time, epoch seconds."""
-    minute = int(now // MINUTE) * MINUTE
-    rows = [
-        {"series": f"{DEPTH}{name}", "span": MINUTE, "start": minute, "good": depth, "bad": 0}
-        for name, depth in sorted(depths.items())
-    ]
-    connection.execute(insert_ignoring(outcome_counts, connection.dialect.name), rows)
+    minute = {"span": MINUTE, "start": int(now // MINUTE) * MINUTE, "bad": 0}
+    rows = [{"series": f"{DEPTH}{name}", "good": depth, **minute} for name, depth in depths.items()]
+    direct.run(connection, _NOTE[connection.dialect.name], encoded(rows))
 
 
-def add(connection: Connection, found: Mapping[str, Count], start: float, spans: Sequence[int]) -> None:
+def add(connection: Where, found: Mapping[str, Count], start: float, spans: Sequence[int]) -> None:
     """Add counts of series to stretches.
 
     Args:
@@ -160,30 +185,13 @@ def add(connection: Connection, found: Mapping[str, Count], start: float, spans:
     """
     rows = [
         {"series": series, "span": span, "start": int(start // span) * span, "good": count.good, "bad": count.bad}
-        for series, count in sorted(found.items())
+        for series, count in found.items()
         for span in spans
     ]
     if rows:
-        connection.execute(_add_statement(connection.dialect.name), rows)
+        direct.run(connection, _ADD[connection.dialect.name], encoded(rows))
 
 
-def prune(connection: Connection, page: int) -> int:
+def prune(connection: Where, page: int) -> int:
     """Delete a page of counts that no rule and no objective looks at any more, and return how many."""
-    moment: float = connection.execute(select(now())).scalar_one()
-    deleted = 0
-    for span, kept in _KEPT.items():
-        old = select(_C.series, _C.start).where(_C.span == span, _C.start < int(moment - kept)).limit(page)
-        rows = [{"of_series": row.series, "of_start": row.start} for row in connection.execute(old)]
-        if rows:
-            this = (_C.series == bindparam("of_series"), _C.span == span, _C.start == bindparam("of_start"))
-            connection.execute(delete(outcome_counts).where(*this), rows)
-        deleted += len(rows)
-    return deleted
-
-
-@cache
-def _add_statement(dialect: str) -> Any:
-    statement = inserting(outcome_counts, dialect)
-    new = statement.excluded
-    total = {"good": _C.good + new.good, "bad": _C.bad + new.bad}
-    return statement.on_conflict_do_update(index_elements=["series", "span", "start"], set_=total)
+    return sum(len(direct.rows(connection, statement, {"page": page})) for statement in _PRUNE[connection.dialect.name])

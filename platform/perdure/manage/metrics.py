@@ -105,7 +105,7 @@ class Metrics:
         begun = zeros(self._sources.tasks(), bulkheads)
         yield from series_of([*begun, *reading.counts, *of_ends(reading.ended)])
         yield from of_queues(reading, bulkheads)
-        paused = ledger.read(glance.paused_since)
+        paused = ledger.direct(glance.paused_since)
         yield from (Series(m.PAUSED, (name,), float(name in paused)) for name in sorted({*bulkheads, *paused}))
         groups = ledger.letters.groups(limit=MOST_FAULTS, open_only=True)
         open_letters = (((_task(group.task, group.reason),), group.open) for group in groups)

@@ -134,7 +134,7 @@ class Schedules(Mapping[str, Periodic]):
             UnknownSchedule: There is no such schedule.
         """
         self.checked(name)
-        return self._ledger.read(lambda c: ticks.resume(c, name))
+        return self._ledger.direct(lambda c: ticks.resume(c, name))
 
     def trigger(self, name: str, *, by: str = "python") -> JobHandle[Any]:
         """Run a schedule's task once now, besides its ticks, and return the job.

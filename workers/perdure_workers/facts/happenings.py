@@ -81,7 +81,7 @@ def _crashes(hour: Sequence[Sequence[Ended] | None], now: datetime) -> Iterator[
 
 
 def _recoveries(app: Perdure, since: datetime, now: datetime) -> Iterator[Happening]:
-    found = app.ledger.read(lambda c: minutes.each_of(c, minutes.RECOVERED, since.timestamp()))
+    found = app.ledger.direct(lambda c: minutes.each_of(c, minutes.RECOVERED, since.timestamp()))
     for bulkhead, counts in found.items():
         for minute, count in counts.items():
             end = datetime.fromtimestamp((minute + 1) * 60, UTC)

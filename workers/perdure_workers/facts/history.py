@@ -51,7 +51,7 @@ class History:
         """Return what the calls of each service in jobs came to in the same minutes."""
         current = int(self._app.ledger.clock() // 60)
         wanted = range(current - MINUTES + 1, current + 1)
-        found = self._app.ledger.read(lambda c: minutes.each_of(c, minutes.SERVICE, wanted[0] * 60.0))
+        found = self._app.ledger.direct(lambda c: minutes.each_of(c, minutes.SERVICE, wanted[0] * 60.0))
         return {name: [counts.get(minute, Count()) for minute in wanted] for name, counts in found.items()}
 
     def _read(self, minute: int) -> Sequence[Ended]:

@@ -31,13 +31,13 @@ def overview(app: Perdure, history: History) -> dict[str, Any]:
     """
     now = datetime.now(UTC)
     hour, workers, health = history.last_hour(), app.workers.list(), app.health()
-    paused = app.ledger.read(glance.paused_since)
+    paused = app.ledger.direct(glance.paused_since)
     bulkheads = [bulkhead_view(one, paused.get(one.name), workers, hour) for one in app.bulkheads.list()]
     breakers = app.breakers.snapshots()
     minutes = math.ceil(app.settings.score_window / 60)
     scores = app.scores.of([each for minute in hour[-1 - minutes :] for each in minute or ()], breakers)
     return {
-        "letters": app.ledger.read(glance.letter_counts),
+        "letters": app.ledger.direct(glance.letter_counts),
         "faults": _faults(app, now),
         "alerts": open_alerts(app),
         "bulkheads": bulkheads,

@@ -21,12 +21,12 @@ class ScheduleStatements:
 
     def last_ticks(self, schedules: Sequence[str]) -> tuple[float, dict[str, float]]:
         """Return the ledger's time and the newest ticks; see :func:`ticks.last_ticks`."""
-        return self._work.read(lambda c: ticks.last_ticks(c, schedules))
+        return self._work.direct(lambda c: ticks.last_ticks(c, schedules))
 
     def last_tick(self, schedule: str) -> float:
         """Return the newest tick of a schedule, which begins now when it is new."""
-        return self._work.run(lambda c: ticks.last_tick(c, schedule))
+        return self._work.direct(lambda c: ticks.last_tick(c, schedule))
 
     def fire(self, schedule: str, before: float, tick: float, new: NewJob | None) -> Submitted | None:
         """Move a schedule on and write its tick's job; see :func:`ticks.fire`."""
-        return self._work.run(lambda c: ticks.fire(c, schedule, before, tick, new))
+        return self._work.direct(lambda c: ticks.fire(c, schedule, before, tick, new), autocommit=False)

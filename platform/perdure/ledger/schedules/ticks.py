@@ -3,55 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select, update
-
-from perdure.ledger.conditions import insert_ignoring
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW, one_of, texts
 from perdure.ledger.jobs.submit import submit
-from perdure.ledger.now import now
-from perdure.ledger.schema import schedules
 from perdure.model.new_job import NewJob, Submitted
 from perdure.model.text.storable import MAX_REASON, storable, storable_name
 
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
-def clock(connection: Connection) -> float:
+_CLOCK = {dialect: f"SELECT {NOW[dialect]}" for dialect in DIALECTS}
+_LAST_TICKS = {
+    dialect: f"SELECT {NOW[dialect]}, name, last_tick FROM perdure_schedules WHERE {one_of(dialect, 'name', 'names')}"
+    for dialect in DIALECTS
+}
+_LAST_TICK = "SELECT last_tick FROM perdure_schedules WHERE name = :name"
+_BEGIN = {
+    dialect: f"INSERT INTO perdure_schedules (name, last_tick, updated_at) VALUES (:name, {NOW[dialect]}, {NOW[dialect]}) "
+    "ON CONFLICT DO NOTHING"
+    for dialect in DIALECTS
+}
+_PAUSE = {
+    dialect: f"UPDATE perdure_schedules SET paused_at = {NOW[dialect]}, paused_by = :by, pause_reason = :reason "
+    "WHERE name = :name"
+    for dialect in DIALECTS
+}
+_RESUME = {
+    dialect: f"""
+    UPDATE perdure_schedules SET paused_at = NULL, paused_by = NULL, pause_reason = NULL,
+        last_tick = {NOW[dialect]}, updated_at = {NOW[dialect]}
+    WHERE name = :name AND paused_at IS NOT NULL RETURNING name
+    """
+    for dialect in DIALECTS
+}
+_MOVE = {
+    dialect: f"""
+    UPDATE perdure_schedules SET last_tick = :tick, last_job_id = coalesce(:job, last_job_id), updated_at = {NOW[dialect]}
+    WHERE name = :name AND last_tick = :before AND paused_at IS NULL RETURNING name
+    """
+    for dialect in DIALECTS
+}
+
+
+def clock(connection: Where) -> float:
     """Return the ledger's time, seconds since the epoch."""
-    return connection.execute(select(now())).scalar_one()
+    [(moment,)] = direct.rows(connection, _CLOCK[connection.dialect.name], {})
+    return float(moment)
 
 
-def last_ticks(connection: Connection, names: Sequence[str]) -> tuple[float, dict[str, float]]:
+def last_ticks(connection: Where, names: Sequence[str]) -> tuple[float, dict[str, float]]:
     """Return the ledger's time, and the newest tick of each of some schedules that have been seen before."""
-    query = select(now(), schedules.c.name, schedules.c.last_tick).where(schedules.c.name.in_(names))
-    rows = connection.execute(query).all()
+    dialect = connection.dialect.name
+    rows = direct.rows(connection, _LAST_TICKS[dialect], {"names": texts(dialect, names)})
     return rows[0][0] if rows else clock(connection), {name: tick for _, name, tick in rows}
 
 
-def last_tick(connection: Connection, name: str) -> float:
+def last_tick(connection: Where, name: str) -> float:
     """Return the newest tick of a schedule; a schedule that is seen for the first time begins now."""
-    found = select(schedules.c.last_tick).where(schedules.c.name == name)
-    tick: float | None = connection.execute(found).scalar_one_or_none()
-    if tick is None:
-        dialect = connection.dialect.name
-        connection.execute(insert_ignoring(schedules, dialect).values(name=name, last_tick=now(), updated_at=now()))
-        tick = connection.execute(found).scalar_one()
-    return tick
+    found = direct.rows(connection, _LAST_TICK, {"name": name})
+    if not found:
+        direct.run(connection, _BEGIN[connection.dialect.name], {"name": name})
+        found = direct.rows(connection, _LAST_TICK, {"name": name})
+    [(tick,)] = found
+    return float(tick)
 
 
-def pause(connection: Connection, name: str, by: str, reason: str) -> None:
+def pause(connection: Where, name: str, by: str, reason: str) -> None:
     """Let a schedule's ticks pass; one that was never seen begins now. A second pause says anew by whom and why."""
     last_tick(connection, name)
-    values = {"paused_at": now(), "paused_by": storable_name(by), "pause_reason": storable(reason, MAX_REASON)}
-    connection.execute(update(schedules).where(schedules.c.name == name).values(**values))
+    values = {"name": name, "by": storable_name(by), "reason": storable(reason, MAX_REASON)}
+    direct.run(connection, _PAUSE[connection.dialect.name], values)
 
 
-def resume(connection: Connection, name: str) -> bool:
+def resume(connection: Where, name: str) -> bool:
     """Let a paused schedule go on with the next tick from now; return whether it was paused."""
-    paused = (schedules.c.name == name) & schedules.c.paused_at.is_not(None)
-    values = {"paused_at": None, "paused_by": None, "pause_reason": None, "last_tick": now(), "updated_at": now()}
-    return connection.execute(update(schedules).where(paused).values(**values)).rowcount > 0
+    return bool(direct.rows(connection, _RESUME[connection.dialect.name], {"name": name}))
 
 
-def fire(connection: Connection, name: str, before: float, tick: float, new: NewJob | None) -> Submitted | None:
+def fire(connection: Where, name: str, before: float, tick: float, new: NewJob | None) -> Submitted | None:
     """Move a schedule from one tick to another and write the tick's job, in one transaction.
 
     Args:
@@ -64,10 +95,8 @@ def fire(connection: Connection, name: str, before: float, tick: float, new: New
     Returns:
         The job, or None when there is none, another supervisor was first, or the schedule is paused.
     """
-    mine = (schedules.c.name == name) & (schedules.c.last_tick == before) & schedules.c.paused_at.is_(None)
-    job_id = new.id if new else schedules.c.last_job_id
-    moved = update(schedules).where(mine).values(last_tick=tick, last_job_id=job_id, updated_at=now())
-    if connection.execute(moved).rowcount == 0 or new is None:
+    to = {"name": name, "before": before, "tick": tick, "job": new.id if new else None}
+    if not direct.rows(connection, _MOVE[connection.dialect.name], to) or new is None:
         return None
     [submitted] = submit(connection, [new])
     return submitted

@@ -110,8 +110,8 @@ def read(sources: Sources, now: float, slos: Sequence[Slo]) -> Facts:
     ledger, health_age = sources.ledger, HEALTH_LOOKS * sources.settings.alerts.every
     bulkheads = ledger.bulkheads.counts()
     if depths := {name: one.queued for name, one in bulkheads.items() if one.queued}:
-        ledger.transact(lambda c: minutes.note_depths(c, now, depths))
-    recent, before = ledger.read(lambda c: minutes.recent(c, now, FAILURE_WINDOW, BACKLOG_WINDOW))
+        ledger.direct(lambda c: minutes.note_depths(c, now, depths))
+    recent, before = ledger.direct(lambda c: minutes.recent(c, now, FAILURE_WINDOW, BACKLOG_WINDOW))
     schedules = sources.schedules()
     return Facts(
         now,
@@ -146,7 +146,7 @@ def slo_counts(ledger: Ledger, slos: Sequence[Slo], now: float, windows: Sequenc
     for seconds in sorted(set(windows)):
         span = minutes.MINUTE if seconds < DAY else minutes.HOUR
         since = now - seconds
-        summed = ledger.read(lambda c, span=span, since=since: minutes.sums(c, span, since, series))  # type: ignore[misc]
+        summed = ledger.direct(lambda c, span=span, since=since: minutes.sums(c, span, since, series))  # type: ignore[misc]
         found |= {(slo, seconds): summed.get(name, Count()) for slo, name in zip(slos, series, strict=True)}
     return found
 

@@ -77,7 +77,7 @@ def read_facts(app: Perdure, history: History) -> Facts:
         LedgerUnavailable: The ledger is away.
     """
     now, hour, workers = datetime.now(UTC), history.last_hour(), app.workers.list()
-    paused = app.ledger.read(glance.paused_since)
+    paused = app.ledger.direct(glance.paused_since)
     bulkheads = [bulkhead_view(one, paused.get(one.name), workers, hour) for one in app.bulkheads.list()]
     return Facts(
         at=now,
@@ -86,7 +86,7 @@ def read_facts(app: Perdure, history: History) -> Facts:
         tasks=task_views(app, hour),
         breakers=app.breakers.snapshots(),
         workers=workers,
-        letters=app.ledger.read(glance.letter_counts),
+        letters=app.ledger.direct(glance.letter_counts),
         deaths=[Death.of(letter) for letter in app.dead_letters.list(limit=DEATHS)],
         problems=_problems(app),
     )
