@@ -41,15 +41,15 @@ _OF_WORKERS = {
     dialect: [
         f"""
         DELETE FROM perdure_workers WHERE id IN (
-            SELECT w.id FROM perdure_workers w
-            WHERE w.state IN ({_ENDED}) AND w.state_changed_at < {NOW[dialect]} - :retention AND NOT EXISTS (
-                SELECT 1 FROM {HOT[dialect]} j WHERE j.state = '{JobState.RUNNING}' AND j.worker_id = w.id
+            SELECT id FROM perdure_workers
+            WHERE state IN ({_ENDED}) AND state_changed_at < {NOW[dialect]} - :retention AND NOT EXISTS (
+                SELECT 1 FROM {HOT[dialect]} j WHERE j.state = '{JobState.RUNNING}' AND j.worker_id = perdure_workers.id
             ) LIMIT :page
         ) RETURNING id
         """,
         f"""
         DELETE FROM perdure_worker_events WHERE id IN (
-            SELECT e.id FROM perdure_worker_events e WHERE e.at < {NOW[dialect]} - :retention LIMIT :page
+            SELECT id FROM perdure_worker_events WHERE at < {NOW[dialect]} - :retention LIMIT :page
         ) RETURNING id
         """,
     ]
