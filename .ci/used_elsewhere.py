@@ -50,6 +50,7 @@ _.block_on_close, _.handle_error, _.version_string
     _.noted_by,
     _.noted_at,
     _.resolved_at,
+    _.resolved_in,
     _.replayed_at,
     _.divergent,
     _.manager_pid,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Boolean, ColumnElement, Connection, and_, bindparam, exists, or_, select
+from sqlalchemy import Boolean, ColumnElement, Connection, and_, bindparam, exists, literal_column, or_, select
 
 from perdure.ledger.alerts import outbox
 from perdure.ledger.dead_letters import notices
@@ -29,7 +29,7 @@ _DUE = select(
         and_(bindparam("thorough", type_=Boolean), exists().where(*claims.IS_ORPHANING)),
     ).label("expire"),
     or_(_waits(bury.EXPIRED), _waits(bury.UNKNOWN)).label("bury"),
-    exists().select_from(dead_letter_groups).where(notices.IS_CHANGED).label("notice"),
+    exists().select_from(dead_letter_groups).where(literal_column(notices.IS_CHANGED)).label("notice"),
     exists().where(*outbox.IS_DUE).label("notify"),
     exists().where(*register.IS_NEIGHBOUR, register.LOCK_PATH.not_in(bindparam("held", expanding=True))).label("watch"),
 )

@@ -20,7 +20,6 @@ import pytest
 from sqlalchemy import event
 
 from perdure.ledger import Ledger, glance, minutes
-from perdure.ledger.dead_letters import reopen
 from perdure.ledger.dead_letters.group_match import matching_by_fault
 from perdure.ledger.dead_letters.replay import Replay
 from perdure.ledger.jobs import history, job_facts, last_errors, lookup
@@ -49,12 +48,12 @@ BIG_TABLES = {
     "perdure_dead_letter_words",
     "perdure_dead_letter_audit",
 }
-#: Names that statements written as text give to the table of jobs.
-ALIASES = {"w", "j", "o"}
+#: Names that statements written as text give to these tables.
+ALIASES = {"w", "j", "o", "l", "t", "a", "again"}
 SLO = Slo("adding", "tests.add", 30.0, 0.99, 86_400.0)
 ANN = Actor("ann", "a test")
 #: How the names of those begin that run on connections of perdure's own.
-OWN = ("submit", "depth", "claim", "lanes", "running within", "settle")
+OWN = ("submit", "depth", "claim", "lanes", "running within", "settle", "die")
 #: These hold a few rows only, because few jobs are in these states at a time: they may be read whole.
 SMALL_INDEXES = ("ix_perdure_jobs_running", "ix_perdure_jobs_limited", "ix_perdure_jobs_cancelling")
 
@@ -194,6 +193,9 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "dead letters until": lambda ledger: letters(ledger, until=time.time() - 60),
     "dead letters, a further page": lambda ledger: ledger.letters.page(LetterFilter(), after=letter(ledger), limit=50),
     "letters that wait for a breaker": lambda ledger: ledger.letters.newest_replayable("tests.add", "payments", 3),
+    "a page of letters that wait for a breaker": lambda ledger: ledger.letters.page(
+        LetterFilter(task="tests.add", breaker="payments", status="open", upto=new_id()), oldest_first=True
+    ),
     "outcomes of a bulk replay": lambda ledger: ledger.letters.outcomes("nobody"),
     "letters of a bulk replay": lambda ledger: letters(ledger, replayed_in="nobody"),
     "is there anything to do for supervisors": lambda ledger: ledger.due(
@@ -219,10 +221,8 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
         [Replay(letter(ledger), job(1), from_checkpoint=True)], ANN, force=True
     ),
     "discard": lambda ledger: ledger.letters.discard([letter(ledger)], "x", ANN),
-    "reopen": lambda ledger: ledger.transact(lambda c: reopen.reopen(c, [letter(ledger)], ANN)),
-    "discarded in one go": lambda ledger: ledger.read(
-        lambda c: reopen.discarded_between(c, "ann", earliest_id(time.time()), new_id(), 10)
-    ),
+    "reopen": lambda ledger: ledger.letters.reopen([letter(ledger)], ANN),
+    "discarded in one go": lambda ledger: ledger.letters.discarded_between("ann", earliest_id(time.time()), new_id(), 10),
     "job by the beginning of its id": lambda ledger: ledger.read(partial(lookup.find_job_id, text=submitted(ledger)[:-1])),
     "letters at a glance": lambda ledger: ledger.read(glance.letter_counts),
     "what ended in a minute": lambda ledger: ledger.read(lambda c: history.ended_between(c, time.time() - 60, time.time())),
@@ -294,6 +294,7 @@ INDEXES = {
     "dead letters by reason": "ix_perdure_dead_letters_reason",
     "dead letters by breaker": "ix_perdure_dead_letters_status",
     "letters that wait for a breaker": "ix_perdure_dead_letters_waiting",
+    "a page of letters that wait for a breaker": "ix_perdure_dead_letters_waiting",
     "letters of a bulk replay": "ix_perdure_dead_letters_replayed_in",
     "dead letters by tag and status": "ix_perdure_dead_letters_status",
     "dead letters by fingerprint and status": "ix_perdure_dead_letters_status",

@@ -1,16 +1,15 @@
-"""Finding dead letters: by id, and by filters in pages that stay as they are while letters come in."""
+"""Finding dead letters by filters, in pages that stay as they are while letters come in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, literal_column, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, func, select
 
-from perdure.errors import DeadLetterNotFound
 from perdure.ledger.conditions import exactly, made_since
 from perdure.ledger.paging import Along, bounds, in_order
-from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters, jobs
+from perdure.ledger.schema import dead_letter_tags, dead_letter_words, dead_letters
 from perdure.model.dead_letter import LetterFilter
 from perdure.model.dead_letter_words import words
 from perdure.model.ids import CLOCK_SKEW, earliest_id
@@ -29,26 +28,6 @@ _EQUAL: dict[str, Column[str]] = {
 }
 #: Letters up to which it is counted how common a word, or the value of a column, is.
 _RARE = 1_000
-#: Replays of a bulk replay that are looked at to see how they fare.
-_WINDOW = 1_000
-
-
-def get(connection: Connection, letter_id: str, *, lock: bool = False) -> DeadLetterRecord:
-    """Return a dead letter; ``lock`` keeps others from changing it until the transaction ends.
-
-    Raises:
-        DeadLetterNotFound: There is none of that id.
-    """
-    query = select(dead_letters).where(dead_letters.c.id == letter_id)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
-        raise not_found(letter_id)
-    return DeadLetterRecord.of(row._mapping)
-
-
-def not_found(letter_id: str) -> DeadLetterNotFound:
-    """Return the error that says that there is no such letter."""
-    return DeadLetterNotFound(f"no dead letter {letter_id!r} in the ledger. List them: perdure dead list")
 
 
 def listing(
@@ -76,39 +55,6 @@ def count(connection: Connection, which: LetterFilter) -> int:
     """Return how many letters there are."""
     query, _, _ = _matching(connection, which, dead_letters.c.id)
     return connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-
-
-def outcomes(connection: Connection, batch: str) -> dict[str, int]:
-    """Return the states of the newest replays of a bulk replay, with their counts."""
-    c = dead_letters.c
-    mine = select(c.replayed_as).where(c.replayed_in.is_not(None), c.replayed_in == batch)
-    newest = mine.order_by(c.id.desc()).limit(_WINDOW).subquery()
-    query = select(jobs.c.state, func.count()).join(newest, newest.c.replayed_as == jobs.c.id).group_by(jobs.c.state)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def newest_id(connection: Connection) -> str | None:
-    """Return the id of the newest letter."""
-    newest: str | None = connection.execute(select(func.max(dead_letters.c.id))).scalar_one()
-    return newest
-
-
-def newest_replayable(connection: Connection, task: str, breaker: str, generations: int) -> str | None:
-    """Return the newest open letter of a task that died of a breaker and was replayed fewer than ``generations`` times."""
-    c = dead_letters.c
-    waits = (c.status == literal_column("'open'"), c.breaker.is_not(None), c.breaker == breaker, c.task == task)
-    query = select(c.id).where(*waits, c.generation < generations).order_by(c.id.desc()).limit(1)
-    found: str | None = connection.execute(query).scalar_one_or_none()
-    return found
-
-
-def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, DeadLetterRecord]:
-    """Return the newest letter of each of these jobs that has one."""
-    rows = connection.execute(
-        select(dead_letters).where(dead_letters.c.job_id.is_not(None), dead_letters.c.job_id.in_(job_ids))
-    )
-    letters = sorted((DeadLetterRecord.of(row._mapping) for row in rows), key=lambda letter: letter.id)
-    return {str(letter.job_id): letter for letter in letters}
 
 
 def matching(

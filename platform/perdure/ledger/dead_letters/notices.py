@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, literal_column, select, update
+from typing import TYPE_CHECKING
 
-from perdure.ledger.dead_letters.groups import of_row
-from perdure.ledger.schema import dead_letter_groups
+from perdure.ledger import direct
+from perdure.ledger.dead_letters.groups import COLUMNS, of_row
 from perdure.model.dead_letter_notices import DeadLetterNotice, NoticeKind, notices_of
 
-_C = dead_letter_groups.c
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
 #: As the partial index has it.
-IS_CHANGED: ColumnElement[bool] = literal_column("changed")
+IS_CHANGED = "changed"
+_CHANGED = f"""
+    SELECT {", ".join(COLUMNS)}, noticed_seen, noticed_boomerangs, noticed_regressions FROM perdure_dead_letter_groups
+    WHERE {IS_CHANGED} LIMIT :page
+"""
+_TAKE = {"sqlite": _CHANGED, "postgresql": f"{_CHANGED} FOR UPDATE SKIP LOCKED"}
+_TOLD = """
+    UPDATE perdure_dead_letter_groups
+    SET changed = FALSE, noticed_seen = :seen, noticed_boomerangs = :boomerangs, noticed_regressions = :regressions
+    WHERE fingerprint = :fingerprint
+"""
 
 
-def take(connection: Connection, page: int) -> list[DeadLetterNotice]:
+def take(connection: Where, page: int) -> list[DeadLetterNotice]:
     """Return what there is to tell of a page of faults that changed, which are then taken as told of.
 
     They are told of once, by whoever takes them; if that process dies first, the next change of the fault is told of.
     """
-    query = select(dead_letter_groups).where(IS_CHANGED).limit(page).with_for_update(skip_locked=True)
     notices: list[DeadLetterNotice] = []
-    for row in connection.execute(query).all():
-        group = of_row(row)
-        found = notices_of(group, row.noticed_seen, row.noticed_boomerangs, row.noticed_regressions)
+    for *columns, seen, boomerangs, regressions in direct.rows(connection, _TAKE[connection.dialect.name], {"page": page}):
+        group = of_row(columns, [])
+        found = notices_of(group, seen, boomerangs, regressions)
         grown = any(notice.kind in (NoticeKind.NEW_GROUP, NoticeKind.GROWTH) for notice in found)
-        values = {
-            "changed": False,
-            "noticed_seen": group.seen if grown else row.noticed_seen,
-            "noticed_boomerangs": group.boomerangs,
-            "noticed_regressions": group.regressions,
+        told = {
+            "fingerprint": group.fingerprint,
+            "seen": group.seen if grown else seen,
+            "boomerangs": group.boomerangs,
+            "regressions": group.regressions,
         }
-        connection.execute(update(dead_letter_groups).where(_C.fingerprint == group.fingerprint).values(values))
+        direct.run(connection, _TOLD, told)
         notices += found
     return notices

@@ -3,33 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, case, exists, select, update
-
+from perdure.ledger import direct
 from perdure.ledger.dead_letters import audit, writing
-from perdure.ledger.schema import dead_letter_audit, dead_letters
+from perdure.ledger.dead_letters.read import LOCK
+from perdure.ledger.dialects import DIALECTS, one_of, texts
 from perdure.model.dead_letter import DISCARDED, OPEN, REPLAYED, Actor
 
-_C = dead_letters.c
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+_BEFORE = f"CASE WHEN replayed_as IS NULL THEN '{OPEN}' ELSE '{REPLAYED}' END"
+_DISCARDED = {
+    dialect: f"SELECT id, fingerprint, {_BEFORE} FROM perdure_dead_letters "
+    f"WHERE {one_of(dialect, 'id', 'ids')} AND status = '{DISCARDED}' ORDER BY id {LOCK[dialect]}"
+    for dialect in DIALECTS
+}
+_REOPEN = {
+    dialect: f"UPDATE perdure_dead_letters SET status = {_BEFORE}, resolved_reason = NULL "
+    f"WHERE {one_of(dialect, 'id', 'ids')}"
+    for dialect in DIALECTS
+}
+_DISCARDED_BETWEEN = """
+    SELECT id, letter_id FROM perdure_dead_letter_audit a
+    WHERE id > :first AND id < :last AND action = 'discard' AND who = :who AND letter_id IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM perdure_dead_letter_audit again
+        WHERE again.letter_id IS NOT NULL AND again.letter_id = a.letter_id
+            AND again.id > :last AND again.action = 'discard'
+    )
+    ORDER BY id LIMIT :most
+"""
 
 
-def reopen(connection: Connection, letter_ids: Sequence[str], actor: Actor) -> list[str]:
+def reopen(connection: Where, letter_ids: Sequence[str], actor: Actor) -> list[str]:
     """Make those of some letters that are discarded what they were before, and return their ids."""
-    query = select(_C.id, _C.fingerprint, _C.replayed_as).where(_C.id.in_(letter_ids), _C.status == DISCARDED)
-    letters = connection.execute(query.order_by(_C.id).with_for_update()).all()
+    dialect = connection.dialect.name
+    letters = direct.rows(connection, _DISCARDED[dialect], {"ids": texts(dialect, letter_ids)})
     if not letters:
         return []
-    ids = [letter.id for letter in letters]
-    before = case((_C.replayed_as.is_(None), OPEN), else_=REPLAYED)
-    connection.execute(update(dead_letters).where(_C.id.in_(ids)).values(status=before, resolved_reason=None))
-    entries = [{"letter_id": letter.id, "fingerprint": letter.fingerprint} for letter in letters]
+    ids = [letter_id for letter_id, _, _ in letters]
+    direct.run(connection, _REOPEN[dialect], {"ids": texts(dialect, ids)})
+    entries = [{"letter_id": letter_id, "fingerprint": fingerprint} for letter_id, fingerprint, _ in letters]
     audit.record(connection, actor, "reopen", entries)
-    to = [OPEN if letter.replayed_as is None else REPLAYED for letter in letters]
-    writing.shift(connection, [(letter.fingerprint, DISCARDED, status) for letter, status in zip(letters, to, strict=True)])
+    writing.shift(connection, [(fingerprint, DISCARDED, before) for _, fingerprint, before in letters])
     return ids
 
 
-def discarded_between(connection: Connection, who: str, first: str, last: str, limit: int) -> dict[str, str]:
+def discarded_between(connection: Where, who: str, first: str, last: str, limit: int) -> dict[str, str]:
     """Return what somebody discarded in one go, as the audit trail tells it: letters by the ids of their entries.
 
     Letters that were discarded once more after that are left out: that was another decision.
@@ -41,9 +62,5 @@ def discarded_between(connection: Connection, who: str, first: str, last: str, l
         last: An id that was made after the last one.
         limit: The most to return.
     """
-    a, again = dead_letter_audit.c, dead_letter_audit.alias()
-    later = (again.c.letter_id == a.letter_id, again.c.id > last, again.c.action == "discard")
-    query = select(a.id, a.letter_id).where(a.id > first, a.id < last, a.action == "discard", a.who == who)
-    query = query.where(a.letter_id.is_not(None), ~exists().where(again.c.letter_id.is_not(None), *later))
-    rows = connection.execute(query.order_by(a.id).limit(limit))
-    return {row.id: row.letter_id for row in rows}
+    values = {"who": who, "first": first, "last": last, "most": limit}
+    return dict(direct.rows(connection, _DISCARDED_BETWEEN, values))

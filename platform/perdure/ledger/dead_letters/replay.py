@@ -4,34 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import ReplayRefused
+from perdure.ledger import direct
+from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dead_letters import audit, writing
-from perdure.ledger.dead_letters.find import get, not_found
+from perdure.ledger.dead_letters.read import get, locked
+from perdure.ledger.dialects import DIALECTS, NOW, one_of, texts
 from perdure.ledger.jobs.submit import submit
-from perdure.ledger.now import now
-from perdure.ledger.schema import checkpoints, dead_letters, jobs, steps
 from perdure.model.dead_letter import DISCARDED, OPEN, REPLAYED, Actor
 from perdure.model.new_job import NewJob, Submitted
 from perdure.model.records import DeadLetterRecord
 from perdure.model.states import JobState
 from perdure.model.text.storable import MAX_REASON, storable, storable_name
 
-_C = dead_letters.c
-_MARK_REPLAYED = (
-    update(dead_letters)
-    .where(_C.id == bindparam("of_letter"))
-    .values(
-        status=REPLAYED,
-        replayed_as=bindparam("new_job"),
-        replayed_by=bindparam("who"),
-        replayed_in=bindparam("batch"),
-        replayed_at=now(),
-    )
-)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+_MARK = {"of_letter": "text", "new_job": "text"}
+_MARK_REPLAYED = {
+    dialect: f"UPDATE perdure_dead_letters SET status = '{REPLAYED}', replayed_as = new_job, replayed_by = :who, "
+    f"replayed_in = :bulk, replayed_at = {NOW[dialect]} FROM {rows_of(dialect, _MARK)} WHERE id = of_letter"
+    for dialect in DIALECTS
+}
+_DISCARD = {
+    dialect: f"UPDATE perdure_dead_letters SET status = '{DISCARDED}', resolved_reason = :why "
+    f"WHERE {one_of(dialect, 'id', 'ids')}"
+    for dialect in DIALECTS
+}
+_ANNOTATE = {
+    dialect: f"UPDATE perdure_dead_letters SET note = :note, noted_by = :who, noted_at = {NOW[dialect]} "
+    "WHERE id = :letter_id"
+    for dialect in DIALECTS
+}
+_COPY_CHECKPOINTS = """
+    INSERT INTO perdure_checkpoints (job_id, name, seq, fence, data, saved_at)
+    SELECT CAST(:target AS text), name, seq, 0, data, saved_at FROM perdure_checkpoints WHERE job_id = :source
+"""
+_COPY_STEPS = """
+    INSERT INTO perdure_steps (job_id, position, name, result, tries, fence, finished_at)
+    SELECT CAST(:target AS text), position, name, result, tries, 0, finished_at FROM perdure_steps WHERE job_id = :source
+"""
+_REACHED = {
+    dialect: "UPDATE perdure_jobs SET checkpoint_seq = "
+    "(SELECT coalesce(max(seq), 0) FROM perdure_checkpoints WHERE job_id = :target), "
+    f"checkpointed_at = {NOW[dialect]} WHERE id = :target"
+    for dialect in DIALECTS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +80,7 @@ class Replayed:
 
 
 def replay(
-    connection: Connection,
+    connection: Where,
     items: Sequence[Replay],
     actor: Actor,
     *,
@@ -84,14 +104,11 @@ def replay(
         DeadLetterNotFound: There is no such letter; nothing was written.
         ReplayRefused: A letter was discarded; nothing was written.
     """
-    letters = _locked(connection, [item.letter_id for item in items])
+    letters = locked(connection, [item.letter_id for item in items])
     results: dict[str, Replayed] = {}
     fresh: list[Replay] = []
     for item in items:
-        letter = letters.get(item.letter_id)
-        if letter is None:
-            raise not_found(item.letter_id)
-        before = _replayed_before(letter, item, batch, force=force)
+        before = _replayed_before(letters[item.letter_id], item, batch, force=force)
         if before is None:
             fresh.append(item)
         else:
@@ -106,22 +123,19 @@ def replay(
 
 
 def discard(
-    connection: Connection, letter_ids: Sequence[str], reason: str, actor: Actor, release: str | None = None
+    connection: Where, letter_ids: Sequence[str], reason: str, actor: Actor, release: str | None = None
 ) -> list[str]:
     """Mark letters as not to be replayed and return the ids of those that were not before.
 
     Raises:
         DeadLetterNotFound: There is no such letter; nothing was written.
     """
-    letters = _locked(connection, letter_ids)
-    for letter_id in letter_ids:
-        if letter_id not in letters:
-            raise not_found(letter_id)
-    changed = [letter for letter in letters.values() if letter.status != DISCARDED]
+    dialect = connection.dialect.name
+    changed = [letter for letter in locked(connection, letter_ids).values() if letter.status != DISCARDED]
     if changed:
+        ids = texts(dialect, [letter.id for letter in changed])
         why = storable(f"{reason} (by {actor.who})", MAX_REASON)
-        ids = [letter.id for letter in changed]
-        connection.execute(update(dead_letters).where(_C.id.in_(ids)).values(status=DISCARDED, resolved_reason=why))
+        direct.run(connection, _DISCARD[dialect], {"ids": ids, "why": why})
         entries = [
             {"letter_id": letter.id, "fingerprint": letter.fingerprint, "reason": reason, "was": letter.status}
             for letter in changed
@@ -131,24 +145,18 @@ def discard(
     return [letter.id for letter in changed]
 
 
-def annotate(connection: Connection, letter_id: str, note: str | None, actor: Actor) -> DeadLetterRecord:
+def annotate(connection: Where, letter_id: str, note: str | None, actor: Actor) -> DeadLetterRecord:
     """Set or remove a letter's note and return the letter.
 
     Raises:
         DeadLetterNotFound: There is no such letter.
     """
-    letter = get(connection, letter_id, lock=True)
-    values = {"note": storable(note, MAX_REASON), "noted_by": storable_name(actor.who), "noted_at": now()}
-    connection.execute(update(dead_letters).where(_C.id == letter_id).values(values))
+    [letter] = locked(connection, [letter_id]).values()
+    values = {"letter_id": letter_id, "note": storable(note, MAX_REASON), "who": storable_name(actor.who)}
+    direct.run(connection, _ANNOTATE[connection.dialect.name], values)
     entry = {"letter_id": letter_id, "fingerprint": letter.fingerprint, "note": note or ""}
     audit.record(connection, actor, "note", [entry])
     return get(connection, letter_id)
-
-
-def _locked(connection: Connection, letter_ids: Sequence[str]) -> dict[str, DeadLetterRecord]:
-    query = select(dead_letters).where(_C.id.in_(letter_ids)).order_by(_C.id).with_for_update()
-    letters = [DeadLetterRecord.of(row._mapping) for row in connection.execute(query)]
-    return {letter.id: letter for letter in letters}
 
 
 def _replayed_before(letter: DeadLetterRecord, item: Replay, batch: str | None, *, force: bool) -> Replayed | None:
@@ -167,15 +175,15 @@ def _replayed_before(letter: DeadLetterRecord, item: Replay, batch: str | None, 
 
 
 def _mark(
-    connection: Connection,
+    connection: Where,
     items: Sequence[Replay],
     letters: dict[str, DeadLetterRecord],
     actor: Actor,
     batch: str | None,
 ) -> None:
-    who = storable_name(actor.who)
-    marks = [{"of_letter": i.letter_id, "new_job": i.new.id, "who": who, "batch": batch} for i in items]
-    connection.execute(_MARK_REPLAYED, marks)
+    marks = encoded([{"of_letter": item.letter_id, "new_job": item.new.id} for item in items])
+    values = {**marks, "who": storable_name(actor.who), "bulk": batch}
+    direct.run(connection, _MARK_REPLAYED[connection.dialect.name], values)
     for item in items:
         letter = letters[item.letter_id]
         if item.from_checkpoint and letter.checkpoint_seq and letter.job_id:
@@ -195,15 +203,6 @@ def _mark(
     audit.record(connection, actor, "replay", entries)
 
 
-def _copy_checkpoints(connection: Connection, source: str, target: str) -> None:
-    c = checkpoints.c
-    kept = select(literal(target), c.name, c.seq, literal(0), c.data, c.saved_at).where(c.job_id == source)
-    connection.execute(insert(checkpoints).from_select(["job_id", "name", "seq", "fence", "data", "saved_at"], kept))
-    s = steps.c
-    done = select(literal(target), s.position, s.name, s.result, s.tries, literal(0), s.finished_at).where(
-        s.job_id == source
-    )
-    columns = ["job_id", "position", "name", "result", "tries", "fence", "finished_at"]
-    connection.execute(insert(steps).from_select(columns, done))
-    newest = select(func.coalesce(func.max(c.seq), 0)).where(c.job_id == target).scalar_subquery()
-    connection.execute(update(jobs).where(jobs.c.id == target).values(checkpoint_seq=newest, checkpointed_at=now()))
+def _copy_checkpoints(connection: Where, source: str, target: str) -> None:
+    for statement in (_COPY_CHECKPOINTS, _COPY_STEPS, _REACHED[connection.dialect.name]):
+        direct.run(connection, statement, {"source": source, "target": target})

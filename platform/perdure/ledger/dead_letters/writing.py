@@ -4,45 +4,107 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, case, func, insert, null, select, update
 
-from perdure.ledger import counts
-from perdure.ledger.conditions import insert_ignoring, inserting
-from perdure.ledger.now import now
-from perdure.ledger.schema import (
-    dead_letter_groups,
-    dead_letter_hours,
-    dead_letter_tags,
-    dead_letter_words,
-    dead_letters,
-    jobs,
-)
+from perdure.ledger import counts, direct
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
 from perdure.model.dead_letter import OPEN, STATUSES
 from perdure.model.dead_letter_words import letter_words
+from perdure.model.records import DeadLetterRecord
 from perdure.model.text.storable import MAX_ERROR, storable
 from perdure.system.tracing import CARRIED
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 HOUR = 3600.0
 #: Open letters of one flaw of broker messages that are kept.
 MOST_QUARANTINED = 100
 
-_COLUMNS = tuple(column.name for column in dead_letters.columns)
+#: What the ledger has of a letter: what its record has, but for what could not be opened.
+COLUMNS = tuple(name for name in DeadLetterRecord.__slots__ if name != "unopened")
 _DEFAULTS: dict[str, Any] = {"attempts": 0, "checkpoint_seq": 0, "generation": 0, "status": OPEN}
-_GIVEN_AT: dict[str, Any] = {name: bindparam(name) for name in _COLUMNS} | {
-    "created_at": func.coalesce(bindparam("created_at", type_=dead_letters.c.created_at.type), now())
+
+
+def _insert(dialect: str) -> str:
+    """A letter that is there already stays as it is: this is the repeat after a commit whose outcome was unknown."""
+    at = {"created_at": f"coalesce(:created_at, {NOW[dialect]})"}
+    return f"""
+        INSERT INTO perdure_dead_letters ({", ".join(COLUMNS)}) VALUES ({", ".join(at.get(n, f":{n}") for n in COLUMNS)})
+        ON CONFLICT DO NOTHING RETURNING created_at
+    """
+
+
+_INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
+_TAG = {"letter_id": "text", "tag": "text", "value": "text"}
+_INSERT_TAGS = {
+    dialect: f"INSERT INTO perdure_dead_letter_tags (letter_id, tag, value) SELECT letter_id, tag, value "
+    f"FROM {rows_of(dialect, _TAG)} WHERE true ON CONFLICT DO NOTHING"
+    for dialect in DIALECTS
 }
-_INSERT_WORDS = insert(dead_letter_words)
-_GENERATION = select(func.max(dead_letters.c.generation)).where(dead_letters.c.job_id == bindparam("of_job"))
-_OF_JOB = select(
-    jobs.c.tags, jobs.c.priority, jobs.c.timeout, jobs.c.attempt, jobs.c.checkpoint_seq, jobs.c.replay_of
-).where(jobs.c.id == bindparam("of_job"))
+_WORD = {"word": "text", "letter_id": "text"}
+_INSERT_WORDS = {
+    dialect: "INSERT INTO perdure_dead_letter_words (word, letter_id) SELECT word, letter_id "
+    f"FROM {rows_of(dialect, _WORD)}"
+    for dialect in DIALECTS
+}
+_LATEST = ("task", "reason", "error_type", "error")
+_ADDED = ("seen", *STATUSES, "boomerangs")
+_OF_GROUP = ("fingerprint", *_LATEST, *_ADDED, "first_seen", "last_seen")
+_RELEASE = "CAST(:in_release AS text)"
+_COMES_BACK = f"g.resolved_in IS NOT NULL AND {_RELEASE} IS NOT NULL AND g.resolved_in <> {_RELEASE}"
+_ADD_TO_GROUP = f"""
+    INSERT INTO perdure_dead_letter_groups AS g ({", ".join(_OF_GROUP)}, changed)
+    VALUES ({", ".join(f":{name}" for name in _OF_GROUP)}, TRUE)
+    ON CONFLICT (fingerprint) DO UPDATE SET
+        {", ".join(f"{name} = g.{name} + excluded.{name}" for name in _ADDED)},
+        {", ".join(f"{name} = excluded.{name}" for name in (*_LATEST, "changed"))},
+        first_seen = CASE WHEN excluded.first_seen < g.first_seen THEN excluded.first_seen ELSE g.first_seen END,
+        last_seen = CASE WHEN excluded.last_seen > g.last_seen THEN excluded.last_seen ELSE g.last_seen END,
+        regressions = g.regressions + CASE WHEN {_COMES_BACK} THEN 1 ELSE 0 END,
+        regressed_at = CASE WHEN {_COMES_BACK} THEN excluded.last_seen ELSE g.regressed_at END,
+        regressed_in = CASE WHEN {_COMES_BACK} THEN {_RELEASE} ELSE g.regressed_in END,
+        resolved_at = CASE WHEN {_COMES_BACK} THEN NULL ELSE g.resolved_at END,
+        resolved_in = CASE WHEN {_COMES_BACK} THEN NULL ELSE g.resolved_in END
+"""
+_HOUR = {"fingerprint": "text", "hour": "int", "count": "int"}
+_ADD_TO_HOURS = {
+    dialect: f"INSERT INTO perdure_dead_letter_hours AS h (fingerprint, hour, count) SELECT fingerprint, hour, count "
+    f"FROM {rows_of(dialect, _HOUR)} WHERE true "
+    "ON CONFLICT (fingerprint, hour) DO UPDATE SET count = h.count + excluded.count"
+    for dialect in DIALECTS
+}
+_COUNT_ALONE = {
+    dialect: f"UPDATE perdure_dead_letter_groups SET seen = seen + 1, last_seen = {NOW[dialect]}, changed = TRUE "
+    f"WHERE fingerprint = :fingerprint AND open >= {MOST_QUARANTINED} RETURNING 1"
+    for dialect in DIALECTS
+}
+_TAKEN_OVER = ("tags", "priority", "timeout", "attempts", "checkpoint_seq", "replay_of", "generation")
+#: In the order of the names above.
+_OF_JOB = {
+    dialect: f"""
+        SELECT tags, priority, timeout, attempt, checkpoint_seq, replay_of, CASE WHEN replay_of IS NULL THEN 0 ELSE
+            1 + coalesce((SELECT max(l.generation) FROM perdure_dead_letters l WHERE l.job_id = j.replay_of), 0) END
+        FROM {HOT[dialect]} j WHERE id = :of_job
+    """
+    for dialect in DIALECTS
+}
+_SHIFT = f"""
+    UPDATE perdure_dead_letter_groups SET {", ".join(f"{status} = {status} + :{status}" for status in STATUSES)}
+    WHERE fingerprint = :fingerprint
+"""
+_RESOLVE = {
+    dialect: f"UPDATE perdure_dead_letter_groups SET resolved_at = {NOW[dialect]}, resolved_in = :release, "
+    "regressed_at = NULL, regressed_in = NULL WHERE fingerprint = :fingerprint"
+    for dialect in DIALECTS
+}
+_RESOLVE_UNLESS_OPEN = {dialect: f"{statement} AND open = 0" for dialect, statement in _RESOLVE.items()}
 
 
-def write(connection: Connection, letters: Iterable[Mapping[str, Any]], release: str | None = None) -> int:
+def write(connection: Where, letters: Iterable[Mapping[str, Any]], release: str | None = None) -> int:
     """Write dead letters, open ones unless they say otherwise, and return how many were new.
 
     A fault that was resolved under another release has come back with this one: a regression.
@@ -52,12 +114,10 @@ def write(connection: Connection, letters: Iterable[Mapping[str, Any]], release:
         letters: Values by column; those that are left out are empty. ``created_at`` is now unless it is given.
         release: The release of the application that the jobs died in, if it is known.
     """
-    insertion = _insert(connection.dialect.name)
     written: list[dict[str, Any]] = []
     for letter in letters:
-        row = {**dict.fromkeys(_COLUMNS), **_DEFAULTS, **letter}
-        created_at = connection.execute(insertion, row).scalar_one_or_none()
-        if created_at is not None:
+        row = {**dict.fromkeys(COLUMNS), **_DEFAULTS, **letter}
+        for (created_at,) in direct.rows(connection, _INSERT[connection.dialect.name], row):
             written.append({**row, "created_at": created_at})
     if written:
         _index(connection, written)
@@ -65,7 +125,7 @@ def write(connection: Connection, letters: Iterable[Mapping[str, Any]], release:
     return len(written)
 
 
-def quarantine(connection: Connection, letter: Mapping[str, Any]) -> bool:
+def quarantine(connection: Where, letter: Mapping[str, Any]) -> bool:
     """Write a dead letter for a broker message that names no job that can run; its texts may be anything.
 
     Whoever can write to the broker can send any number of them: when :data:`MOST_QUARANTINED` of one flaw are open, others
@@ -75,28 +135,21 @@ def quarantine(connection: Connection, letter: Mapping[str, Any]) -> bool:
         Whether it was kept.
     """
     counts.add(connection, [counts.quarantined(letter["bulkhead"] or "", letter["reason"])])
-    group = dead_letter_groups.c
-    of_flaw = group.fingerprint == letter["fingerprint"]
-    counted = update(dead_letter_groups).where(of_flaw, group.open >= MOST_QUARANTINED)
-    if connection.execute(counted.values(seen=group.seen + 1, last_seen=now(), changed=True)).rowcount:
+    of_flaw = {"fingerprint": letter["fingerprint"]}
+    if direct.rows(connection, _COUNT_ALONE[connection.dialect.name], of_flaw):
         return False
     cleaned = {name: storable(value, MAX_ERROR) if isinstance(value, str) else value for name, value in letter.items()}
     write(connection, [cleaned])
     return True
 
 
-def of_job(connection: Connection, job_id: str) -> dict[str, Any]:
+def of_job(connection: Where, job_id: str) -> dict[str, Any]:
     """Return what a letter takes over from its job: how it was submitted, and how far it had come."""
-    row = connection.execute(_OF_JOB, {"of_job": job_id}).one()
-    generation = 0
-    if row.replay_of is not None:
-        before = connection.execute(_GENERATION, {"of_job": row.replay_of}).scalar_one_or_none()
-        generation = (before or 0) + 1
-    values = {name: getattr(row, name) for name in ("tags", "priority", "timeout", "checkpoint_seq", "replay_of")}
-    return {**values, "attempts": row.attempt, "generation": generation}
+    [row] = direct.rows(connection, _OF_JOB[connection.dialect.name], {"of_job": job_id})
+    return dict(zip(_TAKEN_OVER, row, strict=True))
 
 
-def shift(connection: Connection, changes: Iterable[tuple[str, str, str | None]], release: str | None = None) -> None:
+def shift(connection: Where, changes: Iterable[tuple[str, str, str | None]], release: str | None = None) -> None:
     """Move letters from one status' count of their group to another's. A group without open letters is resolved.
 
     Args:
@@ -110,26 +163,21 @@ def shift(connection: Connection, changes: Iterable[tuple[str, str, str | None]]
         counts[before] -= 1
         if after is not None:
             counts[after] += 1
-    c = dead_letter_groups.c
     for fingerprint in sorted(moved):  # in one order, so that two transactions do not wait for each other
-        differences = {status: c[status] + moved[fingerprint][status] for status in STATUSES if moved[fingerprint][status]}
-        if differences:
-            connection.execute(update(dead_letter_groups).where(c.fingerprint == fingerprint).values(differences))
-        if moved[fingerprint][OPEN] < 0:
+        differences = {status: moved[fingerprint][status] for status in STATUSES}
+        if any(differences.values()):
+            direct.run(connection, _SHIFT, {**differences, "fingerprint": fingerprint})
+        if differences[OPEN] < 0:
             resolve(connection, fingerprint, release)
 
 
-def resolve(connection: Connection, fingerprint: str, release: str | None, *, noted: bool = False) -> None:
+def resolve(connection: Where, fingerprint: str, release: str | None, *, noted: bool = False) -> None:
     """Note that a fault was dealt with under a release, if it has no open letters; or that a note says so of it."""
-    c = dead_letter_groups.c
-    dealt_with = update(dead_letter_groups).where(c.fingerprint == fingerprint)
-    if not noted:
-        dealt_with = dealt_with.where(c.open == 0)
-    values = {"resolved_at": now(), "resolved_in": release, "regressed_at": None, "regressed_in": None}
-    connection.execute(dealt_with.values(values))
+    statement = (_RESOLVE if noted else _RESOLVE_UNLESS_OPEN)[connection.dialect.name]
+    direct.run(connection, statement, {"fingerprint": fingerprint, "release": release})
 
 
-def _index(connection: Connection, letters: Sequence[Mapping[str, Any]]) -> None:
+def _index(connection: Where, letters: Sequence[Mapping[str, Any]]) -> None:
     dialect = connection.dialect.name
     tags = [
         {"letter_id": letter["id"], "tag": tag, "value": value}
@@ -139,10 +187,10 @@ def _index(connection: Connection, letters: Sequence[Mapping[str, Any]]) -> None
         if tag not in CARRIED
     ]
     if tags:
-        connection.execute(insert_ignoring(dead_letter_tags, dialect), tags)
+        direct.run(connection, _INSERT_TAGS[dialect], encoded(tags))
     found_by = [{"word": word, "letter_id": letter["id"]} for letter in letters for word in words_of(letter)]
     if found_by:
-        connection.execute(_INSERT_WORDS, found_by)
+        direct.run(connection, _INSERT_WORDS[dialect], encoded(found_by))
 
 
 def words_of(letter: Mapping[str, Any]) -> list[str]:
@@ -150,17 +198,15 @@ def words_of(letter: Mapping[str, Any]) -> list[str]:
     return letter_words(*(letter[name] for name in ("task", "error_type", "error", "args", "kwargs", "raw")))
 
 
-def _count(connection: Connection, letters: Sequence[Mapping[str, Any]], release: str | None) -> None:
-    by_fingerprint: dict[str, list[Mapping[str, Any]]] = {}
+def _count(connection: Where, letters: Sequence[Mapping[str, Any]], release: str | None) -> None:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for letter in letters:
-        by_fingerprint.setdefault(letter["fingerprint"], []).append(letter)
-    dialect = connection.dialect.name
-    for fingerprint in sorted(by_fingerprint):
-        group = by_fingerprint[fingerprint]
-        connection.execute(_add_to_group(dialect), {**_group_values(fingerprint, group), "in_release": release})
-        hours = Counter(int(letter["created_at"] // HOUR) for letter in group)
-        rows = [{"fingerprint": fingerprint, "hour": hour, "count": count} for hour, count in sorted(hours.items())]
-        connection.execute(_add_to_hour(dialect), rows)
+        groups.setdefault(letter["fingerprint"], []).append(letter)
+    for fingerprint in sorted(groups):  # in one order, so that two transactions do not wait for each other
+        direct.run(connection, _ADD_TO_GROUP, {**_group_values(fingerprint, groups[fingerprint]), "in_release": release})
+    hours = Counter((letter["fingerprint"], int(letter["created_at"] // HOUR)) for letter in letters)
+    rows = [{"fingerprint": group, "hour": hour, "count": count} for (group, hour), count in sorted(hours.items())]
+    direct.run(connection, _ADD_TO_HOURS[connection.dialect.name], encoded(rows))
 
 
 def _group_values(fingerprint: str, letters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -169,45 +215,10 @@ def _group_values(fingerprint: str, letters: Sequence[Mapping[str, Any]]) -> dic
     statuses = Counter(letter["status"] for letter in letters)
     return {
         "fingerprint": fingerprint,
-        **{name: newest[name] for name in ("task", "reason", "error_type", "error")},
+        **{name: newest[name] for name in _LATEST},
         "seen": len(letters),
         **{status: statuses[status] for status in STATUSES},
         "boomerangs": sum(letter["generation"] > 0 for letter in letters),
         "first_seen": min(times),
         "last_seen": max(times),
-        "changed": True,
     }
-
-
-@cache
-def _insert(dialect: str) -> Any:
-    """A letter that is there already stays as it is: this is the repeat after a commit whose outcome was unknown."""
-    return insert_ignoring(dead_letters, dialect).values(_GIVEN_AT).returning(dead_letters.c.created_at)
-
-
-@cache
-def _add_to_group(dialect: str) -> Any:
-    statement, c = inserting(dead_letter_groups, dialect), dead_letter_groups.c
-    new = statement.excluded
-    added = {name: c[name] + new[name] for name in ("seen", *STATUSES, "boomerangs")}
-    latest = {name: new[name] for name in ("task", "reason", "error_type", "error", "changed")}
-    first = case((new.first_seen < c.first_seen, new.first_seen), else_=c.first_seen)
-    last = case((new.last_seen > c.last_seen, new.last_seen), else_=c.last_seen)
-    in_release = bindparam("in_release", type_=c.resolved_in.type)
-    comes_back = and_(c.resolved_in.is_not(None), in_release.is_not(None), c.resolved_in != in_release)
-    regressed = {
-        "regressions": c.regressions + case((comes_back, 1), else_=0),
-        "regressed_at": case((comes_back, new.last_seen), else_=c.regressed_at),
-        "regressed_in": case((comes_back, in_release), else_=c.regressed_in),
-        **{name: case((comes_back, null()), else_=c[name]) for name in ("resolved_at", "resolved_in")},
-    }
-    return statement.on_conflict_do_update(
-        index_elements=["fingerprint"], set_={**added, **latest, **regressed, "first_seen": first, "last_seen": last}
-    )
-
-
-@cache
-def _add_to_hour(dialect: str) -> Any:
-    statement = inserting(dead_letter_hours, dialect)
-    total = {"count": dead_letter_hours.c.count + statement.excluded.count}
-    return statement.on_conflict_do_update(index_elements=["fingerprint", "hour"], set_=total)

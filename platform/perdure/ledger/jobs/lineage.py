@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from perdure.ledger.dead_letters.find import of_jobs
+from perdure.ledger.dead_letters.read import of_jobs
 from perdure.ledger.schema import dead_letters, jobs
 from perdure.model.dead_letter import LineageEntry
 

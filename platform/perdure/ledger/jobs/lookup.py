@@ -7,7 +7,7 @@ import re
 from sqlalchemy import Connection, String, Table, func, literal, select
 
 from perdure.errors import AmbiguousId, JobNotFound
-from perdure.ledger.dead_letters import find as letters
+from perdure.ledger.dead_letters.read import not_found
 from perdure.ledger.schema import dead_letters, jobs
 
 #: A part of a UUID. Anything else begins and ends none, and its wildcards never reach the database.
@@ -41,7 +41,7 @@ def find_letter_id(connection: Connection, text: str) -> str:
     """
     found = _find(connection, dead_letters, text)
     if found is None:
-        raise letters.not_found(text)
+        raise not_found(text)
     return found
 
 

@@ -157,14 +157,9 @@ _SETTLED_BY = """
 _LETTER_OF = "SELECT dead_letter_id FROM perdure_jobs WHERE id = :of_job"
 
 
-def is_text(endings: Sequence[Ending]) -> bool:
-    """Return whether these settlements are statements of text alone; see :mod:`perdure.ledger.direct`."""
-    return not any(settlement.death or claim.crashes for claim, settlement in endings)
-
-
 def in_one_statement(dialect: str, endings: Sequence[Ending]) -> bool:
     """Return whether these settlements need no transaction around them."""
-    return dialect == "postgresql" and is_text(endings)
+    return dialect == "postgresql" and not any(settlement.death or claim.crashes for claim, settlement in endings)
 
 
 def settle_all(connection: Where, endings: Sequence[Ending], release: str | None = None) -> Settled:
@@ -173,19 +168,16 @@ def settle_all(connection: Where, endings: Sequence[Ending], release: str | None
     Safe to repeat: a second settling of the same claim with the same outcome is the first one whose commit was in doubt.
 
     Args:
-        connection: Where to do it, in a transaction unless :func:`in_one_statement`; one of SQLAlchemy's unless
-            :func:`is_text`.
+        connection: Where to do it, in a transaction unless :func:`in_one_statement`.
         endings: Claims of different jobs, and how each ended.
         release: The application's release, for dead letters; None if it is not known.
     """
     rows = [_row(claim, settlement) for claim, settlement in endings]
     states = _write(connection, rows, endings)
-    if not is_text(endings):
-        sqlalchemys = cast("Connection", connection)
-        _bury(sqlalchemys, endings, rows, states, release)
-        for claim, settlement in endings:
-            if claim.crashes and settlement.outcome is not None and claim.job_id in states:
-                counts.add(connection, recovery.of(sqlalchemys, claim))
+    _bury(connection, endings, rows, states, release)
+    for claim, settlement in endings:
+        if claim.crashes and settlement.outcome is not None and claim.job_id in states:
+            counts.add(connection, recovery.of(cast("Connection", connection), claim))
     return judged(connection, endings, states)
 
 
@@ -242,7 +234,7 @@ def _write(connection: Where, rows: Sequence[dict[str, Any]], endings: Sequence[
 
 
 def _bury(
-    connection: Connection,
+    connection: Where,
     endings: Sequence[Ending],
     rows: Sequence[dict[str, Any]],
     settled: Container[str],

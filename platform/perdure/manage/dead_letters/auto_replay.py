@@ -59,5 +59,4 @@ def replay_what_can_run(
 
 
 def _is_at_work(ledger: Ledger, task: str) -> bool:
-    newest = ledger.jobs.listing(tag=(TAG, task[:MAX_NAME]), limit=1)
-    return bool(newest) and not newest[0].state.is_final
+    return ledger.letters.replay_at_work(TAG, task[:MAX_NAME])

@@ -147,7 +147,7 @@ class BulkReplay:
             self._ctx.checkpoint.save(asdict(report))
             return report
         # A run that was killed may have replayed letters after its last checkpoint.
-        return replace(ReplayReport(**saved), replayed=self._letters.count(LetterFilter(replayed_in=self._ctx.job_id)))
+        return replace(ReplayReport(**saved), replayed=self._letters.count_replayed(self._ctx.job_id))
 
     def _save(self) -> None:
         report = self._report

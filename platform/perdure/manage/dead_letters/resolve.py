@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from perdure.errors import InvalidArguments
-from perdure.ledger.dead_letters import reopen
 from perdure.manage.dead_letters.filters import letter_filter
 from perdure.manage.dead_letters.find import LetterFinding
 from perdure.manage.dead_letters.replay_plan import fixed
@@ -37,8 +35,7 @@ class LetterResolving(LetterFinding):
         Raises:
             DeadLetterNotFound: The ledger has none of that id.
         """
-        actor = Actor.of(by, source)
-        self._ledger.transact(lambda c: reopen.reopen(c, [letter_id], actor))
+        self._ledger.letters.reopen([letter_id], Actor.of(by, source))
         return self.get(letter_id)
 
     def reopen_many(
@@ -61,13 +58,12 @@ class LetterResolving(LetterFinding):
         Raises:
             InvalidArguments: A filter is not allowed.
         """
-        ledger, actor = self._ledger, Actor.of(by, source)
-        which = fixed(letter_filter(**{**filters, "status": DISCARDED}), ledger.letters.newest_id())
+        letters, actor = self._ledger.letters, Actor.of(by, source)
+        which = fixed(letter_filter(**{**filters, "status": DISCARDED}), letters.newest_id())
         total, after = 0, None
-        while page := ledger.letters.page(which, limit=BATCH, after=after, oldest_first=True):
+        while page := letters.page(which, limit=BATCH, after=after, oldest_first=True):
             after = page[-1].id
-            ids = [letter.id for letter in page]
-            changed = len(ledger.transact(partial(reopen.reopen, letter_ids=ids, actor=actor)))
+            changed = len(letters.reopen([letter.id for letter in page], actor))
             total += changed
             on_batch(changed)
         return total
@@ -81,10 +77,10 @@ class LetterResolving(LetterFinding):
             by: Who discarded them, and takes it back.
             source: From where.
         """
-        ledger, actor = self._ledger, Actor.of(by, source)
+        letters, actor = self._ledger.letters, Actor.of(by, source)
         count, after = 0, first
-        while page := ledger.read(partial(reopen.discarded_between, who=by, first=after, last=last, limit=BATCH)):
-            count += len(ledger.transact(partial(reopen.reopen, letter_ids=list(page.values()), actor=actor)))
+        while page := letters.discarded_between(by, after, last, BATCH):
+            count += len(letters.reopen(list(page.values()), actor))
             after = max(page)
         return count
 
