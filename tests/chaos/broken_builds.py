@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from perdure.errors import LedgerUnavailable
+from perdure.ledger import direct
+from perdure.ledger.direct import Where
 from perdure.ledger.jobs import claim, settle
 from perdure.ledger.running import checkpoints
-from perdure.ledger.schema import jobs
 from perdure.model import settlement
 from perdure.model.records import RELEASED, Settlement
 from perdure.model.signature import Signature
@@ -38,9 +39,11 @@ def no_fence_check() -> None:
     """Whoever held a job once may write to it for ever."""
     put(settle, "_SETTLE", settle._SETTLE.replace(" AND fence = of_fence AND worker_name = by_worker", ""))
 
-    def advance(connection: Connection, job_id: str, _fence: int, expected: int | None = None) -> Any:
-        onward = update(jobs).where(jobs.c.id == job_id).values(checkpoint_seq=jobs.c.checkpoint_seq + 1)
-        return connection.execute(onward.returning(jobs.c.checkpoint_seq)).scalar_one(), checkpoints.Standing(False)
+    onward = "UPDATE perdure_jobs SET checkpoint_seq = checkpoint_seq + 1 WHERE id = :of_job RETURNING checkpoint_seq"
+
+    def advance(connection: Where, job_id: str, _fence: int, expected: int | None = None) -> Any:
+        [(seq,)] = direct.rows(connection, onward, {"of_job": job_id})
+        return seq, checkpoints.Standing(False)
 
     put(checkpoints, "advance", advance)
 

@@ -17,6 +17,8 @@ NOW = {
 }
 #: The jobs' own table, without the partitions of history; see :mod:`perdure.ledger.hot`.
 HOT = {"sqlite": "perdure_jobs", "postgresql": "ONLY perdure_jobs"}
+#: Locks what a query reads until the transaction ends. SQLite has one writer.
+FOR_UPDATE = {"sqlite": "", "postgresql": "FOR UPDATE"}
 
 
 class Dialect(NamedTuple):

@@ -200,3 +200,7 @@ class Ledger:
     def direct(self, work: Callable[[Where], Result]) -> Result:
         """Return what work returns whose statements are text and commit one by one; see :mod:`perdure.ledger.direct`."""
         return self._work.direct(work)
+
+    def hot(self, work: Callable[[Where], Result], *, autocommit: bool = True) -> Result:
+        """Return what work returns that runs text alone and finds all that it reads by an index; see :meth:`Work.hot`."""
+        return self._work.hot(work, autocommit=autocommit)

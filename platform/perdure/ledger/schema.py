@@ -326,7 +326,7 @@ replication_groups = Table(
 )
 
 #: How far each member of a group has come in the group's log, and how often in a row it has failed.
-replication_members = Table(
+Table(
     "perdure_replication_members",
     metadata,
     Column("group_name", String(255), primary_key=True),
@@ -336,7 +336,7 @@ replication_members = Table(
 )
 
 #: Every change of a group's primary. ``tell_at`` is when hooks are to be told of it, and null once they were.
-replication_promotions = Table(
+Table(
     "perdure_replication_promotions",
     metadata,
     Column("group_name", String(255), primary_key=True),

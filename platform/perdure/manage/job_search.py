@@ -14,7 +14,7 @@ from perdure.model.records import JobRecord
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
-    from perdure.ledger.jobs.read import JobFilter
+    from perdure.model.job_filter import JobFilter
     from perdure.model.task_spec import TaskSpec
 
 #: Jobs that are read at once.

@@ -8,22 +8,25 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from perdure.errors import InvalidArguments, did_you_mean
-from perdure.ledger.jobs import lookup
-from perdure.ledger.jobs.read import COUNTABLE, JobFilter
 from perdure.manage.job_search import Found, JobSearch
+from perdure.model.job_filter import COUNTABLE, JobFilter
 from perdure.model.moments import moment
 from perdure.model.states import JobState
 from perdure.model.waiting_reasons import Reason, explain
+from perdure.system.later import later
 
 if TYPE_CHECKING:
     from perdure.admission.limits import Limits
     from perdure.broker.bells import Bells
     from perdure.ledger import Ledger
+    from perdure.ledger.jobs import lookup
     from perdure.manage.cancelling import Canceller
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.settings.settings import BulkheadSettings
     from perdure.submit.handle import Handles, JobHandle
     from perdure.submit.typed_options import JobFilters
+else:
+    (lookup,) = later("perdure.ledger.jobs", "lookup")
 
 #: What jobs are found by, as callers, the command line and Flower name it.
 FILTERS = ("state", "task", "bulkhead", "tag", "since", "until", "text")

@@ -292,7 +292,9 @@ class PrimaryBackup(Generic[S]):
         return failures < self._failover.failure_threshold and self._is_well(member)
 
     def _begin_epoch(self, seen: GroupState, chosen: str, by: str, reason: str) -> Promotion | None:
-        promotion = self._ledger.transact(lambda c: replicated_log.promote(c, self.name, seen, chosen, by, reason))
+        promotion = self._ledger.hot(
+            lambda c: replicated_log.promote(c, self.name, seen, chosen, by, reason), autocommit=False
+        )
         if promotion is not None:
             logger.warning("%s: %s is the primary of epoch %d: %s", self.name, chosen, promotion.epoch, reason)
             self._listeners.emit(promotion)
@@ -388,4 +390,4 @@ class PrimaryBackup(Generic[S]):
         return group
 
     def _in_ledger(self, what: Callable[..., Any], *arguments: Any) -> Any:
-        return self._ledger.read(lambda connection: what(connection, self.name, *arguments))
+        return self._ledger.hot(lambda connection: what(connection, self.name, *arguments))

@@ -25,15 +25,19 @@ from perdure.ledger.dead_letters.replay import Replay
 from perdure.ledger.jobs import history, job_facts, last_errors, lookup
 from perdure.ledger.jobs.behind_breakers import waiting_behind
 from perdure.ledger.jobs.claim import NO_MARKS, Claimer, Since
-from perdure.ledger.jobs.read import JobFilter
+from perdure.ledger.jobs.notes import NoteKind
+from perdure.ledger.running.checkpoint_store import LedgerStore
+from perdure.ledger.running.steps import StepRecord
 from perdure.ledger.schedules import schedule_facts
 from perdure.ledger.schema import jobs
 from perdure.model.alerts.slo import Slo
 from perdure.model.dead_letter import Actor, LetterFilter
 from perdure.model.ids import earliest_id, new_id
+from perdure.model.job_filter import JobFilter
 from perdure.model.lanes import PLAIN, REPLICAS
 from perdure.model.records import RELEASED, Claim, DeadLetterRecord
 from perdure.model.states import JobState
+from perdure.stores.record import CheckpointRecord
 from support.full_ledgers import fill
 from support.ledgers import DIE, RETRY, SUCCEED, job, submitted
 from support.waiting import wait_until
@@ -53,7 +57,10 @@ ALIASES = {"w", "j", "o", "l", "t", "a", "again"}
 SLO = Slo("adding", "tests.add", 30.0, 0.99, 86_400.0)
 ANN = Actor("ann", "a test")
 #: How the names of those begin that run on connections of perdure's own.
-OWN = ("submit", "depth", "claim", "lanes", "running within", "settle", "die")
+OWN = (
+    *("submit", "depth", "claim", "lanes", "running within", "settle", "cancel", "restore", "bring forward", "checkpoint"),
+    *("progress", "step", "note of a job", "log of a job", "read a job", "attempts", "effect key", "begun anew", "die"),
+)
 #: These hold a few rows only, because few jobs are in these states at a time: they may be read whole.
 SMALL_INDEXES = ("ix_perdure_jobs_running", "ix_perdure_jobs_limited", "ix_perdure_jobs_cancelling")
 
@@ -108,6 +115,22 @@ def letters(ledger: Ledger, **filters: Any) -> list[DeadLetterRecord]:
     return ledger.letters.page(LetterFilter(**filters), limit=50)
 
 
+def note_and_read(ledger: Ledger, job_id: str) -> None:
+    ledger.jobs.note(job_id, NoteKind.HANDED_BACK, "")
+    ledger.jobs.notes_of(job_id)
+
+
+def checkpoint_in_store(store: LedgerStore, job_id: str) -> None:
+    for seq in (1, 2, 3):
+        store.save(CheckpointRecord(job_id, "main", seq, 1, b"", 1.0))
+    store.head(job_id, "main")
+    store.drop_damaged(job_id, "main")
+    store.scan(limit=10)
+    store.scan(f"{job_id}/main", 10)
+    store.delete(job_id)
+    store.health()
+
+
 def settle_and_claim(ledger: Ledger) -> object:
     claims, by = claim_new(ledger, 4), replace(ANYBODY, bulkhead=new_id())
     ledger.jobs.submit([job(number, bulkhead=by.bulkhead) for number in range(4)])
@@ -158,7 +181,17 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
         (claim := running(ledger)).job_id, claim.fence, "main", b"", 0
     ),
     "progress": lambda ledger: ledger.running.report_progress((claim := running(ledger)).job_id, claim.fence, 1, 2, ""),
-    "job": lambda ledger: ledger.jobs.get(submitted(ledger)),
+    "restore": lambda ledger: [ledger.jobs.cancel(job_id := submitted(ledger), ""), ledger.jobs.restore(job_id, "")],
+    "checkpoint in a store": lambda ledger: checkpoint_in_store(LedgerStore(ledger), new_id()),
+    "step": lambda ledger: [
+        ledger.running.record_step((claim := running(ledger)).job_id, claim.fence, StepRecord(1, "a", "1", 1)),
+        ledger.running.steps_of(claim.job_id),
+    ],
+    "note of a job": lambda ledger: note_and_read(ledger, new_id()),
+    "log of a job": lambda ledger: ledger.jobs.log_of(new_id(), "tests.add", (1, 1)),
+    "effect key": lambda ledger: ledger.jobs.effect_key(submitted(ledger, replay_of=submitted(ledger))),
+    "begun anew": lambda ledger: ledger.running.begun_anew(running(ledger)),
+    "read a job": lambda ledger: ledger.jobs.get(submitted(ledger)),
     "attempts": lambda ledger: ledger.jobs.attempts("nobody"),
     "list": lambda ledger: ledger.jobs.listing(limit=50),
     "list a further page": lambda ledger: ledger.jobs.listing(limit=50, after=ledger.jobs.listing(limit=50)[-1].id),

@@ -8,10 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import bindparam, update
-
 from perdure.ledger.jobs import claim, settle
-from perdure.ledger.schema import jobs
+from perdure.ledger.running import checkpoints
 from perdure.model.ids import new_id
 from perdure.model.new_job import NewJob
 from perdure.model.records import Claim, Settlement
@@ -101,12 +99,7 @@ def _blurred(self: Signature, *of: str) -> Any:
 _write, _decode = OpenTransaction.write, Signature.decode
 _free_permits, _begun = machine.free_permits, rescue.begun
 _LEASE_COUNTS = f"AND NOT EXISTS (SELECT 1 FROM perdure_workers o WHERE o.id = :by_id AND o.state IN ({claim._ENDED}))"
-_UNFENCED = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("of_job"))
-    .values(checkpoint_seq=jobs.c.checkpoint_seq + 1)
-    .returning(jobs.c.checkpoint_seq, jobs.c.cancel_requested_at)
-)
+_UNFENCED = checkpoints._ADVANCE["sqlite"].replace(checkpoints._HELD, "id = :of_job")
 
 BUILDS: dict[str, Build] = {
     "no fence check": _settles_without(" AND fence = of_fence AND worker_name = by_worker"),
@@ -125,7 +118,7 @@ BUILDS: dict[str, Build] = {
     "two trial calls": _two_trials,
     "a quorum of one": _quorum_of_one,
     "the oldest checkpoint wins": _patched("perdure.stores.replicated.quorum._newest", _oldest),
-    "a checkpoint without a fence": _patched("perdure.ledger.running.checkpoints._ADVANCE", _UNFENCED),
+    "a checkpoint without a fence": _patched("perdure.ledger.running.checkpoints._ADVANCE", {"sqlite": _UNFENCED}),
     "effects are committed without their checkpoint": _patched(
         "perdure.running.transaction.OpenTransaction.write", _effects_alone
     ),

@@ -39,7 +39,7 @@ UNKNOWN = (
     _STATE.in_(sorted(WAITING_STATES)),
 )
 
-_COLUMNS = (*before.NAMES, jobs.c.args, jobs.c.kwargs)
+_COLUMNS = tuple(jobs.c[name] for name in (*before.Before._fields, "args", "kwargs"))
 
 #: The head of a bulkhead's line: what waits longest. A task that nobody knows comes to be there.
 _HEAD = hot(

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, case, func, literal_column, null, update
+from typing import TYPE_CHECKING
 
-from perdure.ledger import counts
-from perdure.ledger.conditions import may, state_is
+from perdure.ledger import counts, direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
 from perdure.ledger.jobs import before
-from perdure.ledger.now import now
-from perdure.ledger.schema import jobs
+from perdure.ledger.jobs.states import may
 from perdure.model.events import JobEvent
 from perdure.model.states import JobState, Transition, target
 from perdure.model.text.storable import MAX_REASON, storable
 
-_RUNNING = state_is(JobState.RUNNING)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
-_CANCEL = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("of_job"), may(Transition.CANCEL))
-    .values(
-        state=case((_RUNNING, jobs.c.state), else_=target(Transition.CANCEL).value),
-        cancel_requested_at=func.coalesce(jobs.c.cancel_requested_at, now()),
-        cancel_reason=bindparam("why"),
-        run_at=case((_RUNNING, jobs.c.run_at), else_=null()),
-        finished_at=case((_RUNNING, literal_column("NULL")), else_=now()),
-    )
-    .returning(jobs.c.state)
-)
+_RUNS = f"state = '{JobState.RUNNING}'"
+_CANCEL = {
+    dialect: f"""
+    UPDATE {HOT[dialect]} SET
+        state = CASE WHEN {_RUNS} THEN state ELSE '{target(Transition.CANCEL)}' END,
+        cancel_requested_at = coalesce(cancel_requested_at, {NOW[dialect]}), cancel_reason = :why,
+        run_at = CASE WHEN {_RUNS} THEN run_at END, finished_at = CASE WHEN {_RUNS} THEN NULL ELSE {NOW[dialect]} END
+    WHERE id = :of_job AND {may(Transition.CANCEL)}
+    RETURNING state
+    """
+    for dialect in DIALECTS
+}
 
 
-def cancel(connection: Connection, job_id: str, reason: str) -> tuple[JobState | None, JobEvent | None]:
+def cancel(connection: Where, job_id: str, reason: str) -> tuple[JobState | None, JobEvent | None]:
     """Cancel a job, or ask it to stop when it runs.
 
     Returns:
@@ -38,8 +38,9 @@ def cancel(connection: Connection, job_id: str, reason: str) -> tuple[JobState |
     job = before.locked(connection, job_id, Transition.CANCEL)
     if job is None:
         return None, None
-    state = JobState(connection.execute(_CANCEL, {"of_job": job_id, "why": storable(reason, MAX_REASON)}).scalar_one())
-    if state is not JobState.CANCELLED:
-        return state, None
+    values = {"of_job": job_id, "why": storable(reason, MAX_REASON)}
+    [(state,)] = direct.rows(connection, _CANCEL[connection.dialect.name], values)
+    if state != JobState.CANCELLED:
+        return JobState(state), None
     counts.add(connection, [counts.cancelled(job.task, job.bulkhead)])
-    return state, JobEvent.of_waiting(job, Transition.CANCEL, reason)
+    return JobState.CANCELLED, JobEvent.of_waiting(job, Transition.CANCEL, reason)

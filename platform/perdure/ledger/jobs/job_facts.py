@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from perdure.ledger.conditions import seen_state
-from perdure.ledger.jobs.read import JobFilter, along_index, matching
+from perdure.ledger.jobs.find import along_index, matching
 from perdure.ledger.paging import bounds, in_order
 from perdure.ledger.schema import jobs
+from perdure.model.job_filter import JobFilter
 
 #: The newest jobs that are counted by state, so that a count costs the same however many jobs are remembered.
 COUNTED = 5_000

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
-
-from perdure.ledger.now import now
-from perdure.ledger.schema import attempts, jobs
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.model.clock import to_datetime
 from perdure.model.states import Outcome
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: The attempts that ended last which are looked at, so that a look costs the same whatever ended before.
 LOOKED_AT = 5_000
 #: Seconds for which an error is one of the last.
 LAST = 86_400.0
-_BAD = (Outcome.FAILED.value, Outcome.CRASHED.value, Outcome.TIMEOUT.value)
+_BAD = ", ".join(f"'{outcome}'" for outcome in (Outcome.FAILED, Outcome.CRASHED, Outcome.TIMEOUT))
+_LAST_ERRORS = {
+    dialect: f"""
+    SELECT j.task, n.job_id, n.outcome, n.error_type, n.error, n.finished_at FROM (
+        SELECT job_id, outcome, error_type, error, finished_at FROM perdure_attempts
+        WHERE finished_at >= {NOW[dialect]} - {LAST} ORDER BY finished_at DESC LIMIT {LOOKED_AT}
+    ) AS n JOIN perdure_jobs j ON j.id = n.job_id
+    WHERE n.outcome IN ({_BAD}) ORDER BY n.finished_at DESC
+    """
+    for dialect in DIALECTS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +43,9 @@ class LastError:
     at: datetime | None
 
 
-def last_errors(connection: Connection) -> dict[str, LastError]:
+def last_errors(connection: Where) -> dict[str, LastError]:
     """Return the last error of each task that has one among the newest ``LOOKED_AT`` attempts of the last day."""
-    a = attempts.c
-    columns = (a.job_id, a.outcome, a.error_type, a.error, a.finished_at)
-    newest = (
-        select(*columns).where(a.finished_at >= now() - LAST).order_by(a.finished_at.desc()).limit(LOOKED_AT).subquery()
-    )
-    n = newest.c
-    bad = select(jobs.c.task, *n).join(jobs, jobs.c.id == n.job_id).where(n.outcome.in_(_BAD))
     found: dict[str, LastError] = {}
-    for row in connection.execute(bad.order_by(n.finished_at.desc())):
-        error = LastError(row.task, row.job_id, row.outcome, row.error_type, row.error, to_datetime(row.finished_at))
-        found.setdefault(row.task, error)
+    for task, job_id, outcome, error_type, error, at in direct.rows(connection, _LAST_ERRORS[connection.dialect.name], {}):
+        found.setdefault(task, LastError(task, job_id, outcome, error_type, error, to_datetime(at)))
     return found

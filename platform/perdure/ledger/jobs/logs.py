@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, select
 
 from perdure.ledger import direct
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dialects import DIALECTS, HOT
-from perdure.ledger.schema import job_logs
 from perdure.model.clock import to_datetime
 from perdure.model.job_log import Chunk, LogLine, Said
 from perdure.model.text.storable import storable
@@ -59,6 +57,10 @@ def _let_go(dialect: str) -> str:
 _BOUNDS = {"of_job": "text", "most_lines": "int", "most_bytes": "int"}
 _INSERT = {dialect: _insert(dialect) for dialect in DIALECTS}
 _LET_GO = {dialect: _let_go(dialect) for dialect in DIALECTS}
+_OF_JOB = """
+    SELECT fence, attempt, first, data FROM perdure_job_logs WHERE job_id = :of_job AND fence >= :of_fence
+    ORDER BY fence, first
+"""
 
 #: Seals and opens a chunk's text: (text, job, task) -> text.
 Sealing = Callable[[str, str, str], str]
@@ -73,9 +75,7 @@ def write(connection: Where, chunks: Sequence[Chunk], seal: Sealing) -> None:
         direct.run(connection, _LET_GO[connection.dialect.name], encoded(others))
 
 
-def of_job(
-    connection: Connection, job_id: str, task: str, unseal: Sealing, after: tuple[int, int] = (0, 0)
-) -> list[LogLine]:
+def of_job(connection: Where, job_id: str, task: str, unseal: Sealing, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
     """Return a job's kept lines, the first one first.
 
     Args:
@@ -85,16 +85,14 @@ def of_job(
         unseal: Opens what is stored.
         after: Fence and number of a line: only those after it.
     """
-    c = job_logs.c
-    query = select(c.fence, c.first, c.attempt, c.data).where(c.job_id == job_id, c.fence >= after[0])
     lines: list[LogLine] = []
-    for row in connection.execute(query.order_by(c.fence, c.first)):
-        said = msgspec.json.decode(unseal(row.data, job_id, task), type=list[tuple[float, str, str]])
-        for number, (at, level, line) in enumerate(said, row.first):
-            if (row.fence, number) > after:
+    for fence, attempt, first, data in direct.rows(connection, _OF_JOB, {"of_job": job_id, "of_fence": after[0]}):
+        said = msgspec.json.decode(unseal(data, job_id, task), type=list[tuple[float, str, str]])
+        for number, (at, level, line) in enumerate(said, first):
+            if (fence, number) > after:
                 moment = to_datetime(at)
                 assert moment is not None
-                lines.append(LogLine(row.fence, row.attempt, number, moment, level, line))
+                lines.append(LogLine(fence, attempt, number, moment, level, line))
     return lines
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
-
-from perdure.ledger.now import now
-from perdure.ledger.schema import job_notes
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.model.clock import to_datetime
 from perdure.model.ids import new_id
 from perdure.model.text.storable import MAX_ERROR, storable
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 
 class NoteKind(StrEnum):
@@ -34,13 +36,20 @@ class JobNote:
     at: datetime | None
 
 
-def write(connection: Connection, job_id: str, kind: NoteKind, text: str) -> None:
+_WRITE = {
+    dialect: "INSERT INTO perdure_job_notes (id, job_id, kind, text, at) "
+    f"VALUES (:id, :of_job, :kind, :text, {NOW[dialect]})"
+    for dialect in DIALECTS
+}
+_OF_JOB = "SELECT kind, text, at FROM perdure_job_notes WHERE job_id = :of_job ORDER BY id"
+
+
+def write(connection: Where, job_id: str, kind: NoteKind, text: str) -> None:
     """Write a note about a job."""
-    values = {"id": new_id(), "job_id": job_id, "kind": kind.value, "text": storable(text, MAX_ERROR), "at": now()}
-    connection.execute(job_notes.insert().values(**values))
+    values = {"id": new_id(), "of_job": job_id, "kind": kind.value, "text": storable(text, MAX_ERROR)}
+    direct.run(connection, _WRITE[connection.dialect.name], values)
 
 
-def of_job(connection: Connection, job_id: str) -> list[JobNote]:
+def of_job(connection: Where, job_id: str) -> list[JobNote]:
     """Return a job's notes, the first one first."""
-    rows = connection.execute(select(job_notes).where(job_notes.c.job_id == job_id).order_by(job_notes.c.id))
-    return [JobNote(row.kind, row.text, to_datetime(row.at)) for row in rows]
+    return [JobNote(kind, text, to_datetime(at)) for kind, text, at in direct.rows(connection, _OF_JOB, {"of_job": job_id})]

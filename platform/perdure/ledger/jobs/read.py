@@ -1,168 +1,123 @@
-"""Reading jobs: by id, by filters with keyset pages, and counts."""
+"""Reading a job by its id, and its attempts."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, select
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import JobNotFound
-from perdure.ledger.conditions import IS_DUE, exactly, made_before, made_since, seen_state
-from perdure.ledger.now import now
-from perdure.ledger.paging import Along, bounds, in_order
-from perdure.ledger.schema import attempts, job_tags, jobs
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, one_of, texts
+from perdure.ledger.jobs.states import SEEN_STATE
 from perdure.model.records import AttemptRecord, JobRecord
 from perdure.model.states import JobState
 
-_JOB = select(jobs, seen_state()).where(jobs.c.id == bindparam("of_job"))
-COUNTABLE = ("state", "task", "bulkhead")
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+#: What :meth:`JobRecord.of` reads besides the state as people see it.
+_OF_RECORD = (
+    "id",
+    "task",
+    "bulkhead",
+    "priority",
+    "args",
+    "kwargs",
+    "tags",
+    "idempotency_key",
+    "attempt",
+    "crashes",
+    "snoozes",
+    "fence",
+    "worker_name",
+    "worker_pid",
+    "error_type",
+    "error",
+    "result",
+    "progress_done",
+    "progress_total",
+    "progress_message",
+    "progress_at",
+    "checkpoint_seq",
+    "checkpointed_at",
+    "created_at",
+    "run_at",
+    "started_at",
+    "finished_at",
+    "deadline",
+    "dead_letter_id",
+    "replay_of",
+    "replica_of",
+    "breaker",
+    "limit_key",
+    "cancel_requested_at",
+)
+#: What :func:`record` reads.
+RECORD = {dialect: f"{', '.join(_OF_RECORD)}, {SEEN_STATE[dialect]}" for dialect in DIALECTS}
+_GET = {dialect: f"SELECT {RECORD[dialect]} FROM perdure_jobs WHERE id = :of_job" for dialect in DIALECTS}
+
+#: What :meth:`AttemptRecord.of` reads besides the number.
+_OF_ATTEMPT = ("outcome", "worker", "started_at", "finished_at", "error_type", "error", "traceback", "worker_pid")
+_ATTEMPTS = f"SELECT {', '.join(_OF_ATTEMPT)} FROM perdure_attempts WHERE job_id = :of_job ORDER BY number"
+_OUTCOMES = {
+    dialect: f"SELECT job_id, number, outcome FROM perdure_attempts WHERE {one_of(dialect, 'job_id', 'of_jobs')}"
+    for dialect in DIALECTS
+}
+
 #: Jobs of a task that its mean duration is taken from.
 _NEWEST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs a list or a count means, as far as the ledger can say; None leaves a part open.
-
-    Args:
-        state: In this state, as people see it.
-        task: Of this task.
-        bulkhead: On this bulkhead.
-        tag: With this tag and value.
-        since: Submitted at this moment or later, epoch seconds.
-        until: Submitted before this moment.
-        replay_of: Replays of this job.
+# For PostgreSQL a range, which stays in the index's order; see :class:`perdure.ledger.conditions.exactly`.
+_OF_TASK = {"sqlite": "task = :of_task", "postgresql": "task >= :of_task AND task <= :of_task"}
+_MEAN_RUN = {
+    dialect: f"""
+    SELECT avg(finished_at - started_at) FROM (
+        SELECT state, started_at, finished_at FROM perdure_jobs WHERE {of_task}
+        ORDER BY task DESC, id DESC LIMIT {_NEWEST}
+    ) AS newest WHERE state = '{JobState.SUCCEEDED}'
     """
-
-    state: JobState | None = None
-    task: str | None = None
-    bulkhead: str | None = None
-    tag: tuple[str, str] | None = None
-    since: float | None = None
-    until: float | None = None
-    replay_of: str | None = None
+    for dialect, of_task in _OF_TASK.items()
+}
 
 
-def get(connection: Connection, job_id: str) -> JobRecord:
+def get(connection: Where, job_id: str) -> JobRecord:
     """Return a job.
 
     Raises:
         JobNotFound: There is none of that id.
     """
-    row = connection.execute(_JOB, {"of_job": job_id}).one_or_none()
-    if row is None:
+    found = direct.rows(connection, _GET[connection.dialect.name], {"of_job": job_id})
+    if not found:
         raise JobNotFound(f"no job {job_id!r} in the ledger. List them: perdure jobs list")
-    return JobRecord.of(row._mapping)
+    return record(found[0])
 
 
-def states(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobState]:
-    """Return the states of several jobs by id."""
-    rows = connection.execute(select(jobs.c.id, seen_state()).where(jobs.c.id.in_(job_ids)))
-    return {row.id: JobState(row.seen_state) for row in rows}
+def record(row: Sequence[Any]) -> JobRecord:
+    """Return the record of a row that has :data:`RECORD`."""
+    *values, seen_state = row
+    return JobRecord.of({**dict(zip(_OF_RECORD, values, strict=True)), "seen_state": seen_state})
 
 
-def listing(connection: Connection, which: JobFilter, *, limit: int = 100, after: str | None = None) -> list[JobRecord]:
-    """Return jobs, the newest first.
-
-    Args:
-        connection: Where to read.
-        which: Which ones.
-        limit: The most to return.
-        after: The id of the last job of the page before.
-    """
-    query, key = matching(which, jobs, seen_state())
-    along, within = along_index(which), bounds(after=after, since=which.since, until=which.until)
-    pages = [
-        in_order(query.where(*where), key, along or of_state, *within).limit(limit)
-        for where, of_state in _seen_as(which.state)
-    ]
-    found = [JobRecord.of(row._mapping) for page in pages for row in connection.execute(page)]
-    return found if len(pages) == 1 else sorted(found, key=lambda job: job.id, reverse=True)[:limit]
-
-
-def count(connection: Connection, by: str, which: JobFilter) -> dict[str, int]:
-    """Return how many jobs there are by state, task or bulkhead; what has none is left out."""
-    column, counts = jobs.c[by], Counter[str]()
-    for where, _ in _seen_as(which.state):
-        query, _ = matching(which, column, func.count())
-        counts.update({row[0]: row[1] for row in connection.execute(query.where(*where).group_by(column))})
-    if by != "state":
-        return dict(counts)
-    if which.state is not None:
-        return {which.state.value: counts.total()} if counts else {}
-    query, _ = matching(which, jobs.c.state, func.count())
-    for state, number in connection.execute(query.where(IS_DUE).group_by(jobs.c.state)):
-        counts[state] -= number
-        counts[JobState.QUEUED.value] += number
-    return {state: number for state, number in counts.items() if number > 0}
-
-
-def matching(which: JobFilter, *columns: Any) -> tuple[Select[Any], ColumnElement[str]]:
-    """Return a query for jobs that match a filter but for its state, and the column of their ids to go on by."""
-    query, key = select(*columns).select_from(jobs), jobs.c.id
-    if which.tag is not None:
-        # From the tags to their jobs, in the tags' order: a rare tag must not make a page read all jobs.
-        key = job_tags.c.job_id
-        query = query.join(job_tags, jobs.c.id == key)
-        query = query.where(job_tags.c.tag == which.tag[0], job_tags.c.value == which.tag[1])
-    equal = {name: getattr(which, name) for name in ("task", "bulkhead")}
-    query = query.where(*(exactly(jobs.c[name], value) for name, value in equal.items() if value is not None))
-    if which.replay_of is not None:
-        query = query.where(jobs.c.replay_of == which.replay_of)
-    if which.since is not None:
-        query = query.where(*made_since(key, jobs.c.created_at, which.since))
-    if which.until is not None:
-        query = query.where(*made_before(key, jobs.c.created_at, which.until))
-    return query, key
-
-
-def along_index(which: JobFilter) -> Along | None:
-    """Return by which column's index a list of what matches is read; None where its tag or its origin has an index."""
-    if which.tag is not None or which.replay_of is not None:
-        return None
-    given = ((jobs.c[name], getattr(which, name)) for name in ("task", "bulkhead"))
-    return next(((column, value) for column, value in given if value is not None), None)
-
-
-def _seen_as(state: JobState | None) -> list[tuple[tuple[ColumnElement[bool], ...], Along | None]]:
-    """Return the conditions of a state as people see it, any of which will do, with the index of states if it serves."""
-    if state is None:
-        return [((), None)]
-    of_state: Along = (jobs.c.state, literal_column(f"'{JobState(state).value}'"))
-    is_it = exactly(*of_state)
-    if state is JobState.QUEUED:
-        return [((is_it,), of_state), ((jobs.c.run_at <= now(), IS_DUE), None)]
-    if state in (JobState.SCHEDULED, JobState.RETRYING):
-        return [((is_it, jobs.c.run_at > now()), of_state)]
-    return [((is_it,), of_state)]
-
-
-def mean_run(connection: Connection, task: str) -> float:
-    """Return the seconds that the newest jobs of a task took that succeeded; 0 when there are none."""
-    c = jobs.c
-    of_task = select(c.state, c.started_at, c.finished_at).where(exactly(c.task, task))
-    newest = in_order(of_task, c.id, (c.task, task)).limit(_NEWEST).subquery()
-    took = func.avg(newest.c.finished_at - newest.c.started_at)
-    mean = connection.execute(select(took).where(newest.c.state == JobState.SUCCEEDED.value)).scalar_one()
-    return float(mean or 0.0)
-
-
-def attempts_of(connection: Connection, job_id: str) -> list[AttemptRecord]:
+def attempts_of(connection: Where, job_id: str) -> list[AttemptRecord]:
     """Return a job's ended attempts, the first one first, numbered from 1.
 
     The ledger numbers them by their claims' fences, which have gaps: a claim that was given back left no attempt.
     """
-    rows = connection.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number))
-    return [replace(AttemptRecord.of(row._mapping), number=number) for number, row in enumerate(rows, 1)]
+    rows = direct.rows(connection, _ATTEMPTS, {"of_job": job_id})
+    return [
+        AttemptRecord.of({**dict(zip(_OF_ATTEMPT, row, strict=True)), "number": number})
+        for number, row in enumerate(rows, 1)
+    ]
 
 
-def outcomes_by_fence(connection: Connection, job_ids: Collection[str]) -> dict[str, dict[int, str]]:
+def mean_run(connection: Where, task: str) -> float:
+    """Return the seconds that the newest jobs of a task took that succeeded; 0 when there are none."""
+    [(mean,)] = direct.rows(connection, _MEAN_RUN[connection.dialect.name], {"of_task": task})
+    return float(mean or 0.0)
+
+
+def outcomes_by_fence(connection: Where, job_ids: Collection[str]) -> dict[str, dict[int, str]]:
     """Return how each claim of some jobs ended that left an attempt, by the job's id and the claim's fence, for checks."""
-    found: dict[str, dict[int, str]] = {}
-    query = select(attempts.c.job_id, attempts.c.number, attempts.c.outcome).where(attempts.c.job_id.in_(job_ids))
-    for job_id, number, outcome in connection.execute(query):
+    dialect, found = connection.dialect.name, dict[str, dict[int, str]]()
+    for job_id, number, outcome in direct.rows(connection, _OUTCOMES[dialect], {"of_jobs": texts(dialect, job_ids)}):
         found.setdefault(job_id, {})[number] = outcome
     return found

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, null, update
+from typing import TYPE_CHECKING
 
-from perdure.ledger.conditions import may
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
 from perdure.ledger.jobs import before
-from perdure.ledger.now import now
-from perdure.ledger.schema import jobs
+from perdure.ledger.jobs.states import may
 from perdure.model.events import JobEvent
 from perdure.model.states import Transition, target
 
-_RESTORE = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("of_job"), may(Transition.RESTORE, by_index=False))
-    .values(
-        state=target(Transition.RESTORE).value,
-        run_at=now(),
-        queued_at=now(),
-        finished_at=null(),
-        cancel_requested_at=null(),
-        cancel_reason=null(),
-        error_type=null(),
-        error=null(),
-        unknown_since=null(),
-    )
-)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+_RESTORE = {
+    dialect: f"""
+    UPDATE {HOT[dialect]} SET
+        state = '{target(Transition.RESTORE)}', run_at = {NOW[dialect]}, queued_at = {NOW[dialect]}, finished_at = NULL,
+        cancel_requested_at = NULL, cancel_reason = NULL, error_type = NULL, error = NULL, unknown_since = NULL
+    WHERE id = :of_job AND {may(Transition.RESTORE)}
+    """
+    for dialect in DIALECTS
+}
 
 
-def restore(connection: Connection, job_id: str, reason: str) -> JobEvent | None:
+def restore(connection: Where, job_id: str, reason: str) -> JobEvent | None:
     """Have a cancelled job wait again; return the event, or None when it is not cancelled."""
     job = before.locked(connection, job_id, Transition.RESTORE)
     if job is None:
         return None
-    connection.execute(_RESTORE, {"of_job": job_id})
+    direct.run(connection, _RESTORE[connection.dialect.name], {"of_job": job_id})
     return JobEvent.of_waiting(job, Transition.RESTORE, reason)

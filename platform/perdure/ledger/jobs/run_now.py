@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, update
+from typing import TYPE_CHECKING
 
-from perdure.ledger.conditions import may
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
 from perdure.ledger.jobs import before
-from perdure.ledger.now import now
-from perdure.ledger.schema import jobs
+from perdure.ledger.jobs.states import may
 from perdure.model.events import JobEvent
 from perdure.model.states import Transition, target
 
-_BRING_FORWARD = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("of_job"), may(Transition.DUE), jobs.c.run_at > now())
-    .values(run_at=now(), queued_at=now(), state=target(Transition.DUE).value)
-)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+_BRING_FORWARD = {
+    dialect: f"""
+    UPDATE {HOT[dialect]} SET run_at = {NOW[dialect]}, queued_at = {NOW[dialect]}, state = '{target(Transition.DUE)}'
+    WHERE id = :of_job AND {may(Transition.DUE)} AND run_at > {NOW[dialect]} RETURNING id
+    """
+    for dialect in DIALECTS
+}
 
 
-def bring_forward(connection: Connection, job_id: str) -> JobEvent | None:
+def bring_forward(connection: Where, job_id: str) -> JobEvent | None:
     """Make a scheduled or retrying job due; return the event, or None when it does not wait for a time."""
     job = before.locked(connection, job_id, Transition.DUE)
-    if job is None or not connection.execute(_BRING_FORWARD, {"of_job": job_id}).rowcount:
+    if job is None or not direct.rows(connection, _BRING_FORWARD[connection.dialect.name], {"of_job": job_id}):
         return None
     return JobEvent.of_waiting(job, Transition.DUE)

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
         cancel,
         claim,
         depth,
+        effect_key,
+        find,
         history,
         lanes,
-        lineage,
         logs,
         notes,
         prune,
@@ -41,16 +42,18 @@ if TYPE_CHECKING:
     from perdure.ledger.jobs.claim import Claimer, Since
     from perdure.ledger.jobs.lanes import Admitted, Lane, Place
     from perdure.ledger.jobs.settle import Ending, Settled
+    from perdure.model import job_filter
     from perdure.model.job_log import Chunk, LogLine
     from perdure.model.records import AttemptRecord, Claim, JobRecord, Settlement
     from perdure.model.waiting_reasons import Facts
 else:
-    bury, cancel, claim, depth, history, lanes, lineage, logs = later(
-        "perdure.ledger.jobs", "bury", "cancel", "claim", "depth", "history", "lanes", "lineage", "logs"
+    bury, cancel, claim, depth, effect_key, find, history, lanes, logs = later(
+        "perdure.ledger.jobs", "bury", "cancel", "claim", "depth", "effect_key", "find", "history", "lanes", "logs"
     )
     notes, prune, read, restore, run_now, settle, settle_and_claim, waiting = later(
         "perdure.ledger.jobs", "notes", "prune", "read", "restore", "run_now", "settle", "settle_and_claim", "waiting"
     )
+    (job_filter,) = later("perdure.model", "job_filter")
 
 
 class JobStatements:
@@ -130,8 +133,8 @@ class JobStatements:
         return None if claims is None else self._claimed(claims)
 
     def effect_key(self, job_id: str) -> str:
-        """Return the key under which a job's effects are known to others; see :func:`lineage.effect_key`."""
-        return self._work.read(lambda c: lineage.effect_key(c, job_id))
+        """Return the key under which a job's effects are known to others; see :func:`effect_key.effect_key`."""
+        return self._work.hot(lambda c: effect_key.effect_key(c, job_id))
 
     def settle(self, of: Claim, settlement: Settlement) -> str | None:
         """Record how a claim ended; see :func:`settle.settle`."""
@@ -231,7 +234,7 @@ class JobStatements:
 
     def log_of(self, job_id: str, task: str, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
         """Return what is kept of what a job has said; see :func:`logs.of_job`."""
-        return self._work.read(lambda c: logs.of_job(c, job_id, task, self._open_log, after))
+        return self._work.hot(lambda c: logs.of_job(c, job_id, task, self._open_log, after))
 
     def _seal_log(self, text: str, job_id: str, task: str) -> str:
         return self._work.vault.put(text, "log", job_id, task)
@@ -241,18 +244,18 @@ class JobStatements:
 
     def cancel(self, job_id: str, reason: str) -> JobState | None:
         """Cancel a job or ask it to stop; see :func:`cancel.cancel`."""
-        state, event = self._work.run(lambda c: cancel.cancel(c, job_id, reason))
+        state, event = self._work.hot(lambda c: cancel.cancel(c, job_id, reason), autocommit=False)
         self._moved([event] if event is not None else [])
         return state
 
     def restore(self, job_id: str, reason: str) -> str | None:
         """Take a job's cancel back and return its bulkhead; None when it is not cancelled. See :func:`restore.restore`."""
-        event = self._work.run(lambda c: restore.restore(c, job_id, reason))
+        event = self._work.hot(lambda c: restore.restore(c, job_id, reason), autocommit=False)
         return self._moved([event])[0].bulkhead if event is not None else None
 
     def bring_forward(self, job_id: str) -> str | None:
         """Make a job due that waits for its time, and return its bulkhead; None when it does not wait for one."""
-        event = self._work.run(lambda c: run_now.bring_forward(c, job_id))
+        event = self._work.hot(lambda c: run_now.bring_forward(c, job_id), autocommit=False)
         return self._moved([event])[0].bulkhead if event is not None else None
 
     def bury_expired(self, page: int) -> list[JobEvent]:
@@ -278,19 +281,19 @@ class JobStatements:
 
     def note(self, job_id: str, kind: notes.NoteKind, text: str) -> None:
         """Write a note about a job."""
-        self._work.read(lambda c: notes.write(c, job_id, kind, text))
+        self._work.hot(lambda c: notes.write(c, job_id, kind, text))
 
     def notes_of(self, job_id: str) -> list[notes.JobNote]:
         """Return a job's notes, the first one first."""
-        return self._work.read(lambda c: notes.of_job(c, job_id))
+        return self._work.hot(lambda c: notes.of_job(c, job_id))
 
     def get(self, job_id: str) -> JobRecord:
         """Return a job; raises ``JobNotFound``."""
-        return self._work.vault.job(self._work.read(lambda c: read.get(c, job_id)))
+        return self._work.vault.job(self._work.hot(lambda c: read.get(c, job_id)))
 
     def listing(self, *, limit: int = 100, after: str | None = None, **which: Any) -> list[JobRecord]:
-        """Return jobs, the newest first; see :func:`read.listing` and :class:`read.JobFilter`."""
-        found = self._work.read(lambda c: read.listing(c, read.JobFilter(**which), limit=limit, after=after))
+        """Return jobs, the newest first; see :func:`find.listing` and :class:`job_filter.JobFilter`."""
+        found = self._work.read(lambda c: find.listing(c, job_filter.JobFilter(**which), limit=limit, after=after))
         return [self._work.vault.job(job) for job in found]
 
     def ended_between(self, since: float, until: float) -> list[history.Ended]:
@@ -302,13 +305,13 @@ class JobStatements:
         return self._work.read(lambda c: waiting.facts_of(c, job_id, limit, max_outvoted))
 
     def count(self, by: str, **which: Any) -> dict[str, int]:
-        """Return how many jobs there are by state, task or bulkhead; see :class:`read.JobFilter`."""
-        return self._work.read(lambda c: read.count(c, by, read.JobFilter(**which)))
+        """Return how many jobs there are by state, task or bulkhead; see :class:`job_filter.JobFilter`."""
+        return self._work.read(lambda c: find.count(c, by, job_filter.JobFilter(**which)))
 
     def mean_run(self, task: str) -> float:
         """Return the seconds that a task's newest jobs took."""
-        return self._work.read(lambda c: read.mean_run(c, task))
+        return self._work.direct(lambda c: read.mean_run(c, task))
 
     def attempts(self, job_id: str) -> list[AttemptRecord]:
         """Return a job's ended attempts."""
-        return [self._work.vault.attempt(each, job_id) for each in self._work.read(lambda c: read.attempts_of(c, job_id))]
+        return [self._work.vault.attempt(each, job_id) for each in self._work.hot(lambda c: read.attempts_of(c, job_id))]

@@ -11,6 +11,7 @@ from perdure.errors import IdempotencyConflict
 from perdure.ledger import direct
 from perdure.ledger.batch import encoded, rows_of
 from perdure.ledger.dialects import DIALECTS, NOW
+from perdure.ledger.jobs.states import SEEN_STATE
 from perdure.model.lanes import lane_of
 from perdure.model.new_job import NewJob, Submitted
 from perdure.model.states import JobState
@@ -90,15 +91,8 @@ _RELEASE_KEYS = {
     dialect: f"UPDATE perdure_jobs SET idempotency_key = NULL WHERE {those} AND idempotency_expires_at <= {NOW[dialect]}"
     for dialect, those in _OF_KEYS.items()
 }
-#: Each with the state that people see; see :func:`perdure.ledger.conditions.seen_state`.
 _HOLDERS = {
-    dialect: f"""
-    SELECT idempotency_key, id, payload_digest, CASE
-        WHEN state || '' IN ('{JobState.SCHEDULED}', '{JobState.RETRYING}') AND run_at <= {NOW[dialect]}
-        THEN '{JobState.QUEUED}' ELSE state
-    END
-    FROM perdure_jobs WHERE {those}
-    """
+    dialect: f"SELECT idempotency_key, id, payload_digest, {SEEN_STATE[dialect]} FROM perdure_jobs WHERE {those}"
     for dialect, those in _OF_KEYS.items()
 }
 _OF_TAG = {"job_id": "text", "tag": "text", "value": "text"}

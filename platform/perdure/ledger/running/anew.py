@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, exists, func, or_, select
+from typing import TYPE_CHECKING
 
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT
 from perdure.ledger.jobs.notes import NoteKind
-from perdure.ledger.schema import job_notes, jobs, steps
 from perdure.model.records import Claim
 
-_HAS_KEPT = select(jobs.c.id).where(
-    jobs.c.id == bindparam("of_job"),
-    or_(
-        jobs.c.checkpointed_at >= jobs.c.started_at,
-        exists().where(steps.c.job_id == jobs.c.id, steps.c.fence == jobs.c.fence),
-    ),
-)
-_NOTED = select(func.count()).where(
-    job_notes.c.job_id == bindparam("of_job"), job_notes.c.kind == NoteKind.HANDED_BACK.value
-)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+_HAS_KEPT = {
+    dialect: f"""
+    SELECT 1 FROM {HOT[dialect]} AS j WHERE j.id = :of_job AND (
+        j.checkpointed_at >= j.started_at
+        OR EXISTS (SELECT 1 FROM perdure_steps s WHERE s.job_id = j.id AND s.fence = j.fence)
+    )
+    """
+    for dialect in DIALECTS
+}
+_NOTED = f"SELECT count(*) FROM perdure_job_notes WHERE job_id = :of_job AND kind = '{NoteKind.HANDED_BACK}'"
 
 
-def begun_anew(connection: Connection, claim: Claim) -> int:
+def begun_anew(connection: Where, claim: Claim) -> int:
     """Return how often a job was cut short with nothing of its work kept, its running attempt included.
 
     Args:
         connection: A connection.
         claim: The running attempt's; 0 is returned when that has saved a checkpoint or recorded a step.
     """
-    if connection.execute(_HAS_KEPT, {"of_job": claim.job_id}).first() is not None:
+    of_job = {"of_job": claim.job_id}
+    if direct.rows(connection, _HAS_KEPT[connection.dialect.name], of_job):
         return 0
-    return 1 + connection.execute(_NOTED, {"of_job": claim.job_id}).scalar_one()
+    [(noted,)] = direct.rows(connection, _NOTED, of_job)
+    return 1 + int(noted)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import CommitWasInDoubt, LeaseLost
-from perdure.ledger.conditions import state_is
-from perdure.ledger.hot import ONLY, hot
-from perdure.ledger.now import now
-from perdure.ledger.schema import checkpoints, jobs
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, FOR_UPDATE, HOT, NOW
+from perdure.ledger.jobs.states import state_is
 from perdure.model.clock import to_datetime
 from perdure.model.states import JobState
 from perdure.model.text.storable import storable
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: Longest message of progress that is kept, in characters.
 MAX_MESSAGE = 1_000
@@ -23,50 +23,36 @@ MAX_MESSAGE = 1_000
 #: What to write, or what makes it of the sequence number that the save gets.
 Frame = bytes | Callable[[int], bytes]
 
-HELD = (jobs.c.id == bindparam("of_job"), jobs.c.fence == bindparam("of_fence"), state_is(JobState.RUNNING))
+_HELD = f"id = :of_job AND fence = :of_fence AND {state_is(JobState.RUNNING)}"
 
-_ADVANCE = (
-    update(jobs)
-    .with_hint(**ONLY)
-    .where(*HELD)
-    .where(jobs.c.checkpoint_seq == func.coalesce(bindparam("expected", type_=Integer), jobs.c.checkpoint_seq))
-    .values(checkpoint_seq=jobs.c.checkpoint_seq + 1, checkpointed_at=now())
-    .returning(jobs.c.checkpoint_seq, jobs.c.cancel_requested_at)
-)
-
-_VALUES: dict[str, Any] = {
-    **{name: bindparam(name) for name in ("job_id", "name", "seq", "fence", "data")},
-    "saved_at": now(),
+_ADVANCE = {
+    dialect: f"UPDATE {HOT[dialect]} SET checkpoint_seq = checkpoint_seq + 1, checkpointed_at = {NOW[dialect]} "
+    f"WHERE {_HELD} AND checkpoint_seq = coalesce(CAST(:expected AS bigint), checkpoint_seq) "
+    "RETURNING checkpoint_seq, cancel_requested_at"
+    for dialect in DIALECTS
 }
-
-_INSERT = checkpoints.insert().values(_VALUES)
-
-_DROP_OLDER = delete(checkpoints).where(
-    checkpoints.c.job_id == bindparam("of_job"),
-    checkpoints.c.name == bindparam("of_name"),
-    checkpoints.c.seq < bindparam("kept_from"),
-)
-
-_VERSIONS = (
-    select(checkpoints.c.seq, checkpoints.c.fence, checkpoints.c.data, checkpoints.c.saved_at)
-    .where(checkpoints.c.job_id == bindparam("of_job"), checkpoints.c.name == bindparam("of_name"))
-    .order_by(checkpoints.c.fence.desc(), checkpoints.c.seq.desc())
-)
-
-_PROGRESS = (
-    update(jobs)
-    .with_hint(**ONLY)
-    .where(*HELD)
-    .values(
-        progress_done=bindparam("done"),
-        progress_total=bindparam("total"),
-        progress_message=bindparam("message"),
-        progress_at=now(),
-    )
-    .returning(jobs.c.cancel_requested_at)
-)
-
-_HOLDS = hot(select(jobs.c.cancel_requested_at).where(*HELD))
+#: A version of a checkpoint.
+INSERT = {
+    dialect: "INSERT INTO perdure_checkpoints (job_id, name, fence, seq, data, saved_at) "
+    f"VALUES (:of_job, :of_name, :of_fence, :of_seq, :data, {NOW[dialect]})"
+    for dialect in DIALECTS
+}
+_DROP_OLDER = "DELETE FROM perdure_checkpoints WHERE job_id = :of_job AND name = :of_name AND seq < :kept_from"
+_VERSIONS = """
+    SELECT seq, fence, data, saved_at FROM perdure_checkpoints WHERE job_id = :of_job AND name = :of_name
+    ORDER BY fence DESC, seq DESC
+"""
+_REACHED = "SELECT name, seq, length(data), saved_at FROM perdure_checkpoints WHERE job_id = :of_job ORDER BY name, seq"
+_PROGRESS = {
+    dialect: f"""
+    UPDATE {HOT[dialect]} SET progress_done = :done, progress_total = :total, progress_message = :message,
+        progress_at = {NOW[dialect]}
+    WHERE {_HELD} RETURNING cancel_requested_at
+    """
+    for dialect in DIALECTS
+}
+_HOLDS = {dialect: f"SELECT cancel_requested_at FROM {HOT[dialect]} WHERE {_HELD}" for dialect in DIALECTS}
+_LOCKS = {dialect: f"{query} {FOR_UPDATE[dialect]}" for dialect, query in _HOLDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +72,7 @@ class Standing:
     cancel_requested: bool
 
 
-def advance(connection: Connection, job_id: str, fence: int, expected: int | None = None) -> tuple[int, Standing]:
+def advance(connection: Where, job_id: str, fence: int, expected: int | None = None) -> tuple[int, Standing]:
     """Give a running job the next sequence number of its checkpoints.
 
     Args:
@@ -100,8 +86,8 @@ def advance(connection: Connection, job_id: str, fence: int, expected: int | Non
         CommitWasInDoubt: The last number is another one.
     """
     values = {"of_job": job_id, "of_fence": fence, "expected": expected}
-    row = connection.execute(_ADVANCE, values).one_or_none()
-    if row is None:
+    found = direct.rows(connection, _ADVANCE[connection.dialect.name], values)
+    if not found:
         if expected is not None:
             standing(connection, job_id, fence)
             raise CommitWasInDoubt(
@@ -109,11 +95,12 @@ def advance(connection: Connection, job_id: str, fence: int, expected: int | Non
                 "than its checkpoint. Nothing was written; the next attempt goes on from the checkpoint"
             )
         raise LeaseLost(f"job {job_id}: fence {fence} is stale; the checkpoint was not written")
-    return row.checkpoint_seq, Standing(row.cancel_requested_at is not None)
+    [(seq, cancel_requested_at)] = found
+    return seq, Standing(cancel_requested_at is not None)
 
 
 def save(
-    connection: Connection,
+    connection: Where,
     job_id: str,
     fence: int,
     name: str,
@@ -137,51 +124,49 @@ def save(
     """
     seq, standing_now = advance(connection, job_id, fence, expected)
     frame = data if isinstance(data, bytes) else data(seq)
-    values = {"job_id": job_id, "name": name, "seq": seq, "fence": fence, "data": frame}
-    connection.execute(_INSERT, values)
-    connection.execute(_DROP_OLDER, {"of_job": job_id, "of_name": name, "kept_from": previous_seq})
+    place = {"of_job": job_id, "of_name": name}
+    direct.run(connection, INSERT[connection.dialect.name], {**place, "of_fence": fence, "of_seq": seq, "data": frame})
+    direct.run(connection, _DROP_OLDER, {**place, "kept_from": previous_seq})
     return seq, standing_now
 
 
-def load(connection: Connection, job_id: str, name: str) -> list[StoredCheckpoint]:
+def load(connection: Where, job_id: str, name: str) -> list[StoredCheckpoint]:
     """Return the kept versions of a checkpoint, the newest first."""
-    rows = connection.execute(_VERSIONS, {"of_job": job_id, "of_name": name})
-    return [StoredCheckpoint(row.seq, row.fence, bytes(row.data), row.saved_at) for row in rows]
+    found = direct.rows(connection, _VERSIONS, {"of_job": job_id, "of_name": name})
+    return [StoredCheckpoint(seq, fence, bytes(data), saved_at) for seq, fence, data, saved_at in found]
 
 
-def reached(connection: Connection, job_id: str) -> list[dict[str, Any]]:
+def reached(connection: Where, job_id: str) -> list[dict[str, Any]]:
     """Return the newest version of each checkpoint of a job: ``name``, ``seq``, ``bytes`` and ``saved_at``."""
-    c = checkpoints.c
-    size = func.length(c.data).label("bytes")
-    rows = connection.execute(select(c.name, c.seq, size, c.saved_at).where(c.job_id == job_id).order_by(c.name, c.seq))
-    newest = {row.name: dict(row._mapping) | {"saved_at": to_datetime(row.saved_at)} for row in rows}
+    newest = {
+        name: {"name": name, "seq": seq, "bytes": size, "saved_at": to_datetime(saved_at)}
+        for name, seq, size, saved_at in direct.rows(connection, _REACHED, {"of_job": job_id})
+    }
     return list(newest.values())
 
 
-def report_progress(
-    connection: Connection, job_id: str, fence: int, done: float, total: float | None, message: str
-) -> Standing:
+def report_progress(connection: Where, job_id: str, fence: int, done: float, total: float | None, message: str) -> Standing:
     """Write how far a job is.
 
     Raises:
         LeaseLost: The fence is stale; nothing was written.
     """
     values = {"of_job": job_id, "of_fence": fence, "done": done, "total": total, "message": storable(message, MAX_MESSAGE)}
-    return _standing(connection.execute(_PROGRESS, values).one_or_none(), job_id, fence)
+    return _standing(direct.rows(connection, _PROGRESS[connection.dialect.name], values), job_id, fence)
 
 
-def standing(connection: Connection, job_id: str, fence: int, *, lock: bool = False) -> Standing:
+def standing(connection: Where, job_id: str, fence: int, *, lock: bool = False) -> Standing:
     """Return whether a running job shall stop; ``lock`` keeps its fence as it is until the transaction ends.
 
     Raises:
         LeaseLost: The fence is stale.
     """
-    query = _HOLDS.with_for_update() if lock else _HOLDS
-    row = connection.execute(query, {"of_job": job_id, "of_fence": fence}).one_or_none()
-    return _standing(row, job_id, fence)
+    query = (_LOCKS if lock else _HOLDS)[connection.dialect.name]
+    return _standing(direct.rows(connection, query, {"of_job": job_id, "of_fence": fence}), job_id, fence)
 
 
-def _standing(row: Any, job_id: str, fence: int) -> Standing:
-    if row is None:
+def _standing(found: Sequence[Any], job_id: str, fence: int) -> Standing:
+    if not found:
         raise LeaseLost(f"job {job_id}: fence {fence} is stale")
-    return Standing(row.cancel_requested_at is not None)
+    [(cancel_requested_at,)] = found
+    return Standing(cancel_requested_at is not None)

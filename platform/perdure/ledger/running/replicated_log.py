@@ -8,21 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
-
-from perdure.ledger import counts
-from perdure.ledger.conditions import insert_ignoring
-from perdure.ledger.now import now
-from perdure.ledger.schema import replication_groups as groups
-from perdure.ledger.schema import replication_log as log
-from perdure.ledger.schema import replication_members as members
-from perdure.ledger.schema import replication_promotions as promotions
+from perdure.ledger import counts, direct
+from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.model.clock import to_datetime
 from perdure.model.metrics import FAILOVERS, Count
 from perdure.model.replication import Fenced
 from perdure.model.text.storable import MAX_REASON, storable, storable_name
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,138 +75,215 @@ class Promotion:
     at: datetime | None
 
 
-_GROUP = tuple(groups.c[name] for name in GroupState.__slots__)
-_ENTRY = tuple(log.c[name] for name in LogEntry.__slots__)
+_GROUP = """
+    SELECT epoch, "primary", sequence, promoted_by, reason FROM perdure_replication_groups WHERE name = :of_group
+"""
+_ENSURE_GROUP = {
+    dialect: f"""
+    INSERT INTO perdure_replication_groups (name, epoch, "primary", sequence, updated_at)
+    VALUES (:of_group, 1, :first, 0, {NOW[dialect]}) ON CONFLICT DO NOTHING
+    """
+    for dialect in DIALECTS
+}
+_TAKE_TURN = {
+    dialect: f"""
+    UPDATE perdure_replication_groups SET checked_at = {NOW[dialect]}
+    WHERE name = :of_group AND coalesce(checked_at, 0) <= {NOW[dialect]} - :interval RETURNING name
+    """
+    for dialect in DIALECTS
+}
+_MOVE_ON = {
+    dialect: f"""
+    UPDATE perdure_replication_groups SET sequence = :sequence, updated_at = {NOW[dialect]}
+    WHERE name = :of_group AND epoch = :seen_epoch AND sequence = :seen_sequence RETURNING name
+    """
+    for dialect in DIALECTS
+}
+_BEGIN_EPOCH = {
+    dialect: f"""
+    UPDATE perdure_replication_groups
+    SET epoch = :epoch, "primary" = :chosen, promoted_by = :by, reason = :why, updated_at = {NOW[dialect]}
+    WHERE name = :of_group AND epoch = :seen_epoch RETURNING name
+    """
+    for dialect in DIALECTS
+}
+
+_MEMBERS = "SELECT member, applied, failures FROM perdure_replication_members WHERE group_name = :of_group"
+_ENSURE_MEMBER = """
+    INSERT INTO perdure_replication_members (group_name, member, applied, failures) VALUES (:of_group, :of_member, 0, 0)
+    ON CONFLICT DO NOTHING
+"""
+_OF_MEMBER = "group_name = :of_group AND member = :of_member"
+_FAILED = f"UPDATE perdure_replication_members SET failures = failures + 1 WHERE {_OF_MEMBER} RETURNING failures"
+_IS_WELL = f"UPDATE perdure_replication_members SET failures = 0 WHERE {_OF_MEMBER} AND failures > 0"
+_ADVANCE = f"""
+    UPDATE perdure_replication_members SET applied = :sequence, failures = 0
+    WHERE {_OF_MEMBER} AND applied = :sequence - 1 RETURNING member
+"""
+_SYNCED = f"UPDATE perdure_replication_members SET applied = :sequence WHERE {_OF_MEMBER}"
+
+_ENTRY = "SELECT sequence, epoch, key, job_id, operation, result FROM perdure_replication_log WHERE group_name = :of_group"
+_ENTRY_OF = f"{_ENTRY} AND key = :of_key"
+_ENTRIES_AFTER = f"{_ENTRY} AND sequence > :after ORDER BY sequence LIMIT :page"
+_RECORD = {
+    dialect: f"""
+    INSERT INTO perdure_replication_log (group_name, sequence, epoch, key, job_id, operation, result, recorded_at)
+    VALUES (:of_group, :sequence, :epoch, :key, :job_id, :operation, :result, {NOW[dialect]})
+    """
+    for dialect in DIALECTS
+}
+_FORGET = """
+    DELETE FROM perdure_replication_log WHERE group_name = :of_group AND sequence <= (
+        SELECT min(applied) FROM perdure_replication_members WHERE group_name = :of_group
+    ) - :keep RETURNING sequence
+"""
+
+#: In the order of the fields of :class:`Promotion`.
+_PROMOTION = 'group_name, "primary", "before", epoch, promoted_by, reason, at'
+_PROMOTE = {
+    dialect: f"""
+    INSERT INTO perdure_replication_promotions ({_PROMOTION}, tell_at)
+    VALUES (:of_group, :chosen, :before, :epoch, :by, :why, {NOW[dialect]}, {NOW[dialect]}) RETURNING {_PROMOTION}
+    """
+    for dialect in DIALECTS
+}
+_PROMOTIONS = f"""
+    SELECT {_PROMOTION} FROM perdure_replication_promotions WHERE group_name = :of_group ORDER BY epoch DESC LIMIT :most
+"""
+_TAKE_UNTOLD = {
+    dialect: f"""
+    UPDATE perdure_replication_promotions SET tell_at = {NOW[dialect]} + :again_in
+    WHERE group_name = :of_group AND tell_at <= {NOW[dialect]} RETURNING {_PROMOTION}
+    """
+    for dialect in DIALECTS
+}
+_TOLD = "UPDATE perdure_replication_promotions SET tell_at = NULL WHERE group_name = :of_group AND epoch = :epoch"
 
 
-def ensure(connection: Connection, name: str, member_names: Sequence[str]) -> None:
+def ensure(connection: Where, name: str, member_names: Sequence[str]) -> None:
     """Write a group, the first member its primary, and its members, unless they are there."""
-    dialect = connection.dialect.name
-    first = {"name": name, "epoch": 1, "primary": member_names[0], "sequence": 0, "updated_at": now()}
-    connection.execute(insert_ignoring(groups, dialect).values(**first))
+    first = {"of_group": name, "first": member_names[0]}
+    direct.run(connection, _ENSURE_GROUP[connection.dialect.name], first)
     for member in member_names:
-        connection.execute(insert_ignoring(members, dialect).values(group_name=name, member=member, applied=0))
+        direct.run(connection, _ENSURE_MEMBER, _is(name, member))
 
 
-def group(connection: Connection, name: str) -> GroupState:
+def group(connection: Where, name: str) -> GroupState:
     """Return a group that :func:`ensure` wrote."""
-    return GroupState(*connection.execute(select(*_GROUP).where(groups.c.name == name)).one())
+    [row] = direct.rows(connection, _GROUP, {"of_group": name})
+    return GroupState(*row)
 
 
-def member_states(connection: Connection, name: str) -> dict[str, MemberState]:
+def member_states(connection: Where, name: str) -> dict[str, MemberState]:
     """Return the members by their names."""
-    columns = (members.c.member, members.c.applied, members.c.failures)
-    rows = connection.execute(select(*columns).where(members.c.group_name == name))
-    return {row.member: MemberState(row.applied, row.failures) for row in rows}
+    rows = direct.rows(connection, _MEMBERS, {"of_group": name})
+    return {member: MemberState(applied, failures) for member, applied, failures in rows}
 
 
-def failed(connection: Connection, name: str, member: str) -> int:
+def failed(connection: Where, name: str, member: str) -> int:
     """Count a failure of a member and return how many there were in a row."""
-    counted = update(members).where(*_is(name, member)).values(failures=members.c.failures + 1)
-    in_a_row: int = connection.execute(counted.returning(members.c.failures)).scalar_one()
-    return in_a_row
+    [(in_a_row,)] = direct.rows(connection, _FAILED, _is(name, member))
+    return int(in_a_row)
 
 
-def is_well(connection: Connection, name: str, member: str) -> None:
+def is_well(connection: Where, name: str, member: str) -> None:
     """Forget a member's failures: it has just worked."""
-    connection.execute(update(members).where(*_is(name, member), members.c.failures > 0).values(failures=0))
+    direct.run(connection, _IS_WELL, _is(name, member))
 
 
-def take_turn(connection: Connection, name: str, interval: float) -> bool:
+def take_turn(connection: Where, name: str, interval: float) -> bool:
     """Return whether it is the caller's turn to check a group: once in ``interval`` seconds, of all that ask."""
-    is_due = func.coalesce(groups.c.checked_at, 0.0) <= now() - interval
-    taken = connection.execute(update(groups).where(groups.c.name == name, is_due).values(checked_at=now()))
-    return taken.rowcount == 1
+    values = {"of_group": name, "interval": interval}
+    return bool(direct.rows(connection, _TAKE_TURN[connection.dialect.name], values))
 
 
-def entry_of(connection: Connection, name: str, key: str) -> LogEntry | None:
+def entry_of(connection: Where, name: str, key: str) -> LogEntry | None:
     """Return the operation of that key, or None when it does not count yet."""
-    row = connection.execute(select(*_ENTRY).where(log.c.group_name == name, log.c.key == key)).one_or_none()
-    return None if row is None else LogEntry(*row)
+    found = direct.rows(connection, _ENTRY_OF, {"of_group": name, "of_key": key})
+    return LogEntry(*found[0]) if found else None
 
 
-def entries_after(connection: Connection, name: str, sequence: int, page: int) -> list[LogEntry]:
+def entries_after(connection: Where, name: str, sequence: int, page: int) -> list[LogEntry]:
     """Return the operations after a number, in their order, ``page`` at most."""
-    query = select(*_ENTRY).where(log.c.group_name == name, log.c.sequence > sequence).order_by(log.c.sequence)
-    return [LogEntry(*row) for row in connection.execute(query.limit(page))]
+    values = {"of_group": name, "after": sequence, "page": page}
+    return [LogEntry(*row) for row in direct.rows(connection, _ENTRIES_AFTER, values)]
 
 
-def record(connection: Connection, name: str, seen: GroupState, entry: LogEntry) -> None:
+def record(connection: Where, name: str, seen: GroupState, entry: LogEntry) -> None:
     """Append an operation that the primary has run, if nothing has changed since it looked at the group.
 
     Raises:
         Fenced: Another member was promoted, or another operation was recorded meanwhile; nothing was written.
     """
-    still = (groups.c.name == name, groups.c.epoch == seen.epoch, groups.c.sequence == seen.sequence)
-    if connection.execute(update(groups).where(*still).values(sequence=entry.sequence, updated_at=now())).rowcount == 0:
+    dialect = connection.dialect.name
+    onward = {
+        "of_group": name,
+        "seen_epoch": seen.epoch,
+        "seen_sequence": seen.sequence,
+        "sequence": entry.sequence,
+    }
+    if not direct.rows(connection, _MOVE_ON[dialect], onward):
         is_now = group(connection, name)
         raise Fenced(
             f"operation {entry.key} of {seen.primary!r} in epoch {seen.epoch} of {name!r} does not count: "
             f"{is_now.primary!r} is the primary of epoch {is_now.epoch}, at operation {is_now.sequence}"
         )
     values = {field: getattr(entry, field) for field in LogEntry.__slots__}
-    connection.execute(log.insert().values(group_name=name, recorded_at=now(), **values))
+    direct.run(connection, _RECORD[dialect], {"of_group": name, **values})
     advance(connection, name, seen.primary, entry.sequence)
 
 
-def advance(connection: Connection, name: str, member: str, sequence: int) -> bool:
+def advance(connection: Where, name: str, member: str, sequence: int) -> bool:
     """Note that a member has applied an operation; False when it was not the next one for it."""
-    is_next = (*_is(name, member), members.c.applied == sequence - 1)
-    return connection.execute(update(members).where(*is_next).values(applied=sequence, failures=0)).rowcount == 1
+    return bool(direct.rows(connection, _ADVANCE, {**_is(name, member), "sequence": sequence}))
 
 
-def synced(connection: Connection, name: str, member: str, sequence: int) -> None:
+def synced(connection: Where, name: str, member: str, sequence: int) -> None:
     """Note that a member was given the state after an operation by other means."""
-    connection.execute(update(members).where(*_is(name, member)).values(applied=sequence))
+    direct.run(connection, _SYNCED, {**_is(name, member), "sequence": sequence})
 
 
-def promote(connection: Connection, name: str, seen: GroupState, primary: str, by: str, reason: str) -> Promotion | None:
+def promote(connection: Where, name: str, seen: GroupState, primary: str, by: str, reason: str) -> Promotion | None:
     """Begin the next epoch with a new primary and record it, in one transaction.
 
     Returns:
         None when the epoch that the caller has seen is over already; nothing was written then.
     """
-    why = {"promoted_by": storable_name(by), "reason": storable(reason, MAX_REASON)}
-    values = {"epoch": seen.epoch + 1, "primary": primary, **why}
-    still = (groups.c.name == name, groups.c.epoch == seen.epoch)
-    if connection.execute(update(groups).where(*still).values(**values, updated_at=now())).rowcount == 0:
+    dialect, why = connection.dialect.name, {"by": storable_name(by), "why": storable(reason, MAX_REASON)}
+    values = {"of_group": name, "epoch": seen.epoch + 1, "chosen": primary, **why}
+    if not direct.rows(connection, _BEGIN_EPOCH[dialect], {**values, "seen_epoch": seen.epoch}):
         return None
     is_well(connection, name, primary)
     counts.add(connection, [Count(FAILOVERS.name, (name, seen.primary, primary), 1)])
-    record = promotions.insert().values(group_name=name, before=seen.primary, **values, at=now(), tell_at=now())
-    return _promotion(connection.execute(record.returning(*promotions.c)).one())
+    [row] = direct.rows(connection, _PROMOTE[dialect], {**values, "before": seen.primary})
+    return _promotion(row)
 
 
-def promotions_of(connection: Connection, name: str, limit: int) -> list[Promotion]:
+def promotions_of(connection: Where, name: str, limit: int) -> list[Promotion]:
     """Return a group's promotions, the newest first."""
-    query = select(promotions).where(promotions.c.group_name == name).order_by(promotions.c.epoch.desc())
-    return [_promotion(row) for row in connection.execute(query.limit(limit))]
+    return [_promotion(row) for row in direct.rows(connection, _PROMOTIONS, {"of_group": name, "most": limit})]
 
 
-def take_untold(connection: Connection, name: str, again_in: float) -> list[Promotion]:
+def take_untold(connection: Where, name: str, again_in: float) -> list[Promotion]:
     """Return the promotions that hooks are to be told of now, and to nobody else for so many seconds."""
-    is_due = (promotions.c.group_name == name, promotions.c.tell_at <= now())
-    taken = update(promotions).where(*is_due).values(tell_at=now() + again_in).returning(*promotions.c)
-    return sorted(map(_promotion, connection.execute(taken)), key=lambda promotion: promotion.epoch)
+    taken = direct.rows(connection, _TAKE_UNTOLD[connection.dialect.name], {"of_group": name, "again_in": again_in})
+    return sorted(map(_promotion, taken), key=lambda promotion: promotion.epoch)
 
 
-def told(connection: Connection, name: str, epoch: int) -> None:
+def told(connection: Where, name: str, epoch: int) -> None:
     """Note that all hooks were told of a promotion."""
-    which = (promotions.c.group_name == name, promotions.c.epoch == epoch)
-    connection.execute(update(promotions).where(*which).values(tell_at=None))
+    direct.run(connection, _TOLD, {"of_group": name, "epoch": epoch})
 
 
-def forget(connection: Connection, name: str, keep: int) -> int:
+def forget(connection: Where, name: str, keep: int) -> int:
     """Delete operations that all members have applied, but for the last ``keep``, and return how many."""
-    everywhere = select(func.min(members.c.applied)).where(members.c.group_name == name).scalar_subquery()
-    old = (log.c.group_name == name, log.c.sequence <= everywhere - keep)
-    return connection.execute(delete(log).where(*old)).rowcount
+    return len(direct.rows(connection, _FORGET, {"of_group": name, "keep": keep}))
 
 
-def _is(name: str, member: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return members.c.group_name == name, members.c.member == member
+def _is(name: str, member: str) -> dict[str, str]:
+    return {"of_group": name, "of_member": member}
 
 
 def _promotion(row: Any) -> Promotion:
-    same = {field: getattr(row, field) for field in ("primary", "before", "epoch", "reason")}
-    return Promotion(row.group_name, by=row.promoted_by, at=to_datetime(row.at), **same)
+    name, primary, before, epoch, by, reason, at = row
+    return Promotion(name, primary, before, epoch, by, reason, to_datetime(at))

@@ -42,7 +42,7 @@ class RunningStatements:
 
     def begun_anew(self, claim: Claim) -> int:
         """Return how often drains have cut a job short that keeps nothing; see :func:`anew.begun_anew`."""
-        return self._work.read(lambda c: anew.begun_anew(c, claim))
+        return self._work.hot(lambda c: anew.begun_anew(c, claim))
 
     def cancelling(self, worker_id: str) -> dict[tuple[str, int], float]:
         """Return the jobs of a worker that were asked to stop; see :func:`claims.cancelling`."""
@@ -52,30 +52,30 @@ class RunningStatements:
         self, job_id: str, fence: int, name: str, data: checkpoints.Frame, previous_seq: int
     ) -> tuple[int, checkpoints.Standing]:
         """Write a checkpoint; see :func:`checkpoints.save`."""
-        return self._work.run(lambda c: checkpoints.save(c, job_id, fence, name, data, previous_seq))
+        return self._work.hot(lambda c: checkpoints.save(c, job_id, fence, name, data, previous_seq), autocommit=False)
 
     def advance_checkpoint(self, job_id: str, fence: int) -> tuple[int, checkpoints.Standing]:
         """Give a running job its next number; see :func:`checkpoints.advance`."""
-        return self._work.read(lambda c: checkpoints.advance(c, job_id, fence))
+        return self._work.hot(lambda c: checkpoints.advance(c, job_id, fence))
 
     def load_checkpoint(self, job_id: str, name: str) -> list[checkpoints.StoredCheckpoint]:
         """Return the kept versions of a checkpoint, the newest first."""
-        return self._work.read(lambda c: checkpoints.load(c, job_id, name))
+        return self._work.hot(lambda c: checkpoints.load(c, job_id, name))
 
     def steps_of(self, job_id: str) -> list[steps.StepRecord]:
         """Return a job's durable steps in their order."""
-        return self._work.read(lambda c: steps.of_job(c, job_id))
+        return self._work.hot(lambda c: steps.of_job(c, job_id))
 
     def record_step(self, job_id: str, fence: int, step: steps.StepRecord) -> checkpoints.Standing:
         """Write a step that succeeded; see :func:`steps.record`."""
-        return self._work.run(lambda c: steps.record(c, job_id, fence, step))
+        return self._work.hot(lambda c: steps.record(c, job_id, fence, step), autocommit=False)
 
     def report_progress(
         self, job_id: str, fence: int, done: float, total: float | None, message: str
     ) -> checkpoints.Standing:
         """Write how far a job is."""
-        return self._work.read(lambda c: checkpoints.report_progress(c, job_id, fence, done, total, message))
+        return self._work.hot(lambda c: checkpoints.report_progress(c, job_id, fence, done, total, message))
 
     def standing(self, job_id: str, fence: int) -> checkpoints.Standing:
         """Return whether a running job shall stop; raises ``LeaseLost`` for a stale fence."""
-        return self._work.read(lambda c: checkpoints.standing(c, job_id, fence))
+        return self._work.hot(lambda c: checkpoints.standing(c, job_id, fence))

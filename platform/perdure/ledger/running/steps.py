@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
-
-from perdure.ledger.conditions import insert_ignoring
-from perdure.ledger.now import now
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.ledger.running.checkpoints import Standing, standing
-from perdure.ledger.schema import steps
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +32,26 @@ class StepRecord:
     fence: int = 0
 
 
-def of_job(connection: Connection, job_id: str) -> list[StepRecord]:
+_OF_JOB = "SELECT position, name, result, tries, fence FROM perdure_steps WHERE job_id = :of_job ORDER BY position"
+_RECORD = {
+    dialect: "INSERT INTO perdure_steps (job_id, position, name, result, tries, fence, finished_at) "
+    f"VALUES (:of_job, :position, :name, :result, :tries, :of_fence, {NOW[dialect]}) ON CONFLICT DO NOTHING"
+    for dialect in DIALECTS
+}
+
+
+def of_job(connection: Where, job_id: str) -> list[StepRecord]:
     """Return a job's steps in their order."""
-    columns = (steps.c[name] for name in StepRecord.__slots__)
-    rows = connection.execute(select(*columns).where(steps.c.job_id == job_id).order_by(steps.c.position))
-    return [StepRecord(**row._mapping) for row in rows]
+    return [StepRecord(*row) for row in direct.rows(connection, _OF_JOB, {"of_job": job_id})]
 
 
-def record(connection: Connection, job_id: str, fence: int, step: StepRecord) -> Standing:
+def record(connection: Where, job_id: str, fence: int, step: StepRecord) -> Standing:
     """Write a step that succeeded; safe to repeat.
 
     Raises:
         LeaseLost: The fence is stale; nothing was written.
     """
     now_standing = standing(connection, job_id, fence, lock=True)
-    values = {name: getattr(step, name) for name in StepRecord.__slots__} | {"fence": fence}
-    statement = insert_ignoring(steps, connection.dialect.name)
-    connection.execute(statement.values(job_id=job_id, finished_at=now(), **values))
+    values = {name: getattr(step, name) for name in ("position", "name", "result", "tries")}
+    direct.run(connection, _RECORD[connection.dialect.name], {"of_job": job_id, "of_fence": fence, **values})
     return now_standing

@@ -1,0 +1,33 @@
+"""What lists and counts of jobs are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perdure.model.states import JobState
+
+#: What jobs are counted by.
+COUNTABLE = ("state", "task", "bulkhead")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list or a count means, as far as the ledger can say; None leaves a part open.
+
+    Args:
+        state: In this state, as people see it.
+        task: Of this task.
+        bulkhead: On this bulkhead.
+        tag: With this tag and value.
+        since: Submitted at this moment or later, epoch seconds.
+        until: Submitted before this moment.
+        replay_of: Replays of this job.
+    """
+
+    state: JobState | None = None
+    task: str | None = None
+    bulkhead: str | None = None
+    tag: tuple[str, str] | None = None
+    since: float | None = None
+    until: float | None = None
+    replay_of: str | None = None
