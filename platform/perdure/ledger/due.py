@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Boolean, ColumnElement, Connection, and_, bindparam, exists, literal_column, or_, select
+from sqlalchemy import Boolean, ColumnElement, Connection, and_, bindparam, exists, literal_column, or_, select, text
 
 from perdure.ledger.alerts import outbox
 from perdure.ledger.dead_letters import notices
+from perdure.ledger.dialects import DIALECTS, texts
 from perdure.ledger.hot import hot
 from perdure.ledger.jobs import bury
 from perdure.ledger.running import claims
-from perdure.ledger.schema import dead_letter_groups, jobs
+from perdure.ledger.schema import alert_notifications, dead_letter_groups, jobs
 from perdure.ledger.workers import register, silent
 
 
@@ -23,16 +24,19 @@ def _waits(which: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
 
 
 #: By the names of the duties that do it.
-_DUE = select(
-    or_(
-        exists().where(*silent.IS_SILENT),
-        and_(bindparam("thorough", type_=Boolean), exists().where(*claims.IS_ORPHANING)),
-    ).label("expire"),
-    or_(_waits(bury.EXPIRED), _waits(bury.UNKNOWN)).label("bury"),
-    exists().select_from(dead_letter_groups).where(literal_column(notices.IS_CHANGED)).label("notice"),
-    exists().where(*outbox.IS_DUE).label("notify"),
-    exists().where(*register.IS_NEIGHBOUR, register.LOCK_PATH.not_in(bindparam("held", expanding=True))).label("watch"),
-)
+_DUE = {
+    dialect: select(
+        or_(
+            exists().where(*silent.IS_SILENT),
+            and_(bindparam("thorough", type_=Boolean), exists().where(*claims.IS_ORPHANING)),
+        ).label("expire"),
+        or_(_waits(bury.EXPIRED), _waits(bury.UNKNOWN)).label("bury"),
+        exists().select_from(dead_letter_groups).where(literal_column(notices.IS_CHANGED)).label("notice"),
+        exists().select_from(alert_notifications).where(text(outbox.IS_DUE[dialect])).label("notify"),
+        exists().where(*register.IS_NEIGHBOUR, register.LOCK_PATH.not_in(bindparam("held", expanding=True))).label("watch"),
+    )
+    for dialect in DIALECTS
+}
 
 
 def due(
@@ -48,6 +52,7 @@ def due(
         notifiers: The notifiers that this process knows.
         thorough: Whether to look for what dead workers still run as well, which costs a look at each of them.
     """
-    values = {"on_host": host, "held": held, "ttl": ttl, "mine": notifiers, "thorough": thorough}
-    row = connection.execute(_DUE, values).one()
+    dialect = connection.dialect.name
+    values = {"on_host": host, "held": held, "ttl": ttl, "mine": texts(dialect, notifiers), "thorough": thorough}
+    row = connection.execute(_DUE[dialect], values).one()
     return frozenset(name for name, is_due in row._mapping.items() if is_due)

@@ -7,18 +7,18 @@ of a few rows, and not a look at all that ended in its window.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, and_, bindparam, case, func, select, update
-
-from perdure.ledger import minutes
-from perdure.ledger.conditions import insert_ignoring
+from perdure.ledger import direct, minutes
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.dialects import DIALECTS, NOW, one_of, texts
 from perdure.ledger.minutes import HOUR, MINUTE, SLO
-from perdure.ledger.now import now
-from perdure.ledger.schema import attempts, dead_letters, facts, jobs
 from perdure.model.alerts.slo import Count, Slo
 from perdure.model.ids import CLOCK_SKEW, earliest_id
 from perdure.model.states import Outcome
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 _WATERMARK = "alerts:counted"
 #: Seconds after which nothing can be added to a moment: writers' transactions are over then.
@@ -28,68 +28,88 @@ FIRST = 300.0
 #: Seconds of the past that are made up for at most, when nobody has counted for long.
 LONGEST = 86_400.0
 
+_MARK = {
+    dialect: f"SELECT value, {NOW[dialect]} FROM perdure_facts WHERE name = '{_WATERMARK}' {lock}"
+    for dialect, lock in {"sqlite": "", "postgresql": "FOR UPDATE"}.items()
+}
+_BEGIN = {
+    dialect: f"INSERT INTO perdure_facts (name, value, updated_at) "
+    f"VALUES ('{_WATERMARK}', CAST({NOW[dialect]} - {FIRST} AS text), {NOW[dialect]}) ON CONFLICT DO NOTHING"
+    for dialect in DIALECTS
+}
+_MOVE = {
+    dialect: f"UPDATE perdure_facts SET value = :until, updated_at = {NOW[dialect]} WHERE name = '{_WATERMARK}'"
+    for dialect in DIALECTS
+}
 
-def count_on(connection: Connection, slos: Sequence[Slo]) -> bool:
+_SLOS = {"slo": "text", "of_task": "text", "within": "double precision"}
+
+
+def _succeeded(dialect: str) -> str:
+    """Return the query of each objective's successes: how many were in time, and how many there were."""
+    # In time is what took no longer from when it could run first, or from its submit if it ran before. Not by the index of
+    # tasks, and before the objectives are asked for: all of a task's jobs would be read, whenever they ended.
+    return f"""
+    WITH ended AS MATERIALIZED (
+        SELECT j.task, perdure_attempts.finished_at
+            - coalesce(CASE WHEN j.fence = 1 THEN j.queued_at ELSE j.created_at END, j.created_at) AS took
+        FROM perdure_attempts JOIN perdure_jobs j ON j.id = perdure_attempts.job_id
+        WHERE perdure_attempts.finished_at >= :since AND perdure_attempts.finished_at < :until
+            AND perdure_attempts.outcome = '{Outcome.SUCCEEDED}' AND {one_of(dialect, "j.task || ''", "tasks")}
+    )
+    SELECT s.slo, sum(CASE WHEN s.within IS NULL OR ended.took <= s.within THEN 1 ELSE 0 END), count(*)
+    FROM ended JOIN {rows_of(dialect, _SLOS)} ON s.of_task = ended.task GROUP BY s.slo
+    """
+
+
+_SUCCEEDED = {dialect: _succeeded(dialect) for dialect in DIALECTS}
+_DIED = {
+    dialect: f"""
+    SELECT task, count(*) FROM perdure_dead_letters
+    WHERE {one_of(dialect, "task", "tasks")} AND job_id IS NOT NULL
+        AND id >= :made_by AND created_at >= :since AND created_at < :until
+    GROUP BY task
+    """
+    for dialect in DIALECTS
+}
+
+
+def count_on(connection: Where, slos: Sequence[Slo]) -> bool:
     """Count the next stretch and return whether there may be another one that has ended.
 
     Args:
         connection: A connection in a transaction.
         slos: The objectives whose jobs are counted.
     """
-    of_mark = facts.c.name == _WATERMARK
-    mark = connection.execute(select(facts.c.value, now()).where(of_mark).with_for_update()).one_or_none()
-    if mark is None:
-        _begin(connection)
+    dialect = connection.dialect.name
+    mark = direct.rows(connection, _MARK[dialect], {})
+    if not mark:
+        direct.run(connection, _BEGIN[dialect], {})  # unless somebody else has done so
         return True
-    moment = float(mark[1])
-    since = max(float(mark[0]), moment - LONGEST)
+    counted, moment = map(float, mark[0])
+    since = max(counted, moment - LONGEST)
     end = since // MINUTE * MINUTE + MINUTE
     until = min(moment - SETTLED, end)
     if until <= since:
         return False
     minutes.add(connection, _ended(connection, since, until, slos), since, (MINUTE, HOUR))
-    connection.execute(update(facts).where(of_mark).values(value=repr(until), updated_at=now()))
+    direct.run(connection, _MOVE[dialect], {"until": repr(until)})
     return until == end
 
 
-def _begin(connection: Connection) -> None:
-    """Write where counting begins; somebody else may have done so."""
-    first = {"name": _WATERMARK, "value": repr(connection.execute(select(now())).scalar_one() - FIRST)}
-    connection.execute(insert_ignoring(facts, connection.dialect.name).values(**first, updated_at=now()))
-
-
-def _ended(connection: Connection, since: float, until: float, slos: Sequence[Slo]) -> dict[str, Count]:
-    tasks = sorted({slo.task for slo in slos})
-    dead = _died(connection, since, until, tasks)
+def _ended(connection: Where, since: float, until: float, slos: Sequence[Slo]) -> dict[str, Count]:
+    dialect = connection.dialect.name
+    span = {"since": since, "until": until, "tasks": texts(dialect, sorted({slo.task for slo in slos}))}
+    rows = encoded([{"slo": slo.name, "of_task": slo.task, "within": slo.within} for slo in slos])
+    succeeded = {
+        name: (int(good), total) for name, good, total in direct.rows(connection, _SUCCEEDED[dialect], span | rows)
+    }
+    made_by = {"made_by": earliest_id(since - CLOCK_SKEW)}
+    dead: Mapping[str, int] = dict(direct.rows(connection, _DIED[dialect], span | made_by))
     found: dict[str, Count] = {}
-    in_time = [func.sum(case((_in_time(slo), 1), else_=0)) for slo in slos]
-    query = (
-        select(jobs.c.task, func.count(), *in_time)
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.finished_at >= bindparam("since"), attempts.c.finished_at < bindparam("until"))
-        .where(attempts.c.outcome == Outcome.SUCCEEDED.value, jobs.c.task.in_(tasks))
-        .group_by(jobs.c.task)
-    )
-    succeeded = {row[0]: row[1:] for row in connection.execute(query, {"since": since, "until": until})}
-    for number, slo in enumerate(slos):
-        total, *good = succeeded.get(slo.task, (0, *[0] * len(slos)))
-        count = Count(int(good[number]), int(total - good[number]) + dead.get(slo.task, 0))
+    for slo in slos:
+        good, total = succeeded.get(slo.name, (0, 0))
+        count = Count(good, total - good + dead.get(slo.task, 0))
         if count.total:
             found[f"{SLO}{slo.name}"] = count
     return found
-
-
-def _in_time(slo: Slo) -> Any:
-    """Return the condition that a success was in time: from when it could run first, or its submit if it ran before."""
-    if slo.within is None:
-        return jobs.c.task == slo.task
-    begun = case((jobs.c.fence == 1, jobs.c.queued_at), else_=jobs.c.created_at)
-    took = attempts.c.finished_at - func.coalesce(begun, jobs.c.created_at)
-    return and_(jobs.c.task == slo.task, took <= slo.within)
-
-
-def _died(connection: Connection, since: float, until: float, tasks: Sequence[str]) -> Mapping[str, int]:
-    d = dead_letters.c
-    new = (d.id >= earliest_id(since - CLOCK_SKEW), d.created_at >= since, d.created_at < until)
-    query = select(d.task, func.count()).where(d.task.in_(tasks), d.job_id.is_not(None), *new)
-    return {row[0]: int(row[1]) for row in connection.execute(query.group_by(d.task))}

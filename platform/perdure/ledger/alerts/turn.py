@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, or_, select
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW
 
-from perdure.ledger.conditions import inserting
-from perdure.ledger.now import now
-from perdure.ledger.schema import facts
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 _NAME = "alerts:turn"
+
+_TAKE = {
+    dialect: f"""
+    INSERT INTO perdure_facts AS held (name, value, updated_at) VALUES ('{_NAME}', :holder, {NOW[dialect]})
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
+        WHERE held.value = excluded.value OR held.updated_at < excluded.updated_at - :lease
+    RETURNING updated_at
+    """
+    for dialect in DIALECTS
+}
+_LAST = {
+    dialect: f"SELECT value, {NOW[dialect]} - updated_at FROM perdure_facts WHERE name = '{_NAME}'" for dialect in DIALECTS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +35,7 @@ class LastLook:
     age: float
 
 
-def take(connection: Connection, holder: str, lease: float) -> float | None:
+def take(connection: Where, holder: str, lease: float) -> float | None:
     """Take the turn, or keep it, and return the ledger's time; None when it is somebody else's.
 
     Args:
@@ -29,18 +43,11 @@ def take(connection: Connection, holder: str, lease: float) -> float | None:
         holder: Who wants it.
         lease: Seconds without a look after which somebody else may have it.
     """
-    statement = inserting(facts, connection.dialect.name)
-    new = statement.excluded
-    is_free = or_(facts.c.value == new.value, facts.c.updated_at < new.updated_at - lease)
-    taken = statement.values(name=_NAME, value=holder, updated_at=now()).on_conflict_do_update(
-        index_elements=["name"], set_={"value": new.value, "updated_at": new.updated_at}, where=is_free
-    )
-    moment: float | None = connection.execute(taken.returning(facts.c.updated_at)).scalar_one_or_none()
-    return moment
+    taken = direct.rows(connection, _TAKE[connection.dialect.name], {"holder": holder, "lease": lease})
+    return float(taken[0][0]) if taken else None
 
 
-def last(connection: Connection) -> LastLook | None:
+def last(connection: Where) -> LastLook | None:
     """Return when somebody looked last; None when nobody ever has."""
-    query = select(facts.c.value, (now() - facts.c.updated_at).label("age")).where(facts.c.name == _NAME)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else LastLook(row.value, max(0.0, row.age))
+    found = direct.rows(connection, _LAST[connection.dialect.name], {})
+    return LastLook(found[0][0], max(0.0, found[0][1])) if found else None
