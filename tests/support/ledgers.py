@@ -49,14 +49,14 @@ def with_partitions(url: str) -> Iterator[Ledger]:
     ledger.close()
 
 
-def run_directly(ledger: Ledger, statement: str) -> list[Any]:
-    """Run a statement on the connection that the ledger's next hot one is run on, and return its rows, if it has any."""
+def run_directly(ledger: Ledger, statement: str, *, hot: bool = True) -> list[Any]:
+    """Run a statement on the connection that the ledger's next direct one is run on, and return its rows, if it has any."""
 
     def work(connection: DriverConnection) -> list[Any]:
         cursor = connection.execute(statement, {})
         return cursor.fetchall() if cursor.description else []
 
-    return ledger.database.run(work, autocommit=True, hot=True)
+    return ledger.database.run(work, autocommit=True, direct=True, hot=hot)
 
 
 def delete_all_rows(connection: Connection) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Table, and_, case, literal_column
+from sqlalchemy import ColumnElement, Table, and_, case, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -110,11 +110,3 @@ def inserting(table: Table, dialect: str) -> Any:
 def insert_ignoring(table: Table, dialect: str) -> Any:
     """Return an INSERT that skips rows which are there already."""
     return inserting(table, dialect).on_conflict_do_nothing()
-
-
-def upsert(table: Table, dialect: str, keys: list[str]) -> Insert:
-    """Return an INSERT that replaces the row that has the same keys."""
-    statement = inserting(table, dialect)
-    others = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
-    replacing: Insert = statement.on_conflict_do_update(index_elements=keys, set_=others)
-    return replacing

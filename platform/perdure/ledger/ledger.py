@@ -18,20 +18,20 @@ from perdure.system.later import later
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from perdure.ledger import counts, due, facts, measured, offloaded
+    from perdure.ledger import clock, counts, due, facts, measured, offloaded
     from perdure.ledger.alerts.statements import AlertStatements
     from perdure.ledger.bulkhead_statements import BulkheadStatements
     from perdure.ledger.dead_letters.letters import Letters
     from perdure.ledger.direct import Where
     from perdure.ledger.partitions.statements import PartitionStatements
     from perdure.ledger.running.statements import RunningStatements
-    from perdure.ledger.schedules import ticks
     from perdure.ledger.schedules.statements import ScheduleStatements
     from perdure.ledger.workers.statements import WorkerStatements
     from perdure.model.metrics import Count
 else:
-    counts, due, facts, measured, offloaded = later("perdure.ledger", "counts", "due", "facts", "measured", "offloaded")
-    (ticks,) = later("perdure.ledger.schedules", "ticks")
+    clock, counts, due, facts, measured, offloaded = later(
+        "perdure.ledger", "clock", "counts", "due", "facts", "measured", "offloaded"
+    )
 
 
 class Ledger:
@@ -122,7 +122,7 @@ class Ledger:
 
     def clock(self) -> float:
         """Return the ledger's time, seconds since the epoch."""
-        return self._work.direct(ticks.clock)
+        return self._work.direct(clock.clock)
 
     def due(
         self, *, host: str, held: Sequence[str], ttl: float, notifiers: Sequence[str], thorough: bool

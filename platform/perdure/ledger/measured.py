@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from perdure.ledger.clock import clock
 from perdure.ledger.conditions import made_since
 from perdure.ledger.now import now
-from perdure.ledger.schedules.ticks import clock
 from perdure.ledger.schema import attempts, jobs
 from perdure.model.states import Outcome
 

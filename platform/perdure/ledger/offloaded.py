@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perdure.alembic import PREFIX
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, NOW
+from perdure.ledger.partitions.tables import OF_LEDGER
 from perdure.model.blob_ref import BLOB, REF
 from perdure.model.ids import new_id
 
@@ -34,9 +35,7 @@ _COLUMNS = {
         c.attnum = k.indkey[0] AND c.atttypid IN (CAST('text' AS regtype), CAST('varchar' AS regtype)),
         c.atttypid = CAST('text' AS regtype), c.atttypid = CAST('bytea' AS regtype)
     FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid LEFT JOIN pg_index k ON k.indrelid = t.oid AND k.indisprimary
-    WHERE t.relkind = 'r' AND starts_with(t.relname, '{PREFIX}') AND pg_table_is_visible(t.oid)
-        AND NOT EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = t.oid) AND c.attnum > 0 AND NOT c.attisdropped
-    ORDER BY t.relname, c.attnum
+    WHERE t.oid IN ({OF_LEDGER}) AND c.attnum > 0 AND NOT c.attisdropped ORDER BY t.relname, c.attnum
     """,
 }
 _IDENTITY = "ledger_id"

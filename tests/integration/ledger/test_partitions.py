@@ -19,7 +19,7 @@ from perdure.model.records import Claim
 from perdure.stores.record import CheckpointRecord
 from perdure_workers.embedded.postgres import PostgresServer
 from perdure_workers.supervisor import maintenance, partitions
-from support.ledgers import DIE, SUCCEED, claimed, claimer, job, submitted, with_partitions
+from support.ledgers import DIE, SUCCEED, claimed, claimer, job, run_directly, submitted, with_partitions
 
 DAY = 86_400.0
 #: Before this test began: what ends now is older than that.
@@ -123,11 +123,10 @@ def test_what_runs_does_not_touch_partitions(ledger: Ledger, postgres_server: Po
     by = claimer(ledger)
     with ledger.database.engine.connect() as other:
         other.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
-
-        def patient(_connection: Any) -> None:
-            _connection.execute(text("SET lock_timeout = '100ms'"))
-
-        ledger.read(patient)  # the pool's other connection, which the statements below have again
+        # On the connections that the statements below have again.
+        for hot in (True, False):
+            run_directly(ledger, "SET lock_timeout = '100ms'", hot=hot)
+        ledger.read(lambda c: c.execute(text("SET lock_timeout = '100ms'")))
         submitted(ledger)
         ledger.jobs.lanes("normal")
         ledger.jobs.depth("normal", 10)

@@ -304,7 +304,8 @@ def rotating(
 
 def counted(ledger: Ledger) -> None:
     """Have PostgreSQL count what this process has done."""
-    run_directly(ledger, "SELECT pg_stat_force_next_flush()")
+    for hot in (True, False):
+        run_directly(ledger, "SELECT pg_stat_force_next_flush()", hot=hot)
     ledger.read(lambda c: c.execute(text("SELECT pg_stat_force_next_flush()")))
 
 

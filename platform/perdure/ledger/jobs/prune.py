@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.ledger import direct
+from perdure.ledger.clock import clock
 from perdure.ledger.dialects import DIALECTS, HOT, NOW, one_of, texts
 from perdure.ledger.partitions.tables import OF_JOBS
 from perdure.model.dead_letter import OPEN
@@ -15,7 +16,6 @@ from perdure.model.worker_health import WorkerState
 if TYPE_CHECKING:
     from perdure.ledger.direct import Where
 
-_CLOCK = {dialect: f"SELECT {NOW[dialect]}" for dialect in DIALECTS}
 _OLD = {
     (dialect, state): f"""
     SELECT j.id FROM {HOT[dialect]} j
@@ -75,9 +75,8 @@ def finished_jobs(connection: Where, state: JobState, retention: float, after: s
         The jobs that were deleted, in order.
     """
     dialect = connection.dialect.name
-    [(moment,)] = direct.rows(connection, _CLOCK[dialect], {})
     # What was made since cannot have ended before: without this bound the last page would read all that is kept.
-    made_by = earliest_id(moment - retention + CLOCK_SKEW)
+    made_by = earliest_id(clock(connection) - retention + CLOCK_SKEW)
     which = {"after": after, "made_by": made_by, "retention": retention, "open": OPEN, "page": page}
     ids = [job_id for (job_id,) in direct.rows(connection, _OLD[dialect, state], which)]
     if ids:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Table, select, text
-
-from perdure.ledger.conditions import state_is
-from perdure.ledger.hot import hot
-from perdure.ledger.now import now
-from perdure.ledger.partitions.tables import OF_JOBS, make, name_of
-from perdure.ledger.schema import jobs, metadata
+from perdure.ledger import direct
+from perdure.ledger.clock import clock
+from perdure.ledger.dialects import HOT
+from perdure.ledger.partitions.tables import JOBS, OF_JOBS, make, name_of
 from perdure.model.ids import CLOCK_SKEW, earliest_id
 from perdure.model.states import JobState
 
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
-def archive(connection: Connection, period: float, rest: float, after: str, page: int) -> list[str]:
+#: What was made since cannot have ended before: without the bound of the ids the last page would read all that is kept.
+_ENDED = f"""
+    SELECT id, finished_at FROM {HOT["postgresql"]}
+    WHERE state = '{JobState.SUCCEEDED}' AND finished_at < :before AND replica_of IS NULL AND id > :after AND id < :made_by
+    ORDER BY id LIMIT :page FOR UPDATE SKIP LOCKED
+"""
+
+
+def archive(connection: Where, period: float, rest: float, after: str, page: int) -> list[str]:
     """Move a page of jobs into partitions, in the caller's transaction, and return their ids in order.
 
     Nothing changes a job that succeeded, so nobody looks for it in the table again. Replicas stay: when a sibling is
@@ -29,25 +36,16 @@ def archive(connection: Connection, period: float, rest: float, after: str, page
         after: Only jobs whose ids come after this one.
         page: How many at most.
     """
-    c = jobs.c
-    moment: float = connection.execute(select(now())).scalar_one()
-    # What was made since cannot have ended before: without this bound the last page would read all that is kept.
-    made = (c.id > after, c.id < earliest_id(moment - rest + CLOCK_SKEW))
-    ended = (state_is(JobState.SUCCEEDED), c.finished_at < moment - rest, c.replica_of.is_(None))
-    query = hot(select(c.id, c.finished_at)).where(*ended, *made).order_by(c.id).limit(page)
+    before = clock(connection) - rest
+    values = {"before": before, "after": after, "made_by": earliest_id(before + CLOCK_SKEW), "page": page}
     parts: dict[float, list[str]] = defaultdict(list)
-    for job_id, finished_at in connection.execute(query.with_for_update(skip_locked=True)):
+    for job_id, finished_at in direct.rows(connection, _ENDED, values):
         parts[(finished_at // period + 1) * period].append(job_id)
     for until, ids in parts.items():
         make(connection, until)
-        for table in (jobs, *(metadata.tables[name] for name in OF_JOBS)):
-            _move(connection, table, ids, until)
+        for table, key in ((JOBS, "id"), *((table, "job_id") for table in OF_JOBS)):
+            # A partition inherits its columns from the table, in the table's order.
+            moved = f"DELETE FROM ONLY {table} WHERE {key} = ANY(CAST(:ids AS text[])) RETURNING *"
+            into = f"INSERT INTO {name_of(table, until)} SELECT * FROM moved"
+            direct.run(connection, f"WITH moved AS ({moved}) {into}", {"ids": ids})
     return sorted(job_id for ids in parts.values() for job_id in ids)
-
-
-def _move(connection: Connection, table: Table, ids: Sequence[str], until: float) -> None:
-    key = "id" if table is jobs else "job_id"
-    columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    moved = f"DELETE FROM ONLY {table.name} WHERE {key} = ANY(CAST(:ids AS text[])) RETURNING {columns}"
-    into = f"INSERT INTO {name_of(table.name, until)} ({columns}) SELECT {columns} FROM moved"
-    connection.execute(text(f"WITH moved AS ({moved}) {into}"), {"ids": ids})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select, text
-
-from perdure.ledger.conditions import upsert
+from perdure.ledger import direct, facts
 from perdure.ledger.dialects import NOW
-from perdure.ledger.now import now
-from perdure.ledger.partitions.rotate import HELD, OF_LEDGER
-from perdure.ledger.schema import facts, metadata
+from perdure.ledger.partitions.rotate import HELD
+from perdure.ledger.partitions.tables import OF_LEDGER
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: Seconds for which a transaction keeps dead rows until that is told of; and where nobody may say when it began, how many
 #: transactions must have begun since.
@@ -19,8 +20,7 @@ LONG, MANY = 60.0, 50_000
 #: What the names of these facts begin with.
 _PREFIX = "rotated:"
 
-_FOUND = text(
-    f"""
+_FOUND = f"""
     WITH oldest AS (
         SELECT who, since, age(x) AS later FROM ({HELD}) AS held WHERE x IS NOT NULL ORDER BY age(x) DESC LIMIT 1
     )
@@ -28,8 +28,8 @@ _FOUND = text(
         who, since
     FROM (SELECT 1) AS one
     LEFT JOIN oldest ON CASE WHEN since IS NULL THEN later > :many ELSE since < {NOW["postgresql"]} - :long END
-    """
-)
+"""
+_ROTATED = f"SELECT name, updated_at FROM perdure_facts WHERE starts_with(name, '{_PREFIX}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,13 @@ class DeadRows:
     rotated: Mapping[str, float]
 
 
-def find(connection: Connection) -> DeadRows:
+def find(connection: Where) -> DeadRows:
     """Return what is dead in the ledger's tables."""
-    count, who, since = connection.execute(_FOUND, {"tables": sorted(metadata.tables), "many": MANY, "long": LONG}).one()
-    rows = connection.execute(select(facts.c.name, facts.c.updated_at).where(facts.c.name.startswith(_PREFIX)))
-    return DeadRows(count, who, since, {row.name.removeprefix(_PREFIX): row.updated_at for row in rows})
+    [(count, who, since)] = direct.rows(connection, _FOUND, {"many": MANY, "long": LONG})
+    rotated = direct.rows(connection, _ROTATED, {})
+    return DeadRows(count, who, since, {name.removeprefix(_PREFIX): moment for name, moment in rotated})
 
 
-def note_rotation(connection: Connection, table: str) -> None:
+def note_rotation(connection: Where, table: str) -> None:
     """Note that a table is rotated now."""
-    values = {"name": f"{_PREFIX}{table}", "value": "", "updated_at": now()}
-    connection.execute(upsert(facts, "postgresql", ["name"]).values(values))
+    facts.note(connection, f"{_PREFIX}{table}")

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
+from perdure.ledger import direct
+from perdure.ledger.partitions.tables import OF_LEDGER
 
-from perdure.ledger.schema import metadata
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: A table with more dead rows is rotated, if no more than so many live: a fraction of a second in which it is copied.
 DEAD, LIVING = 100_000, 20_000
@@ -34,36 +37,28 @@ HELD = """
     UNION ALL SELECT transaction, extract(epoch from prepared), 'prepared transaction ' || gid
     FROM pg_prepared_xacts WHERE database = current_database()
 """
-_HORIZON = f"SELECT x::text FROM ({HELD}) AS held WHERE x IS NOT NULL ORDER BY age(x) DESC LIMIT 1"
-#: The tables of the ledger, without partitions.
-OF_LEDGER = "SELECT to_regclass(t) FROM unnest(CAST(:tables AS text[])) AS t"
-_LOOK = text(
-    f"""
-    SELECT s.relname AS name, s.n_live_tup AS living, s.n_dead_tup AS dead, ({_HORIZON}) AS horizon
+_HORIZON = f"SELECT CAST(x AS text) FROM ({HELD}) AS held WHERE x IS NOT NULL ORDER BY age(x) DESC LIMIT 1"
+_LOOK = f"""
+    SELECT s.relname, s.n_live_tup, s.n_dead_tup, ({_HORIZON})
     FROM pg_stat_user_tables s WHERE s.relid IN ({OF_LEDGER})
-    """
-)
+"""
 #: Why a table is not rotated, whatever the moment. Where transactions do not read what is committed by default, perdure's
 #: own may have a snapshot from before, and would find it empty.
-_WHY_NOT = text(
-    """
+_WHY_NOT = """
     SELECT CASE
         WHEN current_setting('default_transaction_isolation') <> 'read committed'
             THEN 'transactions are ' || current_setting('default_transaction_isolation') || ' by default'
-        WHEN NOT has_table_privilege(:name, 'TRUNCATE') THEN current_user || ' may not truncate it'
+        WHEN NOT has_table_privilege(CAST(:name AS text), 'TRUNCATE') THEN current_user || ' may not truncate it'
         WHEN NOT has_database_privilege(current_database(), 'TEMPORARY') THEN current_user || ' may make no temporary table'
     END
-    """
-)
+"""
 #: A dump that is still to lock what it reads. When it began is for its own user and for monitors to see.
-_DUMP_BEGINS = text(
-    """
+_DUMP_BEGINS = """
     SELECT 1 FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'pg_dump%'
         AND coalesce(xact_start > clock_timestamp() - make_interval(secs => :seconds), true) LIMIT 1
-    """
-)
-_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('perdure:rotate', 0))")
+"""
+_ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('perdure:rotate', 0))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +74,22 @@ class Look:
     to_rotate: Sequence[str]
 
 
-def look(connection: Connection) -> Look:
+def look(connection: Where) -> Look:
     """Return what is dead in the ledger's tables."""
-    rows = connection.execute(_LOOK, {"tables": sorted(metadata.tables)}).all()
+    rows = direct.rows(connection, _LOOK, {})
     return Look(
-        horizon=next((row.horizon for row in rows), None),
-        to_rotate=[row.name for row in rows if row.dead > DEAD and row.living <= LIVING],
+        horizon=next((horizon for *_, horizon in rows), None),
+        to_rotate=[name for name, living, dead, _ in rows if dead > DEAD and living <= LIVING],
     )
 
 
-def is_alone(connection: Connection) -> bool:
+def is_alone(connection: Where) -> bool:
     """Return whether nobody else rotates or archives in haste, until the end of the caller's transaction."""
-    return bool(connection.execute(_ALONE).scalar_one())
+    [(is_it,)] = direct.rows(connection, _ALONE, {})
+    return bool(is_it)
 
 
-def rotate(connection: Connection, name: str) -> str | None:
+def rotate(connection: Where, name: str) -> str | None:
     """Give one of the ledger's tables new storage with what lives in it, in the caller's transaction.
 
     Nobody has the table in use while it is locked, so nothing in it is in doubt. Who waits for it, of those that read what
@@ -110,20 +106,22 @@ def rotate(connection: Connection, name: str) -> str | None:
         LedgerUnavailable: Somebody has the table in use, or the copy takes too long; it is as it was.
     """
     # The copy is to have all that was committed until the table was locked.
-    connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+    direct.run(connection, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", {})
     if not is_alone(connection):
         return "somebody else does it"
-    why_not: str | None = connection.execute(_WHY_NOT, {"name": name}).scalar_one()
+    [(why_not,)] = direct.rows(connection, _WHY_NOT, {"name": name})
     if why_not is not None:
-        return why_not
-    connection.execute(text(f"SET LOCAL lock_timeout = {int(PATIENCE * 1000)}"))
-    connection.execute(text(f"SET LOCAL statement_timeout = {int(LONGEST * 1000)}"))
-    connection.execute(text(f"LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"))
-    if connection.execute(_DUMP_BEGINS, {"seconds": DUMP_BEGINS}).first() is not None:
+        return str(why_not)
+    direct.run(connection, f"SET LOCAL lock_timeout = {int(PATIENCE * 1000)}", {})
+    direct.run(connection, f"SET LOCAL statement_timeout = {int(LONGEST * 1000)}", {})
+    direct.run(connection, f"LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE", {})
+    if direct.rows(connection, _DUMP_BEGINS, {"seconds": DUMP_BEGINS}):
         return "a dump begins, which would find it empty"
     aside = f"CREATE TEMPORARY TABLE perdure_aside ON COMMIT DROP AS SELECT * FROM ONLY {name} LIMIT {LIVING + 1}"
-    if connection.execute(text(aside)).rowcount > LIVING:
+    direct.run(connection, aside, {})
+    [(living,)] = direct.rows(connection, "SELECT count(*) FROM perdure_aside", {})
+    if living > LIVING:
         return f"more than {LIVING} of its rows live"
-    connection.execute(text(f"TRUNCATE ONLY {name}"))
-    connection.execute(text(f"INSERT INTO {name} SELECT * FROM perdure_aside"))
+    direct.run(connection, f"TRUNCATE ONLY {name}", {})
+    direct.run(connection, f"INSERT INTO {name} SELECT * FROM perdure_aside", {})
     return None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from perdure.alembic import PREFIX
 from perdure.ledger import direct
 from perdure.ledger.dialects import NOW
 
@@ -28,6 +29,13 @@ OF_JOBS = (
     "perdure_job_tags",
     "perdure_steps",
 )
+
+#: The tables of the ledger, without partitions.
+OF_LEDGER = f"""
+    SELECT c.oid FROM pg_class c
+    WHERE c.relkind = 'r' AND starts_with(c.relname, '{PREFIX}') AND pg_table_is_visible(c.oid)
+        AND NOT EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid)
+"""
 
 #: A partition's name says until when it takes what ended.
 _UNTIL = "_until_%Y%m%dt%H%M%S"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from perdure.ledger import direct
+from perdure.ledger.clock import clock
 from perdure.ledger.dialects import DIALECTS, NOW, one_of, texts
 from perdure.ledger.jobs.submit import submit
 from perdure.model.new_job import NewJob, Submitted
@@ -14,7 +15,6 @@ from perdure.model.text.storable import MAX_REASON, storable, storable_name
 if TYPE_CHECKING:
     from perdure.ledger.direct import Where
 
-_CLOCK = {dialect: f"SELECT {NOW[dialect]}" for dialect in DIALECTS}
 _LAST_TICKS = {
     dialect: f"SELECT {NOW[dialect]}, name, last_tick FROM perdure_schedules WHERE {one_of(dialect, 'name', 'names')}"
     for dialect in DIALECTS
@@ -45,12 +45,6 @@ _MOVE = {
     """
     for dialect in DIALECTS
 }
-
-
-def clock(connection: Where) -> float:
-    """Return the ledger's time, seconds since the epoch."""
-    [(moment,)] = direct.rows(connection, _CLOCK[connection.dialect.name], {})
-    return float(moment)
 
 
 def last_ticks(connection: Where, names: Sequence[str]) -> tuple[float, dict[str, float]]:
