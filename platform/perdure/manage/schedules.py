@@ -109,8 +109,8 @@ class Schedules(Mapping[str, Periodic]):
 
     def states(self) -> list[ScheduleState]:
         """Return all schedules by name, each with where it stands."""
-        last, now = self._ledger.read(schedule_facts.last_ticks), self._ledger.clock()
-        pauses = self._ledger.read(schedule_facts.pauses)
+        last, now = self._ledger.direct(schedule_facts.last_ticks), self._ledger.clock()
+        pauses = self._ledger.direct(schedule_facts.pauses)
         return [
             ScheduleState(each, last.get(name), pauses.get(name), _following(each, now))
             for name, each in sorted(self._schedules.items())
@@ -201,7 +201,7 @@ class Schedules(Mapping[str, Periodic]):
 
     def _without_job(self, schedule: Periodic, ticks: Sequence[float]) -> list[float]:
         keys = {schedule.key(tick): tick for tick in ticks}
-        taken = self._ledger.read(lambda c: schedule_facts.taken(c, schedule.task, list(keys)))
+        taken = self._ledger.direct(lambda c: schedule_facts.taken(c, schedule.task, list(keys)))
         return [tick for key, tick in keys.items() if key not in taken]
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
-
-from perdure.ledger.conditions import seen_state
-from perdure.ledger.schema import jobs, schedules
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, one_of, texts
+from perdure.ledger.jobs.states import SEEN_STATE
 from perdure.model.clock import to_datetime
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +34,31 @@ class Pause:
     reason: str
 
 
-def pauses(connection: Connection) -> dict[str, Pause]:
+_PAUSES = "SELECT name, paused_at, paused_by, pause_reason FROM perdure_schedules WHERE paused_at IS NOT NULL"
+_TAKEN = {
+    dialect: f"SELECT idempotency_key FROM perdure_jobs WHERE task = :task AND {one_of(dialect, 'idempotency_key', 'keys')}"
+    for dialect in DIALECTS
+}
+_LAST_TICKS = {
+    dialect: f"SELECT s.name, s.last_tick, s.last_job_id, {SEEN_STATE[dialect]} "
+    "FROM perdure_schedules s LEFT JOIN perdure_jobs j ON j.id = s.last_job_id"
+    for dialect in DIALECTS
+}
+
+
+def pauses(connection: Where) -> dict[str, Pause]:
     """Return the paused schedules."""
-    s = schedules.c
-    rows = connection.execute(select(s.name, s.paused_at, s.paused_by, s.pause_reason).where(s.paused_at.is_not(None)))
-    return {row.name: Pause(to_datetime(row.paused_at), row.paused_by or "", row.pause_reason or "") for row in rows}
+    found = direct.rows(connection, _PAUSES, {})
+    return {name: Pause(to_datetime(at), by or "", reason or "") for name, at, by, reason in found}
 
 
-def taken(connection: Connection, task: str, keys: Sequence[str]) -> set[str]:
+def taken(connection: Where, task: str, keys: Sequence[str]) -> set[str]:
     """Return those of some idempotency keys under which the ledger has a job of a task, expired or not."""
-    query = select(jobs.c.idempotency_key).where(jobs.c.task == task, jobs.c.idempotency_key.in_(keys))
-    return set(connection.execute(query).scalars())
+    dialect = connection.dialect.name
+    return {key for (key,) in direct.rows(connection, _TAKEN[dialect], {"task": task, "keys": texts(dialect, keys)})}
 
 
-def last_ticks(connection: Connection) -> dict[str, LastTick]:
+def last_ticks(connection: Where) -> dict[str, LastTick]:
     """Return the newest tick of each schedule that was ever looked at."""
-    s = schedules.c
-    columns = (s.name, s.last_tick, s.last_job_id, seen_state())
-    rows = connection.execute(select(*columns).outerjoin(jobs, jobs.c.id == s.last_job_id))
-    return {row.name: LastTick(to_datetime(row.last_tick), row.last_job_id, row.seen_state) for row in rows}
+    found = direct.rows(connection, _LAST_TICKS[connection.dialect.name], {})
+    return {name: LastTick(to_datetime(at), job_id, state) for name, at, job_id, state in found}

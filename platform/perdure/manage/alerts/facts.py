@@ -124,7 +124,7 @@ def read(sources: Sources, now: float, slos: Sequence[Slo]) -> Facts:
         slos=slo_counts(ledger, slos, now, [each for window in WINDOWS for each in (window.long, window.short)]),
         breakers=_or_none("breakers", lambda: _shared(sources.breakers().snapshots())),
         checks=_or_none("health checks", lambda: sources.health(max_age=health_age).checks),
-        pauses=ledger.read(schedule_facts.pauses) if schedules else {},
+        pauses=ledger.direct(schedule_facts.pauses) if schedules else {},
         known_schedules=schedules,
         disk=_or_none("the disk", lambda: _disk(sources.settings)),
     )
