@@ -6,41 +6,44 @@ Each thing has a statement of its own that finds and does it; asked one by one, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Boolean, ColumnElement, Connection, and_, bindparam, exists, literal_column, or_, select, text
-
+from perdure.ledger import direct
 from perdure.ledger.alerts import outbox
 from perdure.ledger.dead_letters import notices
-from perdure.ledger.dialects import DIALECTS, texts
-from perdure.ledger.hot import hot
+from perdure.ledger.dialects import DIALECTS, HOT, one_of, texts
 from perdure.ledger.jobs import bury
 from perdure.ledger.running import claims
-from perdure.ledger.schema import alert_notifications, dead_letter_groups, jobs
 from perdure.ledger.workers import register, silent
 
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
-def _waits(which: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
-    return hot(select(jobs.c.id).where(*which)).exists()
+
+def _there_is(table: str, condition: str) -> str:
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {condition})"
 
 
-#: By the names of the duties that do it.
-_DUE = {
-    dialect: select(
-        or_(
-            exists().where(*silent.IS_SILENT),
-            and_(bindparam("thorough", type_=Boolean), exists().where(*claims.IS_ORPHANING)),
-        ).label("expire"),
-        or_(_waits(bury.EXPIRED), _waits(bury.UNKNOWN)).label("bury"),
-        exists().select_from(dead_letter_groups).where(literal_column(notices.IS_CHANGED)).label("notice"),
-        exists().select_from(alert_notifications).where(text(outbox.IS_DUE[dialect])).label("notify"),
-        exists().where(*register.IS_NEIGHBOUR, register.LOCK_PATH.not_in(bindparam("held", expanding=True))).label("watch"),
-    )
-    for dialect in DIALECTS
-}
+def _of_duties(dialect: str) -> dict[str, str]:
+    """Return the conditions that duties find something to do, by their names."""
+    workers, jobs = "perdure_workers", HOT[dialect]
+    is_silent = _there_is(workers, silent.IS_SILENT[dialect])
+    is_orphaning = _there_is(workers, claims.IS_ORPHANING[dialect])
+    return {
+        "expire": f"{is_silent} OR (:thorough AND {is_orphaning})",
+        "bury": f"{_there_is(jobs, bury.EXPIRED[dialect])} OR {_there_is(jobs, bury.UNKNOWN[dialect])}",
+        "notice": _there_is("perdure_dead_letter_groups", notices.IS_CHANGED),
+        "notify": _there_is("perdure_alert_notifications", outbox.IS_DUE[dialect]),
+        "watch": _there_is(workers, f"{register.IS_NEIGHBOUR} AND NOT {one_of(dialect, 'lock_path', 'held')}"),
+    }
+
+
+_DUE = {dialect: f"SELECT {', '.join(_of_duties(dialect).values())}" for dialect in DIALECTS}
+_DUTIES = tuple(_of_duties(DIALECTS[0]))
 
 
 def due(
-    connection: Connection, *, host: str, held: Sequence[str], ttl: float, notifiers: Sequence[str], thorough: bool
+    connection: Where, *, host: str, held: Sequence[str], ttl: float, notifiers: Sequence[str], thorough: bool
 ) -> frozenset[str]:
     """Return the names of the duties that find something to do.
 
@@ -53,6 +56,7 @@ def due(
         thorough: Whether to look for what dead workers still run as well, which costs a look at each of them.
     """
     dialect = connection.dialect.name
-    values = {"on_host": host, "held": held, "ttl": ttl, "mine": texts(dialect, notifiers), "thorough": thorough}
-    row = connection.execute(_DUE[dialect], values).one()
-    return frozenset(name for name, is_due in row._mapping.items() if is_due)
+    own = {"held": texts(dialect, held), "mine": texts(dialect, notifiers)}
+    values = {"on_host": host, **own, "ttl": ttl, "thorough": thorough}
+    [row] = direct.rows(connection, _DUE[dialect], values)
+    return frozenset(duty for duty, is_due in zip(_DUTIES, row, strict=True) if is_due)

@@ -224,13 +224,9 @@ class Database:
         with suppress(IndexError):
             self._at_hand.pop().close()
 
-    def connect(self) -> Connection:
-        """Return a connection outside of the pool that commits each statement; the caller closes it."""
-        _ = self.engine  # makes both
-        assert self._autocommitting is not None
-        connection = self._autocommitting.connect()
-        connection.detach()
-        return connection
+    def connect(self) -> DriverConnection:
+        """Return a connection that is nobody else's and commits each statement; the caller closes it."""
+        return self._connected()
 
     def close(self) -> None:
         """Close this process' connections."""

@@ -129,7 +129,7 @@ class Ledger:
     ) -> frozenset[str]:
         """Return which duties find something to do; see :func:`due.due`."""
         asked: dict[str, Any] = {"host": host, "held": held, "ttl": ttl, "notifiers": notifiers, "thorough": thorough}
-        return self._work.read(lambda c: due.due(c, **asked))
+        return self._work.direct(lambda c: due.due(c, **asked))
 
     def identity(self) -> str:
         """Return what tells this ledger from others; see :func:`offloaded.identity`."""

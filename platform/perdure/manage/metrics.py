@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from perdure.errors import LedgerUnavailable
 from perdure.ledger import glance
 from perdure.ledger.counts import Reading
-from perdure.ledger.workers import duty_reports
 from perdure.model import metrics as m
 from perdure.model.metrics import Count, Metric, Series, bounded, series_of
 from perdure.model.states import FINAL_STATES, DeadReason, JobState, Outcome
@@ -116,7 +115,7 @@ class Metrics:
             yield Series(m.HEARTBEAT, (worker.name,), worker.heartbeat_age)
             yield Series(m.OUTVOTED, (worker.name,), float(worker.outvoted))
             yield Series(m.BARRED, (worker.name,), float(worker.barred))
-        yield from (Series(m.DUTY_AGE, (duty,), age) for duty, age in ledger.read(duty_reports.ages).items())
+        yield from (Series(m.DUTY_AGE, (duty,), age) for duty, age in ledger.workers.duty_ages().items())
         within = ledger.jobs.running_within_limits().items()
         yield from _summed(m.PERMITS, ((("bulkhead", bulkhead), count) for (bulkhead, _, _), count in within))
         yield from _summed(m.PERMITS, ((("task", task), count) for (_, task, _), count in within))

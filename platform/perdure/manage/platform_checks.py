@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.errors import BulkheadFull, LedgerOutdated, PerdureError, SettingsError
 from perdure.ledger.migrate import SCHEMA_VERSION
-from perdure.ledger.workers import duty_reports
 from perdure.manage.health import Health
 from perdure.model.alerts.builtin import LEAST_FREE
 from perdure.model.records import WorkerRecord
@@ -261,7 +260,7 @@ def done(ledger: Ledger) -> str:
     Raises:
         DutiesNeglected: One has not been done for a minute.
     """
-    ages = ledger.read(duty_reports.ages)
+    ages = ledger.workers.duty_ages()
     if late := {name: age for name, age in ages.items() if age > DUTY_PATIENCE}:
         found = ", ".join(f"{name} for {age:.0f} s" for name, age in sorted(late.items()))
         raise DutiesNeglected(

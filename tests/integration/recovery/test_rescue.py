@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -74,6 +75,7 @@ def test_where_nobody_said_it_the_first_in_line_counts_the_crash(app: Perdure, s
 
 def test_what_was_claimed_behind_it_counts_none_however_urgent_it_is(app: Perdure, slice_of: SliceOf) -> None:
     worker_id, [runs] = slice_of(1)
+    time.sleep(0.002)  # SQLite's clock has milliseconds
     app.task("work").options(priority=0).submit()
     [urgent] = app.ledger.jobs.claim(Claimer("normal", worker_id, "w", PID, ("work",)), 1)
     assert rescue_worker(app, worker_id, "the host is gone") == 2

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select
+from typing import TYPE_CHECKING
 
-from perdure.ledger.conditions import state_is
-from perdure.ledger.schema import jobs
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT
 from perdure.model.states import WAITING_STATES
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: Waiting jobs that are counted at most, so that a page does not read a backlog of millions.
 MOST_COUNTED = 10_000
 
+_WAITING = ", ".join(f"'{state}'" for state in sorted(WAITING_STATES))
+_BEHIND = {
+    dialect: f"""
+    SELECT breaker, count(*) FROM (
+        SELECT breaker FROM {HOT[dialect]} WHERE state IN ({_WAITING}) AND breaker IS NOT NULL LIMIT {MOST_COUNTED}
+    ) AS waiting GROUP BY breaker
+    """
+    for dialect in DIALECTS
+}
 
-def waiting_behind(connection: Connection) -> dict[str, int]:
+
+def waiting_behind(connection: Where) -> dict[str, int]:
     """Return how many jobs that wait would meet each breaker, counted to ``MOST_COUNTED`` in all."""
-    waiting = select(jobs.c.breaker).where(state_is(*sorted(WAITING_STATES)), jobs.c.breaker.is_not(None))
-    some = waiting.limit(MOST_COUNTED).subquery()
-    rows = connection.execute(select(some.c.breaker, func.count()).group_by(some.c.breaker))
-    return {row[0]: row[1] for row in rows}
+    return dict(direct.rows(connection, _BEHIND[connection.dialect.name], {}))

@@ -30,7 +30,7 @@ else:
 
 _ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
 _SOURCES = ", ".join(f"'{state}'" for state in sources(Transition.CLAIM))
-_RETURNED = ", ".join(column.name for column in CLAIM_COLUMNS)
+_RETURNED = ", ".join(CLAIM_COLUMNS)
 
 #: Another replica of the same job has, or had, this worker.
 _SIBLING_WAS_HERE = {

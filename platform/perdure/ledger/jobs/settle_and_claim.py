@@ -16,13 +16,12 @@ from perdure.model.records import Claim
 if TYPE_CHECKING:
     from perdure.ledger.direct import Where
 
-_COLUMNS = [column.name for column in CLAIM_COLUMNS]
 #: Rows of two kinds: what was settled, then what was claimed. Both parts see the ledger as it was before, in which what is
 #: settled runs and what is claimed waits: no job is of both.
 _BOTH = f"""
     WITH {settle.PARTS}, claimed AS ({claim.OF_ONE_LANE})
-    SELECT of_job, now_state, {", ".join("NULL" for _ in _COLUMNS)} FROM settled
-    UNION ALL SELECT NULL, NULL, {", ".join(_COLUMNS)} FROM claimed
+    SELECT of_job, now_state, {", ".join("NULL" for _ in CLAIM_COLUMNS)} FROM settled
+    UNION ALL SELECT NULL, NULL, {", ".join(CLAIM_COLUMNS)} FROM claimed
 """
 
 

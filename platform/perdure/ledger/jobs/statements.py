@@ -260,11 +260,12 @@ class JobStatements:
 
     def bury_expired(self, page: int) -> list[JobEvent]:
         """Make dead letters of waiting jobs whose deadline has passed; return the events."""
-        return self._moved(self._work.run(lambda c: bury.bury_expired(c, page, self._work.release)))
+        return self._moved(self._work.direct(lambda c: bury.bury_expired(c, page, self._work.release), autocommit=False))
 
     def bury_unknown(self, ttl: float, page: int) -> list[JobEvent]:
         """Make dead letters of queued jobs whose task no worker has known for ``ttl`` seconds; return the events."""
-        return self._moved(self._work.run(lambda c: bury.bury_unknown(c, ttl, page, self._work.release)))
+        release = self._work.release
+        return self._moved(self._work.direct(lambda c: bury.bury_unknown(c, ttl, page, release), autocommit=False))
 
     def _moved(self, events: list[JobEvent]) -> list[JobEvent]:
         for event in events:
@@ -273,7 +274,7 @@ class JobStatements:
 
     def note_unknown(self, bulkhead: str, known: Collection[str], page: int) -> int:
         """Note which jobs a worker does not know the task of; see :func:`bury.note_unknown`."""
-        return self._work.read(lambda c: bury.note_unknown(c, bulkhead, known, page))
+        return self._work.direct(lambda c: bury.note_unknown(c, bulkhead, known, page))
 
     def prune(self, state: JobState, retention: float, after: str, page: int) -> list[str]:
         """Delete a page of jobs that ended long ago and return them; see :func:`prune.finished_jobs`."""
@@ -302,7 +303,7 @@ class JobStatements:
 
     def waiting(self, job_id: str, limit: int | None, max_outvoted: int | None = None) -> Facts:
         """Return the facts that say why a job is not running; see :func:`waiting.facts_of`."""
-        return self._work.read(lambda c: waiting.facts_of(c, job_id, limit, max_outvoted))
+        return self._work.direct(lambda c: waiting.facts_of(c, job_id, limit, max_outvoted))
 
     def count(self, by: str, **which: Any) -> dict[str, int]:
         """Return how many jobs there are by state, task or bulkhead; see :class:`job_filter.JobFilter`."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import JobNotFound
-from perdure.ledger.conditions import seen_state, state_is
-from perdure.ledger.now import now
-from perdure.ledger.schema import bulkheads, jobs, workers
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
+from perdure.ledger.jobs.states import SEEN_STATE
+from perdure.ledger.running.claims import RUNS
+from perdure.ledger.workers.register import IS_LIVE
 from perdure.ledger.workers.verdicts import votes_lost
 from perdure.model.states import WAITING_STATES, JobState
 from perdure.model.waiting_reasons import Facts
-from perdure.model.worker_health import WorkerState, is_barred
+from perdure.model.worker_health import is_barred
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: Queued jobs before a job that are counted at most.
 MOST_COUNTED = 10_000
@@ -30,9 +34,34 @@ _SAME = (
     "breaker",
     "limit_key",
 )
+_OF_JOB = (*_SAME, "id", "lane", "priority", "worker_name", "replica_of", "cancel_requested_at")
+_JOB = {
+    dialect: f"SELECT {', '.join(_OF_JOB)}, {SEEN_STATE[dialect]}, {NOW[dialect]} FROM perdure_jobs WHERE id = :of_job"
+    for dialect in DIALECTS
+}
+_PAUSE = """
+    SELECT coalesce(nullif(paused_by, ''), 'somebody'), reason FROM perdure_bulkheads WHERE name = :in_bulkhead AND paused
+"""
+_SERVING = f"FROM perdure_workers WHERE bulkhead = :in_bulkhead AND {IS_LIVE} AND NOT draining"
+_WORKERS = f"SELECT count(*), coalesce(sum(concurrency), 0) {_SERVING}"
+_RUNNING = {
+    dialect: f"SELECT count(*) FROM {HOT[dialect]} WHERE bulkhead = :in_bulkhead AND {RUNS}" for dialect in DIALECTS
+}
+_AHEAD = {
+    dialect: f"""
+    SELECT count(*) FROM (
+        SELECT 1 FROM {HOT[dialect]} WHERE bulkhead = :in_bulkhead AND lane = :lane AND run_at <= {NOW[dialect]}
+            AND (priority < :priority OR (priority = :priority AND run_at < :run_at))
+        LIMIT {MOST_COUNTED}
+    ) AS ahead
+    """
+    for dialect in DIALECTS
+}
+_OF_VOTE = "SELECT state, worker_name FROM perdure_jobs WHERE replica_of = :of_vote"
+_VOTERS = f"SELECT DISTINCT name, {votes_lost('perdure_workers.name')} {_SERVING}"
 
 
-def facts_of(connection: Connection, job_id: str, limit: int | None, max_outvoted: int | None = None) -> Facts:
+def facts_of(connection: Where, job_id: str, limit: int | None, max_outvoted: int | None = None) -> Facts:
     """Return the facts about a job.
 
     Args:
@@ -44,64 +73,49 @@ def facts_of(connection: Connection, job_id: str, limit: int | None, max_outvote
     Raises:
         JobNotFound: There is none of that id.
     """
-    row = connection.execute(select(jobs, seen_state(), now().label("now")).where(jobs.c.id == job_id)).one_or_none()
-    if row is None:
+    dialect = connection.dialect.name
+    found = direct.rows(connection, _JOB[dialect], {"of_job": job_id})
+    if not found:
         raise JobNotFound(f"no job {job_id!r} in the ledger. List them: perdure jobs list")
-    pause = connection.execute(select(bulkheads).where(bulkheads.c.name == row.bulkhead, bulkheads.c.paused)).first()
-    serving, slots = _workers(connection, row.bulkhead)
+    *values, state, moment = found[0]
+    job = dict(zip(_OF_JOB, values, strict=True))
+    in_bulkhead = {"in_bulkhead": job["bulkhead"]}
+    [(paused_by, pause_reason)] = direct.rows(connection, _PAUSE, in_bulkhead) or [(None, None)]
+    [(serving, slots)] = direct.rows(connection, _WORKERS, in_bulkhead)
+    [(running,)] = direct.rows(connection, _RUNNING[dialect], in_bulkhead)
     return Facts(
-        **{name: getattr(row, name) for name in _SAME},
-        state=JobState(row.seen_state),
-        now=row.now,
-        cancel_requested=row.cancel_requested_at is not None,
-        worker=row.worker_name,
-        paused_by=None if pause is None else pause.paused_by or "somebody",
-        pause_reason=None if pause is None else pause.reason,
+        **{name: job[name] for name in _SAME},
+        state=JobState(state),
+        now=moment,
+        cancel_requested=job["cancel_requested_at"] is not None,
+        worker=job["worker_name"],
+        paused_by=paused_by,
+        pause_reason=pause_reason,
         workers=serving,
         slots=slots,
-        running=_running(connection, row.bulkhead),
+        running=running,
         limit=limit,
-        ahead=_ahead(connection, row),
-        **_vote(connection, row, max_outvoted),
+        ahead=_ahead(connection, job),
+        **_vote(connection, job, max_outvoted),
     )
 
 
-def _vote(connection: Connection, row: Any, max_outvoted: int | None) -> dict[str, Any]:
+def _vote(connection: Where, job: Mapping[str, Any], max_outvoted: int | None) -> dict[str, Any]:
     """Return who may take the replicas that wait, of the vote that a job is or belongs to."""
-    of_vote = select(jobs.c.state, jobs.c.worker_name).where(jobs.c.replica_of == (row.replica_of or row.id))
-    replicas = connection.execute(of_vote).all()
-    waiting = [each for each in replicas if JobState(each.state) in WAITING_STATES]
+    replicas = direct.rows(connection, _OF_VOTE, {"of_vote": job["replica_of"] or job["id"]})
+    waiting = [name for state, name in replicas if state in WAITING_STATES]
     if not waiting:
         return {}
-    taken = {each.worker_name for each in replicas} - {each.worker_name for each in waiting}
-    names = select(workers.c.name, votes_lost(workers.c.name).label("lost")).where(*_serving(row.bulkhead)).distinct()
-    lost = {each.name: each.lost for each in connection.execute(names)}
+    taken = {name for _, name in replicas} - set(waiting)
+    lost = dict(direct.rows(connection, _VOTERS, {"in_bulkhead": job["bulkhead"]}))
     barred = {name for name, times in lost.items() if is_barred(times, max_outvoted)}
     return {"unvoted": len(waiting), "voters": len(lost.keys() - taken - barred), "barred": tuple(sorted(barred))}
 
 
-def _serving(bulkhead: str) -> tuple[ColumnElement[bool], ...]:
-    live = workers.c.state.in_((WorkerState.HEALTHY.value, WorkerState.SUSPECT.value))
-    return workers.c.bulkhead == bulkhead, live, ~workers.c.draining
-
-
-def _workers(connection: Connection, bulkhead: str) -> tuple[int, int]:
-    query = select(func.count(), func.coalesce(func.sum(workers.c.concurrency), 0))
-    row = connection.execute(query.where(*_serving(bulkhead))).one()
-    return row[0], row[1]
-
-
-def _running(connection: Connection, bulkhead: str) -> int:
-    runs = (jobs.c.bulkhead == bulkhead) & state_is(JobState.RUNNING)
-    return connection.execute(select(func.count()).select_from(jobs).where(runs)).scalar_one()
-
-
-def _ahead(connection: Connection, row: Any) -> int:
+def _ahead(connection: Where, job: Mapping[str, Any]) -> int:
     """Return how many jobs of a job's lane come before it."""
-    if row.run_at is None:
+    if job["run_at"] is None:
         return 0
-    before = or_(jobs.c.priority < row.priority, and_(jobs.c.priority == row.priority, jobs.c.run_at < row.run_at))
-    waiting = select(jobs.c.id).where(
-        jobs.c.bulkhead == row.bulkhead, jobs.c.lane == row.lane, jobs.c.run_at <= now(), before
-    )
-    return connection.execute(select(func.count()).select_from(waiting.limit(MOST_COUNTED).subquery())).scalar_one()
+    place = {"in_bulkhead": job["bulkhead"], "lane": job["lane"], "priority": job["priority"], "run_at": job["run_at"]}
+    [(ahead,)] = direct.rows(connection, _AHEAD[connection.dialect.name], place)
+    return int(ahead)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, bindparam, literal, select
-
-from perdure.ledger.conditions import state_is
-from perdure.ledger.hot import hot
-from perdure.ledger.now import now
-from perdure.ledger.schema import jobs, workers
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
 from perdure.model.records import Claim
 from perdure.model.states import JobState
 from perdure.model.worker_health import WorkerState
 
-RUNS = state_is(JobState.RUNNING)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+RUNS = f"state = '{JobState.RUNNING}'"
 
 #: In the order of the claim's fields.
-CLAIM_COLUMNS = tuple(jobs.c.id if name == "job_id" else jobs.c[name] for name in Claim.__slots__)
+CLAIM_COLUMNS = tuple("id" if name == "job_id" else name for name in Claim.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,56 +36,65 @@ class RunningJob:
     cancelled_for: float | None
 
 
-_OF_WORKER = and_(RUNS, jobs.c.worker_id == bindparam("of_worker"))
+_CLAIM = ", ".join(CLAIM_COLUMNS)
+_OF_WORKER = f"{RUNS} AND worker_id = :of_worker"
+_CANCELLED_FOR = {dialect: f"{NOW[dialect]} - cancel_requested_at" for dialect in DIALECTS}
 
-_CANCELLING = hot(
-    select(jobs.c.id, jobs.c.fence, (now() - jobs.c.cancel_requested_at).label("cancelled_for")).where(
-        _OF_WORKER, jobs.c.cancel_requested_at.is_not(None)
-    )
-)
+_CANCELLING = {
+    dialect: f"""
+    SELECT id, fence, {_CANCELLED_FOR[dialect]} FROM {HOT[dialect]}
+    WHERE {_OF_WORKER} AND cancel_requested_at IS NOT NULL
+    """
+    for dialect in DIALECTS
+}
+_RUNNING = {
+    dialect: f"""
+    SELECT {_CLAIM}, {NOW[dialect]} - started_at, {_CANCELLED_FOR[dialect]} FROM {HOT[dialect]}
+    WHERE {_OF_WORKER} ORDER BY started_at
+    """
+    for dialect in DIALECTS
+}
+_OF_CHILD = {
+    dialect: f"SELECT {_CLAIM} FROM {HOT[dialect]} WHERE {_OF_WORKER} AND worker_pid = :of_pid" for dialect in DIALECTS
+}
 
-_RUNNING = hot(
-    select(
-        *CLAIM_COLUMNS,
-        (now() - jobs.c.started_at).label("elapsed"),
-        (now() - jobs.c.cancel_requested_at).label("cancelled_for"),
-    )
-    .where(_OF_WORKER)
-    .order_by(jobs.c.started_at)
-)
+_ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
 
-#: What names a worker's child as its runner.
-OF_CHILD = hot(select(*CLAIM_COLUMNS).where(_OF_WORKER, jobs.c.worker_pid == bindparam("of_pid")))
 
-# Worker by worker, and no join: that would read all that runs of those that live.
-_RUNS_SOMETHING = hot(select(literal(1)).where(RUNS, jobs.c.worker_id == workers.c.id)).limit(1).scalar_subquery() == 1
+def _is_orphaning(dialect: str) -> str:
+    # Worker by worker, and no join: that would read all that runs of those that live.
+    runs_something = f"(SELECT 1 FROM {HOT[dialect]} WHERE {RUNS} AND worker_id = perdure_workers.id LIMIT 1) = 1"
+    return f"perdure_workers.state IN ({_ENDED}) AND {runs_something}"
+
+
 #: The lease of a worker is over, and jobs of it run.
-IS_ORPHANING = (workers.c.state.in_(WorkerState.ended()), _RUNS_SOMETHING)
-_ORPHANING = select(workers.c.id).where(*IS_ORPHANING).limit(bindparam("page"))
+IS_ORPHANING = {dialect: _is_orphaning(dialect) for dialect in DIALECTS}
+_ORPHANING = {dialect: f"SELECT id FROM perdure_workers WHERE {IS_ORPHANING[dialect]} LIMIT :page" for dialect in DIALECTS}
 
 
-def orphaning(connection: Connection, page: int) -> list[str]:
+def orphaning(connection: Where, page: int) -> list[str]:
     """Return workers whose lease is over and who still have running jobs: claimed while they were declared dead."""
-    return list(connection.execute(_ORPHANING, {"page": page}).scalars())
+    return [worker_id for (worker_id,) in direct.rows(connection, _ORPHANING[connection.dialect.name], {"page": page})]
 
 
-def running_of(connection: Connection, worker_id: str) -> list[RunningJob]:
+def running_of(connection: Where, worker_id: str) -> list[RunningJob]:
     """Return what a worker runs, the oldest claim first."""
-    rows = connection.execute(_RUNNING, {"of_worker": worker_id})
+    rows = direct.rows(connection, _RUNNING[connection.dialect.name], {"of_worker": worker_id})
     return [_running(row) for row in rows]
 
 
-def running_by_child(connection: Connection, worker_id: str, pid: int) -> list[Claim]:
+def running_by_child(connection: Where, worker_id: str, pid: int) -> list[Claim]:
     """Return the claims that name a worker's child: the slice that it had taken."""
-    return [Claim(*row) for row in connection.execute(OF_CHILD, {"of_worker": worker_id, "of_pid": pid})]
+    of_child = {"of_worker": worker_id, "of_pid": pid}
+    return [Claim(*row) for row in direct.rows(connection, _OF_CHILD[connection.dialect.name], of_child)]
 
 
-def cancelling(connection: Connection, worker_id: str) -> dict[tuple[str, int], float]:
+def cancelling(connection: Where, worker_id: str) -> dict[tuple[str, int], float]:
     """Return the jobs of a worker that were asked to stop, by id and fence, and for how many seconds they have been."""
-    rows = connection.execute(_CANCELLING, {"of_worker": worker_id})
-    return {(row.id, row.fence): row.cancelled_for for row in rows}
+    rows = direct.rows(connection, _CANCELLING[connection.dialect.name], {"of_worker": worker_id})
+    return {(job_id, fence): seconds for job_id, fence, seconds in rows}
 
 
-def _running(row: Any) -> RunningJob:
+def _running(row: Sequence[Any]) -> RunningJob:
     *of_claim, elapsed, cancelled_for = row
     return RunningJob(Claim(*of_claim), elapsed, cancelled_for)

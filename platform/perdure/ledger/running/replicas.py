@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, select, update
+from typing import TYPE_CHECKING
 
-from perdure.ledger.conditions import seen_state, state_is
-from perdure.ledger.now import now
-from perdure.ledger.schema import jobs
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, HOT, NOW
+from perdure.ledger.jobs import read
+from perdure.ledger.jobs.states import state_is
 from perdure.model.records import JobRecord
 from perdure.model.states import JobState
 
-_OF = select(jobs, seen_state()).where(jobs.c.replica_of == bindparam("of_job")).order_by(jobs.c.id)
-_WAKE = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("of_job"), state_is(JobState.RETRYING, by_index=False), jobs.c.run_at > now())
-    .values(run_at=now())
-)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+_OF = {
+    dialect: f"SELECT {read.RECORD[dialect]} FROM perdure_jobs WHERE replica_of = :of_job ORDER BY id"
+    for dialect in DIALECTS
+}
+_WAKE = {
+    dialect: f"""
+    UPDATE {HOT[dialect]} SET run_at = {NOW[dialect]}
+    WHERE id = :of_job AND {state_is(JobState.RETRYING)} AND run_at > {NOW[dialect]}
+    """
+    for dialect in DIALECTS
+}
 
 
-def replicas_of(connection: Connection, job_id: str) -> list[JobRecord]:
+def replicas_of(connection: Where, job_id: str) -> list[JobRecord]:
     """Return a job's replicas, in the order of their making."""
-    return [JobRecord.of(row._mapping) for row in connection.execute(_OF, {"of_job": job_id})]
+    return [read.record(row) for row in direct.rows(connection, _OF[connection.dialect.name], {"of_job": job_id})]
 
 
-def wake(connection: Connection, job_id: str) -> None:
+def wake(connection: Where, job_id: str) -> None:
     """Have a job that waits look at its replicas now."""
-    connection.execute(_WAKE, {"of_job": job_id})
+    direct.run(connection, _WAKE[connection.dialect.name], {"of_job": job_id})

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from perdure.ledger.running import anew, checkpoints, claims, replicas, steps
 from perdure.ledger.work import Work
-from perdure.model.records import (
-    Claim,
-    JobRecord,
-)
+from perdure.model.records import Claim, JobRecord
 
 
 class RunningStatements:
@@ -22,23 +19,23 @@ class RunningStatements:
 
     def replicas_of(self, job_id: str) -> list[JobRecord]:
         """Return a job's replicas."""
-        return [self._work.vault.job(replica) for replica in self._work.read(lambda c: replicas.replicas_of(c, job_id))]
+        return [self._work.vault.job(replica) for replica in self._work.direct(lambda c: replicas.replicas_of(c, job_id))]
 
     def wake(self, job_id: str) -> None:
         """Have a job that waits look at its replicas now."""
-        self._work.read(lambda c: replicas.wake(c, job_id))
+        self._work.hot(lambda c: replicas.wake(c, job_id))
 
     def orphaning(self, page: int) -> list[str]:
         """Return workers whose lease is over and who still have running jobs."""
-        return self._work.read(lambda c: claims.orphaning(c, page))
+        return self._work.direct(lambda c: claims.orphaning(c, page))
 
     def of_worker(self, worker_id: str) -> list[claims.RunningJob]:
         """Return what a worker runs."""
-        return self._work.read(lambda c: claims.running_of(c, worker_id))
+        return self._work.direct(lambda c: claims.running_of(c, worker_id))
 
     def of_child(self, worker_id: str, pid: int) -> list[Claim]:
         """Return the claims that name a worker's child."""
-        return self._work.read(lambda c: claims.running_by_child(c, worker_id, pid))
+        return self._work.direct(lambda c: claims.running_by_child(c, worker_id, pid))
 
     def begun_anew(self, claim: Claim) -> int:
         """Return how often drains have cut a job short that keeps nothing; see :func:`anew.begun_anew`."""
@@ -46,7 +43,7 @@ class RunningStatements:
 
     def cancelling(self, worker_id: str) -> dict[tuple[str, int], float]:
         """Return the jobs of a worker that were asked to stop; see :func:`claims.cancelling`."""
-        return self._work.read(lambda c: claims.cancelling(c, worker_id))
+        return self._work.direct(lambda c: claims.cancelling(c, worker_id))
 
     def save_checkpoint(
         self, job_id: str, fence: int, name: str, data: checkpoints.Frame, previous_seq: int

@@ -10,46 +10,32 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Boolean, Connection, Double, bindparam, func, literal_column, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
-
-from perdure.ledger.engine import Database
-from perdure.ledger.schema import workers
+from perdure.ledger import direct
 from perdure.ledger.workers import register as worker_rows
 from perdure.system.fork_gate import gate
 
+if TYPE_CHECKING:
+    from perdure.ledger.driver import DriverConnection
+    from perdure.ledger.engine import Database
+
 #: When this server was started: locks that were taken before are gone, and say nothing.
-_SERVER = "extract(epoch from pg_postmaster_start_time())::double precision"
+_SERVER = "CAST(extract(epoch from pg_postmaster_start_time()) AS double precision)"
 
 # Shared, so that a worker that was cut off need not wait until the server has noticed that the old connection is dead.
-_TAKE = select(func.pg_try_advisory_lock_shared(func.hashtextextended(bindparam("of_worker"), literal_column("0"))))
-_NOTE = update(workers).where(workers.c.id == bindparam("of_worker")).values(life_line=literal_column(_SERVER, Double()))
+_TAKE = "SELECT pg_try_advisory_lock_shared(hashtextextended(:of_worker, 0))"
+_NOTE = f"UPDATE perdure_workers SET life_line = {_SERVER} WHERE id = :of_worker"
 
-
-class hung_up(FunctionElement[bool]):  # noqa: N801 - reads as the SQL function that it is
-    """Whether a worker's row says that it had a life line, and that has been closed."""
-
-    type = Boolean()
-    name = "perdure_hung_up"
-    inherit_cache = True
-
-
-@compiles(hung_up, "sqlite")
-def _sqlite(_element: hung_up, _compiler: Any, **_options: Any) -> str:
-    return "0"
-
-
-@compiles(hung_up, "postgresql")
-def _postgresql(_element: hung_up, _compiler: Any, **_options: Any) -> str:
-    return (
-        f"(coalesce(perdure_workers.life_line = {_SERVER}, false) AND NOT EXISTS (SELECT FROM pg_locks"
-        " WHERE pg_locks.locktype = 'advisory' AND pg_locks.objsubid = 1 AND pg_locks.granted"
-        " AND (pg_locks.classid::bigint << 32 | pg_locks.objid::bigint) = hashtextextended(perdure_workers.id, 0)))"
-    )
+#: Whether a worker's row says that it had a life line, and that has been closed.
+HUNG_UP = {
+    "sqlite": "FALSE",
+    "postgresql": f"""(coalesce(perdure_workers.life_line = {_SERVER}, false) AND NOT EXISTS (
+        SELECT FROM pg_locks WHERE pg_locks.locktype = 'advisory' AND pg_locks.objsubid = 1 AND pg_locks.granted
+            AND (CAST(pg_locks.classid AS bigint) << 32 | CAST(pg_locks.objid AS bigint))
+                = hashtextextended(perdure_workers.id, 0)
+    ))""",
+}
 
 
 class LifeLine:
@@ -63,7 +49,7 @@ class LifeLine:
     def __init__(self, database: Database, worker_id: str) -> None:
         self._database = database
         self._worker = {"of_worker": worker_id}
-        self._connection: Connection | None = None
+        self._connection: DriverConnection | None = None
         _lines.add(self)
 
     def beat(self) -> str | None:
@@ -75,8 +61,8 @@ class LifeLine:
         with gate, self._database.translating():
             try:
                 return self._beat()
-            except DBAPIError as error:
-                if not error.connection_invalidated:
+            except Exception as error:
+                if not getattr(error, "connection_invalidated", False):
                     raise
                 return self._beat()
 
@@ -90,10 +76,10 @@ class LifeLine:
             if self._connection is None:
                 self._connection = self._database.connect()
                 if not self._database.pooler.found:  # else the lock would be a stranger's, and the lease alone tells
-                    self._connection.execute(_TAKE, self._worker)
-                    self._connection.execute(_NOTE, self._worker)
+                    direct.rows(self._connection, _TAKE, self._worker)
+                    direct.run(self._connection, _NOTE, self._worker)
             return worker_rows.beat(self._connection, self._worker["of_worker"])
-        except DBAPIError:
+        except Exception:
             self._drop()  # one that broke while it was made is of no use either
             raise
 
@@ -115,14 +101,13 @@ class LifeLine:
 
 _lines: weakref.WeakSet[LifeLine] = weakref.WeakSet()
 #: Connections of the parent process, kept alive: finalising one would write to it.
-_inherited: list[Connection] = []
+_inherited: list[DriverConnection] = []
 
 
-def _socket(connection: Connection) -> int | None:
-    assert connection.dialect.dbapi is not None
+def _socket(connection: DriverConnection) -> int | None:
     try:
-        number: int = connection.connection.dbapi_connection.fileno()  # type: ignore[union-attr]
-    except connection.dialect.dbapi.Error:
+        number: int = connection.raw.fileno()
+    except connection.error:
         return None  # it is broken, and has none
     return number
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from perdure.ledger import direct
+from perdure.ledger.batch import encoded, rows_of
+from perdure.ledger.dialects import DIALECTS, NOW
 
-from perdure.ledger.conditions import inserting
-from perdure.ledger.now import now
-from perdure.ledger.schema import facts
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: What the names of these facts begin with.
 _PREFIX = "duty:"
 
+_REPORT = {
+    dialect: f"""
+    INSERT INTO perdure_facts AS f (name, value, updated_at)
+    SELECT s.name, '', {NOW[dialect]} FROM {rows_of(dialect, {"name": "text"})} WHERE true
+    ON CONFLICT (name) DO UPDATE SET updated_at = excluded.updated_at WHERE f.updated_at < excluded.updated_at - :enough
+    """
+    for dialect in DIALECTS
+}
+_AGES = {
+    dialect: f"SELECT name, {NOW[dialect]} - updated_at FROM perdure_facts WHERE name LIKE '{_PREFIX}%'"
+    for dialect in DIALECTS
+}
 
-def report(connection: Connection, duties: Sequence[str], enough: float) -> None:
+
+def report(connection: Where, duties: Sequence[str], enough: float) -> None:
     """Note that duties were done just now.
 
     Args:
@@ -22,15 +37,12 @@ def report(connection: Connection, duties: Sequence[str], enough: float) -> None
         duties: Their names.
         enough: Seconds for which somebody else's report is new enough, so that nothing is written.
     """
-    statement = inserting(facts, connection.dialect.name)
     # In one order, so that two supervisors never wait for each other.
-    rows = [{"name": f"{_PREFIX}{duty}", "value": "", "updated_at": now()} for duty in sorted(duties)]
-    changed = {"updated_at": statement.excluded.updated_at}
-    is_old = facts.c.updated_at < statement.excluded.updated_at - enough
-    connection.execute(statement.values(rows).on_conflict_do_update(index_elements=["name"], set_=changed, where=is_old))
+    names = encoded([{"name": f"{_PREFIX}{duty}"} for duty in sorted(duties)])
+    direct.run(connection, _REPORT[connection.dialect.name], {**names, "enough": enough})
 
 
-def ages(connection: Connection) -> dict[str, float]:
+def ages(connection: Where) -> dict[str, float]:
     """Return how many seconds ago each duty was reported done last; nothing where no supervisor has run yet."""
-    query = select(facts.c.name, (now() - facts.c.updated_at).label("age")).where(facts.c.name.like(f"{_PREFIX}%"))
-    return {row.name.removeprefix(_PREFIX): max(0.0, row.age) for row in connection.execute(query)}
+    rows = direct.rows(connection, _AGES[connection.dialect.name], {})
+    return {name.removeprefix(_PREFIX): max(0.0, age) for name, age in rows}

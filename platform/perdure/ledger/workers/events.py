@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, select
-
-from perdure.ledger.now import now
-from perdure.ledger.schema import worker_events
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW
 from perdure.model.clock import to_datetime
 from perdure.model.ids import new_id
 from perdure.model.worker_health import WorkerEvent, WorkerState
 
-_GIVEN = ("id", "worker_id", "worker_name", "bulkhead", "source", "target", "reason", "silence")
-_VALUES: dict[str, Any] = {**{name: bindparam(name) for name in _GIVEN}, "at": now()}
-_INSERT = worker_events.insert().values(_VALUES).returning(*worker_events.c)
-_LAST_STATE = (
-    select(worker_events.c.target)
-    .where(worker_events.c.worker_name == bindparam("of_name"))
-    .where(worker_events.c.target.in_([state.value for state in WorkerState]))
-    .order_by(worker_events.c.id.desc())
-    .limit(1)
-)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
+#: In the order of the event's fields.
+_COLUMNS = "worker_id, worker_name, bulkhead, source, target, reason, at, silence"
+_INSERT = {
+    dialect: f"""
+    INSERT INTO perdure_worker_events (id, {_COLUMNS})
+    VALUES (:id, :worker_id, :name, :bulkhead, :source, :target, :reason, {NOW[dialect]}, :silence)
+    RETURNING {_COLUMNS}
+    """
+    for dialect in DIALECTS
+}
+_NEWEST = f"SELECT {_COLUMNS} FROM perdure_worker_events ORDER BY id DESC LIMIT :most"
+_NEWEST_OF = f"SELECT {_COLUMNS} FROM perdure_worker_events WHERE worker_name = :name ORDER BY id DESC LIMIT :most"
+_STATES = ", ".join(f"'{state}'" for state in WorkerState)
+_LAST_STATE = f"""
+    SELECT target FROM perdure_worker_events WHERE worker_name = :name AND target IN ({_STATES}) ORDER BY id DESC LIMIT 1
+"""
 
 
 def record(
-    connection: Connection,
+    connection: Where,
     worker_id: str,
     name: str,
     bulkhead: str,
@@ -36,24 +44,25 @@ def record(
     silence: float | None,
 ) -> WorkerEvent:
     """Write an event and return it."""
-    values = {"worker_id": worker_id, "worker_name": name, "bulkhead": bulkhead, "source": source, "target": target}
-    return _event(connection.execute(_INSERT, {"id": new_id(), **values, "reason": reason, "silence": silence}).one())
+    of_worker = {"worker_id": worker_id, "name": name, "bulkhead": bulkhead}
+    values = {"id": new_id(), **of_worker, "source": source, "target": target, "reason": reason, "silence": silence}
+    [row] = direct.rows(connection, _INSERT[connection.dialect.name], values)
+    return _event(row)
 
 
-def listing(connection: Connection, *, name: str | None = None, limit: int = 100) -> list[WorkerEvent]:
+def listing(connection: Where, *, name: str | None = None, limit: int = 100) -> list[WorkerEvent]:
     """Return events, the newest first; of one worker when ``name`` is given."""
-    query = select(worker_events).order_by(worker_events.c.id.desc()).limit(limit)
-    if name is not None:
-        query = query.where(worker_events.c.worker_name == name)
-    return [_event(row) for row in connection.execute(query)]
+    statement = _NEWEST if name is None else _NEWEST_OF
+    return [_event(row) for row in direct.rows(connection, statement, {"name": name, "most": limit})]
 
 
-def last_state_of(connection: Connection, name: str) -> str | None:
+def last_state_of(connection: Where, name: str) -> str | None:
     """Return the state that the newest event of a worker's name led to."""
-    state: str | None = connection.execute(_LAST_STATE, {"of_name": name}).scalar_one_or_none()
+    state: str | None
+    [(state,)] = direct.rows(connection, _LAST_STATE, {"name": name}) or [(None,)]
     return state
 
 
-def _event(row: Any) -> WorkerEvent:
-    same = ("worker_id", "bulkhead", "source", "target", "reason", "silence")
-    return WorkerEvent(**{name: getattr(row, name) for name in same}, name=row.worker_name, at=to_datetime(row.at))
+def _event(row: Sequence[Any]) -> WorkerEvent:
+    *same, at, silence = row
+    return WorkerEvent(*(*same, to_datetime(at), silence))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
-
-from perdure.ledger import counts
-from perdure.ledger.now import now
+from perdure.ledger import counts, direct
+from perdure.ledger.dialects import DIALECTS, FOR_UPDATE, HOT, NOW
 from perdure.ledger.running.claims import RUNS
-from perdure.ledger.schema import jobs, workers
 from perdure.ledger.workers.events import last_state_of, record
 from perdure.ledger.workers.verdicts import UNFIT, votes_lost
 from perdure.model.clock import to_datetime
@@ -18,31 +16,60 @@ from perdure.model.metrics import WORKER_FAILURES, Count
 from perdure.model.records import WorkerRecord
 from perdure.model.worker_health import WorkerEvent, WorkerState
 
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
+
 HEALTHY, SUSPECT, FAILED, GONE = (state.value for state in WorkerState)
 LIVE = (HEALTHY, SUSPECT)
 
-_BEAT = (
-    update(workers)
-    .where(workers.c.id == bindparam("of_worker"), workers.c.state.in_(LIVE))
-    .values(heartbeat_at=now())
-    .returning(workers.c.state)
-)
-
+#: As the partial index has it.
+IS_LIVE = f"state IN ('{HEALTHY}', '{SUSPECT}')"
 #: Age of a worker's last heartbeat, in seconds.
-SILENCE = (now() - workers.c.heartbeat_at).label("silence")
+SILENCE = {dialect: f"{NOW[dialect]} - heartbeat_at" for dialect in DIALECTS}
+#: Those of a host, the parameter ``on_host``, that keep a file locked.
+IS_NEIGHBOUR = f"{IS_LIVE} AND host = :on_host AND lock_path IS NOT NULL"
 
-LOCK_PATH = workers.c.lock_path
-IS_NEIGHBOUR = (workers.c.state.in_(LIVE), workers.c.host == bindparam("on_host"), LOCK_PATH.is_not(None))
-_NEIGHBOURS = select(workers.c.id, workers.c.name, LOCK_PATH).where(*IS_NEIGHBOUR)
+_BEAT = {
+    dialect: f"UPDATE perdure_workers SET heartbeat_at = {NOW[dialect]} WHERE id = :of_worker AND {IS_LIVE} RETURNING state"
+    for dialect in DIALECTS
+}
+_NEIGHBOURS = f"SELECT id, name, lock_path FROM perdure_workers WHERE {IS_NEIGHBOUR}"
+_LOCKED = {
+    dialect: f"""
+    SELECT id, name, bulkhead, state, {SILENCE[dialect]} FROM perdure_workers WHERE id = :of_worker {FOR_UPDATE[dialect]}
+    """
+    for dialect in DIALECTS
+}
+#: What a worker says of itself.
+_GIVEN = ("id", "name", "bulkhead", "host", "pid", "concurrency", "lease_ttl", "lock_path")
+_INSERT = {
+    dialect: f"""
+    INSERT INTO perdure_workers ({", ".join(_GIVEN)}, state, draining, started_at, heartbeat_at, state_changed_at)
+    VALUES ({", ".join(f":{name}" for name in _GIVEN)}, '{HEALTHY}', FALSE, {", ".join([NOW[dialect]] * 3)})
+    """
+    for dialect in DIALECTS
+}
+_DRAIN = "UPDATE perdure_workers SET draining = TRUE WHERE id = :of_worker"
+_CHANGE = {
+    dialect: f"""
+    UPDATE perdure_workers SET state = :target, state_reason = :reason, state_changed_at = {NOW[dialect]}
+    WHERE id = :of_worker
+    """
+    for dialect in DIALECTS
+}
 
-_LOCKED = select(workers, SILENCE).where(workers.c.id == bindparam("of_worker")).with_for_update()
-_FRESH = {"state": HEALTHY, "draining": False, "started_at": now(), "heartbeat_at": now(), "state_changed_at": now()}
-_INSERT = workers.insert().values(_FRESH)
-_CHANGE = (
-    update(workers)
-    .where(workers.c.id == bindparam("of_worker"))
-    .values(state=bindparam("target"), state_reason=bindparam("reason"), state_changed_at=now())
-)
+
+def _listing(dialect: str, where: str = "") -> str:
+    running = f"SELECT count(*) FROM {HOT[dialect]} WHERE {RUNS} AND worker_id = perdure_workers.id"
+    return f"""
+    SELECT id, name, bulkhead, host, pid, concurrency, state, draining, started_at, heartbeat_at, {SILENCE[dialect]},
+        ({running}), {votes_lost("perdure_workers.name")}, {UNFIT}
+    FROM perdure_workers {where} ORDER BY name, started_at
+    """
+
+
+_LISTING = {dialect: _listing(dialect) for dialect in DIALECTS}
+_LISTING_OF_LIVE = {dialect: _listing(dialect, f"WHERE {IS_LIVE}") for dialect in DIALECTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +81,32 @@ class Neighbour:
     lock_path: str
 
 
-def register(connection: Connection, worker: dict[str, Any]) -> WorkerEvent | None:
+def register(connection: Where, worker: Mapping[str, Any]) -> WorkerEvent | None:
     """Write a new incarnation's row and return the event; None when it is a repeat after an unknown commit."""
-    if connection.execute(_LOCKED, {"of_worker": worker["id"]}).first() is not None:
+    dialect = connection.dialect.name
+    if direct.rows(connection, _LOCKED[dialect], {"of_worker": worker["id"]}):
         return None
     before = last_state_of(connection, worker["name"])
-    connection.execute(_INSERT, worker)
+    direct.run(connection, _INSERT[dialect], worker)
     back = before == FAILED
     reason = "a new incarnation of a worker that had failed" if back else "started"
     names = (worker["id"], worker["name"], worker["bulkhead"])
     return record(connection, *names, source=FAILED if back else None, target=HEALTHY, reason=reason, silence=None)
 
 
-def beat(connection: Connection, worker_id: str) -> str | None:
+def beat(connection: Where, worker_id: str) -> str | None:
     """Renew a lease and return the worker's state; None when the lease is lost: the worker was declared failed."""
-    state: str | None = connection.execute(_BEAT, {"of_worker": worker_id}).scalar_one_or_none()
+    state: str | None
+    [(state,)] = direct.rows(connection, _BEAT[connection.dialect.name], {"of_worker": worker_id}) or [(None,)]
     return state
 
 
-def set_draining(connection: Connection, worker_id: str) -> None:
+def set_draining(connection: Where, worker_id: str) -> None:
     """Note that a worker takes no more jobs."""
-    connection.execute(update(workers).where(workers.c.id == worker_id).values(draining=True))
+    direct.run(connection, _DRAIN, {"of_worker": worker_id})
 
 
-def change_state(connection: Connection, worker_id: str, target: str, reason: str) -> WorkerEvent | None:
+def change_state(connection: Where, worker_id: str, target: str, reason: str) -> WorkerEvent | None:
     """Move a live worker to another state; return the event, or None when it is not live or is in that state.
 
     Args:
@@ -86,41 +115,30 @@ def change_state(connection: Connection, worker_id: str, target: str, reason: st
         target: The state to be in.
         reason: Why, in words.
     """
-    row = connection.execute(_LOCKED, {"of_worker": worker_id}).one_or_none()
-    if row is None or row.state not in LIVE or row.state == target:
-        return None
-    connection.execute(_CHANGE, {"of_worker": worker_id, "target": target, "reason": reason})
-    if target == FAILED:
-        counts.add(connection, [Count(WORKER_FAILURES.name, (row.bulkhead,), 1)])
-    names = (row.id, row.name, row.bulkhead)
-    return record(connection, *names, source=row.state, target=target, reason=reason, silence=row.silence)
+    dialect, of_worker = connection.dialect.name, {"of_worker": worker_id}
+    for *names, state, silence in direct.rows(connection, _LOCKED[dialect], of_worker):
+        if state not in LIVE or state == target:
+            return None
+        direct.run(connection, _CHANGE[dialect], {**of_worker, "target": target, "reason": reason})
+        if target == FAILED:
+            counts.add(connection, [Count(WORKER_FAILURES.name, (names[-1],), 1)])
+        return record(connection, *names, source=state, target=target, reason=reason, silence=silence)
+    return None
 
 
-def neighbours(connection: Connection, host: str) -> list[Neighbour]:
+def neighbours(connection: Where, host: str) -> list[Neighbour]:
     """Return the live workers of a host that keep a file locked."""
-    return [Neighbour(**row._mapping) for row in connection.execute(_NEIGHBOURS, {"on_host": host})]
+    return [Neighbour(*row) for row in direct.rows(connection, _NEIGHBOURS, {"on_host": host})]
 
 
-def listing(connection: Connection, *, all_states: bool = False) -> list[WorkerRecord]:
+def listing(connection: Where, *, all_states: bool = False) -> list[WorkerRecord]:
     """Return the live workers, or all that the ledger remembers, by name."""
-    running = select(func.count()).select_from(jobs).where(RUNS, jobs.c.worker_id == workers.c.id).scalar_subquery()
-    query = select(
-        workers,
-        SILENCE,
-        running.label("running"),
-        votes_lost(workers.c.name).label("outvoted"),
-        UNFIT.label("unfit"),
-    )
-    if not all_states:
-        query = query.where(workers.c.state.in_(LIVE))
-    return [_record(row) for row in connection.execute(query.order_by(workers.c.name, workers.c.started_at))]
+    statements = _LISTING if all_states else _LISTING_OF_LIVE
+    return [_record(row) for row in direct.rows(connection, statements[connection.dialect.name], {})]
 
 
-def _record(row: Any) -> WorkerRecord:
-    same = ("id", "name", "bulkhead", "host", "pid", "concurrency", "state", "draining", "running", "outvoted", "unfit")
-    return WorkerRecord(
-        **{name: getattr(row, name) for name in same},
-        started_at=to_datetime(row.started_at),
-        heartbeat_at=to_datetime(row.heartbeat_at),
-        heartbeat_age=row.silence,
-    )
+def _record(row: Sequence[Any]) -> WorkerRecord:
+    *same, draining, started_at, heartbeat_at, silence, running, outvoted, unfit = row
+    of_lease = (bool(draining), to_datetime(started_at), to_datetime(heartbeat_at), silence, running, outvoted)
+    barred = False  # the application says from how many lost votes on
+    return WorkerRecord(*(*same, *of_lease, barred, unfit))

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, select
-
-from perdure.ledger.now import now
-from perdure.ledger.schema import workers
-from perdure.ledger.workers.connection_lock import hung_up
-from perdure.ledger.workers.register import LIVE, SILENCE
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, NOW
+from perdure.ledger.workers.connection_lock import HUNG_UP
+from perdure.ledger.workers.register import IS_LIVE, SILENCE
 from perdure.model.worker_health import SUSPECT_AFTER
 
-#: The lease of a live worker runs out unless it is heard from soon.
-IS_SILENT = (workers.c.state.in_(LIVE), workers.c.heartbeat_at < now() - workers.c.lease_ttl * SUSPECT_AFTER)
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
-_SILENT = (
-    select(workers.c.id, workers.c.name, workers.c.state, workers.c.lease_ttl, SILENCE, hung_up().label("hung_up"))
-    .where(*IS_SILENT)
-    .order_by(workers.c.heartbeat_at)
-    .limit(bindparam("page"))
-)
+#: The lease of a live worker runs out unless it is heard from soon.
+IS_SILENT = {dialect: f"{IS_LIVE} AND heartbeat_at < {NOW[dialect]} - lease_ttl * {SUSPECT_AFTER}" for dialect in DIALECTS}
+
+_SILENT = {
+    dialect: f"""
+    SELECT id, name, state, lease_ttl, {SILENCE[dialect]}, {HUNG_UP[dialect]} FROM perdure_workers
+    WHERE {IS_SILENT[dialect]} ORDER BY heartbeat_at LIMIT :page
+    """
+    for dialect in DIALECTS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class SilentWorker:
     hung_up: bool
 
 
-def silent(connection: Connection, page: int) -> list[SilentWorker]:
+def silent(connection: Where, page: int) -> list[SilentWorker]:
     """Return live workers whose heartbeats are late, the latest first."""
-    return [SilentWorker(**row._mapping) for row in connection.execute(_SILENT, {"page": page})]
+    rows = direct.rows(connection, _SILENT[connection.dialect.name], {"page": page})
+    return [SilentWorker(*(*same, bool(hung_up))) for *same, hung_up in rows]

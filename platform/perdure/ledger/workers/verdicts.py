@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, func, select, update
+from typing import TYPE_CHECKING
 
-from perdure.ledger.schema import worker_events, workers
+from perdure.ledger import direct
+from perdure.ledger.dialects import DIALECTS, FOR_UPDATE
 from perdure.ledger.workers.events import record
 from perdure.model.worker_health import Verdict, WorkerEvent, WorkerState
 
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
-def _said(name: ColumnElement[str] | str, verdict: Verdict) -> ColumnElement[bool]:
-    return and_(worker_events.c.worker_name == name, worker_events.c.target == verdict.value)
+
+def _said(name: str, verdict: Verdict) -> str:
+    return f"FROM perdure_worker_events e WHERE e.worker_name = {name} AND e.target = '{verdict}'"
 
 
-def votes_lost(name: ColumnElement[str] | str) -> ScalarSelect[int]:
-    """Return the query of how often a worker has been outvoted since it was last trusted."""
-    trusted = select(func.max(worker_events.c.id)).where(_said(name, Verdict.TRUSTED)).correlate(workers)
-    since = worker_events.c.id > func.coalesce(trusted.scalar_subquery(), "")
-    lost = select(func.count(worker_events.c.id)).where(_said(name, Verdict.OUTVOTED), since)
-    return lost.correlate(workers).scalar_subquery()
+def votes_lost(name: str) -> str:
+    """Return the query of how often a worker, whose name an expression is, has been outvoted since it was last trusted."""
+    trusted = f"SELECT max(e.id) {_said(name, Verdict.TRUSTED)}"
+    return f"(SELECT count(*) {_said(name, Verdict.OUTVOTED)} AND e.id > coalesce(({trusted}), ''))"
 
 
 #: Why a job has declared the node of a worker unfit, or null.
-UNFIT = (
-    select(func.max(worker_events.c.reason))
-    .where(_said(workers.c.name, Verdict.UNFIT), worker_events.c.worker_id == workers.c.id)
-    .scalar_subquery()
-)
+UNFIT = f"""(
+    SELECT max(e.reason) {_said("perdure_workers.name", Verdict.UNFIT)} AND e.worker_id = perdure_workers.id
+)"""
+
+_NEWEST = {
+    dialect: f"""
+    SELECT id, name, bulkhead, state FROM perdure_workers WHERE name = :name
+    ORDER BY started_at DESC LIMIT 1 {FOR_UPDATE[dialect]}
+    """
+    for dialect in DIALECTS
+}
+_SAID_BEFORE = {verdict: f"SELECT 1 {_said(':name', verdict)} AND e.reason = :reason LIMIT 1" for verdict in Verdict}
+_LIVE = ", ".join(f"'{state}'" for state in WorkerState if state.is_live)
+_DRAIN = f"""
+    UPDATE perdure_workers SET draining = TRUE WHERE id = :of_worker AND state IN ({_LIVE})
+    RETURNING id, name, bulkhead, state
+"""
+_IS_UNFIT = f"SELECT 1 {_said(':name', Verdict.UNFIT)} AND e.worker_id = :of_worker LIMIT 1"
+_TIMES_OUTVOTED = f"SELECT {votes_lost(':name')}"
 
 
-def say(connection: Connection, name: str, verdict: Verdict, reason: str) -> WorkerEvent | None:
+def say(connection: Where, name: str, verdict: Verdict, reason: str) -> WorkerEvent | None:
     """Write a verdict on a worker; return its event, or None when the worker is forgotten or the same was said before.
 
     Args:
@@ -38,27 +54,24 @@ def say(connection: Connection, name: str, verdict: Verdict, reason: str) -> Wor
         verdict: What is said.
         reason: Why, in words; a repeat is told by them.
     """
-    newest = select(workers).where(workers.c.name == name).order_by(workers.c.started_at.desc()).limit(1)
-    row = connection.execute(newest.with_for_update()).one_or_none()
-    again = select(worker_events.c.id).where(_said(name, verdict), worker_events.c.reason == reason).limit(1)
-    if row is None or connection.execute(again).first() is not None:
+    said = {"name": name, "reason": reason}
+    newest = direct.rows(connection, _NEWEST[connection.dialect.name], said)
+    if not newest or direct.rows(connection, _SAID_BEFORE[verdict], said):
         return None
-    names = (row.id, row.name, row.bulkhead)
-    return record(connection, *names, source=row.state, target=verdict.value, reason=reason, silence=None)
+    [(*names, state)] = newest
+    return record(connection, *names, source=state, target=verdict.value, reason=reason, silence=None)
 
 
-def declare_unfit(connection: Connection, worker_id: str, reason: str) -> WorkerEvent | None:
+def declare_unfit(connection: Where, worker_id: str, reason: str) -> WorkerEvent | None:
     """Write that a worker's node is unfit and that it takes no more jobs; None when it is known, or not live any more."""
-    live = workers.c.state.in_([state.value for state in WorkerState if state.is_live])
-    changed = update(workers).where(workers.c.id == worker_id, live).values(draining=True).returning(workers)
-    row = connection.execute(changed).one_or_none()
-    known = select(worker_events.c.id).where(_said("" if row is None else row.name, Verdict.UNFIT))
-    if row is None or connection.execute(known.where(worker_events.c.worker_id == worker_id).limit(1)).first():
-        return None
-    names = (row.id, row.name, row.bulkhead)
-    return record(connection, *names, source=row.state, target=Verdict.UNFIT.value, reason=reason, silence=None)
+    of_worker = {"of_worker": worker_id}
+    for *names, state in direct.rows(connection, _DRAIN, of_worker):
+        if not direct.rows(connection, _IS_UNFIT, {**of_worker, "name": names[1]}):
+            return record(connection, *names, source=state, target=Verdict.UNFIT.value, reason=reason, silence=None)
+    return None
 
 
-def times_outvoted(connection: Connection, name: str) -> int:
+def times_outvoted(connection: Where, name: str) -> int:
     """Return how often a worker has been outvoted since it was last trusted."""
-    return connection.execute(select(votes_lost(name))).scalar_one()
+    [(times,)] = direct.rows(connection, _TIMES_OUTVOTED, {"name": name})
+    return int(times)

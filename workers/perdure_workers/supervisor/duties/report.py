@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from perdure import Perdure
-from perdure.ledger.workers import duty_reports
 from perdure_workers.supervisor.duties.duty import Duty
 
 PERIOD = 10.0
@@ -40,5 +39,5 @@ class Report(Duty):
         since = time.monotonic() - FRESH
         fresh = [duty.name for duty in self._duties if duty.done_at is not None and duty.done_at > since]
         if fresh:
-            self.app.ledger.read(lambda c: duty_reports.report(c, fresh, PERIOD / 2))
+            self.app.ledger.workers.report_duties(fresh, PERIOD / 2)
         return 0
