@@ -83,7 +83,7 @@ class Jobs:
             JobNotFound: The ledger has no such job.
             AmbiguousId: It has several.
         """
-        return self.get(self._ledger.read(lambda c: lookup.find_job_id(c, text)))
+        return self.get(self._ledger.direct(lambda c: lookup.find_job_id(c, text)))
 
     def list(
         self, *, limit: int = 100, after: str | None = None, **filters: Unpack[JobFilters]

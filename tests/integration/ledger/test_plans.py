@@ -262,7 +262,7 @@ STATEMENTS: dict[str, Callable[[Ledger], object]] = {
     "count outcomes": lambda ledger: [ledger.alerts.count_on([SLO]) for _ in range(2)],
     "recent counts": lambda ledger: ledger.read(lambda c: minutes.recent(c, time.time(), 300.0, 300.0)),
     "prune alerts": lambda ledger: ledger.alerts.prune(2e8, 10),
-    "last errors": lambda ledger: ledger.read(last_errors.last_errors),
+    "last errors": lambda ledger: ledger.direct(last_errors.last_errors),
     "load of a bulkhead": lambda ledger: ledger.load_of("normal", 3600.0),
     "newest by state": lambda ledger: ledger.read(lambda c: job_facts.count_newest(c, JobFilter())),
     "newest of a task by state": lambda ledger: ledger.read(

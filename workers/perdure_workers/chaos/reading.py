@@ -44,7 +44,7 @@ def reports(platform: Platform) -> list[Reported]:
     outcomes: dict[str, dict[int, str]] = {}
     for start in range(0, len(mine), _PAGE):
         ids = [record.id for record in mine[start : start + _PAGE]]
-        outcomes |= platform.app.ledger.read(partial(outcomes_by_fence, job_ids=ids))
+        outcomes |= platform.app.ledger.direct(partial(outcomes_by_fence, job_ids=ids))
     return [
         Reported(
             key=str(record.args[0]),

@@ -72,7 +72,7 @@ def task_views(app: Perdure, hour: Sequence[Sequence[Ended] | None]) -> list[Tas
         app: The application.
         hour: What ended in each of the last minutes.
     """
-    errors = app.ledger.read(last_errors)
+    errors = app.ledger.direct(last_errors)
     letters: dict[str, int] = {}
     for group in app.dead_letters.groups(limit=500, open_only=True):
         letters[group.task] = letters.get(group.task, 0) + group.open

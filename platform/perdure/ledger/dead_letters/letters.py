@@ -118,11 +118,11 @@ class Letters:
 
     def line(self, job_id: str) -> list[LineageEntry]:
         """Return the jobs of a line of replays; see :func:`lineage.line_of`."""
-        return self._work.read(lambda c: lineage.line_of(c, job_id))
+        return self._work.direct(lambda c: lineage.line_of(c, job_id))
 
     def checkpoints(self, job_id: str) -> list[dict[str, Any]]:
         """Return the checkpoints that a job had reached: name, number, bytes and moment of each."""
-        return self._work.read(lambda c: checkpoints.reached(c, job_id))
+        return self._work.direct(lambda c: checkpoints.reached(c, job_id))
 
     def purge(self, which: LetterFilter, page: int) -> int:
         """Delete a page of letters; see :func:`purge.purge`."""

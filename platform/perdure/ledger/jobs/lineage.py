@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
-
+from perdure.ledger import direct
 from perdure.ledger.dead_letters.read import of_jobs
-from perdure.ledger.schema import dead_letters, jobs
+from perdure.ledger.dialects import DIALECTS, one_of, texts
 from perdure.model.dead_letter import LineageEntry
+
+if TYPE_CHECKING:
+    from perdure.ledger.direct import Where
 
 #: Most jobs of one line that are told of, and most that are followed to its beginning.
 LONGEST = 1_000
 
+_ORIGIN = "SELECT replay_of FROM perdure_jobs WHERE id = :of_job"
+_ORIGIN_OF_LETTER = "SELECT replay_of FROM perdure_dead_letters WHERE job_id IS NOT NULL AND job_id = :of_job LIMIT 1"
+_REPLAYS = {
+    dialect: "SELECT id, replay_of, state FROM perdure_jobs "
+    f"WHERE replay_of IS NOT NULL AND {one_of(dialect, 'replay_of', 'of_jobs')} ORDER BY id"
+    for dialect in DIALECTS
+}
+_STATE = "SELECT state FROM perdure_jobs WHERE id = :of_job"
 
-def line_of(connection: Connection, job_id: str) -> list[LineageEntry]:
+
+def line_of(connection: Where, job_id: str) -> list[LineageEntry]:
     """Return all jobs of the line that a job belongs to, the first one first.
 
     A letter that was replayed several times has several replays: then the line is a tree, told generation by generation.
@@ -24,7 +36,7 @@ def line_of(connection: Connection, job_id: str) -> list[LineageEntry]:
     while (before := _replay_of(connection, root)) is not None and before not in seen and len(seen) < LONGEST:
         seen.add(before)
         root = before
-    found: dict[str, tuple[str | None, int, str | None]] = {root: (None, 0, _states(connection, [root]).get(root))}
+    found: dict[str, tuple[str | None, int, str | None]] = {root: (None, 0, _state(connection, root))}
     newest, generation = [root], 0
     while newest and len(found) < LONGEST:
         generation += 1
@@ -45,20 +57,19 @@ def line_of(connection: Connection, job_id: str) -> list[LineageEntry]:
     ]
 
 
-def _replay_of(connection: Connection, job_id: str) -> str | None:
-    of_job = connection.execute(select(jobs.c.replay_of).where(jobs.c.id == job_id)).one_or_none()
-    if of_job is not None:
-        return str(of_job[0]) if of_job[0] else None
-    of_letter = select(dead_letters.c.replay_of).where(dead_letters.c.job_id == job_id).limit(1)
-    found: str | None = connection.execute(of_letter).scalar_one_or_none()
-    return found
+def _replay_of(connection: Where, job_id: str) -> str | None:
+    of_job = {"of_job": job_id}
+    for (origin,) in direct.rows(connection, _ORIGIN, of_job) or direct.rows(connection, _ORIGIN_OF_LETTER, of_job):
+        return origin or None
+    return None
 
 
-def _replays(connection: Connection, job_ids: Sequence[str]) -> list[tuple[str, str, str | None]]:
-    query = select(jobs.c.id, jobs.c.replay_of, jobs.c.state).where(jobs.c.replay_of.in_(job_ids)).order_by(jobs.c.id)
-    return [(row.id, row.replay_of, row.state) for row in connection.execute(query)]
+def _replays(connection: Where, job_ids: Sequence[str]) -> Sequence[tuple[str, str, str]]:
+    dialect = connection.dialect.name
+    return direct.rows(connection, _REPLAYS[dialect], {"of_jobs": texts(dialect, job_ids)})
 
 
-def _states(connection: Connection, job_ids: Sequence[str]) -> dict[str, str]:
-    rows = connection.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(job_ids)))
-    return {row.id: row.state for row in rows}
+def _state(connection: Where, job_id: str) -> str | None:
+    for (state,) in direct.rows(connection, _STATE, {"of_job": job_id}):
+        return str(state)
+    return None

@@ -43,7 +43,7 @@ class LetterFinding:
             DeadLetterNotFound: The ledger has no such letter.
             AmbiguousId: It has several.
         """
-        return self.get(self._ledger.read(lambda c: lookup.find_letter_id(c, text)))
+        return self.get(self._ledger.direct(lambda c: lookup.find_letter_id(c, text)))
 
     def show(self, letter_id: str) -> DeadLetterDetail:
         """Return everything about a dead letter: attempts, checkpoints, lineage, its group, what was done with it,
