@@ -14,12 +14,12 @@ from perdure.model.records import DeadLetterRecord
 from perdure.system.later import later
 
 if TYPE_CHECKING:
-    from perdure.ledger.dead_letters import find, purge, transfer
+    from perdure.ledger.dead_letters import find, prune, purge, transfer
     from perdure.ledger.direct import Where
     from perdure.ledger.jobs import lineage
     from perdure.ledger.running import checkpoints
 else:
-    find, purge, transfer = later("perdure.ledger.dead_letters", "find", "purge", "transfer")
+    find, prune, purge, transfer = later("perdure.ledger.dead_letters", "find", "prune", "purge", "transfer")
     (lineage,) = later("perdure.ledger.jobs", "lineage")
     (checkpoints,) = later("perdure.ledger.running", "checkpoints")
 
@@ -130,11 +130,11 @@ class Letters:
 
     def prune(self, retention: float, page: int) -> int:
         """Delete a page of letters that were dealt with long ago."""
-        return self._work.run(lambda c: purge.resolved(c, retention, page))
+        return self._work.direct(lambda c: prune.resolved(c, retention, page), autocommit=False)
 
     def prune_leftovers(self, retention: float, page: int) -> int:
-        """Delete a page of what remains of letters; see :func:`purge.leftovers`."""
-        return self._work.run(lambda c: purge.leftovers(c, retention, page))
+        """Delete a page of what remains of letters; see :func:`prune.leftovers`."""
+        return self._work.direct(lambda c: prune.leftovers(c, retention, page))
 
     def read(self, which: LetterFilter, *, limit: int, after: str | None) -> list[transfer.Exported]:
         """Return a page of letters with what belongs to them; see :func:`transfer.read`."""
