@@ -15,11 +15,11 @@ BUSY_TIMEOUT = 30.0
 #: Milliseconds after which SQLite gives the wait up, and is asked anew. Its pauses grow to 100 ms within a quarter of a
 #: second, so that who has waited long comes last, and several writers sleep most of the time while nobody writes.
 PATIENCE_MS = 3
-#: Kilobytes of the file that a connection keeps, in place of SQLite's 2,000: a worker has several connections, and to read a
-#: page again that the system has in memory takes a microsecond.
-CACHE_KB = 500
 #: The pause before that, as a part of what was waited so far, and in seconds at most.
 PAUSE, LONGEST_PAUSE = 0.1, 0.02
+#: Kilobytes of the file that a connection keeps, not 2,000 as by default: a worker has several, and to read a page again
+#: that the system has in memory takes a microsecond.
+CACHE_KB = 500
 
 R = TypeVar("R")
 
