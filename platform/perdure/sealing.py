@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from perdure.errors import PerdureError
 from perdure.model.blob_ref import BLOB, ELSEWHERE
@@ -159,7 +160,7 @@ class Vault:
         sealed = {
             name: self.put(text, name, job_id, _bound(name, task)) for name, text in texts.items() if text is not None
         }
-        return replace(ended, **sealed)  # type: ignore[arg-type]
+        return replace(ended, **sealed)
 
     def job(self, record: JobRecord) -> JobRecord:
         """Return a job's record with all that can be opened; the rest is named in ``unopened``."""

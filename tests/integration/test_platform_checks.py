@@ -31,7 +31,7 @@ def add(app: Perdure) -> Any:
 
 
 def register_worker(app: Perdure, bulkhead: str) -> str:
-    from dataclasses import asdict
+    from msgspec.structs import asdict
 
     from perdure_workers.recovery.incarnation import Incarnation
 

@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Barrier
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, select, text
 
 from perdure.ledger import Ledger

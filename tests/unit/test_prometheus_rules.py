@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from perdure.model.alerts.builtin import BUILTIN
 from perdure.model.alerts.slo import DAY, Slo

@@ -55,8 +55,8 @@ def test_the_names_are_those_that_are_taken(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     register = get_type_hints(Perdure.register)
     assert set(JobOptions.__annotations__) == set(register) - {"function", "return"}
-    assert set(SubmitTypedOptions.__annotations__) == set(SubmitOptions.__slots__)
+    assert set(SubmitTypedOptions.__annotations__) == set(SubmitOptions.__struct_fields__)
     assert tuple(JobFilters.__annotations__) == FILTERS
     own = {"delay", "run_at", "priority", "bulkhead"}  # of which Celery has names of its own
-    assert set(MoreOptions.__annotations__) == set(SubmitOptions.__slots__) - own
+    assert set(MoreOptions.__annotations__) == set(SubmitOptions.__struct_fields__) - own
     assert set(SettingsGiven.__annotations__) == set(Settings.__struct_fields__)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from perdure.errors import BrokerUnavailable, HandedBack, JobCancelled, LeaseLost, LedgerUnavailable
 from perdure.model.metrics import BREAKER_TRANSITIONS, FAILOVERS, FALLBACK, SERVICE_CALLS, SERVICE_SECONDS

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from perdure.errors import FaultsInjected, FaultsNotAllowed, InvalidFault, did_you_mean
 from perdure.faults.injector import FaultEvent, Injector

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+from msgspec import Struct, field
 
 from perdure.errors import InjectedFault
 from perdure.faults.shared_faults import SharedFaults
@@ -29,16 +30,14 @@ LOOK_EVERY = 0.5
 PIECE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class FaultEvent:
+class FaultEvent(Struct, frozen=True):
     """A fault ``began`` or ``ended`` as this process sees it, or ``struck`` here."""
 
     what: Literal["began", "struck", "ended"]
     fault: Fault
 
 
-@dataclass(slots=True)
-class _On:
+class _On(Struct):
     """A fault that is on, and until when by this process' monotonic clock."""
 
     fault: Fault

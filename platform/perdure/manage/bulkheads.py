@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.broker.queues import queue_name
 from perdure.ledger.bulkheads import BulkheadCounts
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from perdure.settings.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Bulkhead:
+class Bulkhead(Struct, frozen=True):
     """A bulkhead: its settings and what is in it now."""
 
     name: str

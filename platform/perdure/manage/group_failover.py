@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from perdure.ledger.running.replicated_log import MemberState
 from perdure.resilience.config_checks import check_numbers
@@ -12,8 +13,7 @@ from perdure.resilience.config_checks import check_numbers
 BY_ITSELF = "failover"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupFailover:
+class GroupFailover(Struct, frozen=True, kw_only=True):
     """When a group promotes a backup by itself. Times are in seconds.
 
     Args:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from perdure.resilience.config_checks import check_above_zero
 from perdure.resilience.probe import Check, Finding, Probe, ask_all
@@ -15,8 +16,7 @@ from perdure.resilience.probe import Check, Finding, Probe, ask_all
 DEFAULT_TIMEOUT = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """What one check found.
 
     ``error`` is empty when all is well. ``seconds`` is how long it took, ``at`` the Unix time at which it began, and
@@ -32,8 +32,7 @@ class CheckResult:
     at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class HealthReport:
+class HealthReport(Struct, frozen=True):
     """What all checks found, at a Unix time.
 
     ``status`` is ``healthy``, ``unhealthy``, or ``degraded`` when only checks that are not critical fail.
@@ -44,8 +43,7 @@ class HealthReport:
     at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Registered:
+class _Registered(Struct, frozen=True):
     name: str
     probe: Probe
     critical: bool

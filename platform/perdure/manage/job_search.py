@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import asdict
 
 from perdure.manage.masked import masked_job
 from perdure.model.records import JobRecord
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 READ = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What a search has found.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Unpack
+
+from msgspec.structs import asdict, replace
 
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.manage.job_search import Found, JobSearch

@@ -6,8 +6,9 @@ Every way out for people goes through here: commands, pages, exports, and what a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from perdure.model.dead_letter import DeadLetterDetail
 from perdure.model.job_log import LogLine

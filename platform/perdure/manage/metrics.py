@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.errors import LedgerUnavailable
 from perdure.ledger import glance
@@ -36,8 +37,7 @@ _ENDS = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMEOUT, Outcome.CRASHED)
 _OPEN = {"open": 1.0, "half_open": 0.5}
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """What metrics are read from.
 
     Attributes:

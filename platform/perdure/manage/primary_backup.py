@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from perdure.errors import InvalidJobDefinition, PerdureError
 from perdure.ledger.running import replicated_log
@@ -60,8 +61,7 @@ class ReplicaBehind(PerdureError):
     """A member misses operations that the log no longer has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """What a member is to do.
 
     Attributes:
@@ -75,8 +75,7 @@ class Operation:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class GroupSnapshot:
+class GroupSnapshot(Struct, frozen=True):
     """A group at one moment; ``applied`` is the number of each member's last operation, ``sequence`` the log's.
 
     ``failures`` are those in a row.

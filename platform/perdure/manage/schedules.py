@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from perdure.errors import DuplicateTask, InvalidArguments, UnknownSchedule
 from perdure.ledger.schedules import schedule_facts, ticks
@@ -32,8 +33,7 @@ LAST = 9
 FOLLOWING = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleState:
+class ScheduleState(Struct, frozen=True):
     """A schedule and where it stands.
 
     Attributes:
@@ -49,8 +49,7 @@ class ScheduleState:
     following: list[datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class BackfillPlan:
+class BackfillPlan(Struct, frozen=True):
     """What a backfill would submit.
 
     Attributes:

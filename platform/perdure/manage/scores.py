@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from perdure.ledger.jobs.history import Ended
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 Kind = Literal["task", "bulkhead", "service"]
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """How well something has done lately.
 
     Attributes:

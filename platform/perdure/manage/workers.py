@@ -5,9 +5,10 @@ from __future__ import annotations
 import builtins
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.model.records import WorkerRecord

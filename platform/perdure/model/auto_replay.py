@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from perdure.errors import InvalidJobDefinition
 from perdure.model.rate import per_second
 
 
-@dataclass(frozen=True, slots=True)
-class AutoReplay:
+class AutoReplay(Struct, frozen=True):
     """What happens to a task's dead letters when the circuit breaker that they died of has closed.
 
     It begins with one letter a second and doubles every second up to the rate; it halts when the breaker opens again, and

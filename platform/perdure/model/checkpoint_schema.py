@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -25,8 +24,7 @@ class TypeNotGiven(Discard):
     """The checkpoint's state was an object, and the job loads it without saying of which type."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatePolicy:
+class StatePolicy(msgspec.Struct, frozen=True):
     """The shape of a task's checkpoints, and what to do with one of another shape.
 
     Args:
@@ -40,7 +38,7 @@ class StatePolicy:
     """
 
     version: int = 1
-    migrations: Mapping[int, Migration] = field(default_factory=dict)
+    migrations: Mapping[int, Migration] = msgspec.field(default_factory=dict)
     otherwise: Literal["park", "restart"] = "park"
 
     def __post_init__(self) -> None:

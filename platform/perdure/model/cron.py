@@ -12,11 +12,11 @@ time does.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
+from msgspec import Struct
 
 from perdure.system.fork_locks import once
 
@@ -35,8 +35,7 @@ class CronUnreadable(ValueError):
     """A cron expression or its time zone cannot be read, or it never comes."""
 
 
-@dataclass(frozen=True)
-class Cron:
+class Cron(Struct, frozen=True, dict=True):
     """A cron expression in a time zone.
 
     Args:

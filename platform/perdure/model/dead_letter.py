@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from perdure.model.job_log import LogLine
 from perdure.model.records import AttemptRecord, DeadLetterRecord
@@ -15,8 +17,7 @@ OPEN, REPLAYED, DISCARDED = "open", "replayed", "discarded"
 STATUSES = (OPEN, REPLAYED, DISCARDED)
 
 
-@dataclass(frozen=True, slots=True)
-class LetterFilter:
+class LetterFilter(Struct, frozen=True):
     """Which dead letters are meant; None means any.
 
     Args:
@@ -54,8 +55,7 @@ class LetterFilter:
         return {name: value for name, value in asdict(self).items() if value is not None and name != "upto"}
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """Who does something to dead letters, and from where."""
 
     who: str
@@ -67,8 +67,7 @@ class Actor:
         return cls(by, source or f"python {socket.gethostname()}:{os.getpid()}")
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True):
     """One action on dead letters: who did what, when, from where."""
 
     id: str
@@ -82,8 +81,7 @@ class AuditEntry:
     detail: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterGroup:
+class DeadLetterGroup(Struct, frozen=True):
     """Dead letters of the same fault.
 
     Attributes:
@@ -122,8 +120,7 @@ class DeadLetterGroup:
     resolved_in: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LineageEntry:
+class LineageEntry(Struct, frozen=True):
     """One job of a line of replays.
 
     Attributes:
@@ -143,8 +140,7 @@ class LineageEntry:
     replayed_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterDetail:
+class DeadLetterDetail(Struct, frozen=True):
     """Everything about one dead letter, for the person who has to decide; ``log`` is the last that its job has said."""
 
     letter: DeadLetterRecord

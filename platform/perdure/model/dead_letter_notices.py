@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from perdure.model.dead_letter import DeadLetterGroup
 
@@ -25,8 +26,7 @@ class NoticeKind(StrEnum):
     REGRESSION = "regression"
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterNotice:
+class DeadLetterNotice(Struct, frozen=True):
     """Something about a fault that somebody should know.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from perdure.model.states import DeadReason, JobState, Outcome, Transition, target
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("perdure.events")
 
 
-@dataclass(frozen=True, slots=True)
-class JobEvent:
+class JobEvent(Struct, frozen=True):
     """A job went from one state to another.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from perdure.model.states import JobState
 
@@ -10,8 +10,7 @@ from perdure.model.states import JobState
 COUNTABLE = ("state", "task", "bulkhead")
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
+class JobFilter(Struct, frozen=True):
     """Which jobs a list or a count means, as far as the ledger can say; None leaves a part open.
 
     Args:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from perdure.system.fork_locks import fork_lock
 
@@ -13,8 +14,7 @@ from perdure.system.fork_locks import fork_lock
 _BESIDE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class LogBounds:
+class LogBounds(Struct, frozen=True):
     """How much is kept of what a job says; the newest lines are.
 
     Attributes:
@@ -28,8 +28,7 @@ class LogBounds:
     level: int = logging.INFO
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """A line as the job said it; ``at`` is epoch seconds of the ledger's clock."""
 
     at: float
@@ -37,8 +36,7 @@ class Said:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """Lines of one attempt that are written together.
 
     Attributes:
@@ -65,8 +63,7 @@ class Chunk:
         return sum(_size(line) for line in self.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A kept line of a job.
 
     Attributes:

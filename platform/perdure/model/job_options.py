@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from perdure.errors import InvalidArguments
 from perdure.model.clock import LONGEST_DELAY
@@ -18,8 +20,7 @@ MAX_TEXT = 255
 MAX_TAG = 64
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitOptions:
+class SubmitOptions(Struct, frozen=True):
     """How a job is submitted.
 
     Args:
@@ -75,7 +76,7 @@ class SubmitOptions:
         Raises:
             InvalidArguments: It has a session of its own: all calls commit together.
         """
-        own: dict[str, Any] = {name: value for name in self.__slots__ if (value := getattr(self, name)) not in (None, {})}
+        own = {name: value for name, value in asdict(self).items() if value not in (None, {})}
         if not own:
             return common
         if "session" in own:
@@ -87,8 +88,7 @@ class SubmitOptions:
         return replace(common, **own)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call among those of ``submit_many``, with options of its own; made by ``task.call(...)``.
 
     Args:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -19,8 +20,7 @@ SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.
 BYTES = (100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """One metric.
 
     Attributes:
@@ -182,8 +182,7 @@ ENDED = "ended"
 NO_BUCKET = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True):
     """Things that were counted since the last time: of one series, or of one bucket of a histogram.
 
     Attributes:
@@ -201,8 +200,7 @@ class Count:
     place: int = NO_BUCKET
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(Struct, frozen=True):
     """The values that a histogram has seen: how many in each bucket, infinity last, and their sum."""
 
     buckets: tuple[int, ...]
@@ -214,8 +212,7 @@ class Distribution:
         return sum(self.buckets)
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """One series as it is now: a counter's or gauge's value, or a histogram's distribution."""
 
     metric: Metric

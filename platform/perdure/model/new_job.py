@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from perdure.model.states import JobState
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(Struct, frozen=True):
     """A job to be written. ``delay`` and ``idempotency_ttl`` are seconds; ``run_at`` and ``deadline`` epoch seconds."""
 
     id: str
@@ -37,8 +37,7 @@ class NewJob:
         return JobState.SCHEDULED if self.delay or self.run_at is not None else JobState.QUEUED
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(Struct, frozen=True):
     """What became of a submitted job: its id (the first job's one if it was a duplicate) and state."""
 
     id: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from perdure.model.blob_ref import ELSEWHERE
 from perdure.model.clock import to_datetime
@@ -17,8 +17,7 @@ from perdure.model.states import DeadReason, JobState, Outcome, Transition
 Row = Mapping[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """The right to run a job, valid as long as its fence is the job's newest."""
 
     job_id: str
@@ -53,8 +52,7 @@ class Claim:
         return self.limit_key is self.breaker is self.replica_of is None
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
+class Death(msgspec.Struct, frozen=True):
     """Why a job becomes a dead letter."""
 
     reason: DeadReason
@@ -62,8 +60,7 @@ class Death:
     breaker: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """How an attempt ends: a transition of the job, and the attempt's record.
 
     ``delay`` is in seconds, for retries and snoozes; ``ran`` are the seconds that the function ran, where somebody measured
@@ -92,8 +89,7 @@ class Settlement:
 RELEASED = Settlement(Transition.RELEASE, None, burns=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """How far a job says it is."""
 
     done: float
@@ -107,8 +103,7 @@ class Progress:
         return min(self.done / self.total, 1.0) if self.total else None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+class AttemptRecord(msgspec.Struct, frozen=True):
     """One attempt that ended."""
 
     number: int
@@ -137,8 +132,7 @@ class AttemptRecord:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
+class JobRecord(msgspec.Struct, frozen=True):
     """A job as the ledger has it at one moment."""
 
     id: str
@@ -172,9 +166,15 @@ class JobRecord:
     breaker: str | None
     limit_key: str | None
     cancel_requested_at: datetime | None
-    result_json: str | None = field(repr=False, default=None)
+    result_json: str | None = None
     #: Columns that are sealed or offloaded and could not be opened here, each with why.
-    unopened: dict[str, str] = field(default_factory=dict)
+    unopened: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return _without(self, "result_json")
+
+    def __repr__(self) -> str:
+        return _said(self)
 
     @classmethod
     def of(cls, row: Row) -> JobRecord:
@@ -197,8 +197,7 @@ class JobRecord:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterRecord:
+class DeadLetterRecord(msgspec.Struct, frozen=True):
     """A job (or a message) that was given up, as the ledger has it.
 
     Attributes:
@@ -240,9 +239,15 @@ class DeadLetterRecord:
     note: str | None
     noted_by: str | None
     noted_at: datetime | None
-    raw: bytes | None = field(repr=False, default=None)
+    raw: bytes | None = None
     #: Columns that are sealed or offloaded and could not be opened here, each with why.
-    unopened: dict[str, str] = field(default_factory=dict)
+    unopened: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return _without(self, "raw")
+
+    def __repr__(self) -> str:
+        return _said(self)
 
     @classmethod
     def of(cls, row: Row) -> DeadLetterRecord:
@@ -255,12 +260,11 @@ class DeadLetterRecord:
             unopened=_stored(row, ("args", "kwargs", "error", "traceback")),
             tags=msgspec.json.decode(row["tags"]) if row["tags"] else {},
             raw=bytes(row["raw"]) if row["raw"] is not None else None,
-            **({n: row[n] for n in cls.__slots__ if n not in decoded} | {n: to_datetime(row[n]) for n in times}),
+            **({n: row[n] for n in cls.__struct_fields__ if n not in decoded} | {n: to_datetime(row[n]) for n in times}),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRecord:
+class WorkerRecord(msgspec.Struct, frozen=True):
     """A worker incarnation as the ledger has it; ``heartbeat_age`` in seconds.
 
     ``outvoted`` counts the votes that its name has lost since somebody trusted it, ``barred`` says whether it takes part in
@@ -289,6 +293,14 @@ def field_of(column: str, text: str) -> tuple[str, Any]:
     if column in ("args", "kwargs"):
         return column, msgspec.json.decode(text)
     return ("result_json" if column == "result" else column), text
+
+
+def _without(record: msgspec.Struct, hidden: str) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in msgspec.structs.asdict(record).items() if name != hidden]
+
+
+def _said(record: JobRecord | DeadLetterRecord) -> str:
+    return f"{type(record).__name__}({', '.join(f'{name}={value!r}' for name, value in record.__rich_repr__())})"
 
 
 def _json(text: str | None, kind: type[Any]) -> Any:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from perdure.errors import PerdureError
 
@@ -26,8 +27,7 @@ class Fenced(PerdureError):
     """An operation of an old epoch was refused: another primary was promoted meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What one member gave: a result, or the error that it failed with. A failed member votes for nothing."""
 
     result: Any = None
@@ -42,8 +42,7 @@ class VerdictKind(StrEnum):
     NO_QUORUM = "no_quorum"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What the answers say.
 
     ``agreeing`` gave the majority's result, ``disagreeing`` another one (corrupt or Byzantine members), ``failed``
@@ -100,8 +99,7 @@ def majority(answers: Mapping[str, Answer], n: int) -> Verdict:
     return Verdict(kind, disagreeing=tuple(sorted(votes)) if len(counts) > 1 else (), failed=failed)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaState:
+class ReplicaState(Struct, frozen=True):
     """How far a member of a primary-backup group is: the newest epoch that it knows and the last operation it applied.
 
     ``sequence`` counts operations over all epochs; ``applied_epoch`` is the epoch of the last one.

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import builtins
 import random
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from perdure.errors import InvalidJobDefinition, did_you_mean
 from perdure.model.clock import LONGEST_DELAY
@@ -20,8 +22,7 @@ from perdure.model.jitter import JITTER
 ExceptionTypes = tuple[type[BaseException], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """When and how often a failed attempt is repeated.
 
     Args:
@@ -51,7 +52,7 @@ class RetryPolicy:
             if not (_is_duration(seconds) or (seconds is None and field == "max_elapsed")):
                 raise InvalidJobDefinition(f"RetryPolicy: {field}={seconds!r} must be a number of seconds, not negative.")
         for field in ("retry_on", "give_up_on"):
-            object.__setattr__(self, field, _exception_types(field, getattr(self, field)))
+            force_setattr(self, field, _exception_types(field, getattr(self, field)))
 
     def retries(self, error: BaseException) -> bool:
         """Return whether this kind of error is worth another attempt."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.errors import did_you_mean
 from perdure.model.text.cut import cut
@@ -16,8 +18,7 @@ LONGEST_SHOWN = 80
 _NOTHING: Any = object()
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What is wrong with one setting.
 
     Args:

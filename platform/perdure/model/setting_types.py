@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import cache
 from math import isfinite
 from os import PathLike
@@ -23,8 +22,7 @@ from perdure.model.setting_problems import Problem, WrongSettings
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-@dataclass(frozen=True)
-class Before:
+class Before(msgspec.Struct, frozen=True):
     """In ``Annotated[...]``: makes another value of the one that is given, before that is converted.
 
     Args:
@@ -34,8 +32,7 @@ class Before:
     make: Callable[[Any], Any]
 
 
-@dataclass(frozen=True)
-class After:
+class After(msgspec.Struct, frozen=True):
     """In ``Annotated[...]``: checks a value that was converted, and may make another one of it.
 
     Args:
@@ -60,7 +57,7 @@ def table(kind: type[T], given: Any) -> T:
         kind, given = type(given), given_of(given)
     if not isinstance(given, Mapping):
         raise ValueError(f"must be a table with any of {', '.join(kind.__struct_fields__)}")
-    return kind(**checked(_hints(kind), _required(kind), given))
+    return kind(**checked(_hints(kind), required(kind), given))
 
 
 @cache
@@ -68,7 +65,8 @@ def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def _required(kind: type[msgspec.Struct]) -> list[str]:
+def required(kind: type[msgspec.Struct]) -> list[str]:
+    """Return the names of a table's fields that have no default."""
     names, defaults = kind.__struct_fields__, kind.__struct_defaults__
     first = len(names) - len(defaults)  # the defaults are those of the last fields
     may_lack = zip(names[first:], defaults, strict=True)

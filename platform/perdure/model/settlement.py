@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.errors import CommitWasInDoubt, HandedBack, InvalidArguments, JobCancelled, LedgerUnavailable
 from perdure.model.clock import LONGEST_DELAY
@@ -29,8 +31,7 @@ class TimeLimitReached(Exception):
     """The job ran longer than its ``timeout`` and was interrupted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How the function ended: with a result (already JSON) or an error. ``ran`` is in seconds."""
 
     result: str | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import GenericAlias
 from typing import Any, get_type_hints
 
@@ -17,8 +16,7 @@ from perdure.model.codec import type_hints as json_hints
 from perdure.model.secrets import secret_fields, secret_parameters
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(msgspec.Struct, frozen=True):
     """A checked and encoded call.
 
     Attributes:

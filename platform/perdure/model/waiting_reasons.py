@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from perdure.model.states import JobState
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the ledger knows of a job and of what stands before it. Times are epoch seconds of the ledger's clock.
 
     Attributes:
@@ -71,8 +71,7 @@ class Facts:
     barred: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """One reason: a code for scripts, and a sentence for people."""
 
     code: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 #: Part of a lease without a heartbeat after which a worker is suspected: two of five beats.
 SUSPECT_AFTER = 0.4
@@ -45,8 +46,7 @@ def is_barred(outvoted: int, most: int | None) -> bool:
     return most is not None and outvoted >= most
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerEvent:
+class WorkerEvent(Struct, frozen=True):
     """A worker went from one state to another, or a verdict was given on it.
 
     Attributes:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import Any
+
+import msgspec
 
 from perdure.errors import SettingsError
 
 
 def check_numbers(
-    what: str, config: Any, *, above_zero: Iterable[str] = (), from_zero: Iterable[str] = (), from_one: Iterable[str] = ()
+    what: str,
+    config: msgspec.Struct,
+    *,
+    above_zero: Iterable[str] = (),
+    from_zero: Iterable[str] = (),
+    from_one: Iterable[str] = (),
 ) -> None:
     """Refuse numbers of a configuration that no call could mean; None, which leaves a part out, is none of them.
 
     Args:
         what: How the message calls the configuration.
-        config: A dataclass.
+        config: The configuration.
         above_zero: Its fields that must be greater than 0.
         from_zero: Those that may be 0 as well.
         from_one: Those that must be 1 or more.
@@ -25,8 +30,7 @@ def check_numbers(
     Raises:
         SettingsError: A number is not finite or too small; the message names all that are.
     """
-    numbers = {field.name: getattr(config, field.name) for field in fields(config)}
-    numbers = {name: value for name, value in numbers.items() if isinstance(value, (int, float))}
+    numbers = {name: value for name, value in msgspec.structs.asdict(config).items() if isinstance(value, (int, float))}
     problems = [f"{name} must be a finite number" for name, value in numbers.items() if not math.isfinite(value)]
     problems += [f"{name} must be above 0" for name in above_zero if numbers.get(name, 1) <= 0]
     problems += [f"{name} must not be below 0" for name in from_zero if numbers.get(name, 1) < 0]

@@ -14,10 +14,10 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from redis import Redis
 
 from perdure.model.worker_health import WorkerState, judge
@@ -33,8 +33,7 @@ FORGET_AFTER_MS = 7 * 86_400 * 1000
 """A group none of whose nodes beats is forgotten after a week."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatConfig:
+class HeartbeatConfig(Struct, frozen=True):
     """How nodes are watched.
 
     Args:
@@ -54,8 +53,7 @@ class HeartbeatConfig:
         return self.interval * self.missed
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
+class NodeEvent(Struct, frozen=True):
     """A node went from one state to another (``healthy``, ``suspect``, ``failed``), after so many seconds of silence."""
 
     group: str
@@ -75,8 +73,7 @@ class NodeEvent:
         return self.target == WorkerState.HEALTHY and self.source == WorkerState.FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
+class NodeStatus(Struct, frozen=True):
     """What is known of a node; ``silence`` in seconds."""
 
     node: str

@@ -12,8 +12,9 @@ import inspect
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
+
+from msgspec import Struct
 
 from perdure.errors import SettingsError
 from perdure.model.replication import Answer, NoQuorum, Verdict, VerdictKind, canonical, majority, more_than_half
@@ -27,8 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class VoteConfig:
+class VoteConfig(Struct, frozen=True):
     """How a vote is held.
 
     Args:
@@ -43,8 +43,7 @@ class VoteConfig:
         check_numbers("vote", self, above_zero=("timeout",), from_one=("max_outvoted",))
 
 
-@dataclass(frozen=True, slots=True)
-class Outvoted:
+class Outvoted(Struct, frozen=True):
     """A version gave another result than the majority: ``times`` so far; it is asked no more when ``barred``."""
 
     name: str
@@ -53,8 +52,7 @@ class Outvoted:
     barred: bool
 
 
-@dataclass(frozen=True, slots=True)
-class VoteSnapshot:
+class VoteSnapshot(Struct, frozen=True):
     """Votes that each version has lost since it was trusted, and which are barred for it."""
 
     name: str

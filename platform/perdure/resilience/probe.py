@@ -13,16 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from perdure.system.fork_locks import fork_lock
 
 Check = Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What a check found.
 
     ``error`` is empty when all is well. ``at`` is the Unix time at which the check began, ``seconds`` how long it took, or

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from perdure.errors import LeaseLost
 from perdure.model.storage_errors import BlobNotFound, CorruptBlob, CorruptRecord, StaleWrite, Undecipherable
@@ -35,8 +36,7 @@ DEFAULT_INTERVAL_S: Final = 2.0
 DEFAULT_MAX_BYTES: Final = 16 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """What was found in a checkpoint's place.
 
     Attributes:

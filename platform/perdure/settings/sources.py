@@ -8,9 +8,10 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from perdure.errors import SettingsError, did_you_mean
 from perdure.settings.service_links import is_service_link
@@ -31,8 +32,7 @@ _RELATIVE_FILE = re.compile(r"sqlite(\+pysqlite)?:///(?=[^/:])")
 Path_ = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Settings of one place.
 
     Args:

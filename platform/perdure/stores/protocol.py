@@ -6,8 +6,9 @@ A store keeps the last two versions of each checkpoint, so that one damaged vers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from perdure.model.storage_errors import CorruptRecord
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
@@ -15,8 +16,7 @@ from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, 
 VERSIONS_KEPT: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
+class StoredVersion(Struct, frozen=True):
     """One version as a store holds it: a good record, or the damage that was found in its place.
 
     Args:
@@ -30,8 +30,7 @@ class StoredVersion:
     damage: CorruptRecord | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Struct, frozen=True):
     """A damaged copy that a reader came across.
 
     Args:

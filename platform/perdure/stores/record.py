@@ -16,9 +16,10 @@ import hmac
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from perdure.model.storage_errors import CorruptRecord, InvalidRecord, MissingKey
 
@@ -60,8 +61,7 @@ class CheckpointKey(NamedTuple):
         return f"checkpoint {self.name!r} of job {self.job_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointRecord:
+class CheckpointRecord(Struct, frozen=True):
     """One saved state of a job.
 
     A version (fence, seq) names one value for ever: a save that failed has used its ``seq`` up, because some store

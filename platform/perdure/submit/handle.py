@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from perdure.errors import JobCancelled, JobDead, JobNotFinished
 from perdure.model.codec import codec
@@ -26,8 +27,7 @@ R = TypeVar("R")
 FIRST_POLL, LONGEST_POLL = 0.01, 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Handles:
+class Handles(Struct, frozen=True):
     """Makes handles on the jobs of an application.
 
     Attributes:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+
+class Origin(Struct, frozen=True):
     """Where and as what a function was made, as of when it was registered.
 
     Attributes:
@@ -32,7 +32,7 @@ class Origin:
     """
 
     place: str
-    function: FunctionType | None
+    function: Any
     spec: Any
     captured: tuple[Any, ...]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from msgspec import Struct, field
 
 from perdure.errors import InvalidArguments, InvalidJobDefinition, Unserialisable
 from perdure.model.cron import Cron, CronUnreadable, zone_of
@@ -32,8 +33,7 @@ MAX_NAME, MAX_STORED_NAME = 128, 255
 WINDOWS = (3600.0, 86400.0, 32 * 86400.0, 9 * 366 * 86400.0)
 
 
-@dataclass(frozen=True)
-class Periodic:
+class Periodic(Struct, frozen=True):
     """A schedule of a task.
 
     Args:

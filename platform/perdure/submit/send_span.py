@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from perdure.model.new_job import NewJob
 from perdure.system.tracing import TRACEPARENT, carrier_of, span, tracer

@@ -6,9 +6,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from perdure.errors import BulkheadFull, InvalidArguments, PerdureError
 from perdure.model.clock import to_epoch

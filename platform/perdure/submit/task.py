@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
+
+from msgspec.structs import asdict
 
 from perdure.errors import InvalidArguments, InvalidJobDefinition
 from perdure.model.job_options import Call, SubmitOptions
@@ -92,7 +93,7 @@ class Task(TaskSpec, Generic[P, R]):
         except TypeError as error:
             if isinstance(error, InvalidArguments):
                 raise
-            allowed = ", ".join(SubmitOptions.__slots__)
+            allowed = ", ".join(SubmitOptions.__struct_fields__)
             raise InvalidArguments(f"{self.name}.options(): {error}. Allowed: {allowed}") from None
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
@@ -155,7 +156,8 @@ class Submission(Generic[P, R]):
 
     def options(self, **options: Unpack[SubmitTypedOptions]) -> Submission[P, R]:
         """Return this submission with more options."""
-        return Submission(self._submitter, self._task, replace(self._how, **options))
+        both: Any = {**asdict(self._how), **options}  # made anew, since replace() of msgspec before 0.21 checks nothing
+        return Submission(self._submitter, self._task, SubmitOptions(**both))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Submit a job and return its handle; see :meth:`Task.submit`.

@@ -228,7 +228,7 @@ def test_dead_letters(perdure: Run, ledger: Ledger) -> None:
 
 
 def test_what_a_job_says_is_text_and_no_markup(perdure: Run, ledger: Ledger) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     settled(ledger, submit(perdure), replace(DIE, error="[red]see [/nothing] [link=x]"))
     assert "[red]see [/nothing]" in perdure("dead", "list").out

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import pytest
+from msgspec.structs import replace
 
 from perdure import Perdure, Secret
 from perdure.manage.masked import masked_letter

@@ -121,7 +121,7 @@ def test_it_starts_slowly_and_halts_when_the_breaker_opens_again(policed: Perdur
 
 
 def test_what_keeps_dying_waits_for_a_person(policed: Perdure, die: Die) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from perdure.model.records import Death
     from perdure.model.states import DeadReason

@@ -6,12 +6,12 @@ import logging
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 import redis
+from msgspec.structs import replace
 
 from perdure import Perdure, faults
 from perdure.errors import FaultsNotAllowed, InjectedFault, InvalidFault

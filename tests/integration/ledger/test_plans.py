@@ -10,13 +10,13 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import event
 
 from perdure.ledger import Ledger, glance, minutes

@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
 from perdure.ledger import Ledger

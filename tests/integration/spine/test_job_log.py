@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import event, select
 
 from perdure import JobContext, JobHandle, Perdure, Secret

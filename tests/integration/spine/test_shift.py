@@ -6,11 +6,11 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 from sqlalchemy.exc import DataError
 
 from perdure import Discard, JobContext, NodeUnfit, Perdure, RetryPolicy, Snooze

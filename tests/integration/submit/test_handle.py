@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from perdure import InvalidArguments, JobCancelled, JobContext, JobDead, Perdure, Task, UnknownTask
 from perdure.errors import JobNotFinished, JobNotFound

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from perdure.model.alerts.alert import Alert, Phase
 from perdure.model.alerts.decide import FORGOTTEN, Change, Step, decide_all

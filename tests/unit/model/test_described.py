@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import force_setattr
 
 from perdure import Discard, RetryAfter, RetryPolicy, Snooze
 from perdure.model.records import Settlement
@@ -136,7 +137,7 @@ class Unreadable(Exception, metaclass=Meta):
 @pytest.mark.parametrize("field", ["retry_on", "give_up_on"])
 def test_a_policy_of_odd_types_settles_as_well(field: str) -> None:
     policy = RetryPolicy(max_retries=1)
-    object.__setattr__(policy, field, (Unreadable,))
+    force_setattr(policy, field, (Unreadable,))
     assert settled(raised(ValueError("x")), 1, policy).transition is Transition.RETRY
     assert settled(raised(ValueError("x")), 2, policy).transition is Transition.DIE
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from perdure.model.records import Claim
 from perdure.model.retry_policy import RetryPolicy

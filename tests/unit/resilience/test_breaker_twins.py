@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.breaker.machine import MachineState, command, enter, free, record, retry_after_ms
@@ -108,7 +108,7 @@ def run_python(config: BreakerConfig, sequence: list[tuple[int, dict[str, Any]]]
                 "admitted": got.admitted,
                 "token": got.token,
                 "wait": retry_after_ms(numbers, state, now),
-                "change": [getattr(change, f.name) for f in fields(change)] if change else False,
+                "change": list(asdict(change).values()) if change else False,
             }
         )
     return concrete, results

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from redis import Redis
 from sqlalchemy import Connection, select, update
 

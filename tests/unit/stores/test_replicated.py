@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from perdure.model.storage_errors import InsufficientReplicas, MissingKey, StaleWrite
 from perdure.stores.protocol import CheckpointStore, scan_all

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
+
+from msgspec.structs import replace
 
 from perdure.ledger.jobs.claim import in_line
 from perdure.model.records import Claim

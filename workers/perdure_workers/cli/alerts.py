@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from perdure.errors import NoSuchAlert
 from perdure.ledger.alerts.outbox import Notification
@@ -182,7 +182,7 @@ def plain(alert: Alert) -> dict[str, Any]:
 
 def plain_rule(rule: Rule) -> dict[str, Any]:
     """Return a rule as JSON has it."""
-    return {**dataclasses.asdict(rule), "severity": rule.severity.value, "condition": rule.condition}
+    return {**asdict(rule), "severity": rule.severity.value, "condition": rule.condition}
 
 
 def plain_silence(one: Silence) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,7 +41,7 @@ def list_breakers(context: Context, as_json: bool) -> None:
     app = context.app
     found = [app.breakers[name].snapshot() for name in sorted(breaker_names(app))]
     if as_json:
-        print_json([dataclasses.asdict(each) for each in found])
+        print_json(found)
         return
     print_table(["breaker", "state", "since", "next try", "failed", "override", "reason"], (_row(each) for each in found))
 
@@ -87,7 +86,7 @@ def reset(context: Context, name: str, reason: str, as_json: bool) -> None:
 def _tell(context: Context, name: str, as_json: bool) -> None:
     snapshot = context.app.breakers[name].snapshot()
     if as_json:
-        print_json(dataclasses.asdict(snapshot))
+        print_json(snapshot)
     else:
         say(f"{name} is {snapshot.state}")
 

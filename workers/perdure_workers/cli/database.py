@@ -142,7 +142,7 @@ def fence(context: Context, as_json: bool) -> None:
 
     fenced = context.app.ledger.transact(fence_ledger)
     if as_json:
-        print_json(dataclasses.asdict(fenced))
+        print_json(fenced)
     else:
         say(f"{fenced.waiting} jobs wait, {fenced.taken_back} taken back from {fenced.workers} workers")
 

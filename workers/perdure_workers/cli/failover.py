@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,7 +34,7 @@ def list_groups(context: Context, as_json: bool) -> None:
     """List the groups of the settings and of the application."""
     found = [group.snapshot() for group in context.app.failover.values()]
     if as_json:
-        print_json([dataclasses.asdict(each) for each in found])
+        print_json(found)
         return
     print_table(["group", "current", "since", "switches", "members"], (_row(each) for each in found))
 
@@ -76,7 +75,7 @@ def promote(context: Context, group: str, member: str, reason: str, as_json: boo
     except KeyError as error:
         raise InvalidArguments(str(error.args[0])) from None
     if as_json:
-        print_json(dataclasses.asdict(found.snapshot()))
+        print_json(found.snapshot())
     else:
         say(f"{group} is served by {member}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ def list_faults(context: Context, as_json: bool) -> None:
     """List the faults that are injected now."""
     found = context.app.faults.list()
     if as_json:
-        print_json([dataclasses.asdict(each) for each in found])
+        print_json(found)
         return
     print_table(["id", "kind", "target", "at", "probability", "ends", "owner"], map(_row, found))
 
@@ -71,7 +70,7 @@ def add_fault(
     if not fault.shared:
         raise InvalidFault("Redis does not answer, so no other process would see the fault: none is injected")
     if as_json:
-        print_json(dataclasses.asdict(fault))
+        print_json(fault)
     else:
         say(f"{fault.id}: {fault.kind} on {fault.target} at {', '.join(fault.at)}, until {_end_of(fault):%H:%M:%SZ}")
 
@@ -84,7 +83,7 @@ def clear_faults(context: Context, ids: Sequence[str], as_json: bool) -> None:
     """Switch faults off: those that are named, or all."""
     gone = context.app.faults.clear(*ids)
     if as_json:
-        print_json([dataclasses.asdict(each) for each in gone])
+        print_json(gone)
     else:
         say(f"{len(gone)} switched off")
 

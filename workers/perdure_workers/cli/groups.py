@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from perdure.errors import InvalidArguments, did_you_mean
 from perdure.manage.primary_backup import GroupSnapshot, PrimaryBackup
@@ -46,7 +46,7 @@ def show_group(context: Context, name: str, as_json: bool) -> None:
     group = _named(context, name)
     snapshot, promotions = group.snapshot(), group.promotions()
     if as_json:
-        print_json(dataclasses.asdict(snapshot) | {"promotions": [dataclasses.asdict(each) for each in promotions]})
+        print_json(asdict(snapshot) | {"promotions": promotions})
         return
     print_table(
         ("member", "role", "applied", "failures in a row"),
@@ -75,7 +75,7 @@ def promote(context: Context, name: str, member: str | None, reason: str, as_jso
         )
     promotion = group.promote(member, reason=reason, by=f"cli:{whoami()}")
     if as_json:
-        print_json(dataclasses.asdict(promotion))
+        print_json(promotion)
     else:
         say(f"{promotion.primary} is the primary of {name} from epoch {promotion.epoch} on")
 

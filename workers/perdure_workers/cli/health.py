@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import asdict
 
 from perdure.errors import LedgerUnavailable
 from perdure_workers.cli.home_folder import home_of
@@ -42,7 +42,7 @@ def health(context: Context, name: str | None, strict: bool, as_json: bool) -> N
         return
     report, scores = context.app.health(), _scores(context.app)
     if as_json:
-        print_json(dataclasses.asdict(report) | {"scores": [dataclasses.asdict(one) for one in scores]})
+        print_json(asdict(report) | {"scores": scores})
     else:
         rows = [(one.name, "ok" if one.healthy else one.error, f"{one.seconds:.3f} s") for one in report.checks]
         print_table(("check", "found", "took"), rows, title=report.status)
@@ -66,7 +66,7 @@ def _check_processes(context: Context, name: str | None, as_json: bool) -> None:
     found = beats(home, name)
     is_well = bool(found) and all(beat.is_alive for beat in found)
     if as_json:
-        processes = [{**dataclasses.asdict(beat), "alive": beat.is_alive} for beat in found]
+        processes = [{**asdict(beat), "alive": beat.is_alive} for beat in found]
         print_json({"alive": is_well, "processes": processes})
     for beat in found if not as_json else ():
         say(_told(beat), fg=None if beat.is_alive else "red")

@@ -6,11 +6,11 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import click
 import msgspec
+from msgspec.structs import asdict, replace
 
 from perdure import JobHandle, Perdure
 from perdure.errors import InvalidArguments, JobCancelled, JobDead, JobNotFinished, NotStarted
@@ -149,7 +149,7 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
     }
     if as_json:
         rows = {name: [_shown(each) for each in found] for name, found in more.items()}
-        print_json(dataclasses.asdict(record) | rows)
+        print_json(asdict(record) | rows)
         return
     print_table(("", ""), _facts(record), title=f"job {job_id}")
     if (unfinished := halted(handle.record)) is not None:
@@ -270,11 +270,11 @@ _PARTS = {
 
 def _shown(part: Any) -> dict[str, Any]:
     """Return a part's fields; a step's result may be sealed or large, and is the job's own business."""
-    return {name: value for name, value in dataclasses.asdict(part).items() if name != "result"}
+    return {name: value for name, value in msgspec.to_builtins(part).items() if name != "result"}
 
 
 def _facts(record: JobRecord) -> Iterator[tuple[str, Any]]:
-    for name, value in dataclasses.asdict(record).items():
+    for name, value in asdict(record).items():
         if name == "progress" and record.progress is not None:
             done = f"{record.progress.done:g}"
             of = "" if not record.progress.total else f" of {record.progress.total:g} ({record.progress.fraction:.0%})"
@@ -318,7 +318,7 @@ def wait_and_exit(app: Perdure, handle: JobHandle[Any], timeout: float | None, a
         say(f"job {handle.id} {unfinished}", fg="red", err=True)
     if as_json:
         result = codec.untagged(msgspec.json.decode(record.result_json)) if record.result_json else None
-        print_json(dataclasses.asdict(record) | {"result": result})
+        print_json(asdict(record) | {"result": result})
     elif code is Exit.OK:
         say(f"{handle.id} {record.state}: {record.result_json}")
     sys.exit(code)

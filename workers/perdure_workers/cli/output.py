@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -60,10 +59,10 @@ def say_lines(text: object, *, indent: str = "", err: bool = False, fg: str | No
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one JSON document."""
+    """Print a value as one JSON document, the fields of each object by name."""
     import msgspec
 
-    document = msgspec.json.encode(value, enc_hook=_plain, order="deterministic")
+    document = msgspec.json.encode(value, enc_hook=_plain, order="sorted")
     click.echo(json_text(msgspec.json.format(document, indent=2).decode()))
 
 
@@ -143,7 +142,7 @@ def _shortened(column: Sequence[str]) -> Sequence[str]:
 def show(as_json: bool, records: Sequence[Any], columns: dict[str, Callable[[Any], Any]]) -> None:
     """Print records as JSON, or as a table with these columns."""
     if as_json:
-        print_json([dataclasses.asdict(record) for record in records])
+        print_json(records)
     else:
         print_table(list(columns), ([value(record) for value in columns.values()] for record in records))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import click
@@ -140,7 +139,7 @@ def _plain(task: Any, one: ScheduleState) -> dict[str, Any]:
         "missed": schedule.missed,
         "args": args,
         "kwargs": kwargs,
-        "last": one.last and dataclasses.asdict(one.last),
-        "paused": one.pause and dataclasses.asdict(one.pause),
+        "last": one.last,
+        "paused": one.pause,
         "next": one.following,
     }

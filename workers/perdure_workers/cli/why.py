@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import click
+from msgspec.structs import replace
 
 from perdure.model.masking import masker
 from perdure_workers.cli.loading import Context, pass_context
@@ -20,9 +19,9 @@ def why(context: Context, job_id: str, as_json: bool) -> None:
     app = context.app
     record = app.jobs.find(job_id).record
     mask = masker(app.tasks.get(record.task), record.args, record.kwargs)
-    reasons = [dataclasses.replace(reason, text=mask.text(reason.text)) for reason in app.jobs.why(record.id)]
+    reasons = [replace(reason, text=mask.text(reason.text)) for reason in app.jobs.why(record.id)]
     if as_json:
-        print_json([dataclasses.asdict(reason) for reason in reasons])
+        print_json(reasons)
         return
     for reason in reasons:
         say(reason.text)

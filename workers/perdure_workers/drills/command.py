@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +38,7 @@ def drill(name: str, rto: float | None, rpo: float | None, ledger: LedgerKind, r
     targets = msgspec.structs.replace(load_settings().drills[name], **given)
     found = run(name, report.absolute(), targets, ledger, lambda step: say(step, err=as_json))
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json(found)
     else:
         took = "not in time" if found.rto is None else f"{found.rto:.1f} s"
         verdict = "targets met" if found.met else "TARGET MISSED"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,8 +34,7 @@ LOG_EVERY = 10.0
 LATEST_CLOCK = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class NotJson:
+class NotJson(msgspec.Struct, frozen=True):
     """A queue's entry that is no JSON."""
 
     text: str

@@ -8,10 +8,11 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from msgspec import Struct
 
 logger = logging.getLogger("perdure.http")
 
@@ -21,8 +22,7 @@ PATIENCE = 5.0
 MOST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """An answer.
 
     Attributes:

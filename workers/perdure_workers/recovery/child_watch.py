@@ -10,8 +10,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 logger = logging.getLogger("perdure.children")
 
@@ -35,8 +36,7 @@ class Child(Protocol):
         """The exit code, when the pool knows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChildExit:
+class ChildExit(Struct, frozen=True):
     """A child that ended; ``how`` says by which signal or exit code, in words."""
 
     pid: int

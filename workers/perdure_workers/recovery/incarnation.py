@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from perdure.model.ids import new_id
 
 
-@dataclass(frozen=True, slots=True)
-class Incarnation:
+class Incarnation(Struct, frozen=True):
     """A worker's identity; a restarted worker is another incarnation.
 
     Attributes:

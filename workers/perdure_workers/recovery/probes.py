@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -64,7 +63,7 @@ def serve_probes(app: Perdure, pulse: Pulse, missing: Callable[[], str]) -> http
 def health_page(app: Perdure) -> http.Page:
     """Return the platform's health report as JSON, with status 503 when it is unhealthy."""
     report = app.health(max_age=FRESH)
-    body = msgspec.json.encode(asdict(report), enc_hook=str)
+    body = msgspec.json.encode(report, enc_hook=str)
     return http.Page(body, "application/json", _status(is_well=report.status != "unhealthy"))
 
 

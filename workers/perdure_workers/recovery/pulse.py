@@ -10,8 +10,9 @@ import os
 import socket
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 #: Seconds between two beats.
 EVERY = 2.0
@@ -21,8 +22,7 @@ PATIENCE = 20.0
 ROUNDED = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(Struct, frozen=True):
     """What is known of a process.
 
     Attributes:

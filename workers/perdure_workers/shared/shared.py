@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from perdure_workers.shared.drain import DrainFlag
 from perdure_workers.shared.slots import Slots
@@ -10,8 +10,7 @@ from perdure_workers.shared.time_limits import TimeLimits
 from perdure_workers.shared.wakeups import Wakeups
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Struct, frozen=True):
     """Memory that a worker's processes share.
 
     Attributes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import mmap
 import struct
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 #: pid, whether it holds a slice, fence, start of the job on the machine's monotonic clock, its limit in seconds, id, task.
 _LAYOUT = struct.Struct("<iiqdd36s188s")
@@ -21,8 +22,7 @@ _LIVES = 4
 _CLAIMED = CHILDREN * _LIVES * _SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """What a child does.
 
     Attributes:

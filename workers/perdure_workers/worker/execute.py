@@ -9,11 +9,12 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
+from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.admission.limits import holder_of
 from perdure.errors import BulkheadFull, PerdureError
@@ -49,8 +50,7 @@ logger = logging.getLogger("perdure.execute")
 DRAIN_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """How one attempt ended.
 
     Attributes:

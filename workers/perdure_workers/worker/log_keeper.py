@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from perdure.model.job_log import Chunk, JobLog
 from perdure.model.masking import NOTHING, Masker

@@ -26,7 +26,7 @@ _INSERT = {
     f"SELECT {NOW[dialect]}, {', '.join(_ENTRY)} FROM {rows_of(dialect, _ENTRY)}"
     for dialect in DIALECTS
 }
-_COLUMNS = AuditEntry.__slots__
+_COLUMNS = AuditEntry.__struct_fields__
 
 
 def record(connection: Where, actor: Actor, action: str, entries: Sequence[Mapping[str, Any]]) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TREND_HOURS = 24
 
 #: What the ledger has of a group: what its record has, but for what is worked out.
-COLUMNS = tuple(name for name in DeadLetterGroup.__slots__ if name not in ("count", "trend"))
+COLUMNS = tuple(name for name in DeadLetterGroup.__struct_fields__ if name not in ("count", "trend"))
 _TIMES = ("first_seen", "last_seen", "noted_at", "regressed_at", "resolved_at")
 _COUNT = " + ".join(STATUSES)
 ORDERS = {"count": f"{_COUNT} DESC", "last_seen": "last_seen DESC", "first_seen": "first_seen DESC"}

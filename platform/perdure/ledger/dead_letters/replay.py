@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from perdure.errors import ReplayRefused
 from perdure.ledger import direct
@@ -54,8 +55,7 @@ _REACHED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """One letter to be replayed.
 
     Args:
@@ -71,8 +71,7 @@ class Replay:
     from_checkpoint: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """What became of a letter that was to be replayed: a new job, or the one of an earlier replay."""
 
     submitted: Submitted

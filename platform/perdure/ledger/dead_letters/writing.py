@@ -25,7 +25,7 @@ HOUR = 3600.0
 MOST_QUARANTINED = 100
 
 #: What the ledger has of a letter: what its record has, but for what could not be opened.
-COLUMNS = tuple(name for name in DeadLetterRecord.__slots__ if name != "unopened")
+COLUMNS = tuple(name for name in DeadLetterRecord.__struct_fields__ if name != "unopened")
 _DEFAULTS: dict[str, Any] = {"attempts": 0, "checkpoint_seq": 0, "generation": 0, "status": OPEN}
 
 

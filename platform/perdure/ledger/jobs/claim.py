@@ -7,7 +7,6 @@ has come is claimed as it stands, and one that is given back keeps its place.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -112,8 +111,7 @@ _HELD = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Claimer:
+class Claimer(msgspec.Struct, frozen=True):
     """Who claims: a child of a worker, for a bulkhead.
 
     Attributes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RUNS = f"state = '{JobState.RUNNING}'"
 
 #: In the order of the claim's fields.
-CLAIM_COLUMNS = tuple("id" if name == "job_id" else name for name in Claim.__slots__)
+CLAIM_COLUMNS = tuple("id" if name == "job_id" else name for name in Claim.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ import logging
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct, field
 
 from perdure.errors import LedgerUnavailable
 from perdure.ledger import minutes
@@ -43,8 +44,7 @@ HEALTH_LOOKS = 2.5
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What there is now. A source that could not be read is None.
 
     Attributes:
@@ -85,8 +85,7 @@ class Facts:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """Where facts come from: an application's parts."""
 
     settings: Settings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from perdure.manage.alerts import facts
 from perdure.manage.alerts.facts import Facts, Sources
@@ -22,8 +23,7 @@ logger = logging.getLogger("perdure.alerts")
 MOST_STRETCHES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What one look found.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from perdure.errors import SettingsError, did_you_mean
 from perdure.manage.alerts.measures import MEASURES

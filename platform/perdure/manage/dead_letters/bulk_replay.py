@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from perdure.errors import BulkheadFull, DeadLetterNotFound, InvalidArguments, ReplayRefused, UnknownBulkhead, UnknownTask
 from perdure.ledger.dead_letters.replay import Replay
@@ -36,8 +38,7 @@ ENOUGH = 10
 LONGEST_SLEEP = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayRequest:
+class ReplayRequest(Struct, frozen=True):
     """What a bulk replay is to do; ``app.dead_letters.replay_many`` says what its fields mean."""
 
     which: LetterFilter
@@ -54,8 +55,7 @@ class ReplayRequest:
     max_generation: int | None = None
 
 
-@dataclass(slots=True)
-class ReplayReport:
+class ReplayReport(Struct):
     """What a bulk replay has done: its checkpoint, and its result.
 
     Attributes:

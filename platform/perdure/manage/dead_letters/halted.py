@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from perdure.manage.dead_letters.bulk_replay import NAME
 from perdure.model.records import JobRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Halted:
+class Halted(msgspec.Struct, frozen=True):
     """What a bulk replay left undone.
 
     Attributes:

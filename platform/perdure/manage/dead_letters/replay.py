@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, overload
+
+from msgspec.structs import asdict
 
 from perdure.errors import InvalidArguments
 from perdure.manage.dead_letters.bulk_replay import ReplayReport, ReplayRequest

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from perdure.errors import InvalidArguments, UnknownBulkhead, UnknownTask
 from perdure.manage.dead_letters.bulk_replay import EXAMPLES, ReplayRequest
@@ -23,8 +25,7 @@ PAGE = 500
 USUAL_RATE = 300.0
 
 
-@dataclass(slots=True)
-class ReplayPlan:
+class ReplayPlan(Struct):
     """What a bulk replay would do.
 
     Attributes:

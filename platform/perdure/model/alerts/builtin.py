@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from perdure.model.alerts.rule import Rule, Severity
 from perdure.model.alerts.slo import WINDOWS

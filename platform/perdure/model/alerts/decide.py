@@ -7,8 +7,10 @@ it has been good for ``keep`` (its ``keep_firing_for``). https://prometheus.io/d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.model.alerts.alert import Alert, Phase, key_of
 from perdure.model.alerts.rule import Measured, Rule
@@ -27,8 +29,7 @@ class Step(StrEnum):
     DROP = "drop"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One step of one alert.
 
     Attributes:

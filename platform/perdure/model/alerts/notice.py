@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.model.alerts.alert import Alert, Phase
 from perdure.model.alerts.decide import Change, Step
@@ -20,8 +22,7 @@ class Event(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Struct, frozen=True):
     """Somebody's wish to hear nothing of some alerts for a while. Times are epoch seconds.
 
     Attributes:
@@ -47,8 +48,7 @@ class Silence:
         return fnmatchcase(alert.rule, self.rule) and self.labels.items() <= alert.labels.items()
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """What a notifier is told.
 
     Attributes:
@@ -66,8 +66,7 @@ class Route:
         return alert.severity.rank >= self.severity.rank and any(fnmatchcase(alert.rule, rule) for rule in self.rules)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """What one notifier is told at once.
 
     Attributes:

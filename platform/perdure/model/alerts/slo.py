@@ -6,7 +6,7 @@ windows and burn rates. https://sre.google/workbook/alerting-on-slos/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from perdure.errors import SettingsError
 
@@ -15,8 +15,7 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 LONGEST_WINDOW = 90 * DAY
 
 
-@dataclass(frozen=True, slots=True)
-class Slo:
+class Slo(Struct, frozen=True):
     """An objective: this part of a task's jobs succeeds in time.
 
     Attributes:
@@ -47,8 +46,7 @@ class Slo:
         return 1.0 - self.target
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True):
     """Good and bad ones of a stretch of time."""
 
     good: int = 0
@@ -65,8 +63,7 @@ class Count:
         return self.bad / self.total if self.total else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class BurnWindow:
+class BurnWindow(Struct, frozen=True):
     """A pair of windows, in seconds: the long one says that it matters, the short one that it still goes on.
 
     Attributes:
@@ -101,8 +98,7 @@ def burnt_share(slo: Slo, window: BurnWindow, long: Count, short: Count) -> floa
     return rate * min(window.long, slo.window) / slo.window
 
 
-@dataclass(frozen=True, slots=True)
-class SloState:
+class SloState(Struct, frozen=True):
     """An objective and where it stands.
 
     Attributes:

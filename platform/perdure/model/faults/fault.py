@@ -9,10 +9,11 @@ import builtins
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import Any
+
+from msgspec import Struct
 
 from perdure.errors import InjectedFault, InvalidFault, did_you_mean
 from perdure.model.faults.places import BROKER, CHECKPOINTS, LEDGER, REDIS, Point
@@ -74,8 +75,7 @@ ACTS: dict[str, dict[Point, frozenset[Kind]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """One injected fault.
 
     Attributes:

@@ -8,7 +8,7 @@ share of what is left go, and at least one, a small backlog is out long before t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.breaker.machine import MachineState, free_permits, retry_after_ms
@@ -26,8 +26,7 @@ LONGEST_LOOK_S = 0.5
 """Somebody may close an open breaker by hand, long before its recovery time is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """``count`` may start now; ``wait`` seconds later it is worth asking for the others (0: there are none)."""
 
     count: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+from msgspec import Struct
 
 from perdure.errors import SettingsError
 from perdure.resilience.config_checks import check_numbers
@@ -29,8 +30,7 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerConfig:
+class BreakerConfig(Struct, frozen=True, kw_only=True):
     """Thresholds and times of one breaker. Times are in seconds.
 
     Args:
@@ -129,8 +129,7 @@ class BreakerConfig:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineConfig:
+class MachineConfig(Struct, frozen=True, kw_only=True):
     """A breaker's configuration as its state machine reads it, in Python and in Lua."""
 
     failure_threshold: int
@@ -149,7 +148,7 @@ class MachineConfig:
 
     def to_json(self) -> str:
         """Return the form that the Lua scripts take."""
-        return json.dumps({field: getattr(self, field) for field in self.__slots__})
+        return json.dumps({field: getattr(self, field) for field in self.__struct_fields__})
 
 
 def _is_share(value: float | None) -> bool:

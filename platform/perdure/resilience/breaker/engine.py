@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from msgspec import Struct
 from redis import Redis
 
 from perdure.resilience.breaker.config import BreakerConfig
@@ -28,8 +28,7 @@ BATCH_AGE_S = 1.0
 """Successes that were held back longer than this go out with the next call, whatever it does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A call that was let through."""
 
     generation: int
@@ -39,8 +38,7 @@ class Entry:
     local: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """What this process read last, when (monotonic), and which change of that name it had seen last then."""
 
     decision: Decision
@@ -48,8 +46,7 @@ class _Known:
     change: object
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """What this process saw of the state last, when (monotonic), and which change it had seen last then."""
 
     now_ms: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from perdure.resilience.breaker.config import BreakerState
 from perdure.resilience.breaker.machine import Change
@@ -30,8 +31,7 @@ class CircuitOpen(NotCalled):
         return type(self), (self.name, self.retry_after_s)
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerEvent:
+class BreakerEvent(Struct, frozen=True):
     """One thing that happened, seen by the process where it happened.
 
     ``state`` changes carry ``change``; ``success`` and ``failure`` carry ``duration`` (seconds) and ``slow``;
@@ -46,8 +46,7 @@ class BreakerEvent:
     slow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True):
     """A manual decision that stands above the state machine. ``until`` is a Unix time, None means until reset."""
 
     kind: Literal["open", "closed"]
@@ -56,8 +55,7 @@ class Override:
     until: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSnapshot:
+class BreakerSnapshot(Struct, frozen=True):
     """One breaker at one moment, for the command line, metrics and Flower. Times are Unix seconds."""
 
     name: str

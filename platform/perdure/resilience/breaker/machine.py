@@ -10,7 +10,8 @@ Outcomes are letters, so that many fit into one short argument: ``s`` success, `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.resilience.breaker.config import MachineConfig
 from perdure.resilience.breaker.window import add_to_window, tally
@@ -18,8 +19,7 @@ from perdure.resilience.breaker.window import add_to_window, tally
 FAILURES = "fF"
 
 
-@dataclass(slots=True)
-class MachineState:
+class MachineState(Struct):
     """One breaker's state. Field names are those of the hash in Redis."""
 
     state: str = "closed"
@@ -54,8 +54,7 @@ class MachineState:
     """Fields that made no sense when they were read last (see :mod:`.breaker_sense`), until the next reset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One change of state."""
 
     from_state: str
@@ -65,8 +64,7 @@ class Change:
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What the machine answers."""
 
     admitted: bool

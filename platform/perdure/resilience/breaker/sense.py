@@ -7,7 +7,6 @@ jobs for ever. Its twin is ``lua/breaker_sense.lua``; a test runs both on the sa
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 
 from perdure.resilience.breaker.config import MachineConfig
 from perdure.resilience.breaker.machine import MachineState
@@ -25,8 +24,8 @@ LONGEST_NUMBER = 15
 LARGEST = 250_000_000_000_000
 """No counter reaches it; as a time in milliseconds it still has a year of four digits."""
 
-_TEXTS = [field.name for field in fields(MachineState) if field.type == "str"]
-_NUMBERS = [field.name for field in fields(MachineState) if field.type == "int"]
+_TEXTS = [name for name, kind in MachineState.__annotations__.items() if kind == "str"]
+_NUMBERS = [name for name, kind in MachineState.__annotations__.items() if kind == "int"]
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 _BUCKET = re.compile(r"([0-9]+):([0-9]+):([0-9]+):([0-9]+)")
 _PERMIT = re.compile(r"([^:,]+):([0-9]+)")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from perdure.resilience.breaker.config import MachineConfig
 from perdure.resilience.breaker.machine import Change, Decision, MachineState, command, enter, free, record

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class GroupState:
+class GroupState(Struct, frozen=True):
     """What is known of a group. Times are milliseconds.
 
     ``epoch`` grows with each switch; ``healthy_since`` has no entry for a member whose last check failed.

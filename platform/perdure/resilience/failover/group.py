@@ -21,9 +21,9 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from msgspec import Struct
 from redis import Redis
 
 from perdure.errors import SettingsError
@@ -47,8 +47,7 @@ R = TypeVar("R")
 log = logging.getLogger("perdure.resilience")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailoverConfig:
+class FailoverConfig(Struct, frozen=True, kw_only=True):
     """When a group switches. Times are in seconds.
 
     Args:
@@ -85,8 +84,7 @@ class FailoverConfig:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Member(Generic[S]):
+class Member(Struct, Generic[S], frozen=True):
     """One service of a group. ``check`` returns False or raises when it is not healthy; it may be a coroutine function."""
 
     name: str
@@ -94,8 +92,7 @@ class Member(Generic[S]):
     check: Check | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FailoverSnapshot:
+class FailoverSnapshot(Struct, frozen=True):
     """A group at one moment. ``since`` is a Unix time; ``failures`` are those in a row, by member."""
 
     name: str

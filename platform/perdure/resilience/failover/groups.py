@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from msgspec import field
 from redis import Redis
 
 from perdure.errors import SettingsError, did_you_mean
@@ -19,8 +19,7 @@ from perdure.resilience.redis.link import connect
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailoverSettings(FailoverConfig):
+class FailoverSettings(FailoverConfig, frozen=True, kw_only=True):
     """A group as ``[resilience.failover.NAME]`` has it.
 
     Args:

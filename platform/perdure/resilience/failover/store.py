@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import msgspec
+from msgspec.structs import asdict
 
 from perdure.resilience.failover.decision import GroupState
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, failover_key
@@ -21,8 +21,7 @@ FORGET_AFTER_MS = 30 * 86_400 * 1000
 """An unused group starts again with its preferred member after thirty days."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailoverRecord:
+class FailoverRecord(msgspec.Struct, frozen=True):
     """One switch. ``at`` is a Unix time, ``by`` the process or person that made it."""
 
     group: str

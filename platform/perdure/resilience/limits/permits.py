@@ -17,11 +17,11 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Any, Literal
 
+from msgspec import Struct
 from redis import Redis
 
 from perdure.errors import BulkheadFull, SettingsError
@@ -45,8 +45,7 @@ WAITER_LEASE_MS = 2000
 """A waiter that died is no longer counted after this long."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PermitsConfig:
+class PermitsConfig(Struct, frozen=True, kw_only=True):
     """A concurrency limit.
 
     Args:
@@ -68,8 +67,7 @@ class PermitsConfig:
             raise SettingsError(f"{self}: limit must be 1 or more, lease at least 0.1 s")
 
 
-@dataclass(frozen=True, slots=True)
-class PermitsSnapshot:
+class PermitsSnapshot(Struct, frozen=True):
     """One key's permits at one moment. ``shared`` is False while Redis is away."""
 
     name: str
@@ -80,8 +78,7 @@ class PermitsSnapshot:
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PermitEvent:
+class PermitEvent(Struct, frozen=True):
     """A permit was ``granted`` after ``waited`` seconds, ``refused``, ``released``, or ``lost`` by its holder."""
 
     kind: Literal["granted", "refused", "released", "lost"]

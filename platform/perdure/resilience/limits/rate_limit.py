@@ -10,9 +10,9 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 
+from msgspec import Struct
 from redis import Redis
 
 from perdure.errors import SettingsError
@@ -38,8 +38,7 @@ class RateLimited(NotCalled):
         return type(self), (self.name, self.retry_after_s)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimitConfig:
+class RateLimitConfig(Struct, frozen=True, kw_only=True):
     """A rate limit.
 
     Args:
@@ -61,8 +60,7 @@ class RateLimitConfig:
         return max(1.0, self.rate) if self.burst is None else self.burst
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimitSnapshot:
+class RateLimitSnapshot(Struct, frozen=True):
     """One key's bucket at one moment. ``limited`` counts this process's refusals."""
 
     name: str
@@ -74,8 +72,7 @@ class RateLimitSnapshot:
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimitEvent:
+class RateLimitEvent(Struct, frozen=True):
     """A call was refused; after ``retry_after`` seconds it would not have been."""
 
     name: str
@@ -100,8 +97,7 @@ def draw(tokens: float, elapsed: float, config: RateLimitConfig, wanted: float, 
     return granted, 0.0, tokens - granted
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
+class _Drawn(Struct, frozen=True):
     """What a bucket gave: tokens, or seconds to wait for them; and what is left in it."""
 
     granted: float

@@ -11,8 +11,9 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
 
 from perdure.errors import BulkheadFull, SettingsError, did_you_mean
 from perdure.resilience.config_checks import check_numbers
@@ -37,8 +38,7 @@ SHORTEST_CHECK = 0.1
 """Seconds that an idle resource has for its validation also when the caller had to wait long, or does not want to wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolConfig:
+class PoolConfig(Struct, frozen=True, kw_only=True):
     """A pool's bounds.
 
     Args:
@@ -68,8 +68,7 @@ class PoolConfig:
         return cls(size=PRESETS[preset], timeout=PRESET_TIMEOUT)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSnapshot:
+class PoolSnapshot(Struct, frozen=True):
     """A pool at one moment."""
 
     name: str
@@ -81,16 +80,14 @@ class PoolSnapshot:
     replaced: int
 
 
-@dataclass(frozen=True, slots=True)
-class PoolEvent:
+class PoolEvent(Struct, frozen=True):
     """A resource was ``created`` or ``replaced``, or a caller ``refused``."""
 
     kind: Literal["created", "replaced", "refused"]
     name: str
 
 
-@dataclass(slots=True)
-class _Item(Generic[T]):
+class _Item(Struct, Generic[T]):
     resource: T
     born: float
     life: object

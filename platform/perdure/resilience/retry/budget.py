@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from redis import Redis
 
 from perdure.resilience.config_checks import check_numbers
@@ -22,8 +22,7 @@ from perdure.resilience.redis.link import Clock, RedisLink, SharedStateUnavailab
 from perdure.system.fork_locks import fork_lock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryBudgetConfig:
+class RetryBudgetConfig(Struct, frozen=True, kw_only=True):
     """Tokens of a retry budget.
 
     Args:
@@ -50,8 +49,7 @@ class RetryBudgetConfig:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RetryBudgetSnapshot:
+class RetryBudgetSnapshot(Struct, frozen=True):
     """A budget at one moment. ``denied`` counts this process's retries that it did not pay for."""
 
     name: str
@@ -61,8 +59,7 @@ class RetryBudgetSnapshot:
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RetryBudgetEvent:
+class RetryBudgetEvent(Struct, frozen=True):
     """The budget of ``name`` did not pay for a retry after ``error``."""
 
     name: str

@@ -13,11 +13,11 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, ParamSpec, TypeVar
 
 import tenacity
+from msgspec import Struct
 
 from perdure.model.jitter import JITTER
 from perdure.model.retry_policy import RetryPolicy
@@ -37,8 +37,7 @@ MAX_RETRY_AFTER_S = 60.0
 """A call in place does not sit longer than this because a service asked for it; its job can come back later."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryEvent:
+class RetryEvent(Struct, frozen=True):
     """A call that failed: ``retry_in`` seconds it is tried again, or ``gave_up`` says why not."""
 
     attempt: int

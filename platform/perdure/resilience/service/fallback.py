@@ -12,10 +12,11 @@ import inspect
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
 from redis import Redis
 
 from perdure.resilience.config_checks import check_numbers
@@ -32,8 +33,7 @@ _NO_DEFAULT: Any = object()
 PRIMARY, CACHED, DEFAULT = "primary", "cached", "default"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackConfig:
+class FallbackConfig(Struct, frozen=True, kw_only=True):
     """What a fallback may serve.
 
     Args:
@@ -53,8 +53,7 @@ class FallbackConfig:
         check_numbers("fallback", self, above_zero=("max_age",), from_zero=("refresh",))
 
 
-@dataclass(frozen=True, slots=True)
-class Degraded:
+class Degraded(Struct, frozen=True):
     """How a value came about that is not the primary's.
 
     ``age``: seconds since a cached value was good. ``errors``: what each level before failed with.
@@ -65,8 +64,7 @@ class Degraded:
     age: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Served(Generic[R]):
+class Served(Struct, Generic[R], frozen=True):
     """A value and the level that served it; ``degraded`` is None when it was the primary."""
 
     value: R
@@ -78,8 +76,7 @@ class Served(Generic[R]):
         return self.degraded.level if self.degraded else PRIMARY
 
 
-@dataclass(frozen=True, slots=True)
-class FallbackSnapshot:
+class FallbackSnapshot(Struct, frozen=True):
     """How often each level served in this process, and how often none could."""
 
     name: str
@@ -244,8 +241,7 @@ class Fallback:
             self._served[level] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """What a level has: a value, or one that is still to be awaited."""
 
     value: Any

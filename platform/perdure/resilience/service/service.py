@@ -22,9 +22,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from msgspec import Struct, field
 from redis import Redis
 
 from perdure.model.faults.places import Point, faulty, faulty_async
@@ -54,8 +54,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceConfig:
+class ServiceConfig(Struct, frozen=True, kw_only=True):
     """What protects calls to a service; None leaves a part out. Times are in seconds.
 
     Args:
@@ -86,8 +85,7 @@ class ServiceConfig:
         check_numbers("service", self, above_zero=("timeout", "attempt_timeout"), from_zero=("rate_wait", "permits_wait"))
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSnapshot:
+class ServiceSnapshot(Struct, frozen=True):
     """A service's parts at one moment; None for parts that it does not have."""
 
     name: str
@@ -99,8 +97,7 @@ class ServiceSnapshot:
     fallback: FallbackSnapshot | None
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCall:
+class ServiceCall(Struct, frozen=True):
     """One call of a service, as its caller saw it.
 
     Attributes:

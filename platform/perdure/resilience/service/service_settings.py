@@ -20,14 +20,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import MISSING, fields
 from functools import partial
 from typing import Annotated, Any, TypeVar, get_type_hints
+
+import msgspec
 
 from perdure.errors import PerdureError, SettingsError
 from perdure.model.retry_policy import RetryPolicy
 from perdure.model.setting_problems import WrongSettings
-from perdure.model.setting_types import Before, checked
+from perdure.model.setting_types import Before, checked, required
 from perdure.model.text.stored_names import present_module
 from perdure.resilience.breaker.config import BreakerConfig
 from perdure.resilience.failover.groups import FailoverSettings
@@ -38,7 +39,7 @@ from perdure.resilience.retry.budget import RetryBudgetConfig
 from perdure.resilience.service.fallback import FallbackConfig
 from perdure.resilience.service.service import ServiceConfig
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", bound=msgspec.Struct)
 
 _PARTS: dict[str, type[Any]] = {
     "retry": RetryPolicy,
@@ -155,18 +156,14 @@ def _configured(kind: type[Config], given: Any) -> Config:
     if isinstance(given, kind):
         return given
     if not isinstance(given, Mapping):
-        raise ValueError(f"must be a table with any of {', '.join(field.name for field in fields(kind))}")  # type: ignore[arg-type]
+        raise ValueError(f"must be a table with any of {', '.join(kind.__struct_fields__)}")
     hints = get_type_hints(kind)
-    allowed = {field.name: _check(field.name, hints[field.name]) for field in fields(kind)}  # type: ignore[arg-type]
-    values = checked(allowed, _required(kind), given)
+    allowed = {name: _check(name, hints[name]) for name in kind.__struct_fields__}
+    values = checked(allowed, required(kind), given)
     try:
         return kind(**values)
     except (TypeError, PerdureError) as error:
         raise ValueError(str(error)) from error
-
-
-def _required(kind: Any) -> list[str]:
-    return [field.name for field in fields(kind) if field.default is field.default_factory is MISSING]
 
 
 def _check(name: str, hint: Any) -> Any:

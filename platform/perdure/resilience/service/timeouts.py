@@ -16,8 +16,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+from msgspec import Struct, field
 
 from perdure.errors import BulkheadFull, PerdureError
 from perdure.resilience.config_checks import check_above_zero
@@ -47,8 +48,7 @@ def _rebuild(name: str, seconds: float, still_running: bool) -> OperationTimeout
     return OperationTimeout(name, seconds, still_running=still_running)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeoutsConfig:
+class TimeoutsConfig(Struct, frozen=True, kw_only=True):
     """Timeouts by operation.
 
     Args:
@@ -66,8 +66,7 @@ class TimeoutsConfig:
             check_above_zero(f"timeout {name!r}", seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeoutSnapshot:
+class TimeoutSnapshot(Struct, frozen=True):
     """One operation's counters in this process. ``abandoned``: threads that run on after their time."""
 
     name: str
@@ -77,8 +76,7 @@ class TimeoutSnapshot:
     abandoned: int
 
 
-@dataclass(frozen=True, slots=True)
-class TimeoutEvent:
+class TimeoutEvent(Struct, frozen=True):
     """An operation timed out, or one that had timed out ``finished_late`` after ``seconds`` in all."""
 
     kind: Literal["timed_out", "finished_late"]

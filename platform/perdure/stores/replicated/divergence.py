@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from perdure.model.storage_errors import InsufficientReplicas
 from perdure.stores.protocol import CheckpointStore, scan_all
@@ -22,8 +23,7 @@ class Comparable(CheckpointStore, Protocol):
         """Bring what holds something else up to a reading's winner, and return the names of what now holds it."""
 
 
-@dataclass
-class Summary:
+class Summary(Struct):
     """What a scan found and did.
 
     Args:

@@ -8,16 +8,16 @@ reader misses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct, field
 
 from perdure.model.replication import more_than_half
 from perdure.stores.protocol import Damage, StoredVersion
 from perdure.stores.record import CheckpointKey, CheckpointRecord, Version
 
 
-@dataclass(frozen=True, slots=True)
-class Quorum:
+class Quorum(Struct, frozen=True):
     """How many of ``stores`` must take a write, and how many must answer a read.
 
     Any two write quorums share a store (2 write > stores), so of two claims only one can be the newest; any read
@@ -53,8 +53,7 @@ class Quorum:
         return self.stores - self.write
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What the stores' answers about one checkpoint mean.
 
     Args:

@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from perdure.model.storage_errors import StoreUnavailable
 from perdure.stores.protocol import CheckpointStore
@@ -62,8 +63,7 @@ class Replica:
             return set(self._in_flight)
 
 
-@dataclass
-class Answers(Generic[T]):
+class Answers(Struct, Generic[T]):
     """What the stores said to one question, by store name."""
 
     values: dict[str, T] = field(default_factory=dict)

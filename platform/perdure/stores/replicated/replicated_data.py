@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from perdure.model.codec import codec
 from perdure.model.storage_errors import StaleWrite
@@ -19,8 +20,7 @@ from perdure.stores.replicated.replicated import DEFAULT_TIMEOUT_S, ReplicatedSt
 TRIES: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Struct, frozen=True):
     """A version of a value that is still there.
 
     Args:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from perdure.stores.protocol import Damage
 from perdure.stores.record import CheckpointKey, Version
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaReport:
+class ReplicaReport(Struct, frozen=True):
     """What was wrong with the stores during one operation.
 
     Args:

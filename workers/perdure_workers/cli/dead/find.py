@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from perdure.manage.masked import masked_detail, masked_letter
 from perdure.model.dead_letter import DeadLetterDetail, DeadLetterGroup
@@ -91,8 +91,8 @@ def show_letter(context: Context, letter_id: str, secrets: bool, as_json: bool) 
     if not secrets:
         detail = masked_detail(context.app.tasks.get(detail.letter.task), detail)
     if as_json:
-        rest = {name: value for name, value in dataclasses.asdict(detail).items() if name != "letter"}
-        print_json(dataclasses.asdict(detail.letter) | rest)
+        rest = {name: value for name, value in asdict(detail).items() if name != "letter"}
+        print_json(asdict(detail.letter) | rest)
     else:
         _print(detail)
 
@@ -122,7 +122,7 @@ def audit(context: Context, /, as_json: bool, **which: Any) -> None:
 
 
 def _print(detail: DeadLetterDetail) -> None:
-    letter = dataclasses.asdict(detail.letter)
+    letter = asdict(detail.letter)
     letter["error_type"] = short_name(letter["error_type"] or "")
     facts = ((name, value) for name, value in letter.items() if value not in (None, {}, "") and name != "traceback")
     print_table(("", ""), facts, title=f"dead letter {detail.letter.id}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import suppress
 from typing import Any
 
@@ -100,7 +99,7 @@ def _replay_many(app: Perdure, which: dict[str, Any], how: dict[str, Any], as_js
         del request["bulkhead"]
     plan: ReplayPlan = app.dead_letters.replay_many(dry_run=True, **request)
     if dry_run:
-        print_json(dataclasses.asdict(plan)) if as_json else _print_plan(plan)
+        print_json(plan) if as_json else _print_plan(plan)
         return
     ask(f"Replay {many(plan.count, 'dead letter')}?", yes=yes)
     job: JobHandle[ReplayReport] = app.dead_letters.replay_many(**request, **who())

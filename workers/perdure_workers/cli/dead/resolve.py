@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -99,7 +98,7 @@ def note(
         letter = letters.note(letters.find(letter_id_or_fingerprint).id, text, **who())
         noted = masked_letter(context.app.tasks.get(letter.task), letter)
     if as_json:
-        print_json(None if noted is None else dataclasses.asdict(noted))
+        print_json(noted)
     else:
         say(f"{letter_id_or_fingerprint}: {text or 'note removed'}")
 
@@ -125,7 +124,7 @@ def purge(context: Context, where: tuple[str, ...], everything: bool, yes: bool,
 
 def _print_letters(app: Perdure, letters: list[DeadLetterRecord], as_json: bool) -> None:
     if as_json:
-        print_json([dataclasses.asdict(masked_letter(app.tasks.get(letter.task), letter)) for letter in letters])
+        print_json([masked_letter(app.tasks.get(letter.task), letter) for letter in letters])
         return
     for letter in letters:
         say(f"{letter.id} {letter.status}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -40,6 +39,6 @@ def import_(context: Context, file: TextIO, as_json: bool) -> None:
     """Read dead letters that `export` wrote, from a FILE or - for standard input; those that are known stay as they are."""
     report = context.app.dead_letters.import_lines(file, **who())
     if as_json:
-        print_json(dataclasses.asdict(report))
+        print_json(report)
     else:
         say(f"{report.imported} imported, {report.known} known already")
