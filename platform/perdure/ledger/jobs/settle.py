@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import LeaseLost
 from perdure.ledger import counts, direct
@@ -22,8 +22,6 @@ from perdure.model.states import JobState, Outcome, Transition, target
 from perdure.model.text.storable import MAX_ERROR, MAX_TRACEBACK, storable, storable_name
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from perdure.ledger.direct import Where
 
 #: A claim and how it ended.
@@ -177,7 +175,7 @@ def settle_all(connection: Where, endings: Sequence[Ending], release: str | None
     _bury(connection, endings, rows, states, release)
     for claim, settlement in endings:
         if claim.crashes and settlement.outcome is not None and claim.job_id in states:
-            counts.add(connection, recovery.of(cast("Connection", connection), claim))
+            counts.add(connection, recovery.of(connection, claim))
     return judged(connection, endings, states)
 
 

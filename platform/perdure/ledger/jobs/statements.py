@@ -197,8 +197,6 @@ class JobStatements:
             at: What it is, for injected faults.
             more: Whether it is done together with something else.
         """
-        if any(of.crashes for of, _ in endings):  # its recovery is counted
-            return self._work.run(work, at)
         alone = settle.in_one_statement(self._work.database.dialect, endings) and not more
         return self._work.hot(work, at, autocommit=alone)
 
