@@ -21,6 +21,7 @@ from perdure.ledger.schema import alerts, dead_letter_groups, facts, jobs, outco
 from perdure.manage.alerts.alerts import Alerts
 from perdure.model.alerts.alert import Alert
 from perdure.model.alerts.builtin import BUILTIN
+from perdure.model.alerts.decide import Change, Step
 from perdure.model.alerts.slo import DAY, Slo
 from perdure.model.ids import new_id
 from perdure.model.metrics import BELLS_MISSED, CHECKPOINT_FAILURES, Count
@@ -309,6 +310,15 @@ def test_each_step_is_told_once_however_many_look_at_the_same_moment(app: Perdur
     at_once([lambda each=each: each.look(always=True) for each in looks])
     assert told(app, "first") == ["firing", "resolved"]
     assert [alert.phase.value for alert in app.alerts.list(rule="first")] == ["resolved"]
+
+
+def test_what_was_told_stays_told_whoever_looked_before_that(app: Perdure) -> None:
+    app.alerts.rule("first", lambda: 2.0, above=1)
+    look(app)
+    alert = one(app, "first")
+    assert alert.told
+    app.ledger.alerts.apply([Change(Step.KEEP, replace(alert, told=False))], [])
+    assert one(app, "first").told
 
 
 def test_every_built_in_alert_is_told_once_by_three_of_whom_one_dies(app: Perdure, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,10 @@ def test_one_of_several_senders_gets_it_and_a_stale_one_settles_nothing(
     assert again.fence == stale.fence + 1
     assert not app.ledger.alerts.sent(stale)
     assert not app.ledger.alerts.failed(stale, "late", 1.0)
-    assert deliver(app, again) == ""
+    assert app.ledger.alerts.claim(found, "a job of then", 60.0, stale.fence) is None
+    handed_over = app.ledger.alerts.claim(found, "a job", 60.0, again.fence)
+    assert handed_over is not None
+    assert deliver(app, handed_over) == ""
     assert newest(app).sent_at is not None
     assert app.ledger.alerts.claim(found, "e", 60.0) is None
 
