@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from perdure.ledger import direct, minutes
 from perdure.ledger.batch import encoded, rows_of
-from perdure.ledger.dialects import DIALECTS, NOW, one_of, texts
+from perdure.ledger.dialects import DIALECTS, FOR_UPDATE, NOW, one_of, texts
 from perdure.ledger.minutes import HOUR, MINUTE, SLO
 from perdure.model.alerts.slo import Count, Slo
 from perdure.model.ids import CLOCK_SKEW, earliest_id
@@ -29,8 +29,8 @@ FIRST = 300.0
 LONGEST = 86_400.0
 
 _MARK = {
-    dialect: f"SELECT value, {NOW[dialect]} FROM perdure_facts WHERE name = '{_WATERMARK}' {lock}"
-    for dialect, lock in {"sqlite": "", "postgresql": "FOR UPDATE"}.items()
+    dialect: f"SELECT value, {NOW[dialect]} FROM perdure_facts WHERE name = '{_WATERMARK}' {FOR_UPDATE[dialect]}"
+    for dialect in DIALECTS
 }
 _BEGIN = {
     dialect: f"INSERT INTO perdure_facts (name, value, updated_at) "

@@ -9,7 +9,8 @@ import msgspec
 
 from perdure.ledger import direct
 from perdure.ledger.alerts import outbox
-from perdure.ledger.dialects import DIALECTS, NOW, one_of, texts
+from perdure.ledger.clock import clock
+from perdure.ledger.dialects import DIALECTS, FOR_UPDATE, NOW, one_of, texts
 from perdure.model.alerts.alert import Alert, Phase
 from perdure.model.alerts.decide import Change, Step
 from perdure.model.alerts.notice import Event, Route, Silence, event_of, notices
@@ -36,8 +37,8 @@ _INSERT = f"""
     ON CONFLICT DO NOTHING RETURNING id
 """
 _LOCK = {
-    dialect: f"SELECT phase, told FROM perdure_alerts WHERE id = :id AND {_IS_OPEN} {lock}"
-    for dialect, lock in {"sqlite": "", "postgresql": "FOR UPDATE"}.items()
+    dialect: f"SELECT phase, told FROM perdure_alerts WHERE id = :id AND {_IS_OPEN} {FOR_UPDATE[dialect]}"
+    for dialect in DIALECTS
 }
 _UPDATE = f"UPDATE perdure_alerts SET {', '.join(f'{name} = :{name}' for name in _LATER)} WHERE id = :id"
 _DELETE = "DELETE FROM perdure_alerts WHERE id = :id"
@@ -61,7 +62,6 @@ _END_SILENCE = {
     for dialect in DIALECTS
 }
 
-_CLOCK = {dialect: f"SELECT {NOW[dialect]}" for dialect in DIALECTS}
 #: What is over, by its table.
 _OLD = {
     "perdure_alerts": "id < :made_by AND resolved_at < :before",
@@ -174,11 +174,9 @@ def end_silence(connection: Where, silence_id: str) -> bool:
 
 def prune(connection: Where, retention: float, page: int) -> int:
     """Delete a page of what was over ``retention`` seconds ago: alerts, notifications, silences. Return how many."""
-    dialect = connection.dialect.name
-    [(moment,)] = direct.rows(connection, _CLOCK[dialect], {})
-    before = moment - retention
+    before = clock(connection) - retention
     values = {"before": before, "made_by": earliest_id(before), "page": page}
-    return sum(len(direct.rows(connection, statement, values)) for statement in _PRUNE[dialect])
+    return sum(len(direct.rows(connection, statement, values)) for statement in _PRUNE[connection.dialect.name])
 
 
 def _first(alert: Alert) -> dict[str, Any]:
