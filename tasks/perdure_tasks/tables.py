@@ -11,18 +11,23 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TypedDict
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, BinaryIO, TypedDict
 
 from perdure import Discard, JobContext, RetryPolicy
-from perdure_tasks.importing import marker as markers
-from perdure_tasks.importing.columns import BadValue, RowMaker, UnsupportedColumn
-from perdure_tasks.importing.marker import Source
+from perdure.system.later import later
+from perdure_tasks.importing.mode import Mode
 from perdure_tasks.importing.records import Record, RecordReader
 from perdure_tasks.importing.rejects import RejectFile
-from perdure_tasks.importing.target import Mode, Target, open_engine
 from perdure_tasks.safe_files import checked_path, open_regular
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from perdure_tasks.importing import columns
+    from perdure_tasks.importing import marker as markers
+    from perdure_tasks.importing import target as targets
+else:  # SQLAlchemy is for who imports
+    columns, markers, targets = later("perdure_tasks.importing", "columns", "marker", "target")
 
 NAME = "tables.import_csv"
 BULKHEAD = "normal"
@@ -93,12 +98,12 @@ def import_csv(
     source = checked_path("path", Path(path))
     token = hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:12]
     places = _reject_places(source, table, reject_path, token)
-    engine = open_engine(database)
+    engine = targets.open_engine(database)
     with os.fdopen(open_regular("path", source), "rb") as file, engine.connect() as connection:
         status = os.fstat(file.fileno())
-        what = Source(table, str(source), status.st_size, status.st_mtime_ns)
+        what = markers.Source(table, str(source), status.st_size, status.st_mtime_ns)
         header, behind_header = _header(file, encoding, delimiter)
-        target = Target(connection, table, header, mode, key)
+        target = targets.Target(connection, table, header, mode, key)
         run = _Import(ctx, connection, target, RejectFile(places, token, header), what, batch_rows)
         reader = RecordReader(file, encoding=encoding, delimiter=delimiter, **run.position(behind_header))
         return run.finish(reader)
@@ -111,9 +116,9 @@ class _Import:
         self,
         ctx: JobContext,
         connection: Connection,
-        target: Target,
+        target: targets.Target,
         rejects: RejectFile,
-        source: Source,
+        source: markers.Source,
         batch_rows: int,
     ) -> None:
         self._ctx, self._connection, self._target = ctx, connection, target
@@ -158,7 +163,7 @@ class _Import:
             try:
                 rows.append(self._row(record))
                 records.append(record)
-            except BadValue as error:
+            except columns.BadValue as error:
                 rejects.append((record.line, str(error), record.fields))
         with self._connection.begin():
             markers.claim_batch(self._connection, self._key, self._marker, reader.offset)
@@ -178,7 +183,7 @@ class _Import:
 
     def _row(self, record: Record) -> dict[str, object]:
         if record.error is not None:
-            raise BadValue(record.error)
+            raise columns.BadValue(record.error)
         return self._rows.row(record.fields)
 
     def _report(self) -> None:
@@ -214,10 +219,10 @@ def _header(file: BinaryIO, encoding: str, delimiter: str) -> tuple[list[str], d
     return [name.strip() for name in first.fields], {"offset": reader.offset, "line": reader.line}
 
 
-def _row_maker(target: Target) -> RowMaker:
+def _row_maker(target: targets.Target) -> columns.RowMaker:
     try:
-        return RowMaker(target.columns)
-    except UnsupportedColumn as error:
+        return columns.RowMaker(target.columns)
+    except columns.UnsupportedColumn as error:
         raise Discard(f"table {target.table.fullname}: {error}.") from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -26,9 +26,9 @@ from sqlalchemy.pool import NullPool
 from perdure import Discard
 from perdure.errors import did_you_mean
 from perdure.settings.ledger_url import for_sqlalchemy
+from perdure_tasks.importing.mode import Mode
 from perdure_tasks.named import from_environment
 
-Mode = Literal["append", "upsert"]
 Row = dict[str, Any]
 
 DATABASE_PREFIX = "PERDURE_DATABASE_URL_"

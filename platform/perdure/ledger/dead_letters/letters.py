@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perdure.ledger.direct import Where
     from perdure.ledger.jobs import lineage
     from perdure.ledger.running import checkpoints
+    from perdure.model.exported_letter import Exported
 else:
     find, prune, purge, transfer = later("perdure.ledger.dead_letters", "find", "prune", "purge", "transfer")
     (lineage,) = later("perdure.ledger.jobs", "lineage")
@@ -136,11 +137,11 @@ class Letters:
         """Delete a page of what remains of letters; see :func:`prune.leftovers`."""
         return self._work.direct(lambda c: prune.leftovers(c, retention, page))
 
-    def read(self, which: LetterFilter, *, limit: int, after: str | None) -> list[transfer.Exported]:
+    def read(self, which: LetterFilter, *, limit: int, after: str | None) -> list[Exported]:
         """Return a page of letters with what belongs to them; see :func:`transfer.read`."""
         return self._work.read(lambda c: transfer.read(c, which, limit=limit, after=after))
 
-    def write(self, lines: Sequence[transfer.Exported], actor: Actor) -> int:
+    def write(self, lines: Sequence[Exported], actor: Actor) -> int:
         """Write letters of another ledger; see :func:`transfer.write`."""
         return self._work.run(lambda c: transfer.write(c, lines, actor))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from perdure.errors import InvalidArguments, PerdureError
-from perdure.ledger.dead_letters.transfer import Exported, ExportedLetter
+from perdure.model.exported_letter import Exported, ExportedLetter
 from perdure.model.masking import Masker, mask_call_json, masker
 from perdure.sealing import is_stored
 

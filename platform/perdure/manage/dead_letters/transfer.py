@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from perdure.errors import InvalidArguments
-from perdure.ledger.dead_letters.transfer import FORMAT, Exported
 from perdure.model.dead_letter import STATUSES, Actor, LetterFilter
+from perdure.model.exported_letter import FORMAT, Exported
 from perdure.model.states import DeadReason
 
 if TYPE_CHECKING:
