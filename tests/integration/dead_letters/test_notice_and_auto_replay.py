@@ -45,8 +45,10 @@ def test_notices_are_given_once_to_hooks(shop: Perdure, die: Die) -> None:
     first = die()
     assert [duty.run_once() for duty in duties] == [1, 0]
     assert told == [("new_group", "shop.charge", 0, 1)]
-    for _ in range(9):
+    for _ in range(8):
         die()
+    assert duties[0].run_once() == 0  # it is told of when it has grown since it was told of
+    die()
     assert [duty.run_once() for duty in duties] == [1, 0]
     assert told[1:] == [("growth", "shop.charge", 1, 10)]
     job = shop.dead_letters.replay(first)

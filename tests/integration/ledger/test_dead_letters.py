@@ -16,7 +16,7 @@ from perdure.model.ids import new_id
 from perdure.model.new_job import NewJob, Submitted
 from perdure.model.records import Death
 from perdure.model.states import DeadReason, JobState
-from support.ledgers import DIE, at_once, dead, job, try_claim
+from support.ledgers import DIE, at_once, dead, job, submitted, try_claim
 
 ANN, BOB = Actor("ann", "a test"), Actor("bob", "a test")
 
@@ -106,6 +106,46 @@ def test_a_replay_that_dies_is_a_letter_of_its_own(ledger: Ledger) -> None:
     assert again.replay_of == claim.job_id
     second = ledger.jobs.settle(again, DIE)
     assert [letter.id for letter in ledger.letters.page(LetterFilter())] == [second, first]
+
+
+def test_what_waits_for_a_breaker_is_found_as_by_any_filter(ledger: Ledger) -> None:
+    def died(task: str = "tests.add", breaker: str | None = "b") -> str:
+        return dead(ledger, settlement=replace(DIE, death=Death(DeadReason.EXHAUSTED, "f" * 16, breaker)), task=task)[1]
+
+    first, replayed, second, third, _, _, last = (
+        died(),
+        died(),
+        died(),
+        died(),
+        died("tests.other"),
+        died(breaker="c"),
+        died(),
+    )
+    died()
+    replay(ledger, replayed, job())
+    which = LetterFilter(task="tests.add", breaker="b", status="open", upto=last)
+    pages: list[list[str]] = []
+    for _ in range(3):
+        after = pages[-1][-1] if pages else None
+        pages.append([one.id for one in ledger.letters.page(which, limit=2, after=after, oldest_first=True)])
+    assert pages == [[first, second], [third, last], []]
+    assert ledger.letters.page(which, oldest_first=True) == ledger.letters.page(which)[::-1]
+    assert ledger.letters.count(which) == 4
+
+
+def test_whether_a_tasks_newest_replay_is_at_work(ledger: Ledger) -> None:
+    first, _, second = (submitted(ledger, tags={"auto_replay": task}) for task in ("a", "b", "a"))
+    ledger.jobs.cancel(first, "")
+    assert ledger.letters.replay_at_work("auto_replay", "a")
+    ledger.jobs.cancel(second, "")
+    assert [ledger.letters.replay_at_work("auto_replay", task) for task in ("a", "b", "c")] == [False, True, False]
+
+
+def test_letters_are_counted_that_one_bulk_replay_has_replayed(ledger: Ledger) -> None:
+    for batch in ("x", "y", "x"):
+        replay(ledger, dead(ledger)[1], job(), batch=batch)
+    replay(ledger, dead(ledger)[1], job())
+    assert [ledger.letters.count_replayed(batch) for batch in ("x", "y", "z")] == [2, 1, 0]
 
 
 def test_discarding_a_letter(ledger: Ledger) -> None:
