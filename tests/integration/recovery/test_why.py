@@ -18,6 +18,8 @@ def test_each_state_has_its_reason(app: Perdure, register: Any, claim: Callable[
     task = app.task("work")
     first = task.submit()
     assert codes(app, first.id) == ["no_worker"]
+    app.ledger.workers.set_draining(register())
+    assert codes(app, first.id) == ["no_worker"]
     worker_id = register()
     assert codes(app, first.id) == ["next"]
     second = task.submit()
