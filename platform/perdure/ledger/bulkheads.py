@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, HOT, NOW
@@ -14,8 +16,7 @@ if TYPE_CHECKING:
     from perdure.ledger.direct import Where
 
 
-@dataclass(frozen=True, slots=True)
-class BulkheadCounts:
+class BulkheadCounts(Struct, frozen=True):
     """What is in a bulkhead. ``oldest_wait`` is the seconds that the oldest queued job has waited."""
 
     queued: int = 0

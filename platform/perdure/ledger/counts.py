@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +110,7 @@ APPEND_SETTLED = f"""
 """
 
 
-@dataclass(slots=True)
-class _Sums:
+class _Sums(msgspec.Struct):
     """How many jobs there are of a kind, and how many seconds they ran and waited."""
 
     number: int
@@ -262,8 +260,7 @@ def _read(dialect: str) -> str:
 _READ = {dialect: _read(dialect) for dialect in DIALECTS}
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What was counted, and what waits and runs, at one moment.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, NOW
@@ -27,8 +28,7 @@ _NEW = f"""
 _PAUSED = "SELECT name, paused_at FROM perdure_bulkheads WHERE paused AND paused_at IS NOT NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class LetterCounts:
+class LetterCounts(Struct, frozen=True):
     """Dead letters at a glance.
 
     Attributes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, func, select
 
 from perdure.ledger.clock import clock
@@ -31,8 +30,7 @@ _ATTEMPTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """A bulkhead's load.
 
     Attributes:

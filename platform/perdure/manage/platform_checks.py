@@ -8,10 +8,11 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
 
 from perdure.errors import BulkheadFull, LedgerOutdated, PerdureError, SettingsError
 from perdure.ledger.migrate import SCHEMA_VERSION

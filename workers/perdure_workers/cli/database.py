@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from perdure.errors import BackupFailed, LedgerOutdated
 from perdure.ledger import migrate
@@ -54,7 +54,7 @@ def partitions(context: Context, as_json: bool) -> None:
     """Show the partitions of history on PostgreSQL: until when each takes what succeeded, and when it goes."""
     found = context.app.ledger.partitions.existing()
     kept = context.app.settings.retention
-    rows = [{**dataclasses.asdict(one), "dropped_after": one.until + kept} for one in found]
+    rows = [{**asdict(one), "dropped_after": one.until + kept} for one in found]
     if as_json:
         print_json(rows)
     elif not rows:
@@ -101,7 +101,7 @@ def restore(context: Context, archive: Path, overwrite: bool, despite_workers: b
     began = time.monotonic()
     with _told() as told:
         manifest, fenced = put_back(context.app, archive, overwrite=overwrite, despite_workers=despite_workers, told=told)
-    facts = _facts(archive, manifest, began) | dataclasses.asdict(fenced)
+    facts = _facts(archive, manifest, began) | asdict(fenced)
     if as_json:
         print_json(facts)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from collections.abc import Iterator
@@ -144,8 +143,8 @@ def show_job(context: Context, job_id: str, as_json: bool) -> None:
     record, mask = _masked(context.app, handle)
     more: dict[str, list[Any]] = {
         "attempts": [masked_attempt(attempt, mask) for attempt in handle.attempts()],
-        "steps": [dataclasses.replace(step, name=mask.text(step.name)) for step in ledger.running.steps_of(job_id)],
-        "notes": [dataclasses.replace(note, text=mask.text(note.text)) for note in ledger.jobs.notes_of(job_id)],
+        "steps": [replace(step, name=mask.text(step.name)) for step in ledger.running.steps_of(job_id)],
+        "notes": [replace(note, text=mask.text(note.text)) for note in ledger.jobs.notes_of(job_id)],
     }
     if as_json:
         rows = {name: [_shown(each) for each in found] for name, found in more.items()}
@@ -270,7 +269,7 @@ _PARTS = {
 
 def _shown(part: Any) -> dict[str, Any]:
     """Return a part's fields; a step's result may be sealed or large, and is the job's own business."""
-    return {name: value for name, value in msgspec.to_builtins(part).items() if name != "result"}
+    return {name: value for name, value in asdict(part).items() if name != "result"}
 
 
 def _facts(record: JobRecord) -> Iterator[tuple[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, NOW
@@ -27,8 +28,7 @@ _LAST = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LastLook:
+class LastLook(Struct, frozen=True):
     """The last look for alerts: ``holder`` took it, ``age`` seconds ago."""
 
     holder: str

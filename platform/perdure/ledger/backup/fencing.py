@@ -7,8 +7,7 @@ goes for the epochs of primary-backup groups: whoever was primary, or promoted s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import Connection, Insert, case, func, insert, literal, null, select, update
 
 from perdure.ledger.conditions import state_is
@@ -25,8 +24,7 @@ _RUNNING = state_is(JobState.RUNNING, by_index=False)
 _MAY_BE_CLAIMED = state_is(JobState.RUNNING, JobState.CANCELLED, *sorted(WAITING_STATES), by_index=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Fenced:
+class Fenced(Struct, frozen=True):
     """What was done to a restored ledger.
 
     Attributes:

@@ -7,8 +7,8 @@ percentile can be read from them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from sqlalchemy import Connection, bindparam, case, func, null, select
 
 from perdure.ledger.schema import attempts, jobs
@@ -21,8 +21,7 @@ _GOOD = Outcome.SUCCEEDED.value
 _BAD = (Outcome.FAILED.value, Outcome.CRASHED.value, Outcome.TIMEOUT.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """Attempts of one task on one bulkhead that ended in a stretch of time.
 
     Attributes:

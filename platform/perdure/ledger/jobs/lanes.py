@@ -6,8 +6,9 @@ However many jobs wait, a look is bounded: it goes from lane to lane by an index
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, HOT, NOW
@@ -28,8 +29,7 @@ ALL = 1e12
 Place = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Struct, frozen=True):
     """A lane in which jobs wait, with what its first job says of it.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, NOW
@@ -31,8 +32,7 @@ _LAST_ERRORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LastError:
+class LastError(Struct, frozen=True):
     """The newest attempt of a task that failed."""
 
     task: str

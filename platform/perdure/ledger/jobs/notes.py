@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, NOW
@@ -27,8 +28,7 @@ class NoteKind(StrEnum):
     HANDED_BACK = "handed_back"
 
 
-@dataclass(frozen=True, slots=True)
-class JobNote:
+class JobNote(Struct, frozen=True):
     """One note."""
 
     kind: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct, facts
 from perdure.ledger.dialects import NOW
@@ -32,8 +33,7 @@ _FOUND = f"""
 _ROTATED = f"SELECT name, updated_at FROM perdure_facts WHERE starts_with(name, '{_PREFIX}')"
 
 
-@dataclass(frozen=True, slots=True)
-class DeadRows:
+class DeadRows(Struct, frozen=True):
     """The dead rows of a ledger on PostgreSQL.
 
     Attributes:

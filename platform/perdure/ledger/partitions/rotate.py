@@ -9,8 +9,9 @@ https://www.postgresql.org/docs/current/mvcc-caveats.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.partitions.tables import OF_LEDGER
@@ -61,8 +62,7 @@ _DUMP_BEGINS = """
 _ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('perdure:rotate', 0))"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What is dead in the ledger's tables, and whether it can be vacuumed.
 
     Attributes:

@@ -8,9 +8,10 @@ keys could be unique only within one, and to detach it would stop everybody for 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.alembic import PREFIX
 from perdure.ledger import direct
@@ -61,8 +62,7 @@ _INDEXES = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(Struct, frozen=True):
     """A partition of the jobs.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from perdure.errors import CommitWasInDoubt, LeaseLost
 from perdure.ledger import direct
@@ -55,8 +56,7 @@ _HOLDS = {dialect: f"SELECT cancel_requested_at FROM {HOT[dialect]} WHERE {_HELD
 _LOCKS = {dialect: f"{query} {FOR_UPDATE[dialect]}" for dialect, query in _HOLDS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
+class StoredCheckpoint(Struct, frozen=True):
     """One version of a checkpoint as stored."""
 
     seq: int
@@ -65,8 +65,7 @@ class StoredCheckpoint:
     saved_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What a running job learns when it writes: that it still holds its lease, and whether it shall stop."""
 
     cancel_requested: bool

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, HOT, NOW
@@ -21,8 +22,7 @@ RUNS = f"state = '{JobState.RUNNING}'"
 CLAIM_COLUMNS = tuple("id" if name == "job_id" else name for name in Claim.__struct_fields__)
 
 
-@dataclass(frozen=True, slots=True)
-class RunningJob:
+class RunningJob(Struct, frozen=True):
     """A claim and how it stands, in seconds by the ledger's clock.
 
     Attributes:

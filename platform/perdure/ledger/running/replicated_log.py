@@ -6,9 +6,10 @@ The log is the truth: an operation counts when it is in it, and it gets there on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from perdure.ledger import counts, direct
 from perdure.ledger.dialects import DIALECTS, NOW
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from perdure.ledger.direct import Where
 
 
-@dataclass(frozen=True, slots=True)
-class GroupState:
+class GroupState(Struct, frozen=True):
     """A group: who is primary since which epoch, why, and the number of the last operation in the log."""
 
     epoch: int
@@ -32,8 +32,7 @@ class GroupState:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(Struct, frozen=True):
     """An operation that counts. Texts are as stored, under the id of the job that ran it."""
 
     sequence: int
@@ -44,16 +43,14 @@ class LogEntry:
     result: str
 
 
-@dataclass(frozen=True, slots=True)
-class MemberState:
+class MemberState(Struct, frozen=True):
     """A member: its last operation's number, and how often in a row it has failed."""
 
     applied: int
     failures: int
 
 
-@dataclass(frozen=True, slots=True)
-class Promotion:
+class Promotion(Struct, frozen=True):
     """A change of the primary.
 
     Attributes:
@@ -228,7 +225,7 @@ def record(connection: Where, name: str, seen: GroupState, entry: LogEntry) -> N
             f"operation {entry.key} of {seen.primary!r} in epoch {seen.epoch} of {name!r} does not count: "
             f"{is_now.primary!r} is the primary of epoch {is_now.epoch}, at operation {is_now.sequence}"
         )
-    values = {field: getattr(entry, field) for field in LogEntry.__slots__}
+    values = {field: getattr(entry, field) for field in LogEntry.__struct_fields__}
     direct.run(connection, _RECORD[dialect], {"of_group": name, **values})
     advance(connection, name, seen.primary, entry.sequence)
 

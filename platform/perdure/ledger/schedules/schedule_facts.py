@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, one_of, texts
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from perdure.ledger.direct import Where
 
 
-@dataclass(frozen=True, slots=True)
-class LastTick:
+class LastTick(Struct, frozen=True):
     """The newest tick of a schedule; ``state`` is that of its job, None when that is pruned or there was none."""
 
     at: datetime | None
@@ -25,8 +25,7 @@ class LastTick:
     state: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """Somebody's pause of a schedule."""
 
     at: datetime | None
