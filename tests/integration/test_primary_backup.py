@@ -9,6 +9,7 @@ import pytest
 
 from perdure import JobHandle, Perdure
 from perdure.errors import InvalidJobDefinition, SettingsError
+from perdure.ledger.running import replicated_log
 from perdure.ledger.running.replicated_log import MemberState, Promotion
 from perdure.manage.group_failover import GroupFailover, successor
 from perdure.manage.primary_backup import Operation, PrimaryBackup
@@ -307,6 +308,13 @@ def test_by_hand_only(app: Perdure, shelves: dict[str, Shelf]) -> None:
     assert stock.promotions() == []
     with pytest.raises(SettingsError, match="failure_threshold must be 1 or more"):
         GroupFailover(failure_threshold=0)
+
+
+def test_a_member_is_brought_on_by_one_operation_after_the_other(app: Perdure) -> None:
+    app.ledger.hot(lambda c: replicated_log.ensure(c, "stock", ["eu", "us"]))
+    numbers = (2, 1, 1, 2)
+    applied = [app.ledger.hot(lambda c, n=number: replicated_log.advance(c, "stock", "us", n)) for number in numbers]
+    assert applied == [False, True, False, True]
 
 
 def test_who_follows() -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict
 
-from perdure.errors import LeaseLost
+from perdure.errors import CommitWasInDoubt, LeaseLost
 from perdure.ledger import Ledger
+from perdure.ledger.running import checkpoints
+from perdure.ledger.running.steps import StepRecord
 from perdure.model.ids import new_id
 from perdure.model.states import JobState
 from support.ledgers import LOSE, SUCCEED, claimed, claimer, dead, running, submitted, try_claim
@@ -56,6 +58,26 @@ def test_a_stale_fence_saves_nothing_and_the_next_claim_goes_on(ledger: Ledger) 
     assert versions(ledger, stale.job_id) == [(1, 1, b"good")]
     assert ledger.running.save_checkpoint(fresh.job_id, fresh.fence, "main", b"next", 1)[0] == 2
     assert versions(ledger, stale.job_id) == [(2, 2, b"next"), (1, 1, b"good")]
+
+
+def test_a_number_that_is_not_the_expected_one_is_that_of_a_commit_that_was_in_doubt(ledger: Ledger) -> None:
+    claim = running(ledger)
+    of_claim = claim.job_id, claim.fence
+    assert ledger.hot(lambda c: checkpoints.advance(c, *of_claim, expected=0))[0] == 1
+    with pytest.raises(CommitWasInDoubt):
+        ledger.hot(lambda c: checkpoints.advance(c, *of_claim, expected=0))
+    assert ledger.jobs.get(claim.job_id).checkpoint_seq == 1
+    with pytest.raises(LeaseLost):
+        ledger.hot(lambda c: checkpoints.advance(c, claim.job_id, claim.fence + 1, expected=1))
+
+
+def test_what_an_earlier_attempt_has_kept_is_none_of_this_one_s_work(ledger: Ledger) -> None:
+    first = running(ledger)
+    ledger.running.record_step(first.job_id, first.fence, StepRecord(1, "a", "1", 1))
+    ledger.running.advance_checkpoint(first.job_id, first.fence)
+    assert ledger.running.begun_anew(first) == 0
+    ledger.jobs.settle(first, LOSE)
+    assert ledger.running.begun_anew(claimed(ledger, first.job_id, worker="w-2")) == 1
 
 
 def test_any_bytes_are_kept(ledger: Ledger) -> None:
