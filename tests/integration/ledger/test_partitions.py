@@ -15,6 +15,7 @@ from perdure.ledger import Ledger, migrate
 from perdure.ledger.backup import snapshot
 from perdure.ledger.jobs.notes import NoteKind
 from perdure.ledger.partitions import tables
+from perdure.ledger.schema import metadata
 from perdure.model.records import Claim
 from perdure.stores.record import CheckpointRecord
 from perdure_workers.embedded.postgres import PostgresServer
@@ -165,6 +166,13 @@ def test_old_partitions_go_as_a_whole(app_on_partitions: Perdure, monkeypatch: p
         assert maintenance.prune(app)["partitions"] == 0  # somebody reads it
     assert maintenance.prune(app)["partitions"] == 1
     assert ledger.jobs.listing() == []
+
+
+def test_partitions_are_none_of_the_tables_of_the_ledger(ledger: Ledger) -> None:
+    ran(ledger)
+    assert archived(ledger)
+    found = run_directly(ledger, f"SELECT relname FROM pg_class WHERE oid IN ({tables.OF_LEDGER})", hot=False)
+    assert {name for (name,) in found} == {*metadata.tables, migrate.VERSION_TABLE}
 
 
 def test_a_backup_has_what_is_in_partitions(ledger: Ledger, tmp_path: Path) -> None:

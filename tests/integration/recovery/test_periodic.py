@@ -92,6 +92,17 @@ def test_supervisor_that_was_late_does_not_go_back(app: Perdure, half_hourly: st
     assert app.ledger.schedules.last_tick(half_hourly) == pytest.approx(seen_before + 10)
 
 
+def test_a_tick_that_is_passed_over_leaves_the_job_of_the_one_before(app: Perdure, half_hourly: str) -> None:
+    last, task, schedule = app.ledger.schedules.last_tick(half_hourly), app.task(half_hourly), app.schedules[half_hourly]
+    assert app.submitter.submit_tick(task, schedule, last, last + 5, wanted=True)
+    [job] = app.jobs.list(task=half_hourly)
+    assert not app.submitter.submit_tick(task, schedule, last + 5, last + 10, wanted=False)
+    [state] = [each.last for each in app.schedules.states() if each.last is not None]
+    assert (state.job_id, state.state) == (job.id, "queued")
+    assert state.at is not None
+    assert state.at.timestamp() == pytest.approx(last + 10)
+
+
 def test_each_schedule_of_a_task_submits_its_own_jobs(app: Perdure) -> None:
     @app.periodic(every=1800, args=("first",))
     @app.periodic(every=1800, args=("second",), name="second")
