@@ -319,7 +319,7 @@ class World:
         return Node(index, worker, bulkhead, self._choice(bulkhead, worker, f"w{index}", self.lives), self.lives)
 
     def _row(self, node: Node) -> dict[str, Any]:
-        of_all = {"host": "h", "concurrency": 1, "lease_ttl": SETTINGS.lease_ttl}
+        of_all = {"host": "h", "concurrency": 1, "lease_ttl": SETTINGS.lease_ttl, "lock_path": None}
         return {"id": node.id, "name": f"w{node.index}", "pid": node.pid, "bulkhead": node.bulkhead, **of_all}
 
     def _choice(self, bulkhead: str, worker: str, name: str, pid: int) -> Choice:
