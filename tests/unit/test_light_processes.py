@@ -72,7 +72,7 @@ NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psyco
     "http.server",
     "pydantic",
     "pydantic_core",
-    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy",
     "smtplib",
     "perdure.faults",
     "perdure.ledger.backup",
