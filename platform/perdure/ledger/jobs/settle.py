@@ -7,8 +7,9 @@ written, and holds up no other.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from perdure.errors import LeaseLost
 from perdure.ledger import counts, direct
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 Ending = tuple[Claim, Settlement]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """What became of endings that were to be recorded.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from perdure.ledger import counts, direct
 from perdure.ledger.dialects import DIALECTS, FOR_UPDATE, HOT, NOW
@@ -72,8 +73,7 @@ _LISTING = {dialect: _listing(dialect) for dialect in DIALECTS}
 _LISTING_OF_LIVE = {dialect: _listing(dialect, f"WHERE {IS_LIVE}") for dialect in DIALECTS}
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(Struct, frozen=True):
     """A live worker of one host, and the file that its main process keeps locked for its life."""
 
     id: str

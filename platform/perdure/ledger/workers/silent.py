@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, NOW
@@ -26,8 +27,7 @@ _SILENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SilentWorker:
+class SilentWorker(Struct, frozen=True):
     """A live worker whose heartbeats are late.
 
     Attributes:
