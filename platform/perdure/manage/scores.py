@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
@@ -59,8 +60,8 @@ class Scores:
         """
         from redis.exceptions import RedisError  # here: redis-py is loaded by those who use it
 
-        now = self._ledger.clock()
-        ended = self._ledger.jobs.ended_between(now - self._settings.score_window, now)
+        since = self._ledger.clock() - self._settings.score_window
+        ended = self._ledger.jobs.ended_between(since, math.inf)  # SQLite's clock stands still for a millisecond
         try:
             return self.of(ended, self._breakers().snapshots())
         except RedisError:
