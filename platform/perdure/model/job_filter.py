@@ -20,7 +20,6 @@ class JobFilter(Struct, frozen=True):
         tag: With this tag and value.
         since: Submitted at this moment or later, epoch seconds.
         until: Submitted before this moment.
-        replay_of: Replays of this job.
     """
 
     state: JobState | None = None
@@ -29,4 +28,3 @@ class JobFilter(Struct, frozen=True):
     tag: tuple[str, str] | None = None
     since: float | None = None
     until: float | None = None
-    replay_of: str | None = None

@@ -128,9 +128,8 @@ class JobHandle(Generic[R]):
         return None if before is None else self._handles.to(before)
 
     def replays(self) -> list[JobHandle[Any]]:
-        """Return the replays of this job, the first one first."""
-        records = self._handles.ledger.jobs.listing(replay_of=self.id)
-        return [self._handles.of(record) for record in reversed(records)]
+        """Return the newest hundred replays of this job, the first one first."""
+        return [self._handles.of(record) for record in self._handles.ledger.jobs.replays_of(self.id)]
 
     def lineage(self) -> list[LineageEntry]:
         """Return the whole line of replays that this job belongs to, the first job first."""

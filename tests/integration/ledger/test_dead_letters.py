@@ -64,7 +64,7 @@ def test_a_replay_is_a_new_job_and_the_letter_knows_of_it(ledger: Ledger) -> Non
     assert letter.replayed_at is not None
     assert ledger.jobs.get(new.id).replay_of == claim.job_id
     assert ledger.jobs.get(claim.job_id).state == "dead"
-    assert [found.id for found in ledger.jobs.listing(replay_of=claim.job_id)] == [new.id]
+    assert [found.id for found in ledger.jobs.replays_of(claim.job_id)] == [new.id]
 
 
 def test_a_second_replay_is_the_first_one_unless_forced(ledger: Ledger) -> None:

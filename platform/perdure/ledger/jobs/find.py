@@ -62,8 +62,6 @@ def matching(which: JobFilter, *columns: Any) -> tuple[Select[Any], ColumnElemen
         query = query.where(job_tags.c.tag == which.tag[0], job_tags.c.value == which.tag[1])
     equal = {name: getattr(which, name) for name in ("task", "bulkhead")}
     query = query.where(*(exactly(jobs.c[name], value) for name, value in equal.items() if value is not None))
-    if which.replay_of is not None:
-        query = query.where(jobs.c.replay_of == which.replay_of)
     if which.since is not None:
         query = query.where(*made_since(key, jobs.c.created_at, which.since))
     if which.until is not None:
@@ -72,8 +70,8 @@ def matching(which: JobFilter, *columns: Any) -> tuple[Select[Any], ColumnElemen
 
 
 def along_index(which: JobFilter) -> Along | None:
-    """Return by which column's index a list of what matches is read; None where its tag or its origin has an index."""
-    if which.tag is not None or which.replay_of is not None:
+    """Return by which column's index a list of what matches is read; None where its tag has an index."""
+    if which.tag is not None:
         return None
     given = ((jobs.c[name], getattr(which, name)) for name in ("task", "bulkhead"))
     return next(((column, value) for column, value in given if value is not None), None)

@@ -55,6 +55,12 @@ _OF_RECORD = (
 #: What :func:`record` reads.
 RECORD = {dialect: f"{', '.join(_OF_RECORD)}, {SEEN_STATE[dialect]}" for dialect in DIALECTS}
 _GET = {dialect: f"SELECT {RECORD[dialect]} FROM perdure_jobs WHERE id = :of_job" for dialect in DIALECTS}
+#: Replays of a job that are told of: the newest.
+_MOST = 100
+_REPLAYS = {
+    dialect: f"SELECT {RECORD[dialect]} FROM perdure_jobs WHERE replay_of = :of_job ORDER BY id DESC LIMIT {_MOST}"
+    for dialect in DIALECTS
+}
 
 #: What :meth:`AttemptRecord.of` reads besides the number.
 _OF_ATTEMPT = ("outcome", "worker", "started_at", "finished_at", "error_type", "error", "traceback", "worker_pid")
@@ -95,6 +101,12 @@ def record(row: Sequence[Any]) -> JobRecord:
     """Return the record of a row that has :data:`RECORD`."""
     *values, seen_state = row
     return JobRecord.of({**dict(zip(_OF_RECORD, values, strict=True)), "seen_state": seen_state})
+
+
+def replays_of(connection: Where, job_id: str) -> list[JobRecord]:
+    """Return the newest replays of a job, the first one first."""
+    rows = direct.rows(connection, _REPLAYS[connection.dialect.name], {"of_job": job_id})
+    return [record(row) for row in reversed(rows)]
 
 
 def attempts_of(connection: Where, job_id: str) -> list[AttemptRecord]:

@@ -290,6 +290,10 @@ class JobStatements:
         """Return a job; raises ``JobNotFound``."""
         return self._work.vault.job(self._work.hot(lambda c: read.get(c, job_id)))
 
+    def replays_of(self, job_id: str) -> list[JobRecord]:
+        """Return the newest replays of a job, the first one first."""
+        return [self._work.vault.job(job) for job in self._work.direct(lambda c: read.replays_of(c, job_id))]
+
     def listing(self, *, limit: int = 100, after: str | None = None, **which: Any) -> list[JobRecord]:
         """Return jobs, the newest first; see :func:`find.listing` and :class:`job_filter.JobFilter`."""
         found = self._work.read(lambda c: find.listing(c, job_filter.JobFilter(**which), limit=limit, after=after))
