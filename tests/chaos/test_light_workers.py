@@ -149,6 +149,15 @@ def fail_and_replay(cluster: Cluster) -> None:
     assert all(job.refresh().state.is_final for job in jobs)
 
 
+def cut_connections(cluster: Cluster) -> None:
+    """End all connections of workers to a server."""
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    if cluster.ledger_url.startswith("postgresql"):
+        cluster.app.ledger.read(
+            lambda c: c.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+        )
+
+
 def keep_house(cluster: Cluster) -> None:
     """Have the platform's own jobs run when everything is old."""
     maintenance.register_maintenance(cluster.app)
@@ -186,6 +195,7 @@ def test_workers_do_all_that_they_do_without_sqlalchemy(cluster: Cluster, redis_
     with redis.Redis.from_url(redis_url) as client:
         client.lpush(queue_name("normal"), b"{not json")
     run_all_kinds(cluster)
+    cut_connections(cluster)
     fail_and_replay(cluster)
     ask_for_pages(cluster)
     wait_until(lambda: cluster.app.dead_letters.count(reason="malformed") == 1, PATIENCE)

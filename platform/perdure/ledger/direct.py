@@ -23,7 +23,7 @@ def rows(connection: Where, statement: str, parameters: Mapping[str, Any]) -> Se
         parameters: Their values, of types that the drivers know.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: The database or the driver refused it.
+        Refused, sqlalchemy.exc.DBAPIError: The database or the driver refused it.
     """
     if isinstance(connection, DriverConnection):
         return connection.rows(statement, parameters)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Literal, Self, TypeVar
 
 from perdure.ledger.dialects import Dialect
+from perdure.ledger.faults import Refused
 from perdure.system.fork_locks import fork_condition
 
 Result = TypeVar("Result")
@@ -44,14 +45,14 @@ class DriverConnection(ABC):
         try:
             return cls(connect())
         except cls.error as error:
-            raise _as_sqlalchemys(error, cls.error) from error
+            raise Refused(error) from error
 
     def rows(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """Run a statement and return its rows; see :func:`perdure.ledger.direct.rows`."""
         try:
             found: Sequence[Any] = self.execute(statement, parameters).fetchall()
         except self.error as error:
-            raise self._refused(error, statement, parameters) from error
+            raise self._refused(error, statement) from error
         return found
 
     def run(self, statement: str, parameters: Mapping[str, Any]) -> None:
@@ -59,7 +60,7 @@ class DriverConnection(ABC):
         try:
             self.execute(statement, parameters)
         except self.error as error:
-            raise self._refused(error, statement, parameters) from error
+            raise self._refused(error, statement) from error
 
     def transact(self, work: Callable[[Self], Result]) -> Result:
         """Return what work returns in a transaction, which commits when that ends without an error."""
@@ -85,8 +86,8 @@ class DriverConnection(ABC):
     def is_dead(self, error: Exception) -> bool:
         """Return whether another connection may do what this one could not."""
 
-    def _refused(self, error: Exception, statement: str, parameters: Mapping[str, Any]) -> BaseException:
-        return _as_sqlalchemys(error, self.error, statement, dict(parameters), is_dead=self.is_dead(error))
+    def _refused(self, error: Exception, statement: str) -> Refused:
+        return Refused(error, statement, connection_invalidated=self.is_dead(error))
 
 
 class Connections:
@@ -111,8 +112,7 @@ class Connections:
             autocommit: Whether each statement commits by itself; else they are one transaction.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: None could be made.
-            sqlalchemy.exc.TimeoutError: All were in use for too long.
+            Refused: None could be made, or all were in use for too long.
         """
         connection = self._take()
         try:
@@ -148,9 +148,7 @@ class Connections:
             found = self._changed.wait_for(self._idle_or_room, PATIENCE)
             self._waiting -= 1
         if found is None:
-            from sqlalchemy.exc import TimeoutError
-
-            raise TimeoutError(f"all {MOST} connections of this process were in use for {PATIENCE:g} s")
+            raise Refused(TimeoutError(f"all {MOST} connections of this process were in use for {PATIENCE:g} s"))
         if isinstance(found, DriverConnection):
             return found
         try:
@@ -191,12 +189,3 @@ class Connections:
         self._idle: list[DriverConnection] = []
         #: How many there are, those in use included, and how many threads wait for one.
         self._open = self._waiting = 0
-
-
-def _as_sqlalchemys(
-    error: Exception, base: type[Exception], statement: str | None = None, parameters: Any = None, *, is_dead: bool = False
-) -> BaseException:
-    """Return a driver's error as SQLAlchemy raises it: who catches errors need not know who ran a statement."""
-    from sqlalchemy.exc import DBAPIError
-
-    return DBAPIError.instance(statement, parameters, error, base, connection_invalidated=is_dead)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.ledger.driver import Connections, DriverConnection
-from perdure.ledger.faults import is_about_the_database, is_about_the_ledger, outstayed
+from perdure.ledger.faults import Refused, is_about_the_database, is_about_the_ledger, outstayed
 from perdure.ledger.pooler import Pooler
 from perdure.model.faults.places import LEDGER, STATEMENT, At, Point, faulty
 from perdure.model.text.masked_url import masked_url
@@ -285,9 +285,14 @@ class _Translation(AbstractContextManager[None]):
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None or "sqlalchemy" not in sys.modules:
+        if isinstance(error, Refused):
+            is_ours = is_about_the_ledger(error)
+        elif error is None or "sqlalchemy" not in sys.modules:
             return
-        if isinstance(error, exc.TimeoutError) or (isinstance(error, exc.DBAPIError) and is_about_the_ledger(error)):
+        else:
+            of_pool = isinstance(error, exc.TimeoutError)
+            is_ours = of_pool or (isinstance(error, exc.DBAPIError) and is_about_the_ledger(error))
+        if is_ours:
             raise _unavailable(self._name, error) from error
 
 
@@ -310,8 +315,8 @@ gate.idle.append(_close_idle)
 os.register_at_fork(after_in_child=_leave_inherited)
 
 
-def _connection_lost(why: str) -> exc.DBAPIError:
-    return exc.DBAPIError(None, None, ConnectionError(why), connection_invalidated=True)
+def _connection_lost(why: str) -> Refused:
+    return Refused(ConnectionError(why), connection_invalidated=True)
 
 
 def _unavailable(name: str, error: BaseException) -> LedgerUnavailable:

@@ -40,16 +40,42 @@ _SQLITE_ITSELF = frozenset(
 )
 
 
-def is_about_the_ledger(error: DBAPIError) -> bool:
-    """Return whether an error of perdure's own statement is about the database: these are right, so nearly all are."""
-    from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError, ProgrammingError
+#: What PEP 249 has drivers raise for mistakes of a statement or its values.
+_MISTAKES = frozenset({"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"})
 
+
+class Refused(Exception):
+    """The database or its driver refused what was run on a connection of perdure's own; it has what SQLAlchemy's error has.
+
+    Args:
+        orig: The driver's error.
+        statement: What was run, if anything was.
+        connection_invalidated: Whether another connection may do what this one could not.
+    """
+
+    def __init__(self, orig: Exception, statement: str | None = None, *, connection_invalidated: bool = False) -> None:
+        super().__init__(f"{type(orig).__name__}: {orig}" + ("" if statement is None else f"\n[SQL: {statement}]"))
+        self.orig = orig
+        self.connection_invalidated = connection_invalidated
+
+
+def is_about_the_ledger(error: Refused | DBAPIError) -> bool:
+    """Return whether an error of perdure's own statement is about the database: these are right, so nearly all are."""
     if outstayed(error):
         return False
     if error.connection_invalidated:
         return True
-    mistakes = (IntegrityError, DataError, ProgrammingError, NotSupportedError)  # of a statement or its values
-    return not isinstance(error, mistakes) and _sqlstate(error) != _ABORTED
+    return _MISTAKES.isdisjoint(_kinds(error)) and _sqlstate(error) != _ABORTED
+
+
+def breaks_a_constraint(error: BaseException) -> bool:
+    """Return whether a statement would have left rows that a constraint does not allow."""
+    return "IntegrityError" in _kinds(error)
+
+
+def _kinds(error: BaseException) -> set[str]:
+    """Return the names of an error's classes, and of those of the driver's error that it tells of."""
+    return {kind.__name__ for one in (error, getattr(error, "orig", None)) for kind in type(one).__mro__}
 
 
 def is_about_the_database(error: DBAPIError) -> bool:
@@ -64,7 +90,7 @@ def is_about_the_database(error: DBAPIError) -> bool:
     return isinstance(code, int) and (code & 0xFF) in _SQLITE_ITSELF
 
 
-def outstayed(error: DBAPIError) -> bool:
+def outstayed(error: Refused | DBAPIError) -> bool:
     """Return whether the server ended the transaction because it was held open for too long."""
     return _sqlstate(error) in _OUTSTAYED
 
@@ -74,6 +100,6 @@ def takes_no_writes(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) == _READ_ONLY
 
 
-def _sqlstate(error: DBAPIError) -> str | None:
+def _sqlstate(error: Refused | DBAPIError) -> str | None:
     state = getattr(error.orig, "sqlstate", None)
     return state if isinstance(state, str) else None

@@ -13,19 +13,15 @@ import msgspec
 
 from perdure.ledger import direct
 from perdure.ledger.dialects import DIALECTS, HOT, NOW
+from perdure.ledger.faults import breaks_a_constraint
 from perdure.ledger.running.claims import CLAIM_COLUMNS
 from perdure.model.lanes import PLAIN, REPLICAS
 from perdure.model.records import Claim
 from perdure.model.states import JobState, Transition, sources, target
 from perdure.model.worker_health import WorkerState
-from perdure.system.later import later
 
 if TYPE_CHECKING:
-    from sqlalchemy import exc
-
     from perdure.ledger.direct import Where
-else:
-    (exc,) = later("sqlalchemy", "exc")
 
 _ENDED = ", ".join(f"'{state}'" for state in WorkerState.ended())
 _SOURCES = ", ".join(f"'{state}'" for state in sources(Transition.CLAIM))
@@ -156,8 +152,8 @@ def claim_from(connection: Where, by: Claimer, wanted: Mapping[str, int], since:
     """Claim so many jobs of each of these lanes; see :func:`claim`. One statement on PostgreSQL."""
     try:
         rows = _rows_of(connection, by, wanted, since)
-    except exc.IntegrityError:
-        if REPLICAS not in wanted:
+    except Exception as error:
+        if REPLICAS not in wanted or not breaks_a_constraint(error):
             raise
         return []  # a sibling was claimed for this worker at the same moment
     return in_order(rows)
