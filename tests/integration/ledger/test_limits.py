@@ -51,6 +51,14 @@ def test_each_lane_in_which_jobs_wait_is_named_once_with_what_its_first_job_says
     assert PLAIN not in {lane.name for lane in ledger.jobs.lanes("normal", after=PLAIN)}
 
 
+def test_of_two_siblings_at_once_a_worker_gets_neither(ledger: Ledger) -> None:
+    ledger.jobs.submit([job(n, replica_of="x") for n in range(2)])
+    by = claimer(ledger)
+    assert ledger.jobs.claim(by, 2, REPLICAS) == []
+    assert len(ledger.jobs.claim(by, 1, REPLICAS)) == 1
+    assert ledger.jobs.claim(by, 2, REPLICAS) == []
+
+
 def test_of_the_plain_lane_jobs_may_be_passed_over_by_their_place_in_line(ledger: Ledger) -> None:
     submitted(ledger)
     submitted(ledger, delay=60.0)
