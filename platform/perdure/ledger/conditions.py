@@ -1,4 +1,4 @@
-"""SQL conditions on a job's state, taken from the transition table.
+"""SQL conditions of SQLAlchemy's; see :mod:`perdure.ledger.jobs.states` for those of statements that are text.
 
 States are written into the SQL as literals: a database proves that a partial index fits from literals, not from parameters.
 """
@@ -14,7 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from perdure.ledger.now import now
 from perdure.ledger.schema import jobs
 from perdure.model.ids import CLOCK_SKEW, earliest_id
-from perdure.model.states import JobState, Transition, sources
+from perdure.model.states import JobState
 
 
 def state_is(*states: JobState | str, by_index: bool = True) -> ColumnElement[bool]:
@@ -58,11 +58,6 @@ def _in_range(element: exactly, compiler: Any, **options: Any) -> str:
     return f"({column} >= {value} AND {column} <= {value})"
 
 
-def may(transition: Transition, *, by_index: bool = True) -> ColumnElement[bool]:
-    """Return the condition that this transition may happen to a job; ``by_index`` as for :func:`state_is`."""
-    return state_is(*sources(transition), by_index=by_index)
-
-
 #: A job whose time has come is queued as far as people are concerned; nothing but its claim writes anything.
 IS_DUE = and_(state_is(JobState.SCHEDULED, JobState.RETRYING, by_index=False), jobs.c.run_at <= now())
 
@@ -95,8 +90,8 @@ def made_before(
     return made < earliest_id(until + CLOCK_SKEW), created_at < until - 1e-6
 
 
-def inserting(table: Table, dialect: str) -> Any:
-    """Return an INSERT that may say what becomes of rows which are there already.
+def insert_ignoring(table: Table, dialect: str) -> Any:
+    """Return an INSERT that skips rows which are there already.
 
     SQLAlchemy has it for each database by itself. Only this one's is loaded: PostgreSQL's takes 3 MB, and 40 ms.
     """
@@ -104,9 +99,4 @@ def inserting(table: Table, dialect: str) -> Any:
         from sqlalchemy.dialects.postgresql import insert
     else:
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-    return insert(table)
-
-
-def insert_ignoring(table: Table, dialect: str) -> Any:
-    """Return an INSERT that skips rows which are there already."""
-    return inserting(table, dialect).on_conflict_do_nothing()
+    return insert(table).on_conflict_do_nothing()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perdure.ledger import batch, direct, facts, minutes
-from perdure.ledger.dialects import DIALECTS, HOT, NOW
+from perdure.ledger.dialects import DIALECTS, FOR_UPDATE, HOT, NOW
 from perdure.model import metrics
 from perdure.model.metrics import ENDED, SECONDS, Count
 from perdure.model.records import Claim, Settlement
@@ -202,7 +202,7 @@ _FOLD = {
 }
 _FOLDED_AT = {
     dialect: f"SELECT updated_at, {NOW[dialect]} FROM perdure_facts WHERE name = '{_FOLDED}' {lock}"
-    for dialect, lock in {"sqlite": "", "postgresql": "FOR UPDATE"}.items()
+    for dialect, lock in FOR_UPDATE.items()
 }
 _BEGIN = f"INSERT INTO perdure_facts (name, value, updated_at) VALUES ('{_FOLDED}', '', 0) ON CONFLICT DO NOTHING"
 

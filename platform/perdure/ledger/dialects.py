@@ -15,7 +15,8 @@ NOW = {
     # statement_timestamp() is stable, so that an index on the compared column can be used; clock_timestamp() is not.
     "postgresql": "CAST(extract(epoch from statement_timestamp()) AS double precision)",
 }
-#: The jobs' own table, without the partitions of history; see :mod:`perdure.ledger.hot`.
+#: The jobs' own table, without the partitions of history that PostgreSQL reads as parts of it. What waits or runs is never
+#: in one, and to plan a statement for each of them costs more than the statement.
 HOT = {"sqlite": "perdure_jobs", "postgresql": "ONLY perdure_jobs"}
 #: Locks what a query reads until the transaction ends. SQLite has one writer.
 FOR_UPDATE = {"sqlite": "", "postgresql": "FOR UPDATE"}

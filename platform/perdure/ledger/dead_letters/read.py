@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.errors import DeadLetterNotFound
 from perdure.ledger import direct
 from perdure.ledger.dead_letters.writing import COLUMNS
-from perdure.ledger.dialects import DIALECTS, one_of, texts
+from perdure.ledger.dialects import DIALECTS, FOR_UPDATE, one_of, texts
 from perdure.model.records import DeadLetterRecord
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ _WINDOW = 1_000
 
 #: Begins a statement that reads whole letters; see :func:`record`.
 LETTERS = f"SELECT {', '.join(COLUMNS)} FROM perdure_dead_letters"
-#: What keeps others from changing a letter until the transaction ends; SQLite has one writer.
-LOCK = {"sqlite": "", "postgresql": "FOR UPDATE"}
 _GET = f"{LETTERS} WHERE id = :letter_id"
-_LOCKED = {dialect: f"{LETTERS} WHERE {one_of(dialect, 'id', 'ids')} ORDER BY id {LOCK[dialect]}" for dialect in DIALECTS}
+_LOCKED = {
+    dialect: f"{LETTERS} WHERE {one_of(dialect, 'id', 'ids')} ORDER BY id {FOR_UPDATE[dialect]}" for dialect in DIALECTS
+}
 _OF_JOBS = {
     dialect: f"{LETTERS} WHERE job_id IS NOT NULL AND {one_of(dialect, 'job_id', 'ids')} ORDER BY id"
     for dialect in DIALECTS

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from perdure.ledger import direct
 from perdure.ledger.dead_letters import audit, writing
-from perdure.ledger.dead_letters.read import LOCK
-from perdure.ledger.dialects import DIALECTS, one_of, texts
+from perdure.ledger.dialects import DIALECTS, FOR_UPDATE, one_of, texts
 from perdure.model.dead_letter import DISCARDED, OPEN, REPLAYED, Actor
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 _BEFORE = f"CASE WHEN replayed_as IS NULL THEN '{OPEN}' ELSE '{REPLAYED}' END"
 _DISCARDED = {
     dialect: f"SELECT id, fingerprint, {_BEFORE} FROM perdure_dead_letters "
-    f"WHERE {one_of(dialect, 'id', 'ids')} AND status = '{DISCARDED}' ORDER BY id {LOCK[dialect]}"
+    f"WHERE {one_of(dialect, 'id', 'ids')} AND status = '{DISCARDED}' ORDER BY id {FOR_UPDATE[dialect]}"
     for dialect in DIALECTS
 }
 _REOPEN = {

@@ -1,8 +1,8 @@
 """Partitions: one for each stretch of time, of the jobs that ended in it and of what belongs to them.
 
 They inherit from the tables whose parts they are, so that whatever reads jobs reads them too, while what waits and runs is
-found in the table alone (:mod:`perdure.ledger.hot`). A declared partition could not be passed over like that, its ids and
-keys could be unique only within one, and to detach it would stop everybody for a moment.
+found in the table alone (:data:`perdure.ledger.dialects.HOT`). A declared partition could not be passed over like that, its
+ids and keys could be unique only within one, and to detach it would stop everybody for a moment.
 """
 
 from __future__ import annotations
