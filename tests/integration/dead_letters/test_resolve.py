@@ -115,6 +115,7 @@ def test_maintenance_deletes_what_was_dealt_with_when_its_time_is_over(
     shop.dead_letters.replay(done)
     shop.dead_letters.discard(noted, "x")
     shop.dead_letters.note_group(shop.dead_letters.get(noted).fingerprint, "known")
+    assert not any(prune(shop).values())
     age(shop.ledger, days=100)
     assert prune(shop)["dead_letters"] == 0
     assert rows(shop.ledger, dead_letters) == [3]

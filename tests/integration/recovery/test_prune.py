@@ -53,6 +53,8 @@ def test_old_rows_go_and_needed_ones_stay(
     app.ledger.workers.change_state(ended, "gone", "test")
     age(app)
     app.dead_letters.discard(str(just_now), reason="by mistake", by="test")
+    ended_lately = register("ended lately")
+    app.ledger.workers.change_state(ended_lately, "gone", "test")
     young = claim(worker_id)
     app.ledger.jobs.settle(young, SUCCESS)
     batches: list[int] = []
@@ -65,6 +67,7 @@ def test_old_rows_go_and_needed_ones_stay(
     assert len(batches) >= 5
     left = {handle.id for handle in app.jobs.list()}
     assert left == {keyed.job_id, open_dead.job_id, waiting.id, running.job_id, young.job_id}
-    assert [record.id for record in app.workers.list(all_states=True)] == [worker_id]
+    assert {record.id for record in app.workers.list(all_states=True)} == {worker_id, ended_lately}
+    assert {event.worker_id for event in app.workers.events()} == {ended_lately}
     assert app.ledger.jobs.attempts(resolved_dead.job_id) == []
     assert not any(maintenance.prune(app).values())
