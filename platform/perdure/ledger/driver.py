@@ -41,7 +41,7 @@ class DriverConnection(ABC):
 
     @classmethod
     def made(cls, connect: Callable[[], Any]) -> Self:
-        """Return what connects; raises as statements do."""
+        """Return what connects; raises :class:`Refused`, as statements do."""
         try:
             return cls(connect())
         except cls.error as error:

@@ -470,7 +470,7 @@ def test_plans_that_were_made_for_a_small_table_read_little_of_a_full_one(postgr
             each()
         ledger.close()
         wait_until(lambda: sessions() == 1)
-        assert _read(connection) - read < JOBS / 2
+        assert _read(connection) - read < JOBS  # to read all of them by one statement would be twelve times as many
 
 
 def _read(connection: psycopg.Connection[Any]) -> int:
