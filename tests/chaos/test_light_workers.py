@@ -184,6 +184,7 @@ def test_workers_do_all_that_they_do_without_sqlalchemy(cluster: Cluster, redis_
     def unknown() -> None: ...
 
     abandoned = lose_a_worker(cluster)
+    cluster.supervisor(http_port="0")
     workers = [
         cluster.worker("w1"),
         cluster.worker("w2", http_port="0"),
