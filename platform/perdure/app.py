@@ -392,14 +392,14 @@ class Perdure:
     @once
     def failover(self) -> Failovers:
         """The failover groups by name: ``app.failover["mail"]``, or ``app.failover.add("mail", [Member(...), ...])``."""
-        from perdure.admission.breakers import failovers_of
+        from perdure.admission.failovers import failovers_of
 
         return failovers_of(self.settings, self.tally)
 
     @once
     def timeouts(self) -> Timeouts:
         """The timeouts of named operations, as the settings want them: ``app.timeouts["report"].call(fn)``."""
-        from perdure.admission.breakers import timeouts_of
+        from perdure.admission.timeouts import timeouts_of
 
         return timeouts_of(self.settings)
 
@@ -437,7 +437,7 @@ class Perdure:
         """
         found = self._services.get(name)
         if found is None or parts:
-            from perdure.admission.breakers import service_of
+            from perdure.admission.services import service_of
 
             found = self._services[name] = service_of(self.settings, self.breakers, self.tally, name, parts)
         return found

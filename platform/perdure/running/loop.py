@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from perdure.running.attempt import RunningAttempt
 from perdure.running.checkpoint import Checkpoint
-from perdure.stores.sources.cursor import Cursor
+
+if TYPE_CHECKING:
+    from perdure.stores.sources.cursor import Cursor
 
 T = TypeVar("T")
 

@@ -40,6 +40,10 @@ class once(Generic[T]):  # noqa: N801 - used as the decorator that it is
     def __set_name__(self, _owner: type, name: str) -> None:
         self._name = name
 
+    def is_made(self, instance: object) -> bool:
+        """Return whether it has been asked for."""
+        return self._name in instance.__dict__
+
     @overload
     def __get__(self, instance: None, owner: type) -> once[T]: ...
     @overload

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from perdure.admission.limits import holder_of
+from perdure.admission.holder import holder_of
 from perdure.model.states import FINAL_STATES
 from support.invariants import check_checkpoints, check_fences, check_side_by_side
 from support.simulation.parts import BREAKER, SETTINGS, TASKS

@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import text
 
-from perdure.admission.limits import holder_of
+from perdure.admission.holder import holder_of
 from perdure.broker.queues import BELL
 from perdure.errors import BulkheadFull, JobCancelled, LeaseLost
 from perdure.ledger import Ledger

@@ -79,6 +79,13 @@ def test_all_threads_get_the_same_object() -> None:
     assert Thing.part.__doc__ == "What is made once."
 
 
+def test_one_can_ask_whether_it_is_made_without_making_it() -> None:
+    thing = Thing()
+    assert not Thing.part.is_made(thing)
+    _ = thing.part
+    assert Thing.part.is_made(thing)
+
+
 def test_a_fork_waits_for_what_is_being_made() -> None:
     thing = Thing()
     thread = threading.Thread(target=lambda: thing.slow)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from perdure import Perdure
-from perdure.admission.limits import holder_of
+from perdure.admission.holder import holder_of
 from perdure.errors import JobCancelled
 from perdure.ledger.jobs.claim import in_line
 from perdure.ledger.jobs.notes import NoteKind

@@ -16,7 +16,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from msgspec import Struct
 from msgspec.structs import replace
 
-from perdure.admission.limits import holder_of
+from perdure.admission.holder import holder_of
 from perdure.errors import BulkheadFull, PerdureError
 from perdure.manage.masked import masked_settlement, masker_of
 from perdure.model.faults.places import Point, faulty

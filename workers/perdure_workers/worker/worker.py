@@ -48,6 +48,7 @@ from perdure_workers.supervisor.supervisor import Supervisor, default_duties
 from perdure_workers.worker.arenas import share_arenas
 from perdure_workers.worker.celery_worker import DrainingWorker, PatientConsumer
 from perdure_workers.worker.job_forks import let_forks_end
+from perdure_workers.worker.named_parts import load_named
 from perdure_workers.worker.pool import work_shifts
 from perdure_workers.worker.shift import Shift
 from perdure_workers.worker.signal_wakeup import SignalWakeup
@@ -114,7 +115,8 @@ class Worker:
         self._lease.start()
         self._supervisor.start()
         self._tally.start()
-        self.app.failover.start()
+        if Perdure.failover.is_made(self.app):
+            self.app.failover.start()
         self._children.start()
         self._overseer.start()
         self._looker.start()
@@ -148,14 +150,14 @@ class Worker:
         return ""
 
     def _make_parts(self) -> None:
-        """Make what the application makes on first use, before there are threads.
+        """Make what the application makes on first use and any child needs, and what its tasks and settings name.
 
-        Until Python 3.12 a cached property holds a lock while it is made, as an import does: a child that is forked at
-        that moment would wait for ever.
+        Once, in memory that the children share.
         """
         app = self.app
-        _ = app.celery, app.bells, app.event_pages, app.breakers, app.limits, app.jobs, app.storage
+        _ = app.celery, app.bells, app.event_pages, app.breakers, app.jobs, app.storage
         _ = app.ledger.running, app.ledger.workers, app.ledger.release
+        load_named(app)
         lua_scripts.source("ring")
 
     def _prepare_celery(self) -> None:

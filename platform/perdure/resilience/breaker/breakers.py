@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from redis import Redis, RedisError
 
-from perdure.resilience.breaker.breaker import CircuitBreaker
 from perdure.resilience.breaker.config import BreakerConfig
-from perdure.resilience.breaker.events import BreakerEvent, BreakerSnapshot
 from perdure.resilience.breaker.trial_holder import quoted
 from perdure.resilience.errors import is_name
 from perdure.resilience.redis.keys import DEFAULT_PREFIX, breaker_key, registry_key
 from perdure.resilience.redis.link import connect
 from perdure.resilience.redis.lua_scripts import text
+from perdure.system.fork_gate import gate
 from perdure.system.fork_locks import fork_lock
 
+if TYPE_CHECKING:
+    from perdure.resilience.breaker.breaker import CircuitBreaker
+    from perdure.resilience.breaker.events import BreakerEvent, BreakerSnapshot
 
-class Breakers(Mapping[str, CircuitBreaker]):
+
+class Breakers(Mapping[str, "CircuitBreaker"]):
     """``breakers["payments"]`` gives the breaker of that name, made on first use. Thread-safe.
 
     Iterating gives the names that this application configured or used and those known in Redis.
@@ -51,13 +54,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
     def __getitem__(self, name: str) -> CircuitBreaker:
         with self._lock:
             breaker = self._breakers.get(name)
-            if breaker is None:
-                config = self._configs.get(name, self._default)
-                breaker = CircuitBreaker(self._redis, name, config, prefix=self._prefix)
-                if self._on_event:
-                    breaker.listen(self._on_event)
-                self._breakers[name] = breaker
-            return breaker
+        return self._made(name) if breaker is None else breaker
 
     def configure(self, name: str, config: BreakerConfig) -> CircuitBreaker:
         """Set the configuration of one breaker and return it; what Redis knows of it stays.
@@ -104,6 +101,18 @@ class Breakers(Mapping[str, CircuitBreaker]):
     def snapshots(self) -> list[BreakerSnapshot]:
         """Return a snapshot of each breaker, by name."""
         return [self[name].snapshot() for name in self]
+
+    def _made(self, name: str) -> CircuitBreaker:
+        with gate, self._lock:  # no fork while modules are loaded: they have locks as well
+            from perdure.resilience.breaker.breaker import CircuitBreaker  # who has no breakers need not load it
+
+            if name not in self._breakers:
+                config = self._configs.get(name, self._default)
+                breaker = CircuitBreaker(self._redis, name, config, prefix=self._prefix)
+                if self._on_event:
+                    breaker.listen(self._on_event)
+                self._breakers[name] = breaker
+            return self._breakers[name]
 
     def _known(self) -> list[str]:
         key, oldest = registry_key(self._prefix), time.time() - self._default.forget_after

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from perdure.resilience.breaker.config import BreakerState
-from perdure.resilience.breaker.machine import Change
 from perdure.resilience.errors import NotCalled
+
+if TYPE_CHECKING:
+    from perdure.resilience.breaker.config import BreakerState
+    from perdure.resilience.breaker.machine import Change
 
 EventKind = Literal["state", "success", "failure", "ignored", "rejected", "degraded", "restored"]
 
