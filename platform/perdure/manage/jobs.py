@@ -13,7 +13,6 @@ from perdure.manage.job_search import Found, JobSearch
 from perdure.model.job_filter import COUNTABLE, JobFilter
 from perdure.model.moments import moment
 from perdure.model.states import JobState
-from perdure.model.waiting_reasons import Reason, explain
 from perdure.system.later import later
 
 if TYPE_CHECKING:
@@ -22,12 +21,15 @@ if TYPE_CHECKING:
     from perdure.ledger import Ledger
     from perdure.ledger.jobs import lookup
     from perdure.manage.cancelling import Canceller
+    from perdure.model import waiting_reasons
+    from perdure.model.waiting_reasons import Reason
     from perdure.resilience.breaker.breakers import Breakers
     from perdure.settings.settings import BulkheadSettings
     from perdure.submit.handle import Handles, JobHandle
     from perdure.submit.typed_options import JobFilters
 else:
     (lookup,) = later("perdure.ledger.jobs", "lookup")
+    (waiting_reasons,) = later("perdure.model", "waiting_reasons")
 
 #: What jobs are found by, as callers, the command line and Flower name it.
 FILTERS = ("state", "task", "bulkhead", "tag", "since", "until", "text")
@@ -148,7 +150,7 @@ class Jobs:
             limits = self._limits()
             active = limits.active(facts.task, facts.limit_key)
             facts = replace(facts, task_limit=limits.of_task(facts.task), task_active=active)
-        return explain(facts)
+        return waiting_reasons.explain(facts)
 
     def cancel(self, job_id: str, reason: str = "cancelled") -> bool:
         """Cancel a job, and its replicas if it has some; see :meth:`JobHandle.cancel`.

@@ -24,7 +24,7 @@ Die = Callable[..., str]
 
 
 def what_can_run(app: Perdure) -> list[JobHandle[ReplayReport]]:
-    return replay_what_can_run(list(app.tasks.values()), app.ledger, app.dead_letters)
+    return replay_what_can_run(list(app.tasks.values()), app.ledger, lambda: app.dead_letters)
 
 
 def test_notices_are_given_once_to_hooks(shop: Perdure, die: Die) -> None:

@@ -33,16 +33,19 @@ from perdure.resilience.breaker.events import CircuitOpen
 from perdure.resilience.breaker.trial_holder import trials_held_by
 from perdure.resilience.service.deadline import deadline
 from perdure.running.context import JobContext
+from perdure.system.later import later
 from perdure_workers.logs import between_jobs, in_job
 from perdure_workers.recovery.outage import until_the_ledger_is_back
 from perdure_workers.worker.attempt_span import attempt_span
 from perdure_workers.worker.error_tracker import tell_death, told_apart
 from perdure_workers.worker.log_keeper import LogKeeper
-from perdure_workers.worker.replicas import answered, coordinate
 from perdure_workers.worker.time_limit import soft_time_limit, time_for_calls
 
 if TYPE_CHECKING:
     from perdure import Perdure, Task
+    from perdure_workers.worker import replicas
+else:
+    (replicas,) = later("perdure_workers.worker", "replicas")
 
 logger = logging.getLogger("perdure.execute")
 
@@ -199,7 +202,7 @@ class Run:
         settlement = blamed(decide(ended, claim, task.retry, JITTER), task.breaker)
         if ended.error is not None and settlement.transition is Transition.DIE:
             self._tell_death(ended.error)
-        return Attempt(answered(settlement) if claim.replica_of else settlement, ended.ran)
+        return Attempt(replicas.answered(settlement) if claim.replica_of else settlement, ended.ran)
 
     def _tell_death(self, error: BaseException) -> None:
         try:
@@ -209,7 +212,7 @@ class Run:
 
     def _coordinate(self) -> Settlement:
         try:
-            return until_the_ledger_is_back(lambda: coordinate(self._app, self._claim, self._task))
+            return until_the_ledger_is_back(lambda: replicas.coordinate(self._app, self._claim, self._task))
         except PerdureError as error:  # cancelled, or its arguments or answers cannot be read
             return decide(Ended(error=error), self._claim, self._task.retry, JITTER)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from perdure.errors import IdempotencyConflict
@@ -26,7 +26,7 @@ SLOT = 5.0
 
 
 def replay_what_can_run(
-    tasks: Iterable[TaskSpec], ledger: Ledger, dead_letters: DeadLetters
+    tasks: Iterable[TaskSpec], ledger: Ledger, dead_letters: Callable[[], DeadLetters]
 ) -> list[JobHandle[ReplayReport]]:
     """Start a replay for each task whose breaker is not open and that has letters which died of it; return the new ones.
 
@@ -38,7 +38,7 @@ def replay_what_can_run(
         if policy is None or task.breaker is None:
             continue
         newest = ledger.letters.newest_replayable(task.name, task.breaker, policy.max_replays)
-        if newest is None or dead_letters.replayer.breaker_is_open(task.breaker) or _is_at_work(ledger, task.name):
+        if newest is None or dead_letters().replayer.breaker_is_open(task.breaker) or _is_at_work(ledger, task.name):
             continue
         request = ReplayRequest(
             LetterFilter(task=task.name, breaker=task.breaker, status=OPEN, upto=newest),
@@ -53,7 +53,7 @@ def replay_what_can_run(
         # Supervisors that look at the same time start one replay.
         slot = int(ledger.clock() // SLOT)
         with contextlib.suppress(IdempotencyConflict):  # one was started a moment ago, of letters up to another one
-            job = dead_letters.start_replay(request, f"{task.name}:{slot}", tags={TAG: task.name})
+            job = dead_letters().start_replay(request, f"{task.name}:{slot}", tags={TAG: task.name})
             started += [] if job.deduplicated else [job]
     return started
 

@@ -85,12 +85,12 @@ class ReplayReport(Struct):
             self.examples.append({"letter_id": letter.id, "why": why})
 
 
-def bulk_replay_by(replayer: Replayer, letters: Letters) -> Callable[..., ReplayReport]:
-    """Return the function of the task that replays many letters."""
+def bulk_replay_by(replayer: Callable[[], Replayer], letters: Letters) -> Callable[..., ReplayReport]:
+    """Return the function of the task that replays many letters; ``replayer`` is called when it runs."""
 
     def replay_letters(ctx: JobContext, request: ReplayRequest) -> ReplayReport:
         """Replay the dead letters that a filter means."""
-        return BulkReplay(replayer, letters, ctx, request).run()
+        return BulkReplay(replayer(), letters, ctx, request).run()
 
     return replay_letters
 

@@ -20,5 +20,5 @@ class AutoReplayer(Duty):
 
     def run_once(self) -> int:
         """Start what can run and return 0: the next look has time."""
-        replay_what_can_run(list(self.app.tasks.values()), self.app.ledger, self.app.dead_letters)
+        replay_what_can_run(list(self.app.tasks.values()), self.app.ledger, lambda: self.app.dead_letters)
         return 0
