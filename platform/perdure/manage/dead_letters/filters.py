@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from perdure.errors import InvalidArguments, did_you_mean
@@ -13,6 +14,23 @@ from perdure.model.text.error_names import stored_name
 
 #: What letters are found by, as callers and the command line name it.
 NAMES = ("task", "bulkhead", "error", "text", "fingerprint", "reason", "tag", "breaker", "since", "until", "status")
+
+#: Where errors are that jobs die of and few processes load: people name them without their modules.
+_OF_ERRORS = (
+    "perdure.manage.primary_backup",
+    "perdure.model.checkpoint_schema",
+    "perdure.model.outcomes",
+    "perdure.model.replication",
+    "perdure.model.settlement",
+    "perdure.model.storage_errors",
+    "perdure.resilience.breaker.events",
+    "perdure.resilience.limits.rate_limit",
+    "perdure.resilience.redis.link",
+    "perdure.resilience.service.call_key",
+    "perdure.resilience.service.timeouts",
+    "perdure.running.steps",
+    "perdure.system.extras",
+)
 
 
 def letter_filter(**named: Any) -> LetterFilter:
@@ -36,6 +54,8 @@ def letter_filter(**named: Any) -> LetterFilter:
         if name in given:
             given[name] = moment(name, given[name])
     if "error" in given:
+        for module in _OF_ERRORS:
+            import_module(module)
         given["error"] = stored_name(given["error"])
     if "tag" in given:
         given["tag"] = as_tag(given["tag"])
