@@ -23,7 +23,7 @@ logger = logging.getLogger("perdure.flower_events")
 
 #: Seconds that an event waits at most for others, and how many go into one message.
 LONGEST_WAIT = 0.1
-PAGE = 500
+PAGE = 200
 #: Events that are kept for a broker that is away; more are forgotten: the ledger has them all.
 MOST = 10_000
 #: Seconds for which a broker that refused is left alone.
