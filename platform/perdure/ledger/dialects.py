@@ -20,6 +20,8 @@ NOW = {
 HOT = {"sqlite": "perdure_jobs", "postgresql": "ONLY perdure_jobs"}
 #: Locks what a query reads until the transaction ends. SQLite has one writer.
 FOR_UPDATE = {"sqlite": "", "postgresql": "FOR UPDATE"}
+#: The same of what nobody else has locked.
+SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 
 
 class Dialect(NamedTuple):

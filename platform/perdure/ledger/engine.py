@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from perdure.errors import LedgerUnavailable, SettingsError
 from perdure.ledger.driver import Connections, DriverConnection
-from perdure.ledger.faults import Refused, is_about_the_database, is_about_the_ledger, outstayed
+from perdure.ledger.faults import Refused, is_about_the_database, is_about_the_ledger, outstayed, says_connection_is_dead
 from perdure.ledger.pooler import Pooler
 from perdure.model.faults.places import LEDGER, STATEMENT, At, Point, faulty
 from perdure.model.text.masked_url import masked_url
@@ -150,7 +150,7 @@ class Database:
             try:
                 return run(work, autocommit, own)
             except Exception as error:
-                if not getattr(error, "connection_invalidated", False):
+                if not says_connection_is_dead(error):
                     raise
                 self._close_idle()  # others are as dead, and some work is not repeated
                 return run(work, autocommit, own)

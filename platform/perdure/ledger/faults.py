@@ -59,6 +59,11 @@ class Refused(Exception):
         self.connection_invalidated = connection_invalidated
 
 
+def says_connection_is_dead(error: Exception) -> bool:
+    """Return whether an error, of whatever kind, says that another connection may do what this one could not."""
+    return bool(getattr(error, "connection_invalidated", False))
+
+
 def is_about_the_ledger(error: Refused | DBAPIError) -> bool:
     """Return whether an error of perdure's own statement is about the database: these are right, so nearly all are."""
     if outstayed(error):

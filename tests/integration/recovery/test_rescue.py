@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +14,7 @@ from perdure.model.settlement import Stop
 from perdure_workers.recovery.rescue import hand_back, rescue_child, rescue_worker
 from perdure_workers.shared.slots import Slot, Slots
 from support.ledgers import claimed
+from support.waiting import wait_until
 
 PID = 4711
 
@@ -75,7 +75,8 @@ def test_where_nobody_said_it_the_first_in_line_counts_the_crash(app: Perdure, s
 
 def test_what_was_claimed_behind_it_counts_none_however_urgent_it_is(app: Perdure, slice_of: SliceOf) -> None:
     worker_id, [runs] = slice_of(1)
-    time.sleep(0.002)  # SQLite's clock has milliseconds
+    claimed_by = app.ledger.clock()
+    wait_until(lambda: app.ledger.clock() > claimed_by)  # which on SQLite has milliseconds
     app.task("work").options(priority=0).submit()
     [urgent] = app.ledger.jobs.claim(Claimer("normal", worker_id, "w", PID, ("work",)), 1)
     assert rescue_worker(app, worker_id, "the host is gone") == 2

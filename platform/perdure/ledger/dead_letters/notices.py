@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perdure.ledger import direct
 from perdure.ledger.dead_letters.groups import COLUMNS, of_row
+from perdure.ledger.dialects import DIALECTS, SKIP_LOCKED
 from perdure.model.dead_letter_notices import DeadLetterNotice, NoticeKind, notices_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _CHANGED = f"""
     SELECT {", ".join(COLUMNS)}, noticed_seen, noticed_boomerangs, noticed_regressions FROM perdure_dead_letter_groups
     WHERE {IS_CHANGED} LIMIT :page
 """
-_TAKE = {"sqlite": _CHANGED, "postgresql": f"{_CHANGED} FOR UPDATE SKIP LOCKED"}
+_TAKE = {dialect: f"{_CHANGED} {SKIP_LOCKED[dialect]}" for dialect in DIALECTS}
 _TOLD = """
     UPDATE perdure_dead_letter_groups
     SET changed = FALSE, noticed_seen = :seen, noticed_boomerangs = :boomerangs, noticed_regressions = :regressions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.ledger import direct
 from perdure.ledger.dead_letters import writing
-from perdure.ledger.dialects import DIALECTS, NOW, one_of, texts
+from perdure.ledger.dialects import DIALECTS, NOW, SKIP_LOCKED, one_of, texts
 from perdure.model.dead_letter import DISCARDED, REPLAYED
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _RESOLVED = {
             WHERE a.letter_id = d.id AND a.letter_id IS NOT NULL AND a.at >= {NOW[dialect]} - :retention
         )
         ORDER BY d.id LIMIT :page
-    ) {"FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""}
+    ) {SKIP_LOCKED[dialect]}
     """
     for dialect in DIALECTS
 }

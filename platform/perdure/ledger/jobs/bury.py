@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.ledger import counts, direct
 from perdure.ledger.dead_letters import writing
-from perdure.ledger.dialects import DIALECTS, HOT, NOW, one_of, texts
+from perdure.ledger.dialects import DIALECTS, HOT, NOW, SKIP_LOCKED, one_of, texts
 from perdure.ledger.jobs.before import Before
 from perdure.ledger.jobs.states import may, state_is
 from perdure.model.events import JobEvent
@@ -33,8 +33,8 @@ UNKNOWN = {
 def _lock(where: dict[str, str]) -> dict[str, str]:
     columns = ", ".join((*Before._fields, "args", "kwargs"))
     return {
-        dialect: f"SELECT {columns} FROM {HOT[dialect]} WHERE {where[dialect]} LIMIT :page {lock}"
-        for dialect, lock in {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}.items()
+        dialect: f"SELECT {columns} FROM {HOT[dialect]} WHERE {where[dialect]} LIMIT :page {SKIP_LOCKED[dialect]}"
+        for dialect in DIALECTS
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perdure.ledger import direct
-from perdure.ledger.dialects import DIALECTS, HOT, NOW
+from perdure.ledger.dialects import DIALECTS, HOT, NOW, SKIP_LOCKED
 from perdure.ledger.faults import breaks_a_constraint
 from perdure.ledger.running.claims import CLAIM_COLUMNS
 from perdure.model.lanes import PLAIN, REPLICAS
@@ -47,14 +47,13 @@ def _of_level(
     is_known = "w.task || '' = ANY(CAST(:known AS text[]))"
     if dialect == "sqlite":
         is_known = "w.task || '' IN (SELECT value FROM json_each(:known))"
-    lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
     return f"""
         SELECT w.id FROM {HOT[dialect]} w
         WHERE w.bulkhead = :bulkhead AND w.lane = {lane} AND w.priority = {priority}
             AND w.run_at >= {since} AND w.run_at <= {NOW[dialect]} AND {is_known}
             AND (w.deadline IS NULL OR w.deadline > {NOW[dialect]})
             {f"AND (w.replica_of IS NULL OR NOT {_SIBLING_WAS_HERE[dialect]})" if replicas else ""}
-        ORDER BY w.run_at LIMIT {most} {lock}
+        ORDER BY w.run_at LIMIT {most} {SKIP_LOCKED[dialect]}
     """
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from perdure.ledger import direct
 from perdure.ledger.clock import clock
-from perdure.ledger.dialects import DIALECTS, HOT, NOW, one_of, texts
+from perdure.ledger.dialects import DIALECTS, HOT, NOW, SKIP_LOCKED, one_of, texts
 from perdure.ledger.partitions.tables import OF_JOBS
 from perdure.model.dead_letter import OPEN
 from perdure.model.ids import CLOCK_SKEW, earliest_id
@@ -22,7 +22,7 @@ _OLD = {
     WHERE j.state = '{state}' AND j.id > :after AND j.id < :made_by AND j.finished_at < {NOW[dialect]} - :retention
         AND (j.idempotency_key IS NULL OR j.idempotency_expires_at <= {NOW[dialect]})
         AND NOT EXISTS (SELECT 1 FROM perdure_dead_letters d WHERE d.status = :open AND d.job_id = j.id)
-    ORDER BY j.id LIMIT :page {"FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""}
+    ORDER BY j.id LIMIT :page {SKIP_LOCKED[dialect]}
     """
     for dialect in DIALECTS
     for state in JobState

@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from perdure.ledger import direct
+from perdure.ledger.faults import says_connection_is_dead
 from perdure.ledger.workers import register as worker_rows
 from perdure.system.fork_gate import gate
 
@@ -62,7 +63,7 @@ class LifeLine:
             try:
                 return self._beat()
             except Exception as error:
-                if not getattr(error, "connection_invalidated", False):
+                if not says_connection_is_dead(error):
                     raise
                 return self._beat()
 
