@@ -45,7 +45,7 @@ class Plan:
 
     minutes: float = float(os.environ.get("BENCH_MINUTES", "3"))
     rate: float = float(os.environ.get("BENCH_RATE", "500"))
-    drains: int = 5
+    drains: int = 9
     jobs: int = 10_000
     backlog: int = 120_000
     samples: int = 12

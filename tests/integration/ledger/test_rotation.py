@@ -292,7 +292,7 @@ def rotating(
 ) -> Iterator[duty.Rotate]:
     """The duty of an application on that ledger; few dead rows are many, and whoever is there has been so for long."""
     for module, name, value in (
-        (rotate, "DEAD", 500), (duty, "HELD", 0.0), (duty, "SHORT_REST", -10.0), (duty, "BETWEEN", 0.0), (duty, "LAG", 0.0),
+        (rotate, "DEAD", 500), (duty, "HELD", 0.0), (duty, "SHORT_REST", -10.0), (duty, "BETWEEN", 0.0),
         (duty, "CALM", 0.0), (duty, "BRISK", 0.0),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
@@ -307,6 +307,33 @@ def counted(ledger: Ledger) -> None:
     for hot in (True, False):
         run_directly(ledger, "SELECT pg_stat_force_next_flush()", hot=hot)
     ledger.read(lambda c: c.execute(text("SELECT pg_stat_force_next_flush()")))
+
+
+@pytest.mark.usefixtures("held")
+def test_what_a_rotation_threw_away_is_counted_no_more_whatever_follows_it(ledger: Ledger) -> None:
+    ran(ledger, 300)
+    counted(ledger)
+
+    assert ledger.partitions.rotate("perdure_jobs") is None
+    assert len(ledger.partitions.archive(DAY, -10.0, "", 10)) == 10
+
+    counted(ledger)
+    counts = "SELECT n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'perdure_jobs'"
+    assert run_directly(ledger, counts, hot=False) == [(290, 10)]
+
+
+@pytest.mark.parametrize(("living", "died", "is_it"), [(100, 3, False), (101, 3, True), (101, 1, False)])
+def test_a_table_waits_for_archiving_where_too_many_live_and_far_more_are_dead(
+    living: int, died: int, is_it: bool, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotate, "LIVING", 100)
+    monkeypatch.setattr(rotate, "BEHIND", 250)
+    ledger.jobs.submit([job() for _ in range(living)])
+    for _ in range(died):
+        run_directly(ledger, "UPDATE perdure_jobs SET priority = priority")
+    counted(ledger)
+
+    assert ledger.partitions.look().is_behind is is_it
 
 
 def rotated(rotating: duty.Rotate) -> bool:

@@ -15,7 +15,7 @@ from perdure.model.records import RELEASED, Claim
 from perdure.settings.settings import BulkheadSettings
 from perdure_workers.worker import choice as module
 from perdure_workers.worker.choice import Choice
-from support.ledgers import SUCCEED, job
+from support.ledgers import SUCCEED, job, run_directly
 from support.waiting import wait_until
 
 MakeTask = Callable[..., Any]
@@ -354,6 +354,28 @@ def test_after_a_slow_read_the_next_one_goes_on_where_it_ended(
     assert not seen[0]
     assert seen[1]
     assert numbers(child.claim(1)) == []
+
+
+def test_the_next_read_begins_at_the_first_place_of_the_last_one_but_no_later_than_what_may_not_be_seen_yet(
+    app: Perdure, task: MakeTask, choice: MakeChoice, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLACK", 5.0)
+    task("plain").submit_many([(n,) for n in range(2)])
+    run_directly(app.ledger, "UPDATE perdure_jobs SET run_at = run_at - 60")
+    task("plain").submit_many([(n,) for n in range(2, 4)])
+    marks = list[float]()
+    claim = app.ledger.jobs.claim
+
+    def claiming(by: Any, most: int, *, since: Any, **options: Any) -> Any:
+        marks.append(since.get(5, 0.0))
+        return claim(by, most, since=since, **options)
+
+    monkeypatch.setattr(app.ledger.jobs, "claim", claiming)
+    child = choice()
+    child.in_doubt = False  # what was in doubt may have any place
+    claims = [child.claim(1)[0] for _ in range(4)]
+    assert numbers(claims) == [0, 1, 2, 3]
+    assert marks == [0.0, claims[0].queued_at, claims[1].queued_at, claims[2].started_at - 5.0]
 
 
 def test_after_a_slow_read_no_priority_starves(app: Perdure, task: MakeTask, choice: MakeChoice, slow: None) -> None:

@@ -28,7 +28,7 @@ BARRED = 5.0
 SLOW = {"postgresql": 0.01, "sqlite": float("inf")}
 #: The next ones begin where it ended, for so many times as long as it took and no more than so many seconds, while that is
 #: so many times faster.
-REST, LONGEST_REST, FASTER = 50.0, 10.0, 2.0
+REST, LONGEST_REST, FASTER = 50.0, 10.0, 1.2
 
 
 #: Claims so many jobs from there on in one transaction with something else; may be called once only.
@@ -224,9 +224,10 @@ def _places_after(claims: Sequence[Claim], *, is_end: bool) -> dict[int, float]:
         claims: Claims of one statement, in line.
         is_end: Whether no other job could be claimed: then nobody waits at other priorities either.
     """
-    places = dict.fromkeys(PRIORITIES, claims[0].started_at) if is_end else {}
+    moment = claims[0].started_at
+    places = dict.fromkeys(PRIORITIES, moment) if is_end else {}
     places |= {claim.priority: claim.queued_at for claim in reversed(claims)}
-    return {priority: place - SLACK for priority, place in places.items()}
+    return {priority: min(place, moment - SLACK) for priority, place in places.items()}
 
 
 def _by_task(tasks: Mapping[str, str], room: Mapping[str, int]) -> Counter[str]:

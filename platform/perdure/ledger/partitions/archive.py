@@ -21,6 +21,10 @@ _ENDED = f"""
     WHERE state = '{JobState.SUCCEEDED}' AND finished_at < :before AND replica_of IS NULL AND id > :after AND id < :made_by
     ORDER BY id LIMIT :page FOR UPDATE SKIP LOCKED
 """
+#: Whether each of the tables that belong to jobs has something of a page's: most jobs have attempts alone.
+_HAS_ANY = "SELECT " + ", ".join(
+    f"EXISTS (SELECT 1 FROM ONLY {table} WHERE job_id BETWEEN :first AND :last)" for table in OF_JOBS
+)
 
 
 def archive(connection: Where, period: float, rest: float, after: str, page: int) -> list[str]:
@@ -39,13 +43,18 @@ def archive(connection: Where, period: float, rest: float, after: str, page: int
     before = clock(connection) - rest
     values = {"before": before, "after": after, "made_by": earliest_id(before + CLOCK_SKEW), "page": page}
     parts: dict[float, list[str]] = defaultdict(list)
-    for job_id, finished_at in direct.rows(connection, _ENDED, values):
+    ended = direct.rows(connection, _ENDED, values)
+    if not ended:
+        return []
+    for job_id, finished_at in ended:
         parts[(finished_at // period + 1) * period].append(job_id)
+    [has_any] = direct.rows(connection, _HAS_ANY, {"first": ended[0][0], "last": ended[-1][0]})
+    tables = [(JOBS, "id"), *((table, "job_id") for table, has in zip(OF_JOBS, has_any, strict=True) if has)]
     for until, ids in parts.items():
         make(connection, until)
-        for table, key in ((JOBS, "id"), *((table, "job_id") for table in OF_JOBS)):
+        for table, key in tables:
             # A partition inherits its columns from the table, in the table's order.
             moved = f"DELETE FROM ONLY {table} WHERE {key} = ANY(CAST(:ids AS text[])) RETURNING *"
             into = f"INSERT INTO {name_of(table, until)} SELECT * FROM moved"
             direct.run(connection, f"WITH moved AS ({moved}) {into}", {"ids": ids})
-    return sorted(job_id for ids in parts.values() for job_id in ids)
+    return [job_id for job_id, _ in ended]

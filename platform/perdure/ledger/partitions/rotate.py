@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: A table with more dead rows is rotated, if no more than so many live: a fraction of a second in which it is copied.
 DEAD, LIVING = 100_000, 20_000
+#: With more dead rows, and more living ones than that, a table waits for what succeeded to be archived.
+BEHIND = 2 * DEAD
 #: Seconds that a rotation waits for who uses the table, and has those wait who come after it; and that it may take.
 PATIENCE, LONGEST = 0.1, 2.0
 #: Seconds for which a dump may have its snapshot, and not yet all of its locks.
@@ -49,6 +51,7 @@ _WHY_NOT = """
     SELECT CASE
         WHEN current_setting('default_transaction_isolation') <> 'read committed'
             THEN 'transactions are ' || current_setting('default_transaction_isolation') || ' by default'
+        WHEN to_regproc('pg_stat_force_next_flush') IS NULL THEN 'PostgreSQL is older than 15'
         WHEN NOT has_table_privilege(CAST(:name AS text), 'TRUNCATE') THEN current_user || ' may not truncate it'
         WHEN NOT has_database_privilege(current_database(), 'TEMPORARY') THEN current_user || ' may make no temporary table'
     END
@@ -59,6 +62,9 @@ _DUMP_BEGINS = """
     WHERE datname = current_database() AND application_name LIKE 'pg_dump%'
         AND coalesce(xact_start > clock_timestamp() - make_interval(secs => :seconds), true) LIMIT 1
 """
+#: PostgreSQL counts what a session did once a second, and forgets that this truncated a table which it has changed again by
+#: then: https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/activity/pgstat_relation.c
+_COUNT_NOW = "SELECT pg_stat_force_next_flush()"
 _ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('perdure:rotate', 0))"
 
 
@@ -68,10 +74,12 @@ class Look(Struct, frozen=True):
     Attributes:
         horizon: The oldest transaction for which dead rows are kept; None while there is none.
         to_rotate: The tables, of which so many rows are dead and so few live that they can be rotated.
+        is_behind: Whether too many rows live in a table of which far more are dead than those that have it rotated.
     """
 
     horizon: str | None
     to_rotate: Sequence[str]
+    is_behind: bool
 
 
 def look(connection: Where) -> Look:
@@ -80,6 +88,7 @@ def look(connection: Where) -> Look:
     return Look(
         horizon=next((horizon for *_, horizon in rows), None),
         to_rotate=[name for name, living, dead, _ in rows if dead > DEAD and living <= LIVING],
+        is_behind=any(dead > BEHIND and living > LIVING for _, living, dead, _ in rows),
     )
 
 
@@ -124,4 +133,5 @@ def rotate(connection: Where, name: str) -> str | None:
         return f"more than {LIVING} of its rows live"
     direct.run(connection, f"TRUNCATE ONLY {name}", {})
     direct.run(connection, f"INSERT INTO {name} SELECT * FROM perdure_aside", {})
+    direct.run(connection, _COUNT_NOW, {})
     return None

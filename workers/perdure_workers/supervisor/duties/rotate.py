@@ -14,10 +14,10 @@ from perdure_workers.supervisor.duties.duty import Duty
 
 logger = logging.getLogger("perdure.rotate")
 
-#: Seconds between two looks, and between two pages that are archived while there are more.
-PERIOD, NEXT_PAGE = 10.0, 1.0
+#: Seconds between two looks; between two pages that are archived while there are more; and while it is behind.
+PERIOD, NEXT_PAGE, HASTE = 10.0, 1.0, 0.1
 #: Archiving rests for so many times as long as a page took, which is longer the fuller the server is, but for no more than
-#: so many seconds. It rests less while a transaction is held open: only a table in which little lives can be rotated.
+#: so many seconds. It rests less where it is behind: only a table in which little lives can be rotated.
 CALM, BRISK, LONGEST_REST = 10.0, 1.0, 10.0
 #: Seconds for which the oldest transaction is to stay the same until somebody holds it open.
 HELD = 60.0
@@ -28,8 +28,6 @@ PAGE, REST, SHORT_REST = 1_000, 60.0, 5.0
 BETWEEN = 3.0
 #: Seconds until a rotation that was not possible is tried again: who works waits a moment for each try.
 PAUSE = 20.0
-#: Seconds after a rotation in which PostgreSQL may still count the rows that it threw away.
-LAG = 10.0
 
 
 class Rotate(Duty):
@@ -48,11 +46,13 @@ class Rotate(Duty):
         self._since = self._pause_until = self._archive_at = time.monotonic()
         self._archived = self._said = ""
         self._calm, self._brisk = Pace(CALM, LONGEST_REST), Pace(BRISK, LONGEST_REST)
-        self._rotated: dict[str, float] = {}
+        self._is_behind = False
 
     @property
     def period(self) -> float:
-        """A second while a transaction is held open, or there is more to archive; otherwise ten."""
+        """A second while a transaction is held open or there is more to archive, less where it is behind; or ten."""
+        if self._is_behind and self._archived:
+            return HASTE
         return NEXT_PAGE if self._is_held or self._archived else PERIOD
 
     @property
@@ -64,24 +64,24 @@ class Rotate(Duty):
         found = self.app.ledger.partitions.look()
         if found.horizon != self._horizon:
             self._horizon, self._since = found.horizon, time.monotonic()
+        self._is_behind = self._is_held and found.is_behind
         if self._is_held:
             for table in found.to_rotate:
                 self._rotate(table)
-        pace = self._brisk if self._is_held else self._calm
-        if pace.is_due and time.monotonic() >= max(self._archive_at, self._pause_until):
+        pace = self._brisk if self._is_behind else self._calm
+        if pace.is_due and time.monotonic() >= self._archive_at:
             pace.timed(self._archive)
         return 0
 
     def _rotate(self, table: str) -> None:
         began = time.monotonic()
-        if began < max(self._pause_until, self._rotated.get(table, -LAG) + LAG):
+        if began < self._pause_until:
             return
         try:
             why_not = self.app.ledger.partitions.rotate(table)
         except LedgerUnavailable as error:
             why_not = str(error)
         if why_not is None:
-            self._rotated[table] = time.monotonic()
             took = time.monotonic() - began
             logger.info("%s rotated in %.2f s, since transaction %s is held open", table, took, self._horizon)
         else:
