@@ -29,7 +29,7 @@ def _depth(dialect: str) -> str:
             SELECT count(*) FROM (
                 SELECT 1 FROM {HOT[dialect]} d
                 WHERE d.bulkhead = :bulkhead AND d.lane = step.lane || '' AND d.priority = step.priority + 0
-                    AND d.run_at <= {NOW[dialect]} LIMIT :bound
+                    AND d.run_at <= {NOW[dialect]} ORDER BY d.run_at LIMIT :bound
             ) AS due
         ) AS int)
         FROM step WHERE step.lane IS NOT NULL AND counted < :bound

@@ -82,18 +82,29 @@ _NOBODY_HAS_IT = """
 _BY_KEY = 'ORDER BY given.idempotency_key COLLATE "C", given.made_at'
 _INSERT_KEYED = {"sqlite": _INSERT["sqlite"], "postgresql": _insert("postgresql", _NOBODY_HAS_IT, _BY_KEY)}
 
-#: The jobs of a task that have one of some keys.
-_OF_KEYS = {
-    "sqlite": "task = :of_task AND idempotency_key IN (SELECT value FROM json_each(:of_keys))",
-    "postgresql": "task = :of_task AND idempotency_key = ANY(CAST(:of_keys AS text[]))",
-}
-_RELEASE_KEYS = {
-    dialect: f"UPDATE perdure_jobs SET idempotency_key = NULL WHERE {those} AND idempotency_expires_at <= {NOW[dialect]}"
-    for dialect, those in _OF_KEYS.items()
-}
+
+def _of_keys(dialect: str, columns: str, where: str = "true") -> str:
+    """Return the query of the jobs of a task that have one of some keys."""
+    jobs = f"SELECT {columns} FROM perdure_jobs WHERE task = :of_task AND {where} AND idempotency_key"
+    if dialect == "sqlite":
+        return f"{jobs} IN (SELECT value FROM json_each(:of_keys))"
+    # Key by key: by a list of them all of the task's jobs would be read where statistics say that there are none.
+    return f"""
+        SELECT held.* FROM unnest(CAST(:of_keys AS text[])) AS given(one)
+        CROSS JOIN LATERAL ({jobs} = given.one OFFSET 0) AS held
+    """
+
+
+def _release_keys(dialect: str) -> str:
+    is_over = f"idempotency_expires_at <= {NOW[dialect]}"
+    held = _of_keys(dialect, "id", is_over)
+    those = f"IN ({held})" if dialect == "sqlite" else f"= ANY(ARRAY({held}))"
+    return f"UPDATE perdure_jobs SET idempotency_key = NULL WHERE id {those} AND {is_over}"
+
+
+_RELEASE_KEYS = {dialect: _release_keys(dialect) for dialect in DIALECTS}
 _HOLDERS = {
-    dialect: f"SELECT idempotency_key, id, payload_digest, {SEEN_STATE[dialect]} FROM perdure_jobs WHERE {those}"
-    for dialect, those in _OF_KEYS.items()
+    dialect: _of_keys(dialect, f"idempotency_key, id, payload_digest, {SEEN_STATE[dialect]}") for dialect in DIALECTS
 }
 _OF_TAG = {"job_id": "text", "tag": "text", "value": "text"}
 _TAG = {
