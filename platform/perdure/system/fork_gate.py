@@ -2,7 +2,8 @@
 
 A fork copies locks as they stand. If another thread is inside SQLite, SQLAlchemy or a Redis client at that moment, the
 child inherits a lock that nobody will ever release, and hangs when it needs it. A worker's main process has such threads
-(lease, supervisor) and forks children at any time, so each fork waits until no statement or publish is under way.
+(lease, supervisor) and forks children at any time, so each fork waits until no statement or publish is under way, and no
+module is being loaded.
 
 What is idle then may still have to be closed (``idle``): a process that inherits an open connection to a SQLite file
 takes the parent's locks for its own. It holds none, so the file's last holder elsewhere deletes the log into which the
@@ -13,12 +14,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 
+from perdure.system import fork_imports
 from perdure.system.fork_logs import LogsHeld
 
 #: Seconds that a fork waits at most for what is under way; a longer use is waiting for a lock or a server.
 LONGEST_WAIT = 2.0
+#: Seconds between two looks whether modules are still being loaded.
+BETWEEN_LOOKS = 0.001
 
 
 class ForkGate:
@@ -57,16 +62,22 @@ class ForkGate:
                 self._free.notify_all()
 
     def before_fork(self) -> None:
-        """Let no new use begin, wait for those of other threads, close what is idle, and hold the logs."""
+        """Let no new use begin, wait for those of other threads and their imports, close what is idle, hold the logs."""
         self._free.acquire()
         self._forking = True
         own = {self._thread.use} if self._depth else set()
         self._free.wait_for(lambda: not self._inside - own - self._stuck, LONGEST_WAIT)
         self._stuck = self._inside - own
         self.was_quiet = not self._stuck
+        self._await_imports()
         for close in self.idle:
             close()
         self._logs.hold(LONGEST_WAIT)
+
+    def _await_imports(self) -> None:
+        give_up_at = time.monotonic() + LONGEST_WAIT
+        while fork_imports.are_under_way() and time.monotonic() < give_up_at:
+            self._free.wait(BETWEEN_LOOKS)
 
     def after_fork_in_parent(self) -> None:
         """Let uses begin again."""

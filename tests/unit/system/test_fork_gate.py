@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perdure.system import fork_gate
+from perdure.system import fork_gate, fork_imports
 from perdure.system.fork_gate import ForkGate
 from support.forks import in_children
 
@@ -34,6 +37,41 @@ def test_a_fork_waits_for_a_use_that_is_under_way() -> None:
         os._exit(0 if left else 1)
     thread.join(30)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_fork_waits_for_a_module_that_another_thread_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a child would wait for it for ever, as soon as it wants that module."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "loaded_slowly.py").write_text(
+        "import threading\nthreading.loads.set()\nthreading.may_go_on.wait(30)\nit = 1\n"
+    )
+    loads, may_go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(threading, "loads", loads, raising=False)
+    monkeypatch.setattr(threading, "may_go_on", may_go_on, raising=False)
+    waits = fork_imports.are_under_way
+
+    def are_under_way() -> bool:
+        may_go_on.set()  # not before the fork waits for it
+        return waits()
+
+    monkeypatch.setattr(fork_imports, "are_under_way", are_under_way)
+    thread = threading.Thread(target=importlib.import_module, args=("loaded_slowly",))
+    thread.start()
+    assert loads.wait(30)
+    try:
+        assert in_children([lambda: int(importlib.import_module("loaded_slowly").it)], within=10) == [1]
+    finally:
+        may_go_on.set()
+        thread.join(30)
+        del sys.modules["loaded_slowly"]
+
+
+def test_a_module_whose_loading_forks_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    body = "from perdure.system import fork_imports\nare_under_way = fork_imports.are_under_way()\n"
+    (tmp_path / "loaded_and_asked.py").write_text(body)
+    assert not importlib.import_module("loaded_and_asked").are_under_way
+    del sys.modules["loaded_and_asked"]
 
 
 def test_a_use_waits_for_a_fork_that_is_under_way() -> None:
