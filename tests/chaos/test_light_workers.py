@@ -59,6 +59,7 @@ def cluster(ledger_url: str, redis_url: str, tmp_path: Path, hook: Receiver, _jo
         "offload_threshold": "1024",
         "encryption_keys": KeyRing.generate("k1"),
         "heartbeat_interval": "0.2",
+        "missed_heartbeats": "50",  # nobody takes the place of a worker that a busy machine has made late
         "cancel_grace": "0.5",
         "unknown_task_ttl": "1",
         "retention": str(HOUR),

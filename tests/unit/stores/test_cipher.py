@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from functools import partial
+
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.errors import SettingsError
 from perdure.model.storage_errors import MissingKey, Undecipherable
 from perdure.stores.encryption.cipher import KEYS_VARIABLE, Cipher, KeyRing, Place
+from support.forks import in_children
 
 OLD, NEW = KeyRing.generate("old"), KeyRing.generate("new")
 ARGS = Place("args", "job-1")
@@ -119,3 +125,26 @@ def test_a_malformed_ring_is_refused_without_showing_keys(text: str) -> None:
         KeyRing.parse(text)
     assert NEW[4:] not in str(caught.value)
     assert NEW[4:] not in repr(KeyRing.parse(NEW))
+
+
+@pytest.mark.parametrize("use", [lambda: cipher.seal("x", ARGS), partial(cipher.open, cipher.seal("x", ARGS), ARGS)])
+def test_a_fork_waits_for_a_cipher_that_another_thread_uses(
+    use: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library has locks for what it makes when it is first used: a child that inherits one would wait for ever."""
+    inside, leave, left = threading.Event(), threading.Event(), list[bool]()
+    cipher_for = KeyRing.cipher_for
+
+    def slowly(ring: KeyRing, key_id: str, place: Place) -> AESGCM:
+        inside.set()
+        leave.wait(30)
+        left.append(True)
+        return cipher_for(ring, key_id, place)
+
+    monkeypatch.setattr(KeyRing, "cipher_for", slowly)
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert inside.wait(30)
+    threading.Timer(0.2, leave.set).start()
+    assert in_children([lambda: bool(left)]) == [True]
+    thread.join(30)

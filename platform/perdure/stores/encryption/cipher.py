@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from perdure.errors import SettingsError
 from perdure.model.storage_errors import MissingKey, Undecipherable
+from perdure.system.fork_gate import gate
 
 KEYS_VARIABLE: Final = "PERDURE_ENCRYPTION_KEYS"
 KEY_BYTES: Final = 32
@@ -176,17 +177,19 @@ class Cipher:
 
     def _sealed(self, ring: KeyRing, data: bytes, place: Place) -> tuple[str, bytes]:
         nonce = os.urandom(NONCE_BYTES)
-        ciphertext = ring.cipher_for(ring.sealing_id, place).encrypt(nonce, data, _bytes_of(place))
+        with gate:  # no fork meanwhile: what the library makes when it is first used has locks
+            ciphertext = ring.cipher_for(ring.sealing_id, place).encrypt(nonce, data, _bytes_of(place))
         return f"enc:v{_version(place)}:{ring.sealing_id}:", nonce + ciphertext
 
     def _opened(self, key_id: str, sealed: bytes, place: Place) -> bytes:
         if self._ring is None:
             raise MissingKey(_missing(key_id, place))
-        cipher = self._ring.cipher_for(key_id, place)
-        try:
-            return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bytes_of(place))
-        except (InvalidTag, ValueError) as error:
-            raise Undecipherable(_changed(place, key_id)) from error
+        with gate:
+            cipher = self._ring.cipher_for(key_id, place)
+            try:
+                return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bytes_of(place))
+            except (InvalidTag, ValueError) as error:
+                raise Undecipherable(_changed(place, key_id)) from error
 
     def check_plain(self, place: Place) -> None:
         """Refuse a value that is not sealed, unless such are accepted.
